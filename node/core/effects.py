@@ -1,0 +1,31 @@
+"""What a step causes: the core decides, the driver does.
+
+Asks leave at once.  Records go to the store.  Tells and replies leave only when every record of
+this step and of all earlier ones is durable: that is the one rule that keeps dots unique and
+acknowledgements true (style, rule 2).
+"""
+
+from typing import NamedTuple
+
+import msgspec
+
+from node.core.messages import Message, Outcome
+
+
+class Record(NamedTuple):
+    """One row to be written (`value` None: removed).  `open` marks rows to be looked at on start."""
+
+    table: str  # "item", "log" or "meta"
+    key: str
+    value: bytes | None
+    open: bool = False
+
+
+class Effects(msgspec.Struct):
+    """Everything one step causes; `wake_at` is when the core wants its next `Tick` at the latest."""
+
+    asks: list[tuple[str, Message]] = msgspec.field(default_factory=list)
+    records: list[Record] = msgspec.field(default_factory=list)
+    tells: list[tuple[str, Message]] = msgspec.field(default_factory=list)
+    replies: list[tuple[int, Outcome]] = msgspec.field(default_factory=list)
+    wake_at: float = 0.0

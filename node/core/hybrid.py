@@ -1,0 +1,35 @@
+"""Hybrid logical clocks: stamps that choose among concurrent versions, and do nothing else.
+
+A stamp (milliseconds, count, actor) is above every stamp its writer had seen, and near the wall
+clock.  Whether a version is obsolete is never decided by a stamp.  (Kulkarni et al., OPODIS 2014;
+protocol D11.)
+"""
+
+Stamp = tuple[int, int, str]
+NO_STAMP: Stamp = (0, 0, "")
+LEAD_MS_MAX = 500  # a stamp further ahead of our clock than this does not drag us along
+
+
+class HybridClock:
+    """Gives stamps in order; learns from every stamp it is shown."""
+
+    def __init__(self) -> None:
+        self.milliseconds = 0
+        self.count = 0
+
+    def witness(self, stamp: Stamp, now: float) -> None:
+        """Later stamps will be above this one, unless it is too far in the future to be believed."""
+        milliseconds = min(stamp[0], int(now * 1000) + LEAD_MS_MAX)
+        if milliseconds > self.milliseconds:
+            self.milliseconds, self.count = milliseconds, 0
+        if stamp[0] == self.milliseconds:
+            self.count = max(self.count, stamp[1])
+
+    def next(self, now: float, actor: str) -> Stamp:
+        """A stamp above all given and witnessed; `now` in seconds."""
+        milliseconds = int(now * 1000)
+        if milliseconds > self.milliseconds:
+            self.milliseconds, self.count = milliseconds, 0
+        else:
+            self.count += 1
+        return self.milliseconds, self.count, actor

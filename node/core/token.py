@@ -1,0 +1,173 @@
+"""The token: what a client's session depends on, over all keys.
+
+Per actor a floor («everything it wrote up to n») and exact dots above it, each tagged with the
+digest of its key; past `EXACT_MAX` dots floors rise and a filter remembers which keys they stand
+for.  A token may never claim less than its client depends on: claiming more only makes it wait.
+(P-1 and D9 of the protocol; the rule numbers below are those of D9.)
+"""
+
+import base64
+from collections import Counter
+from typing import Any
+
+import msgspec
+
+from node.core.clock import Actor, Dot, Vector, join_vectors
+from node.core.hybrid import NO_STAMP, Stamp
+
+EXACT_MAX = 32
+FILTER_BITS = 512
+TOKEN_BYTES_MAX = 4096
+COUNT_MAX = 2**53  # larger numbers do not survive a JSON parser
+
+
+class Token(msgspec.Struct, array_like=True):
+    """`floor` and `exact` as above; `keys` is the filter (b"" when there are no floors)."""
+
+    floor: Vector = msgspec.field(default_factory=dict)
+    exact: dict[Dot, int] = msgspec.field(default_factory=dict)
+    keys: bytes = b""
+    stamp: Stamp = NO_STAMP
+
+    def __bool__(self) -> bool:
+        return bool(self.floor or self.exact)
+
+    def dots_of(self, digest: int) -> list[Dot]:
+        """The exact dots of one key."""
+        return [dot for dot, tag in self.exact.items() if tag == digest]
+
+    def binds(self, digest: int) -> bool:
+        """Whether the floors may stand for this key (never a false no)."""
+        mask = _mask(digest)
+        return bool(self.floor) and int.from_bytes(self.keys, "big") & mask == mask
+
+    def joined(self, other: "Token") -> "Token":
+        """What a session depends on that has met both (rule 8)."""
+        if not other.floor and not other.exact and other.stamp <= self.stamp:
+            return self
+        return Token(
+            join_vectors(self.floor, other.floor),
+            {**self.exact, **other.exact},
+            _or(self.keys, other.keys),
+            max(self.stamp, other.stamp),
+        )
+
+    def after_write(
+        self, digest: int, dot: Dot, stamp: Stamp, replaced: Vector
+    ) -> "Token":
+        """The token of a write's answer: the key's dots that the write surely replaced go (rule 7)."""
+        exact = {
+            d: tag
+            for d, tag in self.exact.items()
+            if tag != digest or d[1] > replaced.get(d[0], 0)
+        }
+        exact[dot] = digest
+        return Token(self.floor, exact, self.keys, max(self.stamp, stamp))
+
+    def trimmed(self, stable: Vector, exact_max: int = EXACT_MAX) -> "Token":
+        """Without what every replica has, and within its bound (rule 9)."""
+        if not self.floor and not self.exact:
+            return self
+        floor = {a: n for a, n in self.floor.items() if n > stable.get(a, 0)}
+        exact = {d: tag for d, tag in self.exact.items() if d[1] > stable.get(d[0], 0)}
+        keys = self.keys if floor else b""
+        exact = _last_of_each_actor(exact) if len(exact) > 1 else exact
+        while len(exact) > exact_max:
+            actor = _busiest(exact)
+            floor[actor] = min(n for a, n in exact if a == actor)
+            below = [d for d in exact if d[0] == actor and d[1] <= floor[actor]]
+            for dot in below:
+                keys = _or(keys, _mask(exact.pop(dot)).to_bytes(FILTER_BITS // 8, "big"))
+        return Token(floor, exact, keys, self.stamp)
+
+
+def _mask(digest: int) -> int:
+    half = FILTER_BITS
+    return 1 << (digest >> 1) % half | 1 << (digest >> 1) // half % half
+
+
+def _or(one: bytes, two: bytes) -> bytes:
+    if not one or not two:
+        return one or two
+    return (int.from_bytes(one, "big") | int.from_bytes(two, "big")).to_bytes(len(one), "big")
+
+
+def _busiest(exact: dict[Dot, int]) -> Actor:
+    count = Counter(actor for actor, _ in exact)
+    return max(count, key=lambda actor: (count[actor], actor))
+
+
+def _last_of_each_actor(exact: dict[Dot, int]) -> dict[Dot, int]:
+    """Of an lww key (lowest bit of its digest) an actor's later write replaced its earlier ones."""
+    last: dict[tuple[Actor, int], int] = {}
+    for (actor, n), tag in exact.items():
+        last[actor, tag] = max(n, last.get((actor, tag), 0))
+    return {(a, n): tag for (a, n), tag in exact.items() if not tag & 1 or last[a, tag] == n}
+
+
+# ------------------------------------------------------------------ the wire: opaque JSON
+
+
+class Malformed(ValueError):
+    """A token that is not one: the request is refused, nothing waits and nothing is stored."""
+
+
+class _Wire(msgspec.Struct, omit_defaults=True):
+    v: int
+    t: dict[str, tuple[int, dict[str, str]]] = msgspec.field(default_factory=dict)
+    h: tuple[int, int, str] | None = None
+    k: str = ""
+
+
+def encode(token: Token) -> bytes:
+    """The token as JSON text: at most about 2.3 KB."""
+    entries: dict[str, tuple[int, dict[str, str]]] = {a: (n, {}) for a, n in token.floor.items()}
+    for (actor, n), tag in token.exact.items():
+        entry = entries.setdefault(actor, (0, {}))
+        entry[1][str(n)] = _text((tag << 4).to_bytes(5, "big"))[:6]
+    stamp = token.stamp if token.stamp != NO_STAMP else None
+    keys = _text(token.keys) if token.floor else ""
+    return msgspec.json.encode(_Wire(1, entries, stamp, keys))
+
+
+def decode(wire: Any) -> Token:
+    """The token of a parsed JSON value; None, {} and "" mean «nothing seen».  Raises `Malformed`."""
+    if wire is None or wire == {} or wire == "":
+        return Token()
+    try:
+        read = msgspec.convert(wire, _Wire)
+        return _checked(read)
+    except (msgspec.ValidationError, ValueError, OverflowError) as error:
+        raise Malformed(str(error)) from None
+
+
+def _checked(wire: _Wire) -> Token:
+    if wire.v != 1:
+        raise Malformed(f"unknown version {wire.v}")
+    token = Token(stamp=wire.h or NO_STAMP)
+    for actor, (floor, numbers) in wire.t.items():
+        if not 0 <= floor < COUNT_MAX or not 0 < len(actor) <= 24:
+            raise Malformed("a floor or an actor out of range")
+        if floor:
+            token.floor[actor] = floor
+        for text, tag in numbers.items():
+            n = int(text)
+            if not 1 <= n < COUNT_MAX or len(tag) != 6:
+                raise Malformed("a dot out of range")
+            token.exact[actor, n] = int.from_bytes(_bytes(tag + "A"), "big") >> 4
+    token.keys = _bytes(wire.k) if token.floor else b""
+    if token.keys and len(token.keys) != FILTER_BITS // 8:
+        raise Malformed("a filter of the wrong length")
+    if token.floor and not token.keys:
+        token.keys = b"\xff" * (FILTER_BITS // 8)
+    if not 0 <= token.stamp[0] < COUNT_MAX or not 0 <= token.stamp[1] < COUNT_MAX:
+        raise Malformed("a stamp out of range")
+    return token
+
+
+def _text(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
+
+
+def _bytes(text: str) -> bytes:
+    return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)

@@ -1,0 +1,109 @@
+"""Where keys live: keys hash to 4096 slots, shards own slots, and a view says which and who.
+
+A view is a value: numbered, the same on every node that computes it from the same settings.  The
+hash is keyed with a fixed salt, so that it is the same everywhere and names in sequence spread
+evenly.  (protocol D10, «Placement»; design, section 1.)
+"""
+
+import base64
+from collections.abc import Sequence
+from functools import cached_property
+from hashlib import blake2b
+
+import msgspec
+
+from node.core.clock import Actor
+
+SLOTS = 4096
+SALT = b"coterie-1818"
+Digest = int  # 36 bits: 12 of the slot, 23 more of the hash, and 1 if the key is in lww mode
+Slot = int
+
+
+def digest_of(key: str, lww: bool) -> Digest:
+    """The name a token uses for the key."""
+    hashed = int.from_bytes(blake2b(key.encode(), digest_size=8, key=SALT).digest(), "big")
+    return hashed >> 28 & ~1 | lww
+
+
+def slot_of(digest: Digest) -> Slot:
+    return digest >> 24
+
+
+class Shard(msgspec.Struct, array_like=True, frozen=True):
+    """A replica group: its id, as clients see it, and the addresses of its members."""
+
+    id: str
+    members: tuple[str, ...]
+
+
+class View(msgspec.Struct, frozen=True, dict=True):
+    """Nodes, shards, and the shard (by its place in `shards`) of each slot."""
+
+    number: int
+    nodes: tuple[str, ...]
+    shards: tuple[Shard, ...]
+    owner: bytes
+
+    def shard_of(self, slot: Slot) -> Shard:
+        return self.shards[self.owner[slot]]
+
+    def shard_named(self, name: str) -> Shard | None:
+        return next((shard for shard in self.shards if shard.id == name), None)
+
+    def shard_with(self, address: str) -> Shard | None:
+        """The shard this node is a member of."""
+        return self._shard_with.get(address)
+
+    @cached_property
+    def _shard_with(self) -> dict[str, Shard]:
+        return {address: shard for shard in self.shards for address in shard.members}
+
+    @property
+    def id(self) -> str:
+        """Equal on two nodes exactly when their views are equal."""
+        digest = blake2b(msgspec.msgpack.encode(self), digest_size=6).digest()
+        return f"{self.number}-{base64.urlsafe_b64encode(digest).decode()}"
+
+
+def first_view(nodes: Sequence[str], shard_count: int) -> View:
+    """The view that all nodes compute from the same VIEW and SHARD_COUNT.
+
+    Raises ValueError when there are fewer nodes than shards, or an address comes twice.
+    """
+    if len(set(nodes)) != len(nodes):
+        twice = sorted({node for node in nodes if nodes.count(node) > 1})
+        raise ValueError(f"VIEW names {', '.join(twice)} more than once; every node has one address")
+    if not 1 <= shard_count <= len(nodes):
+        raise ValueError(f"SHARD_COUNT={shard_count} needs between 1 and {len(nodes)} shards")
+    cuts = [len(nodes) * i // shard_count for i in range(shard_count + 1)]
+    shards = tuple(
+        Shard(f"s{i + 1}", tuple(nodes[cuts[i] : cuts[i + 1]])) for i in range(shard_count)
+    )
+    return View(1, tuple(nodes), shards, spread(b"\0" * SLOTS, shard_count))
+
+
+def spread(owner: bytes, shard_count: int) -> bytes:
+    """Equal shares of the slots for `shard_count` shards, moving the fewest.
+
+    Takes and gives the shard of each slot.  Slots of shards that go, and the surplus of those that
+    stay, are dealt to the shards that have too few, lowest slot first.
+    """
+    share = [SLOTS // shard_count + (i < SLOTS % shard_count) for i in range(shard_count)]
+    dealt = bytearray(owner)
+    homeless: list[Slot] = []
+    for slot, shard in enumerate(owner):
+        if shard < shard_count and share[shard]:
+            share[shard] -= 1
+        else:
+            homeless.append(slot)
+    takers = (shard for shard, wanted in enumerate(share) for _ in range(wanted))
+    for slot, shard in zip(homeless, takers, strict=True):
+        dealt[slot] = shard
+    return bytes(dealt)
+
+
+def actor_of(view_number: int, node_id: str) -> Actor:
+    """The name of one life of a replica in one view (D1): never used by another."""
+    digest = blake2b(node_id.encode(), digest_size=6).digest()
+    return f"{base64.urlsafe_b64encode(digest).decode()[:6]}.{view_number}"

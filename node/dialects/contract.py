@@ -1,0 +1,88 @@
+"""What a dialect is: a table of routes whose handlers turn HTTP words into ours, and back.
+
+A handler is pure.  It takes a `Call` and returns a `Reply` at once, or an `Ask`: a request for the
+core and the function that turns its outcome into a `Reply`.  The server does all I/O; a dialect
+knows neither aiohttp nor the clock.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from node.core.messages import Outcome, Request
+from node.core.view import View
+
+JSON = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a node can say of itself without asking anybody."""
+
+    address: str
+    view: View
+    alive: tuple[str, ...]  # the view's nodes that have been heard of lately, in the view's order
+    ready: bool
+    checks: tuple[tuple[str, str], ...]  # (name, "" or what is wrong), for /readyz?verbose
+    status: Callable[[], dict[str, Any]]  # the body of /v1/status, made only when asked for
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds that dialects enforce."""
+
+    value_bytes_max: int
+    wait_s_max: float
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One HTTP request, read whole; `path` holds the decoded {placeholders} of the route."""
+
+    method: str
+    path: Mapping[str, str]
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: bytes
+    facts: Callable[[], Facts]
+    limits: Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One HTTP answer; everything of ours beyond a contract goes into `headers` (Kv-...)."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+    content_type: str = JSON
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A request for the core, and how to say its outcome."""
+
+    request: Request
+    say: Callable[[Outcome], Reply]
+
+
+Handler = Callable[[Call], Reply | Ask]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """`pattern` is a path such as /kvs/{key}; a placeholder stands for one or more characters
+    that are not a slash, except the last one, which takes the rest of the path."""
+
+    method: str
+    pattern: str
+    handler: Handler
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """One HTTP contract."""
+
+    name: str
+    routes: tuple[Route, ...]
+    not_found: Callable[[str], Reply]  # for a path of nobody; takes the path

@@ -1,0 +1,124 @@
+"""Runs one replica: the only place that orders disk and network.
+
+Events go in one at a time.  Asks leave at once; records go to the store; tells and replies wait
+until the store says that every earlier record is durable.  What a node tells itself goes the same
+way, so there is no second path for local keys.  The ports are small protocols: the shell has the
+real ones, the simulator its own; no asyncio here.
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from node.core.effects import Effects, Record
+from node.core.messages import Event, Message, Outcome, Request, Submit, Tick
+from node.core.replica import Replica
+
+
+class Clock(Protocol):
+    """Seconds that never go back, and a timer."""
+
+    def now(self) -> float: ...
+    def call_at(self, when: float, callback: Callable[[], None]) -> None: ...
+
+
+class Links(Protocol):
+    """Sends to a peer, at most once; what cannot be sent is dropped, repair will find it."""
+
+    def send(self, peer: str, message: Message) -> None: ...
+
+
+class Store(Protocol):
+    """Rows that survive a crash once `done` has been called, in the order they were written.
+
+    Reads see everything written, durable or not.
+    """
+
+    def write(self, records: Sequence[Record], done: Callable[[], None]) -> None: ...
+    def read(self, table: str, key: str) -> bytes | None: ...
+    def scan(self, table: str, after: str | None, limit: int) -> list[tuple[str, bytes]]: ...
+    def open_keys(self, table: str) -> list[str]: ...
+    def count(self, table: str) -> int: ...
+
+
+class Driver:
+    """One replica at work.
+
+    Takes client requests (`submit`), peer messages (`receive`) and link events; the callback of a
+    request is called exactly once, later.
+    """
+
+    def __init__(self, replica: Replica, clock: Clock, links: Links, store: Store) -> None:
+        self.replica = replica
+        self._clock, self._links, self._store = clock, links, store
+        self._waiting: dict[int, Callable[[Outcome], None]] = {}
+        self._inbox: deque[tuple[str, Event]] = deque()
+        self._held: deque[tuple[int, Effects]] = deque()
+        self._written = self._durable = 0
+        self._wake_at = float("inf")
+        self._running = False
+
+    def start(self) -> None:
+        """The first step: announces the replica and arms the timer."""
+        self.receive(self.replica.address, Tick())
+
+    def submit(self, operation: Request, done: Callable[[Outcome], None]) -> None:
+        number = self.replica.next_request(self._clock.now())
+        self._waiting[number] = done
+        self.receive(self.replica.address, Submit(number, operation))
+
+    def receive(self, source: str, event: Event) -> None:
+        self._inbox.append((source, event))
+        if self._running:
+            return
+        self._running = True
+        try:
+            while self._inbox:
+                self._step(*self._inbox.popleft())
+        finally:
+            self._running = False
+
+    def _step(self, source: str, event: Event) -> None:
+        effects = self.replica.step(self._clock.now(), source, event)
+        for peer, message in effects.asks:
+            self._send(peer, message)
+        if effects.records:
+            self._written += 1
+            number = self._written
+            self._store.write(effects.records, lambda: self._on_durable(number))
+        if effects.tells or effects.replies:
+            if self._durable < self._written:
+                self._held.append((self._written, effects))
+            else:
+                self._release(effects)
+        self._arm(effects.wake_at)
+
+    def _on_durable(self, number: int) -> None:
+        """The store has everything up to this write: what waited for it may leave."""
+        self._durable = max(self._durable, number)
+        while self._held and self._held[0][0] <= self._durable:
+            self._release(self._held.popleft()[1])
+
+    def _release(self, effects: Effects) -> None:
+        for peer, message in effects.tells:
+            self._send(peer, message)
+        for number, outcome in effects.replies:
+            done = self._waiting.pop(number, None)
+            if done is not None:
+                done(outcome)
+
+    def _send(self, peer: str, message: Message) -> None:
+        if peer == self.replica.address:
+            self.receive(peer, message)
+        else:
+            self._links.send(peer, message)
+
+    def _arm(self, when: float) -> None:
+        """Only the earliest wish is armed; a timer that comes too early costs one empty step."""
+        if when < self._wake_at:
+            self._wake_at = when
+            self._clock.call_at(when, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._wake_at = float("inf")
+        self.receive(self.replica.address, Tick())
