@@ -1,0 +1,194 @@
+"""Runs one node: the only place that wires.
+
+Reads the settings, opens the store, builds the replica and its driver, listens, connects, and runs
+until it is told to stop; then it drains.  What makes a start impossible is one line on stderr and
+exit code 2; a store that fails later makes the node step aside, with exit code 1.
+"""
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from ipaddress import ip_address
+from random import Random, SystemRandom
+from typing import Any
+
+import orjson
+
+from node import config
+from node.config import BadSetting, HelpWanted, Settings
+from node.core.messages import LinkDown, LinkUp
+from node.core.replica import Options, restore
+from node.core.view import View, first_view
+from node.dialects.asg4 import asg4
+from node.dialects.contract import Dialect, Limits
+from node.dialects.native import native
+from node.driver import Driver
+from node.shell import loop
+from node.shell.links import PeerLinks
+from node.shell.loop import LoopClock
+from node.shell.server import Server
+from node.shell.store import Durability, SqliteStore, StoreError
+
+DRAIN_S = 5.0
+GC_YOUNG_OBJECTS = 50_000  # requests make little garbage with cycles: look for it rarely
+NOTHING_WRONG, STORE_FAILED, CANNOT_START = 0, 1, 2
+
+DIALECTS: Mapping[str, Callable[[Settings], Dialect]] = {
+    "asg4": lambda settings: asg4(settings.asg_replaced_word),
+}
+
+logger = logging.getLogger("coterie.node")
+
+
+class JsonLines(logging.Formatter):
+    """One object a line, for programs."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time": record.created,
+            "level": record.levelname.lower(),
+            "node": self._node,
+            "topic": record.name.removeprefix("coterie."),
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return orjson.dumps(line).decode()
+
+    def __init__(self, node: str) -> None:
+        super().__init__()
+        self._node = node
+
+
+def start_logging(log_format: str, node: str) -> None:
+    """Text or JSON lines on stdout."""
+    handler = logging.StreamHandler(sys.stdout)
+    text = f"%(asctime)s.%(msecs)03d %(levelname)s {node} %(name)s %(message)s"
+    as_text = logging.Formatter(text, "%Y-%m-%dT%H:%M:%S")
+    handler.setFormatter(JsonLines(node) if log_format == "json" else as_text)
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+
+
+def dialects_of(settings: Settings) -> list[Dialect]:
+    """The chosen dialects in their order, then the native one."""
+    for name in settings.dialect:
+        if name not in DIALECTS:
+            known = ", ".join(sorted(DIALECTS))
+            raise BadSetting("DIALECT", ",".join(settings.dialect), f"names among: {known}")
+    return [*(DIALECTS[name](settings) for name in settings.dialect), native()]
+
+
+def listening_host(host: str) -> str | None:
+    """A loopback address is served there only; any other on all interfaces (None): a container
+    may get the address after its start."""
+    try:
+        is_loopback = ip_address(host).is_loopback
+    except ValueError:
+        is_loopback = host == "localhost"
+    return host if is_loopback else None
+
+
+def warn_of_lone_members(view: View) -> None:
+    lone = [shard.id for shard in view.shards if len(shard.members) == 1]
+    if lone:
+        logger.warning("one node each holds %s: its data has no second copy", ", ".join(lone))
+
+
+def calm_garbage_collector() -> None:
+    """What exists now stays; pauses come rarely."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GC_YOUNG_OBJECTS, 20, 50)
+
+
+async def serve(settings: Settings) -> int:
+    """From the open store to the drained node; gives the exit code."""
+    stop: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    view = first_view(settings.view, settings.shard_count)
+    store = SqliteStore(
+        settings.data_dir,
+        Durability(settings.durability),
+        lambda reason: _stop(stop, STORE_FAILED),
+    )
+    try:
+        return await _serve_from(settings, view, store, stop)
+    finally:
+        await store.close()
+
+
+async def _serve_from(
+    settings: Settings, view: View, store: SqliteStore, stop: asyncio.Future[int]
+) -> int:
+    address = settings.socket_address
+    random = SystemRandom()
+    options = Options(
+        cache_bytes_max=settings.cache_bytes_max, repair_every_s=settings.repair_every_s
+    )
+    replica = restore(address, view, store, options, Random(random.getrandbits(64)))
+    links = PeerLinks(address, view, random)
+    driver = Driver(replica, LoopClock(), links, store)
+    server = server_of(settings, driver, links, store)
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(signal_number, _stop, stop, NOTHING_WRONG)
+    try:
+        await server.start(listening_host(settings.host), settings.port)
+    except OSError as error:
+        expected = f"a port to listen on ({error.strerror})"
+        raise BadSetting("SOCKET_ADDRESS", address, expected) from error
+    warn_of_lone_members(view)
+    links.start(
+        driver.receive,
+        lambda peer: driver.receive(peer, LinkUp(peer)),
+        lambda peer: driver.receive(peer, LinkDown(peer)),
+    )
+    driver.start()
+    calm_garbage_collector()
+    logger.info("serving at %s, data in %s", address, settings.data_dir)
+    code = await stop
+    logger.info("stopping")
+    await server.drain(DRAIN_S)
+    await links.close()
+    return code
+
+
+def server_of(settings: Settings, driver: Driver, links: PeerLinks, store: SqliteStore) -> Server:
+    try:
+        return Server(
+            driver,
+            links,
+            dialects_of(settings),
+            Limits(settings.value_bytes_max, settings.max_wait_s),
+            settings.enable_faults,
+            lambda: {"commits": store.commits, "rows": store.rows_committed},
+        )
+    except ValueError as error:
+        expected = f"dialects that do not share routes ({error})"
+        raise BadSetting("DIALECT", ",".join(settings.dialect), expected) from error
+
+
+def _stop(stop: asyncio.Future[int], code: int) -> None:
+    if not stop.done():
+        stop.set_result(code)
+
+
+def main() -> int:
+    """Starts a node by the environment and the flags; gives the exit code."""
+    try:
+        settings = config.read(os.environ, sys.argv[1:])
+        dialects_of(settings)
+        start_logging(settings.log_format, settings.socket_address)
+        return loop.run(serve(settings), settings.uvloop)
+    except HelpWanted:
+        print(config.help_text())
+        return NOTHING_WRONG
+    except (BadSetting, StoreError) as error:
+        print(f"coterie: {error}", file=sys.stderr)
+    return CANNOT_START
+
+
+if __name__ == "__main__":
+    sys.exit(main())

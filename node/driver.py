@@ -58,6 +58,10 @@ class Driver:
         self._wake_at = float("inf")
         self._running = False
 
+    def now(self) -> float:
+        """The driver's clock, in seconds."""
+        return self._clock.now()
+
     def start(self) -> None:
         """The first step: announces the replica and arms the timer."""
         self.receive(self.replica.address, Tick())

@@ -61,7 +61,7 @@ class Clock(msgspec.Struct, array_like=True):
         return Clock(dict(self.base), {a: set(numbers) for a, numbers in self.loose.items()})
 
     def missing_from(self, other: "Clock") -> Iterator[Dot]:
-        """The dots here that `other` lacks: actor by actor, lowest first, without building a list."""
+        """The dots here that `other` lacks: actor by actor, lowest first, one by one."""
         for actor, n in sorted(self.base.items()):
             seen = other.loose.get(actor, ())
             for i in range(other.base.get(actor, 0) + 1, n + 1):
@@ -79,6 +79,11 @@ class Clock(msgspec.Struct, array_like=True):
     def highest(self, actor: Actor) -> int:
         """The largest number of this actor's dots here; 0 when there is none."""
         return max(self.loose.get(actor, ()), default=self.base.get(actor, 0))
+
+    def close(self, actor: Actor) -> None:
+        """Fill the gaps of a life that has ended: nobody has what is missing, nobody ever will."""
+        self.base[actor] = self.highest(actor)
+        self.loose.pop(actor, None)
 
     def entry(self, actor: Actor) -> tuple[int, frozenset[int]]:
         """What this clock says of one actor; equal entries name equal sets."""

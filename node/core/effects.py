@@ -13,7 +13,7 @@ from node.core.messages import Message, Outcome
 
 
 class Record(NamedTuple):
-    """One row to be written (`value` None: removed).  `open` marks rows to be looked at on start."""
+    """One row to be written (`value` None: removed); `open` rows are looked at on start."""
 
     table: str  # "item", "log" or "meta"
     key: str
@@ -22,7 +22,7 @@ class Record(NamedTuple):
 
 
 class Effects(msgspec.Struct):
-    """Everything one step causes; `wake_at` is when the core wants its next `Tick` at the latest."""
+    """Everything one step causes; by `wake_at` the core wants its next `Tick`."""
 
     asks: list[tuple[str, Message]] = msgspec.field(default_factory=list)
     records: list[Record] = msgspec.field(default_factory=list)

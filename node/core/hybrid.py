@@ -18,7 +18,7 @@ class HybridClock:
         self.count = 0
 
     def witness(self, stamp: Stamp, now: float) -> None:
-        """Later stamps will be above this one, unless it is too far in the future to be believed."""
+        """Later stamps will be above this one, unless it is too far ahead to be believed."""
         milliseconds = min(stamp[0], int(now * 1000) + LEAD_MS_MAX)
         if milliseconds > self.milliseconds:
             self.milliseconds, self.count = milliseconds, 0

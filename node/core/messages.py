@@ -36,7 +36,7 @@ Level = str  # "available", "one", "quorum", "all" or a number
 
 
 class Put(msgspec.Struct, frozen=True):
-    """Write a value (None: delete).  `refuse_unmet` refuses at once when the token is not covered."""
+    """Write a value (None: delete).  `refuse_unmet` refuses when the token is not covered."""
 
     key: str
     value: bytes | None
@@ -72,7 +72,7 @@ Request = Put | Get | Count
 
 
 class Stored(msgspec.Struct, frozen=True):
-    """Durable on `acks` of `copies` replicas.  `context` is what the client has now seen of the key."""
+    """Durable on `acks` of `copies` replicas; `context` is what the client has seen of the key."""
 
     token: Token
     context: Past
@@ -84,7 +84,7 @@ class Stored(msgspec.Struct, frozen=True):
 
 
 class Found(msgspec.Struct, frozen=True):
-    """Values, newest stamp first (in lww mode just one); `dots` names all versions the key holds."""
+    """Values, newest stamp first (lww: just one); `dots` names all versions the key holds."""
 
     values: tuple[bytes, ...]
     shown: tuple[Dot, ...]
@@ -133,21 +133,21 @@ class Frame(msgspec.Struct, array_like=True, frozen=True):
     """The base of all peer messages."""
 
 
-class Accept(Frame, tag=1):
+class Accept(Frame, tag=1, frozen=True):
     """Origin -> home (ask): give this write a name."""
 
     request: int
     put: Put
 
 
-class Ack(Frame, tag=2):
+class Ack(Frame, tag=2, frozen=True):
     """Home and its fellows -> origin (tell): the write is durable here."""
 
     request: int
     dot: Dot
 
 
-class Named(Frame, tag=3):
+class Named(Frame, tag=3, frozen=True):
     """Home -> origin (tell): an ack, with the name and the token of the write."""
 
     request: int
@@ -157,14 +157,14 @@ class Named(Frame, tag=3):
     replaced: bool
 
 
-class Declined(Frame, tag=4):
+class Declined(Frame, tag=4, frozen=True):
     """Home -> origin (tell): certainly not written; nothing is shown, or the token is ahead."""
 
     request: int
     outcome: Absent | Unmet | Unavailable
 
 
-class Replicate(Frame, tag=5):
+class Replicate(Frame, tag=5, frozen=True):
     """Home -> fellows (tell): the key's filled state with the new write in it."""
 
     request: int
@@ -174,14 +174,14 @@ class Replicate(Frame, tag=5):
     dot: Dot
 
 
-class Fetch(Frame, tag=6):
+class Fetch(Frame, tag=6, frozen=True):
     """Origin -> owner (ask): what do you hold of this key?"""
 
     request: int
     key: str
 
 
-class State(Frame, tag=7):
+class State(Frame, tag=7, frozen=True):
     """Owner -> origin (tell): its filled state, its clock, and whether it has arrived."""
 
     request: int
@@ -190,75 +190,83 @@ class State(Frame, tag=7):
     arrived: bool
 
 
-class CountKeys(Frame, tag=8):
+class CountKeys(Frame, tag=8, frozen=True):
     """Origin -> owner (ask): how many live keys do you hold?"""
 
     request: int
 
 
-class KeyCount(Frame, tag=9):
+class KeyCount(Frame, tag=9, frozen=True):
     """Owner -> origin (tell)."""
 
     request: int
     keys: int
 
 
-class Compare(Frame, tag=10):
-    """Member -> fellows (tell): what I durably have; the row of the matrix that prunes (D5, D6)."""
+class Compare(Frame, tag=10, frozen=True):
+    """Member -> fellows (tell): what I durably have (a row of the matrix, D6), and all lives.
 
+    Rows and lives travel together: who hears a newer row hears of a new life, too (D9.10).
+    `ended` names the past lives the sender refuses, `closed` those whose gaps it has closed;
+    `answer` asks for a Compare back.
+    """
+
+    node_id: str
     clock: Clock
     arrived: bool
+    lives: dict[str, dict[str, int]]
+    ended: list[Actor]
+    closed: list[Actor]
+    answer: bool
 
 
-class Pull(Frame, tag=11):
+class Pull(Frame, tag=11, frozen=True):
     """Member -> fellow (ask): send the objects of the dots that I lack, one page.
 
     `snapshot` is the clock of the first page, echoed; `after` the cursor of a full exchange.
     """
 
     exchange: int
+    node_id: str
     clock: Clock
     snapshot: Clock | None = None
     after: str | None = None
 
 
-class Page(Frame, tag=12):
+class Page(Frame, tag=12, frozen=True):
     """Fellow -> member (tell): objects to be filled with `snapshot`, and the dots they account for.
 
-    In a full exchange `dots` is empty and the page accounts for every key in (after, upto];
-    the last page has `upto` None and accounts for all keys beyond `after`.
+    In a full exchange the page accounts for every row in (after, upto]; the last page has
+    `upto` None and accounts for all rows beyond `after`.
     """
 
     exchange: int
     snapshot: Clock
     items: dict[str, Item]
     dots: dict[Dot, str]
-    last: bool
     full: bool
+    last: bool
     after: str | None
     upto: str | None
     arrived: bool
 
 
-class News(msgspec.Struct, array_like=True):
-    """What all nodes should know: the lives of every member, stable minima, ends of past lives."""
-
-    lives: dict[str, dict[str, int]] = msgspec.field(default_factory=dict)
-    stable: Vector = msgspec.field(default_factory=dict)
-    ended: Vector = msgspec.field(default_factory=dict)
-
-
-class Beat(Frame, tag=13):
-    """Any -> any (tell): I am here, in this life; now and then what all should know."""
+class Beat(Frame, tag=13, frozen=True):
+    """Any -> any (ask): I am here, in this life."""
 
     node_id: str
-    view: str
-    news: News | None
+
+
+class News(Frame, tag=14, frozen=True):
+    """Any -> any (tell): the lives of every member, and what every replica has (D9.10)."""
+
+    lives: dict[str, dict[str, int]]
+    stable: Vector
 
 
 Message = (
     Accept | Ack | Named | Declined | Replicate | Fetch | State
-    | CountKeys | KeyCount | Compare | Pull | Page | Beat
+    | CountKeys | KeyCount | Compare | Pull | Page | Beat | News
 )  # fmt: skip
 
 

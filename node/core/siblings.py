@@ -1,10 +1,10 @@
 """The value of one key: its concurrent versions (siblings) and its causal past.
 
-An `Item` holds one version per live dot and a `Past`: what the versions have replaced.  The past
-says «every dot *of this key* up to n», so it never closes gaps, and it also holds loose dots: dots a
-client has seen and the home has not.  The item is stored without what the replica's own clock says
-anyway (strip) and given that back before any use (fill).  A delete is a version without a value.
-(Preguiça et al. 2010; dotted causal containers, DAIS 2015; protocol D3, D8.3.)
+An `Item` holds one version per live dot and a `Past`: what the versions have replaced. The past
+says «every dot *of this key* up to n», so it never closes gaps, and it also holds loose dots:
+dots a client has seen and the home has not. The item is stored without what the replica's own
+clock says anyway (strip) and given that back before any use (fill). A delete is a version
+without a value. (Preguiça et al. 2010; dotted causal containers, DAIS 2015; protocol D3, D8.3.)
 """
 
 from collections.abc import Iterable
@@ -12,7 +12,8 @@ from collections.abc import Iterable
 import msgspec
 
 from node.core.clock import Clock, Dot, Vector, join_vectors
-from node.core.token import NO_STAMP, Stamp, Token
+from node.core.hybrid import NO_STAMP, Stamp
+from node.core.token import Token
 
 
 class Past(msgspec.Struct, array_like=True):
@@ -34,11 +35,13 @@ class Past(msgspec.Struct, array_like=True):
 
 
 class Version(msgspec.Struct, array_like=True, frozen=True):
-    """One write: its value (None: a delete), what its writer depended on, and when (HLC)."""
+    """One write: its value (None: a delete mark), what its writer depended on, when (HLC), and
+    whether it was written in lww mode."""
 
     value: bytes | None
     deps: Token = msgspec.field(default_factory=Token)
     stamp: Stamp = NO_STAMP
+    lww: bool = False
 
 
 class Item(msgspec.Struct, array_like=True):
@@ -82,9 +85,7 @@ def sync(one: Item, two: Item) -> Item:
     """Join two filled states: a version stays if both have it, or one has and the other never saw
     it.  Commutative, associative, idempotent."""
     kept = {d: v for d, v in one.versions.items() if d in two.versions or not two.past.has(d)}
-    kept.update(
-        (d, v) for d, v in two.versions.items() if d in one.versions or not one.past.has(d)
-    )
+    kept.update((d, v) for d, v in two.versions.items() if d in one.versions or not one.past.has(d))
     return Item(kept, one.past.joined(two.past.base, two.past.loose))
 
 

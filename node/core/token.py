@@ -52,14 +52,10 @@ class Token(msgspec.Struct, array_like=True):
             max(self.stamp, other.stamp),
         )
 
-    def after_write(
-        self, digest: int, dot: Dot, stamp: Stamp, replaced: Vector
-    ) -> "Token":
-        """The token of a write's answer: the key's dots that the write surely replaced go (rule 7)."""
+    def after_write(self, digest: int, dot: Dot, stamp: Stamp, replaced: Vector) -> "Token":
+        """The token of a write's answer: the key's dots that it surely replaced go (rule 7)."""
         exact = {
-            d: tag
-            for d, tag in self.exact.items()
-            if tag != digest or d[1] > replaced.get(d[0], 0)
+            d: tag for d, tag in self.exact.items() if tag != digest or d[1] > replaced.get(d[0], 0)
         }
         exact[dot] = digest
         return Token(self.floor, exact, self.keys, max(self.stamp, stamp))
@@ -131,7 +127,7 @@ def encode(token: Token) -> bytes:
 
 
 def decode(wire: Any) -> Token:
-    """The token of a parsed JSON value; None, {} and "" mean «nothing seen».  Raises `Malformed`."""
+    """The token of a parsed JSON value; None, {} and "" are «nothing seen».  Raises Malformed."""
     if wire is None or wire == {} or wire == "":
         return Token()
     try:

@@ -73,7 +73,9 @@ def first_view(nodes: Sequence[str], shard_count: int) -> View:
     """
     if len(set(nodes)) != len(nodes):
         twice = sorted({node for node in nodes if nodes.count(node) > 1})
-        raise ValueError(f"VIEW names {', '.join(twice)} more than once; every node has one address")
+        raise ValueError(
+            f"VIEW names {', '.join(twice)} more than once; every node has one address"
+        )
     if not 1 <= shard_count <= len(nodes):
         raise ValueError(f"SHARD_COUNT={shard_count} needs between 1 and {len(nodes)} shards")
     cuts = [len(nodes) * i // shard_count for i in range(shard_count + 1)]

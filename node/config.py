@@ -1,0 +1,256 @@
+"""Every setting: name, unit, default, bounds.
+
+A setting has one name.  DATA_DIR in the environment is --data-dir as a flag; where both are given
+the flag counts, and an empty value is no value.  Whatever is wrong raises `BadSetting`, whose text
+is one line that names the setting, what was found and what was expected.
+"""
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+MIB = 1024 * 1024
+ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
+AN_ADDRESS = "an address host:port with a port from 1 to 65535"
+
+
+class BadSetting(Exception):  # noqa: N818 - the setting is what is wrong
+    """A setting that a node cannot start with."""
+
+    def __init__(self, name: str, value: str, expected: str) -> None:
+        super().__init__(f"{name}={value!r}: expected {expected}")
+        self.name, self.value, self.expected = name, value, expected
+
+
+class HelpWanted(Exception):  # noqa: N818 - not an error
+    """The flags ask for the table of settings."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a node starts with, checked."""
+
+    socket_address: str
+    view: tuple[str, ...]
+    shard_count: int
+    data_dir: Path
+    durability: str
+    cache_bytes_max: int
+    value_bytes_max: int
+    repair_every_s: float
+    max_wait_s: float
+    enable_faults: bool
+    uvloop: bool
+    log_format: str
+    dialect: tuple[str, ...]
+    asg_replaced_word: str
+
+    @property
+    def host(self) -> str:
+        """The host of our address, an IPv6 one without its brackets."""
+        return self.socket_address.rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> int:
+        return int(self.socket_address.rpartition(":")[2])
+
+
+# ------------------------------------------------------------------ what values may look like
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How a value is read (ValueError: it is wrong), and how that is said."""
+
+    read: Callable[[str], Any]
+    expected: str
+
+
+def _read_address(text: str) -> str:
+    found = ADDRESS.fullmatch(text)
+    if found is None or not 1 <= int(found[2]) <= 65535:
+        raise ValueError(text)
+    return text
+
+
+def _read_list(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def _read_view(text: str) -> tuple[str, ...]:
+    return tuple(_read_address(word) for word in _read_list(text))
+
+
+def _whole(low: int, high: int) -> Kind:
+    def read(text: str) -> int:
+        number = int(text)
+        if not low <= number <= high:
+            raise ValueError(text)
+        return number
+
+    return Kind(read, f"a whole number from {low} to {high}")
+
+
+def _seconds(low: float, high: float) -> Kind:
+    def read(text: str) -> float:
+        number = float(text)
+        if math.isnan(number) or not low <= number <= high:
+            raise ValueError(text)
+        return number
+
+    return Kind(read, f"a number from {low:g} to {high:g}")
+
+
+def _one_of(**words: Any) -> Kind:
+    def read(text: str) -> Any:
+        if text not in words:
+            raise ValueError(text)
+        return words[text]
+
+    return Kind(read, " or ".join(words))
+
+
+SWITCH = _one_of(**{"0": False, "1": True})
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One row of the table; `default` is None where a node cannot guess."""
+
+    name: str
+    kind: Kind
+    unit: str
+    default: str | None
+    meaning: str
+
+    @property
+    def flag(self) -> str:
+        return "--" + self.name.lower().replace("_", "-")
+
+
+SETTINGS = (
+    Setting("SOCKET_ADDRESS", Kind(_read_address, AN_ADDRESS), "", None, "where nodes find us"),
+    Setting(
+        "VIEW",
+        Kind(_read_view, "addresses host:port with commas between them"),
+        "",
+        "",
+        "the addresses of all nodes, ours too (default: ours alone)",
+    ),
+    Setting("SHARD_COUNT", _whole(1, 4096), "", "1", "how many shards the nodes form"),
+    Setting(
+        "DATA_DIR",
+        Kind(Path, "a directory"),
+        "",
+        "",
+        "where the data lives (default: ./data/<address>)",
+    ),
+    Setting(
+        "DURABILITY",
+        _one_of(full="full", os="os"),
+        "",
+        "full",
+        "full: flush every write; os: lose the last ones with the machine",
+    ),
+    Setting(
+        "CACHE_BYTES_MAX", _whole(MIB, 2**40), "bytes", str(64 * MIB), "memory for keys' values"
+    ),
+    Setting("VALUE_BYTES_MAX", _whole(1, 16 * MIB), "bytes", str(MIB), "the largest value"),
+    Setting("REPAIR_EVERY_S", _seconds(0.05, 3600), "seconds", "3.0", "between two comparisons"),
+    Setting("MAX_WAIT_S", _seconds(0, 60), "seconds", "2.0", "how long a read may wait"),
+    Setting("ENABLE_FAULTS", SWITCH, "", "0", "1: clients may cut this node off (/v1/faults)"),
+    Setting("UVLOOP", SWITCH, "", "1", "0: run on asyncio's own event loop"),
+    Setting("LOG_FORMAT", _one_of(text="text", json="json"), "", "text", "lines for people or not"),
+    Setting(
+        "DIALECT",
+        Kind(_read_list, "names of dialects with commas between them"),
+        "",
+        "asg4",
+        "the HTTP contracts spoken beside the native one",
+    ),
+    Setting(
+        "ASG_REPLACED_WORD",
+        _one_of(replaced="replaced", updated="updated"),
+        "",
+        "replaced",
+        "what asg4 calls a write over a value",
+    ),
+)
+BY_FLAG = {setting.flag: setting for setting in SETTINGS}
+
+
+# ------------------------------------------------------------------ reading
+
+
+def read(environ: Mapping[str, str], argv: Sequence[str]) -> Settings:
+    """The settings of these flags and, where they say nothing, this environment.
+
+    Raises `BadSetting`, or `HelpWanted` when --help is among the flags.
+    """
+    flags = _flags(argv)
+    texts = {s.name: flags.get(s.name) or environ.get(s.name, "").strip() for s in SETTINGS}
+    values = {s.name.lower(): _value(s, texts[s.name]) for s in SETTINGS}
+    address = values["socket_address"]
+    if not texts["VIEW"]:
+        values["view"] = (address,)
+    if not texts["DATA_DIR"]:
+        values["data_dir"] = Path("data", re.sub(r"[\[\]:]", "_", address))
+    settings = Settings(**values)
+    _check_view(settings, texts)
+    return settings
+
+
+def _flags(argv: Sequence[str]) -> dict[str, str]:
+    """--name value or --name=value, by the setting's name."""
+    found: dict[str, str] = {}
+    words = iter(argv)
+    for word in words:
+        if word in ("--help", "-h"):
+            raise HelpWanted
+        flag, equals, text = word.partition("=")
+        setting = BY_FLAG.get(flag)
+        if setting is None:
+            raise BadSetting(flag, text, "one of the flags that --help lists")
+        text = text if equals else next(words, "")
+        if not text:
+            raise BadSetting(flag, text, "a value after the flag")
+        found[setting.name] = text
+    return found
+
+
+def _value(setting: Setting, text: str) -> Any:
+    text = text or setting.default or ""
+    if not text:
+        if setting.default is None:
+            raise BadSetting(setting.name, text, setting.kind.expected)
+        return None
+    try:
+        return setting.kind.read(text)
+    except ValueError:
+        raise BadSetting(setting.name, text, setting.kind.expected) from None
+
+
+def _check_view(settings: Settings, texts: Mapping[str, str]) -> None:
+    view, address = settings.view, settings.socket_address
+    if address not in view:
+        raise BadSetting("VIEW", texts["VIEW"], f"a list with this node, {address}, in it")
+    twice = sorted({node for node in view if view.count(node) > 1})
+    if twice:
+        raise BadSetting("VIEW", texts["VIEW"], f"every address once, not {', '.join(twice)} again")
+    if settings.shard_count > len(view):
+        expected = f"at most {len(view)}, as many as nodes in VIEW"
+        raise BadSetting("SHARD_COUNT", str(settings.shard_count), expected)
+
+
+def help_text() -> str:
+    """The table of settings, for people."""
+    lines = ["python -m node: one node of a coterie.  Settings (environment, or flag):", ""]
+    for s in SETTINGS:
+        default = "required" if s.default is None else s.default and f"default {s.default}"
+        notes = ", ".join(filter(None, (s.kind.expected, s.unit, default)))
+        lines.append(f"  {s.name:<18} {s.flag:<20} {s.meaning}")
+        lines.append(f"  {'':<18} {'':<20}   [{notes}]")
+    return "\n".join(lines)

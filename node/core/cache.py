@@ -1,0 +1,32 @@
+"""A bounded cache of decoded items: memory is set by a setting, not by the data."""
+
+from collections import OrderedDict
+
+from node.core.siblings import Item
+
+ITEM_OVERHEAD_BYTES = 700  # a decoded item of one short version, measured, beside its encoded size
+
+
+class ItemCache:
+    """Least recently used items go first; sizes are estimates from the encoded length."""
+
+    def __init__(self, bytes_max: int) -> None:
+        self._bytes_max = bytes_max
+        self._bytes = 0
+        self._items: OrderedDict[str, tuple[Item, int]] = OrderedDict()
+
+    def get(self, key: str) -> Item | None:
+        entry = self._items.get(key)
+        if entry is None:
+            return None
+        self._items.move_to_end(key)
+        return entry[0]
+
+    def put(self, key: str, item: Item, encoded_bytes: int) -> None:
+        size = encoded_bytes + ITEM_OVERHEAD_BYTES + 2 * len(key)
+        old = self._items.pop(key, None)
+        self._bytes += size - (old[1] if old else 0)
+        self._items[key] = item, size
+        while self._bytes > self._bytes_max and len(self._items) > 1:
+            _, (_, freed) = self._items.popitem(last=False)
+            self._bytes -= freed

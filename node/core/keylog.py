@@ -1,0 +1,81 @@
+"""The log dot -> key: which key a dot wrote, kept until every member of the shard has the dot.
+
+Repair answers «what am I missing?» from it; a dot that is no longer here costs a full exchange.
+A restart reads it back: the clock is the one saved when entries were last dropped, and these dots.
+(protocol D5, D6; «Concise Server-Wide Causality Management», DAIS 2015.)
+"""
+
+from typing import Protocol
+
+from node.core.clock import Actor, Clock, Dot, Vector
+from node.core.effects import Record
+
+ENTRIES_MAX = 1_000_000  # beyond it the oldest go, and repair falls back to full exchanges
+DROPPED_AT_ONCE_MAX = 2_000
+PAGE_ROWS = 5_000
+
+
+class Scans(Protocol):
+    def scan(self, table: str, after: str | None, limit: int) -> list[tuple[str, bytes]]: ...
+
+
+def log_row(dot: Dot) -> str:
+    return f"{dot[0]}/{dot[1]:014x}"
+
+
+class KeyLog:
+    """Dots and their keys, per actor in the order they became known."""
+
+    def __init__(self, outbox: list[Record]) -> None:
+        self._outbox = outbox
+        self._keys: dict[Actor, dict[int, str]] = {}
+        self._dropped_below: Vector = {}
+        self.entries = 0
+
+    def load(self, rows: Scans, clock: Clock) -> None:
+        """Read the log back and add its dots to the clock."""
+        after: str | None = None
+        while page := rows.scan("log", after, PAGE_ROWS):
+            for row, key in page:
+                actor, _, n = row.rpartition("/")
+                self._keys.setdefault(actor, {})[int(n, 16)] = key.decode()
+                clock.add((actor, int(n, 16)))
+                self.entries += 1
+            after = page[-1][0]
+
+    def add(self, dot: Dot, key: str) -> None:
+        self._keys.setdefault(dot[0], {})[dot[1]] = key
+        self.entries += 1
+        self._outbox.append(Record("log", log_row(dot), key.encode()))
+        if self.entries > ENTRIES_MAX:
+            longest = max(self._keys, key=lambda actor: len(self._keys[actor]))
+            self._drop(longest, next(iter(self._keys[longest])))
+
+    def key_of(self, dot: Dot) -> str | None:
+        """The key this dot wrote; None when it has been dropped."""
+        return self._keys.get(dot[0], {}).get(dot[1])
+
+    def has_below(self, low: Vector) -> bool:
+        """Whether `drop_below` would find something to drop."""
+        return any(low.get(a, 0) > self._dropped_below.get(a, 0) for a in self._keys)
+
+    def drop_below(self, low: Vector) -> None:
+        """Drop the dots that every member has, some at a time."""
+        room = DROPPED_AT_ONCE_MAX
+        for actor in list(self._keys):
+            bound = low.get(actor, 0)
+            if bound <= self._dropped_below.get(actor, 0):
+                continue
+            done = [n for n in self._keys[actor] if n <= bound]
+            for n in done[:room]:
+                self._drop(actor, n)
+            if len(done) <= room:
+                self._dropped_below[actor] = bound
+            room = max(0, room - len(done))
+
+    def _drop(self, actor: Actor, n: int) -> None:
+        del self._keys[actor][n]
+        if not self._keys[actor]:
+            del self._keys[actor]
+        self.entries -= 1
+        self._outbox.append(Record("log", log_row((actor, n)), None))

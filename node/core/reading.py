@@ -1,0 +1,216 @@
+"""Reads that wait, at their origin: for a member's state, or for the past their token names.
+
+A read is the join of the states it has been sent (its own, if it is a member), judged against the
+token here and nowhere else.  Not covered: all members are asked what they hold.  Still not covered:
+the read is refused at once, or parks and asks again until its deadline.  A member that has not
+arrived (D7) contributes its state, but at least one that has must be among them.
+(protocol D4.3, D9.2, D9.3, D9.11.)
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from node.core.clock import Actor, Clock, Vector
+from node.core.detector import Detector
+from node.core.messages import (
+    Absent,
+    Fetch,
+    Found,
+    Get,
+    Mode,
+    Outcome,
+    Scope,
+    State,
+    Unavailable,
+    Unmet,
+)
+from node.core.siblings import Item, Past, Version, sync
+from node.core.token import Token
+from node.core.view import Digest
+
+ASK_AGAIN_S = 0.1
+UNREACHABLE_S = 0.5
+DEADLINE_S = 2.0
+
+Missing = dict[Actor, tuple[int, int]]  # actor -> (have, need)
+Asks = list[tuple[str, Fetch]]
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What a token asks of a key, and of the clock of its shard (rule 2)."""
+
+    token: Token
+    digest: Digest
+    same_shard: Callable[[Digest], bool]  # of the digest of an exact dot
+    elsewhere: Callable[[Actor], bool]  # whether an actor is known to be of another shard
+    stable: Vector
+
+    def missing(self, scope: Scope, past: Past, clock: Clock) -> Missing:
+        """The entries that are not covered; empty: the read may be answered."""
+        token, missing = self.token, Missing()
+        if not token:
+            return missing
+        for (actor, n), tag in token.exact.items():
+            if tag == self.digest:
+                covered = past.has((actor, n))
+            else:
+                covered = scope is Scope.KEY or not self.same_shard(tag) or clock.has((actor, n))
+            if not covered and n > self.stable.get(actor, 0):
+                missing[actor] = clock.base.get(actor, 0), n
+        if scope is Scope.SHARD or token.binds(self.digest):
+            for actor, n in token.floor.items():
+                have = past.base.get(actor, 0)
+                if n > max(have, self.stable.get(actor, 0)) and not self.elsewhere(actor):
+                    missing[actor] = have, n
+        return missing
+
+
+def answer(get: Get, digest: Digest, item: Item, stable: Vector, served_by: str) -> Outcome:
+    """The outcome of a read whose token is covered, and its client's next token (rule 3)."""
+    token = Token(
+        get.token.floor,
+        {d: tag for d, tag in get.token.exact.items() if tag != digest},
+        get.token.keys,
+        get.token.stamp,
+    )
+    for version in item.versions.values():
+        token = token.joined(version.deps)
+    stamp = max((v.stamp for v in item.versions.values()), default=token.stamp)
+    exact = {**token.exact, **dict.fromkeys(item.versions, digest)}
+    token = Token(token.floor, exact, token.keys, max(token.stamp, stamp)).trimmed(stable)
+    shown = shown_versions(get.mode, item)
+    dots = tuple(item.versions)
+    context = item.past if get.mode is Mode.SIBLINGS else Past()
+    if not shown:
+        return Absent(dots, token, context, served_by)
+    order = sorted(shown, key=lambda dot: (shown[dot].stamp, dot), reverse=True)
+    values = tuple(shown[dot].value or b"" for dot in order)
+    return Found(values, tuple(order), dots, token, context, served_by)
+
+
+def shown_versions(mode: Mode, item: Item) -> dict[tuple[Actor, int], Version]:
+    """All live siblings; in lww mode the winner, if it has a value."""
+    live = item.live()
+    if mode is Mode.SIBLINGS:
+        return live
+    winner = item.winner()
+    return {winner: live[winner]} if winner in live else {}
+
+
+@dataclass(slots=True)
+class Read:
+    """One read under way: the join of what has been sent."""
+
+    get: Get
+    need: Need
+    members: tuple[str, ...]
+    started: float
+    item: Item = field(default_factory=Item)
+    clock: Clock = field(default_factory=Clock)
+    answered: set[str] = field(default_factory=set)
+    arrived: set[str] = field(default_factory=set)
+    asked: dict[str, float] = field(default_factory=dict)
+
+    def add(self, source: str, state: State) -> None:
+        self.item = sync(self.item, state.item)
+        self.clock.join(state.clock)
+        self.answered.add(source)
+        if state.arrived:
+            self.arrived.add(source)
+
+    def missing(self) -> Missing:
+        return self.need.missing(self.get.scope, self.item.past, self.clock)
+
+    def copies(self) -> int:
+        return min(self.get.copies, len(self.members))
+
+
+class Reads:
+    """All reads whose clients wait here."""
+
+    def __init__(self, address: str, detector: Detector) -> None:
+        self._address = address
+        self._detector = detector
+        self._reads: dict[int, Read] = {}
+
+    def __len__(self) -> int:
+        return len(self._reads)
+
+    def begin(self, request: int, read: Read, now: float) -> Asks:
+        """Ask as many members as the read wants copies of; the first ones are preferred."""
+        self._reads[request] = read
+        wanted = read.copies() - len(read.arrived)
+        able = [m for m in read.members if self._detector.reachable(m, now)]
+        return self._ask(request, read, [m for m in able if m not in read.answered][:wanted], now)
+
+    def _ask(self, request: int, read: Read, members: list[str], now: float) -> Asks:
+        for member in members:
+            read.asked[member] = now
+        return [(member, Fetch(request, read.get.key)) for member in members]
+
+    def get(self, request: int) -> Read | None:
+        """The read of this number, if it still waits."""
+        return self._reads.get(request)
+
+    def waiting_for(self, key: str) -> list[tuple[int, Read]]:
+        """The reads that a change of this key may satisfy."""
+        return [(request, read) for request, read in self._reads.items() if read.get.key == key]
+
+    def wants_pull(self, read: Read) -> bool:
+        """Whether the states sent for this read should also repair this replica: a read that is
+        refused at once does not pull."""
+        return read.get.wait_s > 0 and self._address in read.members
+
+    def judge(self, request: int, read: Read, now: float) -> tuple[Asks, Outcome | None]:
+        """Answer, ask everybody, refuse, or go on waiting."""
+        missing = read.missing()
+        if not missing and len(read.arrived) >= read.copies():
+            return [], self._finish(request, read)
+        able = [m for m in read.members if self._detector.reachable(m, now)]
+        unasked = [m for m in able if m not in read.asked and m not in read.answered]
+        if unasked and (read.answered or now - read.started >= ASK_AGAIN_S):
+            return self._ask(request, read, unasked, now), None
+        all_answered = read.answered.issuperset(able) and bool(read.arrived)
+        if missing and all_answered and not read.get.wait_s:
+            del self._reads[request]
+            return [], Unmet(missing)
+        return [], None
+
+    def _finish(self, request: int, read: Read) -> Outcome:
+        del self._reads[request]
+        served_by = self._address if self._address in read.arrived else min(read.arrived)
+        return answer(read.get, read.need.digest, read.item, read.need.stable, served_by)
+
+    def tick(self, now: float) -> tuple[Asks, list[tuple[int, Outcome]]]:
+        """What time has decided: deadlines, and members to be asked again."""
+        asks: Asks = []
+        replies: list[tuple[int, Outcome]] = []
+        for request, read in list(self._reads.items()):
+            more, outcome = self.judge(request, read, now)
+            outcome = outcome or self._expired(request, read, now)
+            if outcome is not None:
+                replies.append((request, outcome))
+                continue
+            due = [m for m, at in read.asked.items() if now - at >= ASK_AGAIN_S]
+            able = [m for m in due if self._detector.reachable(m, now)]
+            asks += more + self._ask(request, read, able, now)
+        return asks, replies
+
+    def _expired(self, request: int, read: Read, now: float) -> Outcome | None:
+        waited = now - read.started
+        missing = read.missing()
+        if missing and read.arrived:
+            patience = read.get.wait_s or ASK_AGAIN_S
+            outcome: Outcome = Unmet(missing)
+        elif read.answered:
+            patience = max(read.get.wait_s, DEADLINE_S)
+            outcome = Unavailable("too few replicas of the key's shard answered", definite=True)
+        else:
+            able = any(self._detector.reachable(m, now) for m in read.members)
+            patience = max(read.get.wait_s, DEADLINE_S) if able else UNREACHABLE_S
+            outcome = Unavailable("no replica of the key's shard can be reached", definite=True)
+        if waited < patience:
+            return None
+        self._reads.pop(request, None)
+        return outcome

@@ -1,0 +1,29 @@
+"""One turn of the replica: the instant it happens at, and what it causes so far."""
+
+from node.core.effects import Effects
+from node.core.messages import Message, Outcome
+
+
+class Turn:
+    """Shared by the rooms of one replica; `begin` starts the next step with nothing caused yet."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.effects = Effects()
+
+    def begin(self, now: float) -> None:
+        self.now = now
+        self.effects = Effects()
+
+    def ask(self, peer: str, message: Message) -> None:
+        """Leaves at once: it says nothing of what is stored here."""
+        self.effects.asks.append((peer, message))
+
+    def tell(self, peer: str, message: Message) -> None:
+        """Leaves when every earlier record is durable."""
+        self.effects.tells.append((peer, message))
+
+    def reply(self, request: int, outcome: Outcome | None) -> None:
+        """Answers one of our clients; None is «not yet»."""
+        if outcome is not None:
+            self.effects.replies.append((request, outcome))

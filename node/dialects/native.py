@@ -1,0 +1,64 @@
+"""Our own routes, spoken beside every contract: health, status and limits.
+
+Nothing here asks another node, so that a node says how it is before any peer can be reached.
+"""
+
+from collections.abc import Iterator
+
+from node.core.token import EXACT_MAX, TOKEN_BYTES_MAX
+from node.dialects.contract import Call, Dialect, Facts, Reply, Route
+from node.dialects.words import refused, said
+
+TEXT = "text/plain; charset=utf-8"
+
+
+def native() -> Dialect:
+    """GET /livez, /readyz, /v1/status and /v1/limits."""
+    return Dialect(
+        "native",
+        (
+            Route("GET", "/livez", livez),
+            Route("GET", "/readyz", readyz),
+            Route("GET", "/v1/status", status),
+            Route("GET", "/v1/limits", limits),
+        ),
+        lambda path: refused(404, "No such path"),
+    )
+
+
+def livez(call: Call) -> Reply:
+    """The process runs: whoever restarts nodes looks here, so it does not depend on anything."""
+    return Reply(200, b"ok\n", content_type=TEXT)
+
+
+def readyz(call: Call) -> Reply:
+    """The node can serve; `?verbose` says why, check by check."""
+    facts = call.facts()
+    lines = list(_checks(facts)) if "verbose" in call.query else []
+    lines.append("ok" if facts.ready else "not ready")
+    return Reply(200 if facts.ready else 503, _text(lines), content_type=TEXT)
+
+
+def _checks(facts: Facts) -> Iterator[str]:
+    for name, wrong in facts.checks:
+        yield f"[-]{name} {wrong}" if wrong else f"[+]{name} ok"
+
+
+def _text(lines: list[str]) -> bytes:
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def status(call: Call) -> Reply:
+    return said(200, call.facts().status())
+
+
+def limits(call: Call) -> Reply:
+    return said(
+        200,
+        {
+            "value_bytes_max": call.limits.value_bytes_max,
+            "wait_s_max": call.limits.wait_s_max,
+            "token_bytes_max": TOKEN_BYTES_MAX,
+            "token_dots_max": EXACT_MAX,
+        },
+    )

@@ -1,0 +1,108 @@
+"""What comes in: connections, bytes that may be no HTTP request, and bodies of any length.
+
+Everything here is bounded: lines, headers, bodies, and the time that each may take.  aiohttp's
+parser refuses what is malformed; we only say so in JSON, and without a line in the log for each.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import web
+from aiohttp.http_exceptions import LineTooLong
+
+from node.dialects.contract import Reply
+from node.dialects.words import refused
+
+BODY_TIMEOUT_S = 60.0  # for a body that does not come with its headers
+IDLE_TIMEOUT_S = 75.0  # for a connection without a request, and for headers that do not end
+LINE_BYTES_MAX = 16 * 1024  # of a request line, and of one header
+HEADERS_MAX = 100
+
+Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+Refuse = Callable[[Reply], web.Response]
+
+
+class Connection(web.RequestHandler):
+    """aiohttp's protocol of one connection, with our words for a malformed request."""
+
+    __slots__ = ("_refuse",)
+
+    def __init__(self, refuse: Refuse, manager: web.Server, loop: asyncio.AbstractEventLoop):
+        super().__init__(
+            manager,
+            loop=loop,
+            keepalive_timeout=IDLE_TIMEOUT_S,
+            access_log=None,  # type: ignore[arg-type]  # None is how aiohttp turns it off
+            auto_decompress=False,
+            max_line_size=LINE_BYTES_MAX,
+            max_field_size=LINE_BYTES_MAX,
+            max_headers=HEADERS_MAX,
+        )
+        self._refuse = refuse
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Also called when the server itself raises, which it does only for bugs of ours."""
+        response = self._refuse(_reply_to_error(status, exc, message))
+        response.force_close()
+        return response
+
+
+class Listener(web.Server):
+    """Makes a `Connection` for each client."""
+
+    def __init__(self, answer: Answer, refuse: Refuse) -> None:
+        super().__init__(answer)
+        self._refuse = refuse
+
+    def __call__(self) -> web.RequestHandler:
+        return Connection(self._refuse, self, self._loop)
+
+
+def _reply_to_error(status: int, error: BaseException | None, message: str | None) -> Reply:
+    if isinstance(error, LineTooLong):
+        return refused(431, f"the URL or a header has more than {LINE_BYTES_MAX} bytes")
+    if status == 500:
+        return refused(500, "internal error")
+    return refused(status, (message or "malformed request").strip())
+
+
+async def body_of(request: web.BaseRequest, bytes_max: int) -> bytes | Reply:
+    """The whole body, or why it is not read."""
+    headers, content = request.headers, request.content
+    if headers.get("Content-Encoding", "identity").lower() != "identity":
+        return refused(415, "Content-Encoding must be identity")
+    if (request.content_length or 0) > bytes_max:
+        return too_large(bytes_max)
+    try:
+        if content.is_eof():  # it came with the headers, as most do
+            body = content.read_nowait()
+            return body if len(body) <= bytes_max else too_large(bytes_max)
+        if headers.get("Expect", "").lower() == "100-continue":
+            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            request.writer.output_size = 0  # the answer itself has not begun
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            return await _rest_of(content, bytes_max)
+    except web.RequestPayloadError as error:
+        return refused(400, f"request body is malformed: {error}")
+    except TimeoutError:
+        return refused(408, f"request body did not arrive within {BODY_TIMEOUT_S:.0f} s")
+
+
+async def _rest_of(content: Any, bytes_max: int) -> bytes | Reply:
+    body = bytearray()
+    while chunk := await content.readany():
+        body += chunk
+        if len(body) > bytes_max:
+            return too_large(bytes_max)
+    return bytes(body)
+
+
+def too_large(bytes_max: int) -> Reply:
+    return refused(413, f"request body is too large: the limit is {bytes_max} bytes")

@@ -1,0 +1,125 @@
+"""What a node counts, in the text format that Prometheus reads.
+
+Requests are counted in plain numbers on their endpoints and become metric families only when they
+are asked for; everything else is read from whoever knows it at that moment.  No label ever holds
+a key: the number of series is bounded by routes, codes and peers.
+"""
+
+import platform
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    InfoMetricFamily,
+    Metric,
+    SummaryMetricFamily,
+)
+from prometheus_client.registry import Collector
+
+from node.dialects.contract import Call, Reply
+from node.shell.routes import Endpoint
+
+Stats = Mapping[str, Any]
+
+# (name, its meaning, where the number stands); a number that is not there is not shown
+STATUS_GAUGES = (
+    ("coterie_view_number", "The number of the view this node works in.", "view_number"),
+    ("coterie_keys", "Keys this node holds, deleted ones that are still known included.", "keys"),
+    ("coterie_parked_reads", "Reads that wait for their past.", "parked_reads"),
+    ("coterie_pending_writes", "Requests of our clients that wait for other nodes.", "pending"),
+)
+STATUS_COUNTERS = (
+    ("coterie_repair_objects", "Objects that repair brought to this node.", "repair_objects"),
+)
+STORE_COUNTERS = (
+    ("coterie_store_commits", "Commits: each one fsync, for all that waited.", "commits"),
+    ("coterie_store_rows", "Rows written.", "rows"),
+)
+LINK_DIRECTIONS = ("sent", "received")
+
+
+class Metrics(Collector):
+    """All metric families of one node.  Who knows the numbers is asked at each scrape.
+
+    `links` has, for each peer, connected, frames_sent, frames_received and dropped.
+    """
+
+    def __init__(
+        self,
+        status: Callable[[], Stats],
+        links: Callable[[], Mapping[str, Stats]],
+        store: Callable[[], Stats],
+    ) -> None:
+        self.crashes = 0
+        self.endpoints: Sequence[Endpoint] = ()
+        self._status, self._links, self._store = status, links, store
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+
+    def reply(self, call: Call) -> Reply:
+        """The handler of GET /metrics."""
+        return Reply(200, generate_latest(self._registry), content_type=CONTENT_TYPE_LATEST)
+
+    def collect(self) -> Iterator[Metric]:
+        yield InfoMetricFamily("coterie_build", "What runs here.", value=_build())
+        yield from self._requests()
+        status, store = self._status(), self._store()
+        yield from (
+            GaugeMetricFamily(name, text, value=status[key])
+            for name, text, key in STATUS_GAUGES
+            if key in status
+        )
+        for table, numbers in ((STATUS_COUNTERS, status), (STORE_COUNTERS, store)):
+            yield from (
+                CounterMetricFamily(name, text, value=numbers[key])
+                for name, text, key in table
+                if key in numbers
+            )
+        yield from self._peers()
+
+    def _requests(self) -> Iterator[Metric]:
+        requests = CounterMetricFamily(
+            "coterie_http_requests", "Answered requests.", labels=("route", "method", "code")
+        )
+        seconds = SummaryMetricFamily(
+            "coterie_http_request_seconds", "Time to answer.", labels=("route", "method")
+        )
+        for endpoint in self.endpoints:
+            labels = (endpoint.pattern, endpoint.method)
+            for code, count in endpoint.codes.items():
+                requests.add_metric((*labels, str(code)), count)
+            if endpoint.codes:
+                count = sum(endpoint.codes.values())
+                seconds.add_metric(labels, count_value=count, sum_value=endpoint.seconds_sum)
+        yield requests
+        yield seconds
+        yield CounterMetricFamily(
+            "coterie_http_crashes", "Handlers that raised: mistakes of ours.", value=self.crashes
+        )
+
+    def _peers(self) -> Iterator[Metric]:
+        up = GaugeMetricFamily("coterie_peer_up", "1: the link is open.", labels=("peer",))
+        frames = CounterMetricFamily(
+            "coterie_link_frames", "Messages of links.", labels=("peer", "direction")
+        )
+        dropped = CounterMetricFamily(
+            "coterie_link_dropped", "Messages that could not be sent.", labels=("peer",)
+        )
+        for peer, stats in self._links().items():
+            up.add_metric((peer,), int(stats.get("connected", 0)))
+            dropped.add_metric((peer,), stats.get("dropped", 0))
+            for direction in LINK_DIRECTIONS:
+                frames.add_metric((peer, direction), stats.get(f"frames_{direction}", 0))
+        yield from (up, frames, dropped)
+
+
+def _build() -> dict[str, str]:
+    try:
+        release = version("coterie")
+    except PackageNotFoundError:  # run from a checkout that is not installed
+        release = "unknown"
+    return {"version": release, "python": platform.python_version()}

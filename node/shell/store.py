@@ -1,0 +1,262 @@
+"""The store port on SQLite: rows that survive a crash once `done` has been called.
+
+One thread writes.  It takes everything that is queued, commits it as one transaction, and tells the
+loop once (group commit).  Until then an overlay holds what was written, so that reads see all of
+it.  A commit that fails is final: what the kernel did with the pages is unknown, so it is never
+tried again and nothing is acknowledged any more; the node steps aside and a restart reads what is
+really there.  All methods belong to the loop's thread.
+"""
+
+import asyncio
+import heapq
+import logging
+import os
+import queue
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from node.core.effects import Record
+from node.shell import rows
+from node.shell.rows import TABLES, Durability, StoreError, checksum
+
+__all__ = ["Durability", "SqliteStore", "StoreError"]
+
+BATCH_WRITES_MAX = 4096
+IDLE_S = 0.05  # so long without a write: a good moment to move the log into the tables
+CHECKPOINT_IDLE_BYTES = 4 * 1024 * 1024
+CHECKPOINT_BUSY_BYTES = 64 * 1024 * 1024  # the bound of the log: now, even if a commit waits
+ROW_COST_BYTES = 4096  # a row makes at least a page dirty
+FILE_NAME = "store.db"
+
+logger = logging.getLogger("coterie.store")
+
+Done = Callable[[], None]
+Row = tuple[str, str]
+
+
+@dataclass(slots=True)
+class _Write:
+    number: int
+    records: Sequence[Record]
+    done: Done
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What one transaction holds: the last record of each row, and who waits."""
+
+    records: dict[Row, Record] = field(default_factory=dict)
+    number: int = 0  # of its last write
+    dones: deque[Done] = field(default_factory=deque)
+
+    def add(self, write: _Write) -> None:
+        for record in write.records:
+            self.records[record.table, record.key] = record
+        self.number = write.number
+        self.dones.append(write.done)
+
+    def cost_bytes(self) -> int:
+        return sum(ROW_COST_BYTES + len(record.value or b"") for record in self.records.values())
+
+
+class SqliteStore:
+    """Rows in DATA_DIR/store.db; raises `StoreError` when that cannot be opened.
+
+    `failed` is the reason why nothing is acknowledged any more, or empty.  `corrupt` names rows
+    that were found damaged and not written since; to readers they do not exist.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        durability: Durability = Durability.FULL,
+        on_failure: Callable[[str], None] = lambda reason: None,
+    ) -> None:
+        self.failed = ""
+        self.corrupt: set[Row] = set()
+        self.commits = self.rows_committed = 0
+        self.on_failure = on_failure
+        self._loop = asyncio.get_running_loop()
+        self._path = directory / FILE_NAME
+        self._overlay: dict[str, dict[str, tuple[int, Record]]] = {table: {} for table in TABLES}
+        self._number = 0
+        self._unmoved_bytes = 0  # in the log and not yet in the tables; the writer's thread's own
+        self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
+        self._lock = rows.lock_directory(directory)
+        try:
+            self._writer, self._reader = rows.open_pair(self._path, durability)
+            self._counts = {table: self._count_rows(table) for table in TABLES}
+        except StoreError:
+            os.close(self._lock)
+            raise
+        self._thread = threading.Thread(target=self._work, name="store", daemon=True)
+        self._thread.start()
+
+    def write(self, records: Sequence[Record], done: Done) -> None:
+        """Calls `done` when these and all earlier records are durable; never after a failure."""
+        self._number += 1
+        for record in records:
+            self._lay_over(record)
+        if not self.failed:
+            self._queue.put(_Write(self._number, records, done))
+
+    def read(self, table: str, key: str) -> bytes | None:
+        entry = self._overlay[table].get(key)
+        if entry is not None:
+            return entry[1].value
+        found = self._select(f"SELECT value, crc FROM {table} WHERE key = ?", (key,))
+        value, crc = next(found, (None, 0))
+        return value if value is not None and self._is_sound(table, key, value, crc) else None
+
+    def scan(self, table: str, after: str | None, limit: int) -> list[tuple[str, bytes]]:
+        """At most `limit` rows whose keys come after `after`, in the order of the keys."""
+        fresh = sorted(
+            (key, record.value)
+            for key, (_, record) in self._overlay[table].items()
+            if record.value is not None and (after is None or key > after)
+        )
+        return list(islice(heapq.merge(self._durable_after(table, after), fresh), limit))
+
+    def open_keys(self, table: str) -> list[str]:
+        overlay = self._overlay[table]
+        durable = self._select(f"SELECT key FROM {table} WHERE open = 1", ())
+        keys = {key for (key,) in durable if key not in overlay}
+        keys.update(key for key, (_, record) in overlay.items() if _is_open(record))
+        return sorted(keys)
+
+    def count(self, table: str) -> int:
+        """How many rows there are, damaged ones included."""
+        return self._counts[table]
+
+    @property
+    def waiting_rows(self) -> int:
+        """How many rows are written and not durable."""
+        return sum(map(len, self._overlay.values()))
+
+    async def close(self) -> None:
+        """Returns when everything written is durable and its `done` called, or has failed."""
+        self._queue.put(None)
+        await self._loop.run_in_executor(None, self._thread.join)
+        self._reader.close()
+        self._writer.close()
+        os.close(self._lock)
+
+    # -------------------------------------------------------------- on the loop's thread
+
+    def _lay_over(self, record: Record) -> None:
+        overlay = self._overlay[record.table]
+        entry = overlay.get(record.key)
+        existed = self._exists(record) if entry is None else entry[1].value is not None
+        self._counts[record.table] += (record.value is not None) - existed
+        overlay[record.key] = (self._number, record)
+
+    def _exists(self, record: Record) -> bool:
+        found = self._select(f"SELECT 1 FROM {record.table} WHERE key = ?", (record.key,))
+        return next(found, None) is not None
+
+    def _durable_after(self, table: str, after: str | None) -> Iterator[tuple[str, bytes]]:
+        overlay = self._overlay[table]
+        condition, values = ("", ()) if after is None else ("WHERE key > ?", (after,))
+        statement = f"SELECT key, value, crc FROM {table} {condition} ORDER BY key"
+        for key, value, crc in self._select(statement, values):
+            if key not in overlay and self._is_sound(table, key, value, crc):
+                yield key, value
+
+    def _select(self, statement: str, values: Sequence[object]) -> Iterator[tuple[Any, ...]]:
+        """The rows that are found; what cannot be read is an error, never an absence."""
+        try:
+            yield from self._reader.execute(statement, values)
+        except sqlite3.Error as error:
+            self._fail(f"{self._path} cannot be read ({error}): check the disk, then restart")
+            raise StoreError(self.failed) from error
+
+    def _count_rows(self, table: str) -> int:
+        count: int = next(self._select(f"SELECT count(*) FROM {table}", ()))[0]
+        return count
+
+    def _is_sound(self, table: str, key: str, value: bytes, crc: int) -> bool:
+        if checksum(table, key, value) == crc:
+            return True
+        if (table, key) not in self.corrupt:
+            self.corrupt.add((table, key))
+            logger.error("row %r of table %s in %s is damaged", key, table, self._path)
+        return False
+
+    def _finish(self, batch: _Batch) -> None:
+        """A batch is durable: its rows leave the overlay unless written again, then all is told."""
+        self.commits += 1
+        self.rows_committed += len(batch.records)
+        for table, key in batch.records:
+            if self._overlay[table][key][0] <= batch.number:
+                del self._overlay[table][key]
+        if self.corrupt:
+            self.corrupt.difference_update(batch.records)
+        self._tell(batch.dones)
+
+    def _tell(self, dones: deque[Done]) -> None:
+        try:
+            while dones:
+                dones.popleft()()
+        finally:
+            if dones:  # one of them raised, which the loop reports; the others still count
+                self._loop.call_soon(self._tell, dones)
+
+    def _fail(self, reason: str) -> None:
+        if not self.failed:
+            self.failed = reason
+            logger.critical("%s", reason)
+            self.on_failure(reason)
+
+    # -------------------------------------------------------------- on the writer's thread
+
+    def _work(self) -> None:
+        reason = "the writer's thread has died"
+        try:
+            for batch in self._batches():
+                self._write_batch(batch)
+            reason = ""
+        except sqlite3.Error as error:
+            reason = f"{error}: free space or replace the disk"
+        finally:
+            if reason:
+                text = f"{self._path} cannot be written ({reason}), then restart the node"
+                self._loop.call_soon_threadsafe(self._fail, text)
+
+    def _write_batch(self, batch: _Batch) -> None:
+        if batch.records:
+            rows.commit(self._writer, batch.records.values())
+            self._unmoved_bytes += batch.cost_bytes()
+        if batch.dones:
+            self._loop.call_soon_threadsafe(self._finish, batch)
+        limit_bytes = CHECKPOINT_BUSY_BYTES if batch.dones else CHECKPOINT_IDLE_BYTES
+        if self._unmoved_bytes > limit_bytes:
+            self._writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            self._unmoved_bytes = 0
+
+    def _batches(self) -> Iterable[_Batch]:
+        """All that waits, batch by batch until closed; an empty one when a checkpoint is due."""
+        is_open = True
+        while is_open:
+            batch = _Batch()
+            is_due = self._unmoved_bytes > CHECKPOINT_IDLE_BYTES
+            try:
+                write = self._queue.get(timeout=IDLE_S if is_due else None)
+                while write is not None:
+                    batch.add(write)
+                    if len(batch.dones) == BATCH_WRITES_MAX:
+                        break
+                    write = self._queue.get_nowait()
+                is_open = write is not None
+            except queue.Empty:
+                pass
+            yield batch
+
+
+def _is_open(record: Record) -> bool:
+    return record.open and record.value is not None
