@@ -47,9 +47,15 @@ class KeyLog:
         self._keys.setdefault(dot[0], {})[dot[1]] = key
         self.entries += 1
         self._outbox.append(Record("log", log_row(dot), key.encode()))
-        if self.entries > ENTRIES_MAX:
-            longest = max(self._keys, key=lambda actor: len(self._keys[actor]))
-            self._drop(longest, next(iter(self._keys[longest])))
+
+    def is_full(self) -> bool:
+        return self.entries > ENTRIES_MAX
+
+    def drop_oldest(self) -> None:
+        """Make room: the oldest entries of the actor with most go."""
+        longest = max(self._keys, key=lambda actor: len(self._keys[actor]))
+        for n in list(self._keys[longest])[:DROPPED_AT_ONCE_MAX]:
+            self._drop(longest, n)
 
     def key_of(self, dot: Dot) -> str | None:
         """The key this dot wrote; None when it has been dropped."""

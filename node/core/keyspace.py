@@ -102,6 +102,9 @@ class Keyspace:
                 return
             clock.add(dot)
         self.log.add(dot, key)
+        if self.log.is_full():
+            self.save_clock()
+            self.log.drop_oldest()
 
     def join(self, clock: Clock) -> None:
         """Take over a whole clock: only when every item it speaks of has been merged."""

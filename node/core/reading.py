@@ -25,7 +25,7 @@ from node.core.messages import (
     Unmet,
 )
 from node.core.siblings import Item, Past, Version, sync
-from node.core.token import Token
+from node.core.token import Token, same_key
 from node.core.view import Digest
 
 ASK_AGAIN_S = 0.1
@@ -52,7 +52,7 @@ class Need:
         if not token:
             return missing
         for (actor, n), tag in token.exact.items():
-            if tag == self.digest:
+            if same_key(tag, self.digest):
                 covered = past.has((actor, n))
             else:
                 covered = scope is Scope.KEY or not self.same_shard(tag) or clock.has((actor, n))
@@ -70,7 +70,7 @@ def answer(get: Get, digest: Digest, item: Item, stable: Vector, served_by: str)
     """The outcome of a read whose token is covered, and its client's next token (rule 3)."""
     token = Token(
         get.token.floor,
-        {d: tag for d, tag in get.token.exact.items() if tag != digest},
+        {d: tag for d, tag in get.token.exact.items() if not same_key(tag, digest)},
         get.token.keys,
         get.token.stamp,
     )

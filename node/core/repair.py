@@ -34,9 +34,7 @@ class Exchange:
 
 def closable(mine: Clock, rows: list[Clock], actor: Actor) -> bool:
     """Whether nobody has a dot of this ended life that another lacks: its gaps are for ever."""
-    entry = mine.entry(actor)
-    closed = (mine.highest(actor), frozenset[int]())
-    return all(row.entry(actor) in (entry, closed) for row in rows)
+    return all(row.entry(actor) == mine.entry(actor) for row in rows)
 
 
 class Repair:
@@ -117,7 +115,7 @@ class Repair:
             exchange.tries += 1
             again = Pull(exchange.number, node_id, mine, exchange.snapshot, exchange.after)
             return exchange.fellow, again
-        fellow = self._whom(able, arrived, now)
+        fellow = self._whom(mine, able, arrived, now)
         if fellow is None:
             self.exchange = None
             return None
@@ -125,12 +123,16 @@ class Repair:
         self.exchange = Exchange(fellow, self._numbers, now)
         return fellow, Pull(self._numbers, node_id, mine)
 
-    def _whom(self, able: list[str], arrived: bool, now: float) -> str | None:
+    def _whom(self, mine: Clock, able: list[str], arrived: bool, now: float) -> str | None:
         """While arriving, any fellow that has arrived; then one that has had for a while what we
         lack, the longest first."""
         if not arrived:
             return next((f for f in able if f in self.rows and self.rows[f].arrived), None)
-        due = [f for f in able if now - self._lacking_since.get(f, now) >= GRACE_S]
+        due = [
+            f
+            for f in able
+            if now - self._lacking_since.get(f, now) >= GRACE_S and mine.lacks(self.rows[f].clock)
+        ]
         return min(due, key=lambda f: self._lacking_since[f], default=None)
 
     def expects(self, source: str, page: Page) -> bool:

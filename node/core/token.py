@@ -34,7 +34,7 @@ class Token(msgspec.Struct, array_like=True):
 
     def dots_of(self, digest: int) -> list[Dot]:
         """The exact dots of one key."""
-        return [dot for dot, tag in self.exact.items() if tag == digest]
+        return [dot for dot, tag in self.exact.items() if same_key(tag, digest)]
 
     def binds(self, digest: int) -> bool:
         """Whether the floors may stand for this key (never a false no)."""
@@ -55,7 +55,9 @@ class Token(msgspec.Struct, array_like=True):
     def after_write(self, digest: int, dot: Dot, stamp: Stamp, replaced: Vector) -> "Token":
         """The token of a write's answer: the key's dots that it surely replaced go (rule 7)."""
         exact = {
-            d: tag for d, tag in self.exact.items() if tag != digest or d[1] > replaced.get(d[0], 0)
+            d: tag
+            for d, tag in self.exact.items()
+            if not same_key(tag, digest) or d[1] > replaced.get(d[0], 0)
         }
         exact[dot] = digest
         return Token(self.floor, exact, self.keys, max(self.stamp, stamp))
@@ -75,6 +77,11 @@ class Token(msgspec.Struct, array_like=True):
             for dot in below:
                 keys = _or(keys, _mask(exact.pop(dot)).to_bytes(FILTER_BITS // 8, "big"))
         return Token(floor, exact, keys, self.stamp)
+
+
+def same_key(one: int, two: int) -> bool:
+    """Whether two digests name one key, in whatever mode it was written."""
+    return one >> 1 == two >> 1
 
 
 def _mask(digest: int) -> int:

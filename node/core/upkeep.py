@@ -178,17 +178,17 @@ class Upkeep:
 
     # ---- arrival
     def _genesis(self) -> None:
-        """Nobody ever knew another life of us, and enough fellows are as new as we are."""
-        if self.arrived or self._started is None or len(self.lives.table[self.address]) > 1:
+        """There is nobody to arrive from: all fellows are as new as we are, or, after a moment,
+        a majority is and nobody ever knew another life of us."""
+        if self.arrived or self._started is None:
             return
         rows = self.repair.rows.values()
         if any(row.arrived for row in rows):
             return
-        me = {self.node_id: 1}
-        fresh = 1 + sum(row.lives.get(self.address) == me for row in rows)
-        members = 1 + len(self.repair.fellows)
+        first_life = len(self.lives.table[self.address]) == 1
         waited = self._turn.now - self._started >= GENESIS_WAIT_S
-        if fresh == members or (waited and fresh >= majority(members)):
+        enough = 1 + len(rows) >= majority(1 + len(self.repair.fellows))
+        if self.repair.complete() or (first_life and waited and enough):
             self._arrive()
 
     def _arrive(self) -> None:
