@@ -65,6 +65,7 @@ class Upkeep:
             self.next_beat = now + BEAT_EVERY_S
             for peer in self.peers:
                 self._turn.ask(peer, Beat(self.node_id))
+            self._take_minima()
             self._settle()
         if now >= self._next_repair:
             every = self._repair_every_s * self._chance.uniform(0.75, 1.25)
