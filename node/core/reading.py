@@ -7,95 +7,26 @@ arrived (D7) contributes its state, but at least one that has must be among them
 (protocol D4.3, D9.2, D9.3, D9.11.)
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from node.core.clock import Actor, Clock, Vector
+from node.core.clock import Clock
 from node.core.detector import Detector
+from node.core.judging import Missing, Need, answer
 from node.core.messages import (
-    Absent,
     Fetch,
-    Found,
     Get,
-    Mode,
     Outcome,
-    Scope,
     State,
     Unavailable,
     Unmet,
 )
-from node.core.siblings import Item, Past, Version, sync
-from node.core.token import Token, same_key
-from node.core.view import Digest
+from node.core.siblings import Item, sync
 
 ASK_AGAIN_S = 0.1
 UNREACHABLE_S = 0.5
 DEADLINE_S = 2.0
 
-Missing = dict[Actor, tuple[int, int]]  # actor -> (have, need)
 Asks = list[tuple[str, Fetch]]
-
-
-@dataclass(frozen=True, slots=True)
-class Need:
-    """What a token asks of a key, and of the clock of its shard (rule 2)."""
-
-    token: Token
-    digest: Digest
-    same_shard: Callable[[Digest], bool]  # of the digest of an exact dot
-    elsewhere: Callable[[Actor], bool]  # whether an actor is known to be of another shard
-    stable: Vector
-
-    def missing(self, scope: Scope, past: Past, clock: Clock) -> Missing:
-        """The entries that are not covered; empty: the read may be answered."""
-        token, missing = self.token, Missing()
-        if not token:
-            return missing
-        for (actor, n), tag in token.exact.items():
-            if same_key(tag, self.digest):
-                covered = past.has((actor, n))
-            else:
-                covered = scope is Scope.KEY or not self.same_shard(tag) or clock.has((actor, n))
-            if not covered and n > self.stable.get(actor, 0):
-                missing[actor] = clock.base.get(actor, 0), n
-        if scope is Scope.SHARD or token.binds(self.digest):
-            for actor, n in token.floor.items():
-                have = past.base.get(actor, 0)
-                if n > max(have, self.stable.get(actor, 0)) and not self.elsewhere(actor):
-                    missing[actor] = have, n
-        return missing
-
-
-def answer(get: Get, digest: Digest, item: Item, stable: Vector, served_by: str) -> Outcome:
-    """The outcome of a read whose token is covered, and its client's next token (rule 3)."""
-    token = Token(
-        get.token.floor,
-        {d: tag for d, tag in get.token.exact.items() if not same_key(tag, digest)},
-        get.token.keys,
-        get.token.stamp,
-    )
-    for version in item.versions.values():
-        token = token.joined(version.deps)
-    stamp = max((v.stamp for v in item.versions.values()), default=token.stamp)
-    exact = {**token.exact, **dict.fromkeys(item.versions, digest)}
-    token = Token(token.floor, exact, token.keys, max(token.stamp, stamp)).trimmed(stable)
-    shown = shown_versions(get.mode, item)
-    dots = tuple(item.versions)
-    context = item.past if get.mode is Mode.SIBLINGS else Past()
-    if not shown:
-        return Absent(dots, token, context, served_by)
-    order = sorted(shown, key=lambda dot: (shown[dot].stamp, dot), reverse=True)
-    values = tuple(shown[dot].value or b"" for dot in order)
-    return Found(values, tuple(order), dots, token, context, served_by)
-
-
-def shown_versions(mode: Mode, item: Item) -> dict[tuple[Actor, int], Version]:
-    """All live siblings; in lww mode the winner, if it has a value."""
-    live = item.live()
-    if mode is Mode.SIBLINGS:
-        return live
-    winner = item.winner()
-    return {winner: live[winner]} if winner in live else {}
 
 
 @dataclass(slots=True)
@@ -120,7 +51,7 @@ class Read:
             self.arrived.add(source)
 
     def missing(self) -> Missing:
-        return self.need.missing(self.get.scope, self.item.past, self.clock)
+        return self.need.to_show(self.get, self.item, self.clock)
 
     def copies(self) -> int:
         return min(self.get.copies, len(self.members))
@@ -180,7 +111,7 @@ class Reads:
     def _finish(self, request: int, read: Read) -> Outcome:
         del self._reads[request]
         served_by = self._address if self._address in read.arrived else min(read.arrived)
-        return answer(read.get, read.need.digest, read.item, read.need.stable, served_by)
+        return answer(read.get, read.need, read.item, served_by)
 
     def tick(self, now: float) -> tuple[Asks, list[tuple[int, Outcome]]]:
         """What time has decided: deadlines, and members to be asked again."""

@@ -17,12 +17,12 @@ from node.core import messages as m
 from node.core.counting import Counts
 from node.core.detector import Detector
 from node.core.effects import Effects, Record
+from node.core.judging import Need, answer
 from node.core.keyspace import Keyspace, Rows
 from node.core.lives import Lives
 from node.core.quorum import wanted
-from node.core.reading import Need, Read, Reads, answer
+from node.core.reading import Read, Reads
 from node.core.siblings import Item
-from node.core.token import Token
 from node.core.turn import Turn
 from node.core.upkeep import Upkeep
 from node.core.view import View, actor_of, digest_of, slot_of
@@ -155,14 +155,14 @@ class Replica:
     def on_get(self, request: int, get: m.Get) -> None:
         digest = digest_of(get.key, get.mode is m.Mode.LWW)
         members = self.view.shard_of(slot_of(digest)).members
-        mine = self.address in members
+        need, mine = self._need(digest), self.address in members
         if mine and get.copies == 1 and self.upkeep.arrived:
-            outcome = self._answer_alone(get, digest)
+            outcome = self._answer_alone(get, need)
             if outcome is not None:
                 self._turn.reply(request, outcome)
                 return
         ordered = self._members_for(get.key, request)
-        read = Read(get, self._need(get.token, digest), ordered, self._turn.now)
+        read = Read(get, need, ordered, self._turn.now)
         if mine:
             read.add(self.address, self._state(request, get.key))
         for member, fetch in self._reads.begin(request, read, self._turn.now):
@@ -170,17 +170,16 @@ class Replica:
         if mine:
             self._judge(request, read)
 
-    def _answer_alone(self, get: m.Get, digest: int) -> m.Outcome | None:
+    def _answer_alone(self, get: m.Get, need: Need) -> m.Outcome | None:
         """What this replica's own state says, if it covers the token."""
         item = self.keyspace.item(get.key)
         if get.token or get.mode is m.Mode.SIBLINGS:
             item = self.keyspace.filled(get.key)
-            need = self._need(get.token, digest)
-            if need.missing(get.scope, item.past, self.keyspace.clock_of(get.key)):
+            if need.to_show(get, item, self.keyspace.clock_of(get.key)):
                 return None
-        return answer(get, digest, item, self.keyspace.stable, self.address)
+        return answer(get, need, item, self.address)
 
-    def _need(self, token: Token, digest: int) -> Need:
+    def _need(self, digest: int) -> Need:
         shard = self.view.shard_of(slot_of(digest))
 
         def elsewhere(actor: str) -> bool:
@@ -190,7 +189,7 @@ class Replica:
         def same_shard(tag: int) -> bool:
             return self.view.shard_of(slot_of(tag)) is shard
 
-        return Need(token, digest, same_shard, elsewhere, self.keyspace.stable)
+        return Need(digest, same_shard, elsewhere, self.keyspace.stable)
 
     def on_count(self, request: int, count: m.Count) -> None:
         shard = self.view.shard_named(count.shard)
@@ -223,17 +222,14 @@ class Replica:
         put = accept.put
         if put.refuse_unmet is None and not put.if_present:
             return None
-        digest = digest_of(put.key, put.mode is m.Mode.LWW)
-        item = self.keyspace.filled(put.key)
-        if put.refuse_unmet is not None:
-            clock = self.keyspace.clock_of(put.key)
-            need = self._need(put.token, digest)
-            missing = need.missing(put.refuse_unmet, item.past, clock)
-            if missing:
-                return m.Declined(accept.request, m.Unmet(missing))
-        if put.if_present:
-            get = m.Get(put.key, put.mode, put.token)
-            outcome = answer(get, digest, item, self.keyspace.stable, self.address)
+        need = self._need(digest_of(put.key, put.mode is m.Mode.LWW))
+        item, clock = self.keyspace.filled(put.key), self.keyspace.clock_of(put.key)
+        scope = put.refuse_unmet or m.Scope.KEY
+        missing = need.of(put.token, scope, item.past, clock)
+        if missing and put.refuse_unmet is not None:
+            return m.Declined(accept.request, m.Unmet(missing))
+        if put.if_present and not missing:
+            outcome = answer(m.Get(put.key, put.mode, put.token), need, item, self.address)
             if isinstance(outcome, m.Absent):
                 return m.Declined(accept.request, outcome)
         return None

@@ -91,7 +91,6 @@ class SqliteStore:
         self._lock = rows.lock_directory(directory)
         try:
             self._writer, self._reader = rows.open_pair(self._path, durability)
-            self._counts = {table: self._count_rows(table) for table in TABLES}
         except StoreError:
             os.close(self._lock)
             raise
@@ -102,7 +101,7 @@ class SqliteStore:
         """Calls `done` when these and all earlier records are durable; never after a failure."""
         self._number += 1
         for record in records:
-            self._lay_over(record)
+            self._overlay[record.table][record.key] = (self._number, record)
         if not self.failed:
             self._queue.put(_Write(self._number, records, done))
 
@@ -131,8 +130,18 @@ class SqliteStore:
         return sorted(keys)
 
     def count(self, table: str) -> int:
-        """How many rows there are, damaged ones included."""
-        return self._counts[table]
+        """How many rows there are, damaged ones included.  Walks the table: for starts, not often.
+
+        One snapshot for all reads: a batch may become durable in between.
+        """
+        overlay = self._overlay[table]
+        self._reader.execute("BEGIN")
+        try:
+            durable: int = next(self._select(f"SELECT count(*) FROM {table}", ()))[0]
+            covered = sum(self._is_durable(table, key) for key in overlay)
+        finally:
+            self._reader.execute("COMMIT")
+        return durable - covered + sum(record.value is not None for _, record in overlay.values())
 
     @property
     def waiting_rows(self) -> int:
@@ -149,15 +158,8 @@ class SqliteStore:
 
     # -------------------------------------------------------------- on the loop's thread
 
-    def _lay_over(self, record: Record) -> None:
-        overlay = self._overlay[record.table]
-        entry = overlay.get(record.key)
-        existed = self._exists(record) if entry is None else entry[1].value is not None
-        self._counts[record.table] += (record.value is not None) - existed
-        overlay[record.key] = (self._number, record)
-
-    def _exists(self, record: Record) -> bool:
-        found = self._select(f"SELECT 1 FROM {record.table} WHERE key = ?", (record.key,))
+    def _is_durable(self, table: str, key: str) -> bool:
+        found = self._select(f"SELECT 1 FROM {table} WHERE key = ?", (key,))
         return next(found, None) is not None
 
     def _durable_after(self, table: str, after: str | None) -> Iterator[tuple[str, bytes]]:
@@ -175,10 +177,6 @@ class SqliteStore:
         except sqlite3.Error as error:
             self._fail(f"{self._path} cannot be read ({error}): check the disk, then restart")
             raise StoreError(self.failed) from error
-
-    def _count_rows(self, table: str) -> int:
-        count: int = next(self._select(f"SELECT count(*) FROM {table}", ()))[0]
-        return count
 
     def _is_sound(self, table: str, key: str, value: bytes, crc: int) -> bool:
         if checksum(table, key, value) == crc:

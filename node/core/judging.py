@@ -1,0 +1,84 @@
+"""What a read needs, and what it says: the token's rules for one key, judged in one place.
+
+A state of a key may be shown if it covers what the reader's token needs of it, and, where siblings
+are shown, what the shown versions themselves depend on within the key: who sees a write also sees
+what its writer had written before. (protocol D9.2, D9.3, D9.11; docs/decisions/0007.)
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from node.core.clock import Actor, Clock, Vector
+from node.core.messages import Absent, Found, Get, Mode, Outcome, Scope
+from node.core.siblings import Item, Past, Version
+from node.core.token import Token, same_key
+from node.core.view import Digest
+
+Missing = dict[Actor, tuple[int, int]]  # actor -> (have, need)
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What tokens ask of one key, and of the clock of its shard."""
+
+    digest: Digest
+    same_shard: Callable[[Digest], bool]  # of the digest of an exact dot
+    elsewhere: Callable[[Actor], bool]  # whether an actor is known to be of another shard
+    stable: Vector
+
+    def to_show(self, get: Get, item: Item, clock: Clock) -> Missing:
+        """What a read of this filled item lacks; empty: it may be answered."""
+        missing = self.of(get.token, get.scope, item.past, clock)
+        if get.mode is Mode.SIBLINGS:
+            for version in item.versions.values():
+                missing.update(self.of(version.deps, Scope.KEY, item.past, clock))
+        return missing
+
+    def of(self, token: Token, scope: Scope, past: Past, clock: Clock) -> Missing:
+        """The entries of a token that a key's past, or its shard's clock, does not cover."""
+        missing: Missing = {}
+        for (actor, n), tag in token.exact.items():
+            if same_key(tag, self.digest):
+                covered = past.has((actor, n))
+            else:
+                covered = scope is Scope.KEY or not self.same_shard(tag) or clock.has((actor, n))
+            if not covered and n > self.stable.get(actor, 0):
+                missing[actor] = clock.base.get(actor, 0), n
+        if scope is Scope.SHARD or token.binds(self.digest):
+            for actor, n in token.floor.items():
+                have = past.base.get(actor, 0)
+                if n > max(have, self.stable.get(actor, 0)) and not self.elsewhere(actor):
+                    missing[actor] = have, n
+        return missing
+
+
+def answer(get: Get, need: Need, item: Item, served_by: str) -> Outcome:
+    """The outcome of a read whose token is covered, and its client's next token (rule 3)."""
+    token = Token(
+        get.token.floor,
+        {d: tag for d, tag in get.token.exact.items() if not same_key(tag, need.digest)},
+        get.token.keys,
+        get.token.stamp,
+    )
+    for version in item.versions.values():
+        token = token.joined(version.deps)
+    stamp = max((v.stamp for v in item.versions.values()), default=token.stamp)
+    exact = {**token.exact, **dict.fromkeys(item.versions, need.digest)}
+    token = Token(token.floor, exact, token.keys, max(token.stamp, stamp)).trimmed(need.stable)
+    shown = shown_versions(get.mode, item)
+    dots = tuple(item.versions)
+    context = item.past if get.mode is Mode.SIBLINGS else Past()
+    if not shown:
+        return Absent(dots, token, context, served_by)
+    order = sorted(shown, key=lambda dot: (shown[dot].stamp, dot), reverse=True)
+    values = tuple(shown[dot].value or b"" for dot in order)
+    return Found(values, tuple(order), dots, token, context, served_by)
+
+
+def shown_versions(mode: Mode, item: Item) -> dict[tuple[Actor, int], Version]:
+    """All live siblings; in lww mode the winner, if it has a value."""
+    live = item.live()
+    if mode is Mode.SIBLINGS:
+        return live
+    winner = item.winner()
+    return {winner: live[winner]} if winner in live else {}
