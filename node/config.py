@@ -17,7 +17,7 @@ ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
 AN_ADDRESS = "an address host:port with a port from 1 to 65535"
 
 
-class BadSetting(Exception):  # noqa: N818 - the setting is what is wrong
+class BadSetting(Exception):
     """A setting that a node cannot start with."""
 
     def __init__(self, name: str, value: str, expected: str) -> None:
@@ -25,7 +25,7 @@ class BadSetting(Exception):  # noqa: N818 - the setting is what is wrong
         self.name, self.value, self.expected = name, value, expected
 
 
-class HelpWanted(Exception):  # noqa: N818 - not an error
+class HelpWanted(Exception):
     """The flags ask for the table of settings."""
 
 

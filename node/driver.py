@@ -118,11 +118,13 @@ class Driver:
             self._links.send(peer, message)
 
     def _arm(self, when: float) -> None:
-        """Only the earliest wish is armed; a timer that comes too early costs one empty step."""
+        """Only the earliest wish counts."""
         if when < self._wake_at:
             self._wake_at = when
-            self._clock.call_at(when, self._on_timer)
+            self._clock.call_at(when, lambda: self._on_timer(when))
 
-    def _on_timer(self) -> None:
+    def _on_timer(self, when: float) -> None:
+        if when != self._wake_at:
+            return  # an earlier timer has taken its place
         self._wake_at = float("inf")
         self.receive(self.replica.address, Tick())

@@ -220,6 +220,8 @@ class Replica:
 
     def _decline(self, accept: m.Accept) -> m.Declined | None:
         put = accept.put
+        if not put.if_present and (put.refuse_unmet is None or not put.token):
+            return None
         if put.refuse_unmet is None and not put.if_present:
             return None
         need = self._need(digest_of(put.key, put.mode is m.Mode.LWW))

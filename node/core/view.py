@@ -7,7 +7,7 @@ evenly.  (protocol D10, «Placement»; design, section 1.)
 
 import base64
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from hashlib import blake2b
 
 import msgspec
@@ -20,6 +20,7 @@ Digest = int  # 36 bits: 12 of the slot, 23 more of the hash, and 1 if the key i
 Slot = int
 
 
+@lru_cache(maxsize=16_384)
 def digest_of(key: str, lww: bool) -> Digest:
     """The name a token uses for the key."""
     hashed = int.from_bytes(blake2b(key.encode(), digest_size=8, key=SALT).digest(), "big")

@@ -9,7 +9,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
+from aiohttp.hdrs import CONTENT_ENCODING, EXPECT
 from aiohttp.http_exceptions import LineTooLong
+from aiohttp.streams import EMPTY_PAYLOAD
 
 from node.dialects.contract import Reply
 from node.dialects.words import refused
@@ -20,7 +22,7 @@ LINE_BYTES_MAX = 16 * 1024  # of a request line, and of one header
 HEADERS_MAX = 100
 
 Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
-Refuse = Callable[[Reply], web.Response]
+Refuse = Callable[[Reply], web.StreamResponse]
 
 
 class Connection(web.RequestHandler):
@@ -49,9 +51,12 @@ class Connection(web.RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """Also called when the server itself raises, which it does only for bugs of ours."""
-        response = self._refuse(_reply_to_error(status, exc, message))
-        response.force_close()
-        return response
+        return self._refuse(_reply_to_error(status, exc, message))
+
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        """Called after each read of a body: aiohttp would feed its parser for nothing."""
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
 
 
 class Listener(web.Server):
@@ -73,22 +78,30 @@ def _reply_to_error(status: int, error: BaseException | None, message: str | Non
     return refused(status, (message or "malformed request").strip())
 
 
+def arrived_body_of(request: web.BaseRequest, bytes_max: int) -> bytes | Reply | None:
+    """The body, or why it is not read; None while it has not arrived, which is the rare case."""
+    content = request.content
+    if content is EMPTY_PAYLOAD:
+        return b""
+    if request.headers.get(CONTENT_ENCODING, "identity").lower() != "identity":
+        return refused(415, "Content-Encoding must be identity")
+    if not content.is_eof():
+        return too_large(bytes_max) if (request.content_length or 0) > bytes_max else None
+    try:
+        body = content.read_nowait()
+    except web.RequestPayloadError as error:
+        return refused(400, f"request body is malformed: {error}")
+    return body if len(body) <= bytes_max else too_large(bytes_max)
+
+
 async def body_of(request: web.BaseRequest, bytes_max: int) -> bytes | Reply:
     """The whole body, or why it is not read."""
-    headers, content = request.headers, request.content
-    if headers.get("Content-Encoding", "identity").lower() != "identity":
-        return refused(415, "Content-Encoding must be identity")
-    if (request.content_length or 0) > bytes_max:
-        return too_large(bytes_max)
     try:
-        if content.is_eof():  # it came with the headers, as most do
-            body = content.read_nowait()
-            return body if len(body) <= bytes_max else too_large(bytes_max)
-        if headers.get("Expect", "").lower() == "100-continue":
+        if request.headers.get(EXPECT, "").lower() == "100-continue":
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             request.writer.output_size = 0  # the answer itself has not begun
         async with asyncio.timeout(BODY_TIMEOUT_S):
-            return await _rest_of(content, bytes_max)
+            return await _rest_of(request.content, bytes_max)
     except web.RequestPayloadError as error:
         return refused(400, f"request body is malformed: {error}")
     except TimeoutError:

@@ -14,13 +14,13 @@ from time import perf_counter
 from typing import Any, Protocol
 
 from aiohttp import web
-from multidict import CIMultiDict
 
 from node.core.messages import Outcome, Request
 from node.core.view import View
 from node.dialects.contract import Call, Dialect, Facts, Handler, Limits, Reply
 from node.dialects.words import refused
-from node.shell.intake import Listener, body_of
+from node.shell.answer import Answer
+from node.shell.intake import Listener, arrived_body_of, body_of
 from node.shell.metrics import Metrics, Stats
 from node.shell.routes import NOTHING, Endpoint, Table, decoded
 from node.shell.upkeep import Links, upkeep
@@ -107,6 +107,7 @@ class Server:
 
     async def start(self, host: str | None, port: int) -> None:
         """Listens; None means all interfaces, port 0 any free one.  OSError: the port is taken."""
+        self._new_future = asyncio.get_running_loop().create_future
         runner = web.ServerRunner(
             Listener(self._answer, self._refuse), shutdown_timeout=CLOSE_TIMEOUT_S
         )
@@ -172,7 +173,7 @@ class Server:
             if self.draining and not self._in_flight:
                 self._idle.set()
         endpoint.count(reply.status, perf_counter() - started)
-        return self._response(reply)
+        return self._say(reply)
 
     async def _reply(
         self,
@@ -184,7 +185,9 @@ class Server:
         path = decoded(placeholders)
         if path is None:
             return NOT_TEXT
-        body = await body_of(request, self._body_bytes_max) if request.body_exists else b""
+        body = arrived_body_of(request, self._body_bytes_max)
+        if body is None:
+            body = await body_of(request, self._body_bytes_max)
         if isinstance(body, Reply):
             return body
         words = request.rel_url.query if query else NOTHING
@@ -193,7 +196,7 @@ class Server:
         )
         if isinstance(said, Reply):
             return said
-        answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Outcome] = self._new_future()
         self._driver.submit(said.request, partial(_resolve, answer))
         return said.say(await answer)  # takes no turn of the loop when it was answered at once
 
@@ -204,20 +207,14 @@ class Server:
         allow = ", ".join(methods)
         return refused(405, f"this path has only {allow}", {"Allow": allow})
 
-    def _response(self, reply: Reply) -> web.Response:
-        headers: CIMultiDict[str] = CIMultiDict(reply.headers)
-        headers["Content-Type"] = reply.content_type
-        headers["Kv-View"] = str(self._driver.replica.view.number)
-        headers["Server"] = "coterie"
-        response = web.Response(body=reply.body, status=reply.status, headers=headers)
-        if self.draining or reply.status in CLOSING:
-            response.force_close()
-        return response
+    def _say(self, reply: Reply) -> Answer:
+        closes = self.draining or reply.status in CLOSING
+        return Answer(reply, self._driver.replica.view.number, closes)
 
-    def _refuse(self, reply: Reply) -> web.Response:
-        """Counts what never became a request."""
+    def _refuse(self, reply: Reply) -> Answer:
+        """Counts what never became a request, and closes: where the next one begins is unknown."""
         self._malformed.count(reply.status, 0.0)
-        return self._response(reply)
+        return Answer(reply, self._driver.replica.view.number, closes=True)
 
     async def _accept(self, request: web.BaseRequest) -> web.StreamResponse:
         task = asyncio.current_task()

@@ -1,0 +1,153 @@
+"""What one answer may show, given the writes it had to know of: two modes, two sets of rules.
+
+`lww` keys are registers: the value shown, or the delete that explains its absence, may not be
+causally before another write the reader knew of. `siblings` keys keep every version that no
+context discarded: each put the reader knew of is shown or covered by something that may have
+replaced it (MissingVersion else), and nothing shown was discarded by a write the reader knew of
+(StaleVersion else). A delete may explain an absence though its mark is gone: marks are erased
+once stable. A write that is excused binds nobody, but still explains what it replaced.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from cluster.checker_order import Order, members, union
+from cluster.checker_sources import Seen
+from cluster.checker_words import Excused, ViolationKind
+from cluster.history import Mode
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One answer, or one replica at rest: what it showed and what it had to account for."""
+
+    mode: Mode
+    past: int  # the operations it had to know of
+    seen: Seen
+    position: int | None = None  # of the read; None: after everything
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A broken rule: the write that was missing or ignored, and the older one shown instead."""
+
+    kind: ViolationKind
+    ignored: int
+    stale: int | None = None
+
+
+class Key:
+    """The writes of one key as bit sets over the positions of the order."""
+
+    def __init__(self) -> None:
+        self.writes = 0  # all that may have been applied: they can explain
+        self.puts = 0
+        self.binding = 0  # all but the excused: they must be accounted for
+        self.replacers = 0  # those that discarded something
+        self.explainers = 0  # deletes, whose marks vanish, and excused writes
+
+
+class Rules:
+    """The rules of both modes over one order; `by_context` makes contexts the only replacers.
+
+    Without it a version counts as replaced by whatever is causally after it, which is sound for
+    stores where a token alone replaces; with it, only by what a context had covered.
+    """
+
+    def __init__(self, order: Order, excused: Excused, by_context: bool) -> None:
+        self.order = order
+        self.keys: dict[str, Key] = {}
+        self._by_context = by_context
+        for at, operation in enumerate(order.operations):
+            if operation.writes:
+                key = self.keys.setdefault(operation.key, Key())
+                is_excused = excused(operation)
+                key.writes |= 1 << at
+                key.puts |= (operation.kind == "put") << at
+                key.binding |= (not is_excused) << at
+                key.replacers |= bool(order.replaced[at]) << at
+                key.explainers |= (is_excused or operation.kind == "delete") << at
+
+    def faults(self, key: str, view: View) -> list[Fault]:
+        """Return every rule this view of `key` breaks."""
+        found = self.keys.get(key)
+        if found is None:
+            return []
+        if view.mode == "siblings":
+            return [*self._missing(found, view), *self._stale(found, view)]
+        return self._absent(found, view) if view.seen.absent else self._outdated(found, view)
+
+    def beaten(self, key: str, view: View) -> dict[int, int]:
+        """Return, for a register's winner, the greatest writes it won over, as winner -> set.
+
+        A winner that should not have won, for a write came after it, is left to `faults`.
+        """
+        winners = view.seen.marks if view.seen.absent else view.seen.shown
+        if view.mode == "siblings" or len(winners) != 1 or (view.seen.absent and view.seen.vague):
+            return {}
+        winner = self.order.position.get(winners[0].id)
+        if winner is None:
+            return {}
+        rivals = self.order.rivals(winner, self.keys[key].binding & view.past)
+        if not rivals or any(self.order.before(winner, each) for each in rivals):
+            return {}
+        return {winner: union(1 << each for each in rivals)}
+
+    def _outdated(self, key: Key, view: View) -> list[Fault]:
+        shown = self.order.bits(view.seen.shown)
+        found = [(at, self._newer(at, key.binding & view.past)) for at in members(shown)]
+        return [Fault("WriteCORead", newer, at) for at, newer in found if newer is not None]
+
+    def _absent(self, key: Key, view: View) -> list[Fault]:
+        known = key.binding & view.past
+        if not known & key.puts:
+            return []
+        kind: ViolationKind = "WriteCORead"
+        causes = self.order.bits(view.seen.marks)
+        if view.seen.vague:
+            kind, causes = "WriteCOInitRead", key.writes & ~key.puts
+        stale: int | None = None
+        newest = next(self.order.greatest(known & key.puts))
+        for cause in members(causes):
+            if self._comes_after(view, cause):
+                continue
+            newer = self._newer(cause, known)
+            if newer is None:
+                return []
+            stale, newest = cause, newer
+        return [Fault(kind, newest, stale)]
+
+    def _newer(self, write: int, known: int) -> int | None:
+        rivals = self.order.rivals(write, known)
+        return next((each for each in rivals if self.order.before(write, each)), None)
+
+    def _missing(self, key: Key, view: View) -> Iterator[Fault]:
+        missing = key.binding & key.puts & view.past & ~self.order.bits(view.seen.shown)
+        held = self.order.bits(view.seen.held)
+        for covers in (held, key.explainers & view.past, key.explainers & ~view.past):
+            missing = self._uncovered(missing, covers, view)
+        for each in self.order.greatest(missing):
+            yield Fault("MissingVersion", each)
+
+    def _comes_after(self, view: View, write: int) -> bool:
+        return view.position is not None and self.order.before(view.position, write)
+
+    def _uncovered(self, missing: int, covers: int, view: View) -> int:
+        for cover in members(covers):
+            if not missing:
+                break
+            if self._comes_after(view, cover):
+                continue
+            missing &= ~self.order.replaced[cover]
+            if not self._by_context:
+                missing &= ~self.order.past[cover]
+        return missing
+
+    def _stale(self, key: Key, view: View) -> Iterator[Fault]:
+        shown = self.order.bits(view.seen.shown)
+        remaining = key.binding & key.replacers & view.past
+        while remaining:
+            top = remaining.bit_length() - 1
+            for stale in members(self.order.replaced[top] & shown):
+                yield Fault("StaleVersion", top, stale)
+            remaining &= ~(self.order.replaced[top] | 1 << top)

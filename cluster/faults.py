@@ -1,0 +1,204 @@
+"""What goes wrong in a run: a drawn subset of faults, and the schedule that does them (swarm).
+
+A seed switches on only some kinds of fault, each with its own strength: runs that do a little of
+everything look alike and find little.  Faults are limited so that the promises can hold: a disk is
+lost only while all its fellows are there and whole, and what only that disk had is excused.
+`heal` ends them all.  (reliability B, «swarm rule».)
+"""
+
+from collections.abc import Callable
+from functools import partial
+from random import Random
+
+import msgspec
+
+from cluster.simulation import Weather, World
+from cluster.witness import Witness
+
+WEATHER = ("loss", "duplication", "late", "stalls")  # all the time
+EVENTS = ("cut one", "cut in two", "one way", "crash one", "crash some", "crash all", "slow disk")
+RARE = ("skew", "wipe")
+SKEW_S = 0.3
+SKEW_LARGE_S = 3600.0
+
+
+class Swarm(msgspec.Struct, frozen=True):
+    """Everything that is drawn for a run before it begins; a report prints it."""
+
+    nodes: int
+    shards: int
+    faults: tuple[str, ...]
+    weather: Weather
+    every_s: float  # the mean time between two events
+    outage_s: float  # the longest that a cut lasts or a node is down
+    faulty_s: float  # the length of the first phase
+    sessions: int
+    keys: int
+    think_s: float  # the mean pause of a session between two operations
+
+
+TOPOLOGIES = (
+    (1, 1), (2, 1), (2, 2), (3, 1), (3, 1), (4, 1), (4, 2), (5, 2), (6, 2), (6, 2), (6, 3), (7, 2)
+)  # fmt: skip
+
+
+def swarm_of(random: Random) -> Swarm:
+    """Draw a run."""
+    nodes, shards = random.choice(TOPOLOGIES)
+    kinds = [*WEATHER, *EVENTS, *EVENTS, *RARE, *RARE]
+    faults = tuple(dict.fromkeys(random.sample(kinds, random.randint(2, 6))))
+    weather = Weather(
+        loss=random.choice((0.02, 0.1)) if "loss" in faults else 0.0,
+        duplication=0.05 if "duplication" in faults else 0.0,
+        late=0.1 if "late" in faults else 0.01,
+        late_s=random.choice((0.3, 3.0)) if "late" in faults else 0.3,
+        stall=0.05 if "stalls" in faults else 0.0,
+    )
+    return Swarm(
+        nodes=nodes,
+        shards=shards,
+        faults=faults,
+        weather=weather,
+        every_s=random.choice((1.0, 2.0, 4.0)),
+        outage_s=random.choice((1.0, 3.0, 7.0)),
+        faulty_s=random.uniform(10.0, 20.0),
+        sessions=random.randint(3, 6),
+        keys=random.randint(4, 16),
+        think_s=random.choice((0.01, 0.03, 0.06)),
+    )
+
+
+class Nemesis:
+    """Does the events of a swarm, one after the other; each undoes itself after a while."""
+
+    def __init__(self, world: World, swarm: Swarm, witness: Witness) -> None:
+        self._world, self._swarm, self._witness = world, swarm, witness
+        self._random, self._timeline = world.random, world.timeline
+        self._calm = False
+        self._events: dict[str, Callable[[], None]] = {
+            "cut one": self._cut_one,
+            "cut in two": self._cut_in_two,
+            "one way": self._one_way,
+            "crash one": partial(self._crash, 1),
+            "crash some": partial(self._crash, 2),
+            "crash all": partial(self._crash, swarm.nodes),
+            "slow disk": self._slow_disk,
+            "wipe": self._wipe,
+        }
+        self._kinds = [kind for kind in swarm.faults if kind in self._events]
+
+    def begin(self) -> None:
+        """Bad weather from now on, and the first event soon."""
+        self._world.weather = self._swarm.weather
+        if "skew" in self._swarm.faults:
+            for node in self._world.nodes.values():
+                node.skew_s = self._skew()
+        for address in self._world.nodes:
+            self._world.start(address)
+        self._plan()
+
+    def heal(self) -> None:
+        """No fault any more: the weather is fair, nothing is cut, every node is up."""
+        self._calm = True
+        self._world.weather = Weather()
+        self._world.mend(self._world.cuts)
+        for address, node in self._world.nodes.items():
+            node.stall = 0.0
+            self._start(address)
+
+    def _plan(self) -> None:
+        if self._kinds and not self._calm:
+            self._timeline.after(self._random.expovariate(1 / self._swarm.every_s), self._strike)
+
+    def _strike(self) -> None:
+        if not self._calm:
+            self._events[self._random.choice(self._kinds)]()
+            self._plan()
+
+    def _skew(self) -> float:
+        if self._random.random() < 0.1:
+            return self._random.uniform(-SKEW_LARGE_S, SKEW_LARGE_S)
+        return self._random.uniform(-SKEW_S, SKEW_S)
+
+    # ------------------------------------------------------------------ the network
+    def _cut(self, pairs: set[tuple[str, str]]) -> None:
+        if pairs:
+            self._world.cut(pairs)
+            self._timeline.after(
+                self._random.uniform(0.2, self._swarm.outage_s), partial(self._mend, pairs)
+            )
+
+    def _mend(self, pairs: set[tuple[str, str]]) -> None:
+        if not self._calm:
+            self._world.mend(pairs)
+
+    def _cut_one(self) -> None:
+        alone = self._random.choice(self._world.view.nodes)
+        others = [address for address in self._world.view.nodes if address != alone]
+        self._cut({(alone, other) for other in others} | {(other, alone) for other in others})
+
+    def _cut_in_two(self) -> None:
+        side = {address: self._random.random() < 0.5 for address in self._world.view.nodes}
+        self._cut({(one, two) for one in side for two in side if side[one] != side[two]})
+
+    def _one_way(self) -> None:
+        """One node is not heard any more, by one other or by all."""
+        nodes = self._world.view.nodes
+        mute = self._random.choice(nodes)
+        deaf = [address for address in nodes if address != mute]
+        if deaf and self._random.random() < 0.5:
+            deaf = [self._random.choice(deaf)]
+        self._cut({(mute, address) for address in deaf})
+
+    # ------------------------------------------------------------------ machines
+    def _start(self, address: str) -> None:
+        if self._world.nodes[address].driver is None:
+            self._world.start(address)
+
+    def _crash(self, most: int) -> None:
+        """Processes end at once; they come back each in its time, sometimes only to end again."""
+        up = [address for address, node in self._world.nodes.items() if node.driver is not None]
+        for address in self._random.sample(up, min(most, len(up))):
+            self._crash_node(address)
+
+    def _crash_node(self, address: str) -> None:
+        if self._calm:
+            return
+        self._world.crash(address, keep=self._random.random() < 0.5)
+        if "skew" in self._swarm.faults and self._random.random() < 0.3:
+            self._world.nodes[address].skew_s = self._skew()
+        downtime = self._random.uniform(0.05, self._swarm.outage_s)
+        self._timeline.after(downtime, partial(self._restart, address))
+
+    def _restart(self, address: str) -> None:
+        if self._calm or self._world.nodes[address].driver is not None:
+            return
+        self._world.start(address)
+        if self._random.random() < 0.15:
+            life = self._world.nodes[address].life
+            again = partial(self._crash_node, address)
+            self._timeline.after(self._random.uniform(0.001, 0.5), again, life)
+
+    def _slow_disk(self) -> None:
+        node = self._world.nodes[self._random.choice(self._world.view.nodes)]
+        node.stall = self._random.choice((0.3, 1.0))
+        self._timeline.after(
+            self._random.uniform(0.5, self._swarm.outage_s), partial(setattr, node, "stall", 0.0)
+        )
+
+    def _wipe(self) -> None:
+        """A disk is lost, where all its fellows are up, whole, and can be reached."""
+        shard = self._random.choice(self._world.view.shards)
+        members = shard.members
+        cut = any((a, b) in self._world.cuts for a in members for b in members)
+        drivers = [self._world.nodes[address].driver for address in members]
+        if len(members) < 2 or cut:
+            return
+        if not all(driver and driver.replica.upkeep.arrived for driver in drivers):
+            return
+        address = self._random.choice(members)
+        if self._witness.may_lose(address):
+            self._world.crash(address)
+            self._witness.on_wipe(address, self._timeline.now)
+            self._world.wipe(address)
+            self._timeline.after(self._random.uniform(0.01, 2.0), partial(self._restart, address))

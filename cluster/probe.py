@@ -1,0 +1,100 @@
+"""What the launcher asks a node over HTTP: is it up, is it ready, which view has it, obey this cut.
+
+Every call is one short request with a timeout; a node that does not answer is a value, not an
+exception, because that is what most of these questions are about.
+"""
+
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPException
+from typing import Any, TypeVar
+
+ASK_TIMEOUT_S = 2.0
+POLL_EVERY_S = 0.1
+ASK_AT_ONCE_MAX = 16
+CUT_TTL_S = 600
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+# A proxy of the environment must not stand between this host and its own ports.
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def ask(
+    method: str, port: int, path: str, body: object = None, timeout_s: float = ASK_TIMEOUT_S
+) -> tuple[int, str]:
+    """Return status and text of a node's answer; status 0 and the reason when none came."""
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}{path}",
+        data=None if body is None else json.dumps(body).encode(),
+        headers={"Content-Type": "application/json"},
+        method=method,
+    )
+    try:
+        with _OPENER.open(request, timeout=timeout_s) as answer:
+            return answer.status, answer.read().decode(errors="replace")
+    except urllib.error.HTTPError as refusal:
+        with refusal:
+            return refusal.code, refusal.read().decode(errors="replace")
+    except (OSError, ValueError) as problem:
+        return 0, str(getattr(problem, "reason", problem)) or type(problem).__name__
+    except HTTPException as problem:
+        return 0, f"not HTTP: {type(problem).__name__}"
+
+
+def unready(port: int) -> str | None:
+    """Return which check of /readyz fails at the node, None when it is ready."""
+    status, text = ask("GET", port, "/readyz?verbose")
+    if status == 200:
+        return None
+    if status == 0:
+        return f"no answer ({text})"
+    failing = [line for line in text.splitlines() if line.startswith("[-]")]
+    return "; ".join(failing) or f"/readyz answers {status}"
+
+
+def status_of(port: int) -> dict[str, Any] | None:
+    """Return what the node tells at /v1/status, None when it does not."""
+    status, text = ask("GET", port, "/v1/status")
+    if status != 200:
+        return None
+    try:
+        document = json.loads(text)
+    except ValueError:
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def view_of(port: int) -> dict[str, Any] | None:
+    """Return the view the node works by, None when it does not tell."""
+    view = (status_of(port) or {}).get("view")
+    return view if isinstance(view, dict) else None
+
+
+def cut(port: int, addresses: Iterable[str]) -> bool:
+    """Make the node drop all frames to and from exactly these peers; tell whether it obeyed."""
+    peers = sorted(addresses)
+    if peers:
+        status, _ = ask("PUT", port, "/v1/faults", {"cut": peers, "ttl_s": CUT_TTL_S})
+    else:
+        status, _ = ask("DELETE", port, "/v1/faults")
+    return status in (200, 204)
+
+
+def everyone(question: Callable[[Item], Answer], items: Iterable[Item]) -> list[Answer]:
+    """Put one question to many at the same time; answers come in the order of the items."""
+    with ThreadPoolExecutor(ASK_AT_ONCE_MAX) as pool:
+        return list(pool.map(question, items))
+
+
+def until(condition: Callable[[], Answer | None], wait_s: float) -> Answer | None:
+    """Return the first answer of the condition that is not None; None when the time is over."""
+    deadline = time.monotonic() + wait_s
+    while (answer := condition()) is None and time.monotonic() < deadline:
+        time.sleep(POLL_EVERY_S)
+    return answer

@@ -1,0 +1,245 @@
+"""Nodes as local processes on 127.0.0.1: no image, no subnet, the same ports and commands.
+
+A process is signalled only when its number AND its time of birth are the recorded ones: a number
+that the system has given to somebody else is never touched.  Nodes live in sessions of their own
+and outlive the launcher.  A split is made by the nodes themselves (`PUT /v1/faults`).
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from cluster import probe
+from cluster.engine import STOP_TIMEOUT_S, TAIL_LINES, State, expect_state, recalled
+from cluster.host import expect_free, life_of
+from cluster.split import SplitFile, settle, tell
+from cluster.topology import EngineKind, Topology
+
+LOG_BYTES_MAX = 50_000_000  # a longer log is put aside, once, when its node starts again
+TAIL_BYTES_MAX = 256_000
+FOLLOW_EVERY_S = 0.2
+PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONPATH", "SSL_CERT_FILE")
+# The shell lets go of the node at once, so no launcher is ever its parent and has to bury it.
+DETACH = 'exec "$@" </dev/null >>"$LOG" 2>&1 & echo $!'
+
+
+class ProcessEngine:
+    """A cluster of local processes, all of whose traces are below `home`/NAME."""
+
+    kind: EngineKind = "process"
+
+    def __init__(self, name: str, home: Path, module: str = "node") -> None:
+        self.name = name
+        self.home = home.resolve()
+        self.module = module
+        self.place = self.home / name
+        self.split_file = SplitFile(self.place / "split.json")
+
+    def recall(self) -> Topology | None:
+        """Read the topology that `prepare` wrote beside the data."""
+        return _topology_in(self.place)
+
+    def neighbours(self) -> list[Topology]:
+        """Read the topologies of the other clusters below `home`."""
+        found = [_topology_in(place) for place in sorted(self.home.glob("*/"))]
+        return [topology for topology in found if topology and topology.name != self.name]
+
+    def prepare(self, topology: Topology) -> list[str]:
+        """Make the directories and refuse ports that somebody else listens on."""
+        states = self.states()
+        for node in topology.nodes:
+            if states.get(node.name, State.STOPPED) in (State.STOPPED, State.MISSING):
+                expect_free(node.host_port)
+        for part in ("data", "logs"):
+            (self.place / part).mkdir(parents=True, exist_ok=True)
+        _write(self.place / "process.json", topology.to_json())
+        return [f"local processes on 127.0.0.1, data in {_short(self.place / 'data')}"]
+
+    def launch(self, names: Sequence[str]) -> None:
+        """Start the nodes that do not run."""
+        topology = recalled(self)
+        states = self.states()
+        for name in names:
+            if states[name] == State.STOPPED:
+                self._spawn(topology, name)
+
+    def _spawn(self, topology: Topology, name: str) -> None:
+        log = self.log_of(name)
+        if log.exists() and log.stat().st_size > LOG_BYTES_MAX:
+            log.replace(log.with_suffix(".log.1"))
+        settings = topology.environment(topology.node(name))
+        data = str(self.place / "data" / name)
+        passed_on = {key: os.environ[key] for key in PASSED_ON if key in os.environ}
+        environment = {**passed_on, **settings, "DATA_DIR": data, "PYTHONUNBUFFERED": "1"}
+        number = subprocess.run(
+            ["/bin/sh", "-c", DETACH, "sh", sys.executable, "-m", self.module],
+            env={**environment, "LOG": str(log)},
+            cwd=Path(__file__).resolve().parents[1],
+            stdout=subprocess.PIPE,
+            check=True,
+            start_new_session=True,
+        ).stdout
+        pid = int(number)
+        records = self._records()
+        records[name] = [pid, life_of(pid)[0]]
+        _write(self.place / "pids.json", records)
+
+    def halt(self, names: Sequence[str]) -> None:
+        """Ask the nodes to end, all at once; after the timeout end them."""
+        self._signal(names, signal.SIGTERM)
+        self._signal(names, signal.SIGCONT)
+        if not self._gone(names, STOP_TIMEOUT_S):
+            self._signal(names, signal.SIGKILL)
+            self._gone(names, STOP_TIMEOUT_S)
+
+    def stop(self) -> None:
+        """Stop all recorded processes; data and logs stay."""
+        self.halt(list(self._records()))
+        (self.place / "pids.json").unlink(missing_ok=True)
+        self.split_file.write([])
+
+    def clean(self) -> None:
+        """Stop all, and remove the cluster's directory."""
+        self.stop()
+        shutil.rmtree(self.place, ignore_errors=True)
+
+    def kill(self, node: str) -> None:
+        """Send SIGKILL and wait until the process is gone."""
+        expect_state(self, node, State.RUNNING, State.PAUSED)
+        self._signal([node], signal.SIGKILL)
+        self._gone([node], STOP_TIMEOUT_S)
+
+    def start(self, node: str) -> None:
+        """Start the process again; while the cluster is split, cut it off once it answers."""
+        expect_state(self, node, State.STOPPED)
+        topology = recalled(self)
+        expect_free(topology.node(node).host_port)
+        self._spawn(topology, node)
+        settle(topology, self.split_file.read(), node)
+
+    def pause(self, node: str) -> None:
+        """Send SIGSTOP."""
+        expect_state(self, node, State.RUNNING)
+        self._signal([node], signal.SIGSTOP)
+
+    def resume(self, node: str) -> None:
+        """Send SIGCONT, and tell the node what changed in the split meanwhile."""
+        expect_state(self, node, State.PAUSED)
+        self._signal([node], signal.SIGCONT)
+        tell(recalled(self), self.split_file.read(), [node])
+
+    def wipe(self, node: str) -> None:
+        """Remove the node's data directory."""
+        expect_state(self, node, State.STOPPED)
+        shutil.rmtree(self.place / "data" / node, ignore_errors=True)
+
+    def split(self, groups: Sequence[Sequence[str]]) -> None:
+        """Tell every running node to ignore the other groups."""
+        topology = recalled(self)
+        self.split_file.write(groups)
+        tell(topology, groups, self._running())
+
+    def heal(self) -> None:
+        """Tell every running node to ignore nobody."""
+        topology = recalled(self)
+        self.split_file.write([])
+        tell(topology, [], self._running())
+
+    def log_of(self, node: str) -> Path:
+        """Return the file with the node's output."""
+        return self.place / "logs" / f"{node}.log"
+
+    def logs(self, node: str, tail: int = TAIL_LINES) -> list[str]:
+        """Return the last lines of the node's log file."""
+        recalled(self).node(node)
+        if not self.log_of(node).exists():
+            return []
+        with self.log_of(node).open("rb") as log:
+            lines = _tail_of(log, TAIL_BYTES_MAX).decode(errors="replace").splitlines()
+        return lines[-tail:] if tail else []
+
+    def follow(self, node: str, tail: int = TAIL_LINES) -> Iterator[str]:
+        """Yield the last lines, then each line that is added."""
+        recalled(self).node(node)
+        self.log_of(node).touch()
+        with self.log_of(node).open("rb") as log:
+            pending = _tail_of(log, TAIL_BYTES_MAX)
+            *lines, pending = pending.split(b"\n")
+            yield from (line.decode(errors="replace") for line in lines[max(0, len(lines) - tail) :])
+            while True:
+                *lines, pending = (pending + log.read()).split(b"\n")
+                yield from (line.decode(errors="replace") for line in lines)
+                time.sleep(FOLLOW_EVERY_S)
+
+    def states(self) -> dict[str, State]:
+        """Return what every node's process is doing."""
+        topology = self.recall()
+        records = self._records()
+        nodes = topology.nodes if topology else ()
+        return {node.name: _state_of(records.get(node.name)) for node in nodes}
+
+    def endpoints(self) -> dict[str, str]:
+        """Return the URL of every node."""
+        return {node.name: node.url for node in recalled(self).nodes}
+
+    def _records(self) -> dict[str, list[int | str | None]]:
+        path = self.place / "pids.json"
+        records: dict[str, list[int | str | None]] = (
+            json.loads(path.read_text()) if path.exists() else {}
+        )
+        return records
+
+    def _running(self) -> list[str]:
+        return [name for name, state in self.states().items() if state == State.RUNNING]
+
+    def _signal(self, names: Sequence[str], what: signal.Signals) -> None:
+        records = self._records()
+        for name in names:
+            if _state_of(records.get(name)) != State.STOPPED:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(str(records[name][0])), what)
+
+    def _gone(self, names: Sequence[str], wait_s: float) -> bool:
+        records = [record for name, record in self._records().items() if name in names]
+        gone = {State.STOPPED}
+        return bool(
+            probe.until(lambda: {_state_of(record) for record in records} <= gone or None, wait_s)
+        )
+
+
+def _state_of(record: list[int | str | None] | None) -> State:
+    if record is None:
+        return State.STOPPED
+    birth, letter = life_of(int(str(record[0])))
+    if birth is None or birth != record[1] or letter in "ZX":
+        return State.STOPPED
+    return State.PAUSED if letter in "Tt" else State.RUNNING
+
+
+def _tail_of(log: BinaryIO, size: int) -> bytes:
+    log.seek(max(0, log.seek(0, os.SEEK_END) - size))
+    return log.read()
+
+
+def _topology_in(place: Path) -> Topology | None:
+    path = place / "process.json"
+    return Topology.from_json(json.loads(path.read_text())) if path.exists() else None
+
+
+def _write(path: Path, document: object) -> None:
+    """Replace the file whole: a launcher that dies leaves the old one or the new one."""
+    draft = path.with_suffix(".new")
+    draft.write_text(json.dumps(document, indent=1))
+    draft.replace(path)
+
+
+def _short(path: Path) -> str:
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

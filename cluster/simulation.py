@@ -1,0 +1,351 @@
+"""A whole cluster in one thread, one seed and no real time.
+
+The nodes run the product's own Driver and core; only their ports are simulated: a clock that is the
+virtual time plus a skew, links that lose, double, delay and reorder, a disk that forgets in a crash
+what it has not synced.  Everything happens as a callback on one timeline, every choice is drawn
+from one Random, and nothing depends on hash order: the same seed is the same run.  A world knows
+nothing of sessions or of what is right; whoever wants to know watches it (`Watch`).
+"""
+
+import heapq
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from itertools import count
+from random import Random
+from typing import Protocol
+from zlib import crc32
+
+import msgspec
+
+from node.core.effects import Record
+from node.core.messages import LinkDown, LinkUp, Message
+from node.core.replica import Options, Replica, restore
+from node.core.view import View
+from node.driver import Driver
+
+WALL_S = 1_000_000.0  # what a clock without skew shows when the virtual time is 0
+TIMER_SLACK_S = 1e-6  # timers fire a little late, so that rounding never makes them early
+STEPS_AT_ONCE_MAX = 20_000  # callbacks at one instant; more mean that nothing waits any more
+TRACE_LINES_MAX = 400
+
+ENCODER = msgspec.msgpack.Encoder()
+DECODER = msgspec.msgpack.Decoder(list[Message])
+
+Callback = Callable[[], None]
+Row = tuple[bytes, bool]
+Batch = tuple[Sequence[Record], Callback]
+Build = Callable[[str, View, "SimStore", Options, Random], Replica]
+
+
+class LivelockError(AssertionError):
+    """The cluster is busy for ever without time going on."""
+
+
+class Weather(msgspec.Struct):
+    """How bad the network and the disks are at the moment; faults change it while it is in use."""
+
+    loss: float = 0.0
+    duplication: float = 0.0
+    delay_s: tuple[float, float] = (0.0005, 0.02)
+    late: float = 0.01  # the share of messages that take up to `late_s`
+    late_s: float = 0.3
+    sync_s: tuple[float, float] = (0.0002, 0.01)
+    stall: float = 0.0  # the share of syncs that take `stall_s`
+    stall_s: tuple[float, float] = (0.05, 0.5)
+    detect_s: float = 2.0  # a broken link is noticed within this time
+
+
+class Trace:
+    """The last lines of what happened, and a digest of all of it."""
+
+    def __init__(self) -> None:
+        self.digest = 0
+        self._last: deque[str] = deque(maxlen=TRACE_LINES_MAX)
+
+    def note(self, line: str) -> None:
+        self.digest = crc32(line.encode(), self.digest)
+        self._last.append(line)
+
+    def tail(self, lines: int) -> list[str]:
+        return list(self._last)[-lines:]
+
+
+class Life:
+    """One run of a process: what it had planned to do ends with it."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.over = False
+
+
+class Timeline:
+    """Virtual time: callbacks by their instant, those of one instant in the order asked for."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self._heap: list[tuple[float, int, Life | None, Callback]] = []
+        self._order = count()
+
+    def at(self, when: float, callback: Callback, life: Life | None = None) -> None:
+        """Call it at this instant, at the earliest now; not at all if the life is over by then."""
+        entry = max(when, self.now), next(self._order), life, callback
+        heapq.heappush(self._heap, entry)
+
+    def after(self, delay_s: float, callback: Callback, life: Life | None = None) -> None:
+        self.at(self.now + delay_s, callback, life)
+
+    def run(self, until: float) -> None:
+        """Let everything happen up to this instant; raises LivelockError when that never ends."""
+        heap, steps = self._heap, 0
+        while heap and heap[0][0] <= until:
+            when, _, life, callback = heapq.heappop(heap)
+            steps = steps + 1 if when == self.now else 0
+            if steps > STEPS_AT_ONCE_MAX:
+                raise LivelockError(f"{steps} callbacks at {when:.6f}")
+            self.now = when
+            if life is None or not life.over:
+                callback()
+        self.now = until
+
+
+class SimClock:
+    """The clock of one life: the virtual time, wrong by a constant."""
+
+    def __init__(self, timeline: Timeline, skew_s: float, life: Life) -> None:
+        self._timeline, self._life = timeline, life
+        self._offset = WALL_S + skew_s
+
+    def now(self) -> float:
+        return self._timeline.now + self._offset
+
+    def call_at(self, when: float, callback: Callback) -> None:
+        self._timeline.at(when - self._offset + TIMER_SLACK_S, callback, self._life)
+
+
+class Disk:
+    """The rows that survive, by table and key."""
+
+    def __init__(self) -> None:
+        self.tables: dict[str, dict[str, Row]] = {}
+
+    def apply(self, records: Iterable[Record]) -> None:
+        write_rows(self.tables, records)
+
+
+def write_rows(tables: dict[str, dict[str, Row]], records: Iterable[Record]) -> None:
+    for table, key, value, is_open in records:
+        rows = tables.setdefault(table, {})
+        if value is None:
+            rows.pop(key, None)
+        else:
+            rows[key] = value, is_open
+
+
+class SimStore:
+    """The store of one life: reads see what was written, the disk gets it in groups, later."""
+
+    def __init__(self, world: "World", node: "Node") -> None:
+        self._world, self._node, self._life = world, node, node.life
+        self._rows = {table: dict(rows) for table, rows in node.disk.tables.items()}
+        self._waiting: deque[Batch] = deque()
+        self._syncing = False
+
+    def write(self, records: Sequence[Record], done: Callback) -> None:
+        write_rows(self._rows, records)
+        self._waiting.append((records, done))
+        if not self._syncing:
+            self._sync()
+
+    def read(self, table: str, key: str) -> bytes | None:
+        row = self._rows.get(table, {}).get(key)
+        return row and row[0]
+
+    def scan(self, table: str, after: str | None, limit: int) -> list[tuple[str, bytes]]:
+        rows = self._rows.get(table, {})
+        keys = sorted(key for key in rows if after is None or key > after)
+        return [(key, rows[key][0]) for key in keys[:limit]]
+
+    def open_keys(self, table: str) -> list[str]:
+        rows = self._rows.get(table, {})
+        return sorted(key for key, (_, is_open) in rows.items() if is_open)
+
+    def count(self, table: str) -> int:
+        return len(self._rows.get(table, {}))
+
+    def crash(self, keep: bool) -> None:
+        """The batches not yet synced are gone; `keep`: all but a drawn number of the first ones."""
+        kept = self._world.random.randint(0, len(self._waiting)) if keep else 0
+        for records, _ in list(self._waiting)[:kept]:
+            self._node.make_durable(records)
+
+    def _sync(self) -> None:
+        """Everything that waits now becomes durable together."""
+        self._syncing = True
+        weather, random = self._world.weather, self._world.random
+        stalled = random.random() < max(weather.stall, self._node.stall)
+        delay = random.uniform(*(weather.stall_s if stalled else weather.sync_s))
+        synced = partial(self._on_synced, len(self._waiting))
+        self._world.timeline.after(delay, synced, self._life)
+
+    def _on_synced(self, batches: int) -> None:
+        synced = [self._waiting.popleft() for _ in range(batches)]
+        for records, _ in synced:
+            self._node.make_durable(records)
+        self._syncing = False
+        if self._waiting:
+            self._sync()
+        for _, done in synced:
+            done()
+
+
+class Watch(Protocol):
+    """Sees everything a client cannot: what is sent, and what becomes durable."""
+
+    def on_sent(self, node: "Node", target: str, message: Message) -> None: ...
+    def on_durable(self, node: "Node", records: Sequence[Record]) -> None: ...
+
+
+class Node:
+    """A machine: an address, a disk, a wrong clock and, while it is up, a driver."""
+
+    def __init__(self, address: str, skew_s: float, watch: Watch) -> None:
+        self.address, self.skew_s, self.stall = address, skew_s, 0.0
+        self.disk = Disk()
+        self.life = Life(0)
+        self.life.over = True
+        self.driver: Driver | None = None
+        self.store: SimStore | None = None
+        self.linked: dict[str, int] = {}  # peer -> the life of it that our link leads to
+        self._watch = watch
+
+    def make_durable(self, records: Sequence[Record]) -> None:
+        self.disk.apply(records)
+        self._watch.on_durable(self, records)
+
+
+class SimLinks:
+    """The links of one life."""
+
+    def __init__(self, world: "World", node: Node) -> None:
+        self._world, self._node = world, node
+
+    def send(self, peer: str, message: Message) -> None:
+        self._world.send(self._node, peer, message)
+
+
+class World:
+    """The machines and what lies between them."""
+
+    def __init__(
+        self, view: View, random: Random, watch: Watch, options: Options, build: Build = restore
+    ) -> None:
+        self.view, self.random, self.watch = view, random, watch
+        self.timeline, self.trace, self.weather = Timeline(), Trace(), Weather()
+        self.nodes = {address: Node(address, 0.0, watch) for address in view.nodes}
+        self.cuts: set[tuple[str, str]] = set()
+        self._options, self._build = options, build
+        self._lives = count(1)
+
+    # ------------------------------------------------------------------ machines
+
+    def start(self, address: str) -> None:
+        """The node comes up with what its disk has."""
+        node = self.nodes[address]
+        assert node.driver is None, f"{address} is up already"
+        node.life = Life(next(self._lives))
+        self._note(f"start {address}")
+        node.store = store = SimStore(self, node)
+        chance = Random(self.random.getrandbits(64))
+        replica = self._build(address, self.view, store, self._options, chance)
+        clock = SimClock(self.timeline, node.skew_s, node.life)
+        node.driver = Driver(replica, clock, SimLinks(self, node), store)
+        node.driver.start()
+        self._look_at_links([address])
+
+    def crash(self, address: str, keep: bool = False) -> None:
+        """The process ends; what is not synced is lost, or (`keep`) all but the first batches."""
+        node = self.nodes[address]
+        assert node.store is not None, f"{address} is down already"
+        self._note(f"crash {address}{' keep' if keep else ''}")
+        node.life.over = True
+        node.store.crash(keep)
+        node.driver = node.store = None
+        node.linked = {}
+        self._look_at_links([address])
+
+    def wipe(self, address: str) -> None:
+        """A node that is down loses its disk."""
+        assert self.nodes[address].driver is None, f"{address} is up"
+        self._note(f"wipe {address}")
+        self.nodes[address].disk = Disk()
+
+    # ------------------------------------------------------------------ the network
+
+    def cut(self, pairs: Iterable[tuple[str, str]]) -> None:
+        """Nothing passes from the first of a pair to the second any more."""
+        pairs = sorted(set(pairs))
+        self._note(f"cut {' '.join(f'{a}>{b}' for a, b in pairs)}")
+        self.cuts.update(pairs)
+        self._look_at_links(sorted({address for pair in pairs for address in pair}))
+
+    def mend(self, pairs: Iterable[tuple[str, str]]) -> None:
+        pairs = sorted(set(pairs))
+        self._note(f"mend {' '.join(f'{a}>{b}' for a, b in pairs)}")
+        self.cuts.difference_update(pairs)
+        self._look_at_links(sorted({address for pair in pairs for address in pair}))
+
+    def send(self, node: Node, target: str, message: Message) -> None:
+        """The message leaves; whether, when and how often it arrives is drawn."""
+        self.watch.on_sent(node, target, message)
+        weather, random = self.weather, self.random
+        if (node.address, target) in self.cuts or random.random() < weather.loss:
+            return
+        frame = ENCODER.encode([message])
+        deliver = partial(self._deliver, node.address, target, frame)
+        self.timeline.after(self._delay(), deliver)
+        if random.random() < weather.duplication:
+            self.timeline.after(self._delay(), deliver)
+
+    def _delay(self) -> float:
+        late = self.random.random() < self.weather.late
+        return self.random.uniform(*self.weather.delay_s) + late * self.random.random() * (
+            self.weather.late_s
+        )
+
+    def _deliver(self, source: str, target: str, frame: bytes) -> None:
+        driver = self.nodes[target].driver
+        if driver is None or (source, target) in self.cuts:
+            return
+        for message in DECODER.decode(frame):
+            self._note(f"{source}>{target} {type(message).__name__} {len(frame)}")
+            driver.receive(source, message)
+
+    def _look_at_links(self, changed: list[str]) -> None:
+        """Soon, both ends of every link that may have changed look at it, each in its own time."""
+        for address in changed:
+            for peer in self.view.nodes:
+                if peer != address:
+                    for one, other in ((address, peer), (peer, address)):
+                        delay = self.random.random() * self.weather.detect_s
+                        self.timeline.after(delay, partial(self._look_at_link, one, other))
+
+    def _look_at_link(self, address: str, peer: str) -> None:
+        """Tell a node of its link if that has changed; a one-way cut may stay unseen."""
+        node, other = self.nodes[address], self.nodes[peer]
+        if node.driver is None:
+            return
+        before = node.linked.get(peer, 0)
+        both_ways = {(address, peer), (peer, address)} & self.cuts
+        is_seen = len(both_ways) == 2 or (both_ways and crc32(f"{address}{peer}".encode()) % 2)
+        after = 0 if other.life.over or is_seen else other.life.number
+        if before and before != after:
+            self._note(f"{address} lost {peer}")
+            node.driver.receive(address, LinkDown(peer))
+        if after and before != after and node.driver is not None:
+            self._note(f"{address} found {peer}")
+            node.driver.receive(address, LinkUp(peer))
+        node.linked[peer] = after
+
+    def _note(self, what: str) -> None:
+        self.trace.note(f"{self.timeline.now:.6f} {what}")

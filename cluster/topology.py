@@ -1,0 +1,259 @@
+"""The shape of a cluster, as values: who its nodes are, where they listen, which groups they form.
+
+Pure: no process, no container, no clock.  Everything that must be the same on every start (names,
+addresses, ports) is computed here from a `Topology`, so a cluster found again is the same cluster.
+"""
+
+import ipaddress
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+EngineKind = Literal["docker", "process"]
+
+NAMES = ("alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi", "ivan", "judy")
+NODES_MAX = 64
+NODE_PORT = 8090
+HOST_PORT = 8082
+HOST_PORT_MAX = 65535
+FIRST_ADDRESS = 2  # .0 is the network's own address and .1 the gateway's
+DEFAULT_NAME = "dev"
+DEFAULT_SHARDS = 2
+DEFAULT_REPLICAS = 3
+SUBNETS = tuple(f"10.{second}.0.0/16" for second in range(10, 250))
+NAME_PATTERN = re.compile(r"[a-z][a-z0-9-]{0,31}")
+
+
+class Trouble(Exception):
+    """One sentence for the user: what is wrong, what was expected, what to do; and an exit code."""
+
+    def __init__(self, sentence: str, code: int = 1) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
+FAILURE, USAGE, NOT_FOUND, UNAVAILABLE = 1, 2, 3, 5
+
+
+@dataclass(frozen=True)
+class Node:
+    """One node: its name, the address its peers use, the port of this host that leads to it."""
+
+    name: str
+    ip: str
+    port: int
+    host_port: int
+
+    @property
+    def address(self) -> str:
+        """The node's SOCKET_ADDRESS, also its name in the view."""
+        return f"{self.ip}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """Where a client on this host finds the node."""
+        return f"http://localhost:{self.host_port}"
+
+
+@dataclass(frozen=True)
+class Topology:
+    """Everything that decides what a cluster looks like; equal topologies are equal clusters."""
+
+    name: str
+    shards: int
+    replicas: int
+    engine: EngineKind
+    subnet: str = ""
+    base_port: int = HOST_PORT
+    settings: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        checked_name(self.name)
+        for word, count in (("shards", self.shards), ("replicas", self.replicas)):
+            if count < 1:
+                raise Trouble(f"{word} is {count}; expected at least 1", USAGE)
+        if self.size > NODES_MAX:
+            raise Trouble(
+                f"{self.shards} shards x {self.replicas} replicas are {self.size} nodes;"
+                f" expected at most {NODES_MAX}: ask for fewer of either",
+                USAGE,
+            )
+        if not 1 <= self.base_port <= HOST_PORT_MAX + 1 - self.size:
+            raise Trouble(
+                f"first host port {self.base_port} leaves no room for {self.size} ports;"
+                f" expected 1 to {HOST_PORT_MAX + 1 - self.size}",
+                USAGE,
+            )
+        if self.engine == "docker":
+            checked_subnet(self.subnet, self.size)
+
+    @property
+    def size(self) -> int:
+        """How many nodes there are."""
+        return self.shards * self.replicas
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """Every node, in the order of the view."""
+        return tuple(self._node_at(index) for index in range(self.size))
+
+    def _node_at(self, index: int) -> Node:
+        host_port = self.base_port + index
+        if self.engine == "process":
+            return Node(name_of(index), "127.0.0.1", host_port, host_port)
+        network = ipaddress.ip_network(self.subnet)
+        return Node(name_of(index), str(network[FIRST_ADDRESS + index]), NODE_PORT, host_port)
+
+    @property
+    def view(self) -> str:
+        """The VIEW every node is started with."""
+        return ",".join(node.address for node in self.nodes)
+
+    @property
+    def shape(self) -> str:
+        """The size in words."""
+        return f"{counted(self.shards, 'shard')} x {counted(self.replicas, 'replica')}"
+
+    def node(self, name: str) -> Node:
+        """Return the node of this name, or say which names there are."""
+        for node in self.nodes:
+            if node.name == name:
+                return node
+        names = ", ".join(node.name for node in self.nodes)
+        raise Trouble(f'no node "{name}" in cluster "{self.name}"; expected one of {names}', 3)
+
+    def environment(self, node: Node) -> dict[str, str]:
+        """Return the settings of a node; what only an engine knows (DATA_DIR) is not among them."""
+        return {
+            **self.settings,
+            "SOCKET_ADDRESS": node.address,
+            "VIEW": self.view,
+            "SHARD_COUNT": str(self.shards),
+            "ENABLE_FAULTS": "1",
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `from_json` takes."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> "Topology":
+        """Take back what `to_json` gave."""
+        return cls(**document)
+
+
+def counted(count: int, noun: str) -> str:
+    """Return the count with its noun, in the plural where it must be."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def name_of(index: int) -> str:
+    """Return the name of the node at this index: alice, bob, ... judy, n11, n12, ..."""
+    return NAMES[index] if index < len(NAMES) else f"n{index + 1}"
+
+
+def checked_name(name: str) -> str:
+    """Return the cluster's name, or refuse one that cannot be part of container names."""
+    if NAME_PATTERN.fullmatch(name):
+        return name
+    raise Trouble(
+        f'cluster name "{name}" is not usable; expected a small letter and then at most 31 small'
+        " letters, digits or hyphens",
+        USAGE,
+    )
+
+
+def checked_subnet(subnet: str, size: int) -> None:
+    """Refuse what is not an IPv4 network with room for `size` nodes in its lower half."""
+    try:
+        network = ipaddress.IPv4Network(subnet)
+    except ValueError as problem:
+        raise Trouble(
+            f'subnet "{subnet}" is not usable ({problem}); expected one like 10.11.0.0/16, or auto',
+            USAGE,
+        ) from None
+    if network.num_addresses // 2 < size + FIRST_ADDRESS:
+        raise Trouble(f"subnet {subnet} is too small for {size} nodes; take a larger one", USAGE)
+
+
+def automatic_range(subnet: str) -> str:
+    """Return the upper half of a subnet: addresses given out unasked stay clear of our nodes'."""
+    return str(list(ipaddress.ip_network(subnet).subnets(prefixlen_diff=1))[1])
+
+
+def gateway_of(subnet: str) -> str:
+    """Return the address of the subnet's gateway."""
+    return str(ipaddress.ip_network(subnet)[1])
+
+
+def overlapping(subnet: str, taken: dict[str, str]) -> str | None:
+    """Return the name of the first taken network (name -> subnet) that overlaps, or None."""
+    wanted = ipaddress.ip_network(subnet)
+    for name, other in taken.items():
+        if wanted.version == ipaddress.ip_network(other).version and wanted.overlaps(
+            ipaddress.ip_network(other)
+        ):
+            return name
+    return None
+
+
+def free_subnet(taken: dict[str, str]) -> str:
+    """Return the first of our subnets that overlaps no taken network."""
+    for subnet in SUBNETS:
+        if overlapping(subnet, taken) is None:
+            return subnet
+    raise Trouble("every subnet from 10.10.0.0/16 up is in use; name a free one with SUBNET=", 1)
+
+
+def first_free_block(size: int, busy: Iterable[int], start: int = HOST_PORT) -> int:
+    """Return the lowest first port, from `start` up, of `size` ports of which none is busy."""
+    first = start
+    for port in sorted(set(busy)):
+        if port >= first + size:
+            break
+        first = max(first, port + 1)
+    if first + size - 1 > HOST_PORT_MAX:
+        raise Trouble(f"no {size} free ports in a row from {start} up; stop another cluster", 1)
+    return first
+
+
+def groups_of(text: str, topology: Topology) -> list[list[str]]:
+    """Read 'alice | bob,carol'; nodes that are not named form one more group together."""
+    groups = [re.split(r"[\s,]+", part.strip()) for part in text.split("|")]
+    groups = [[name for name in group if name] for group in groups]
+    named = [name for group in groups for name in group]
+    for name in named:
+        topology.node(name)
+    twice = {name for name in named if named.count(name) > 1}
+    if twice:
+        raise Trouble(f"{min(twice)} is in two groups of '{text}'; expected each node once", USAGE)
+    rest = [node.name for node in topology.nodes if node.name not in named]
+    groups = [group for group in [*groups, rest] if group]
+    if len(groups) < 2:
+        raise Trouble(f"'{text}' leaves everyone together; expected groups, as in 'a | b,c'", USAGE)
+    return groups
+
+
+def cuts_of(groups: Sequence[Sequence[str]]) -> dict[str, set[str]]:
+    """Return for each node the nodes of all other groups."""
+    everyone = {name for group in groups for name in group}
+    return {name: everyone - set(group) for group in groups for name in group}
+
+
+def shard_of(address: str, view: dict[str, Any]) -> str:
+    """Return the name of the shard an address belongs to in a node's view; '-' where none."""
+    shards: dict[str, list[str]] = view.get("shards", {})
+    return next((shard for shard, members in shards.items() if address in members), "-")
+
+
+def disagreement(views: dict[str, dict[str, Any] | None]) -> str | None:
+    """Return who differs from the first node, by name, or None when all views are one and known."""
+    silent = [name for name, view in views.items() if view is None]
+    if silent:
+        return f"{silent[0]} does not tell its view"
+    first, *others = views
+    differing = [name for name in others if views[name] != views[first]]
+    if differing:
+        return f"{differing[0]} has another view than {first}"
+    return None

@@ -1,0 +1,191 @@
+"""One seed from its first draw to its verdict.
+
+Faults and sessions at once; then everything is healed and must come to rest: replicas equal, the
+logs and marks gone, every token satisfied by every node; then all power fails and nothing may have
+changed.  The causal checker judges the whole history.  A trial raises ViolationError, or whatever
+the core raised; a trial that ends is green.  (reliability B, D6, D7.)
+"""
+
+from functools import partial
+from random import Random
+from typing import NamedTuple
+
+import msgspec
+
+from cluster.checker import Final, FinalState, check
+from cluster.faults import Nemesis, Swarm, swarm_of
+from cluster.history import History, Operation
+from cluster.simulation import World
+from cluster.witness import ViolationError, Witness
+from cluster.workload import Workload, mode_of, token_of
+from node.core import report
+from node.core.messages import Count, Counted, Get, Mode, Outcome
+from node.core.judging import shown_versions
+from node.core.replica import Options, Replica
+from node.core.token import encode
+from node.core.view import first_view
+
+WARM_UP_S = 0.5
+REST_WITHIN_S = 60.0
+LOOK_EVERY_S = 1.0
+FINAL_READ_S = 4.0
+RESTART_S = 6.0
+TOKEN_AT_REST_BYTES_MAX = 100
+AT_REST = ("log", "open_items")  # numbers of a replica's status that must reach zero
+
+States = dict[str, dict[str, FinalState]]
+
+
+class Figures(NamedTuple):
+    """What a green trial did."""
+
+    operations: int
+    ok: int
+    rest_s: float
+    digest: int
+
+
+class Trial:
+    """A run of one seed; `world`, `swarm` and `history` are there for the report."""
+
+    def __init__(self, seed: int) -> None:
+        random = Random(seed)
+        self.swarm: Swarm = swarm_of(random)
+        nodes = [f"n{i + 1}" for i in range(self.swarm.nodes)]
+        self._view = first_view(nodes, self.swarm.shards)
+        self._witness = Witness(self._view)
+        self.world = World(self._view, random, self._witness, Options())
+        self._nemesis = Nemesis(self.world, self.swarm, self._witness)
+        self._workload = Workload(self.world, self.swarm, self._witness)
+        self._timeline = self.world.timeline
+
+    @property
+    def history(self) -> History:
+        return self._workload.history
+
+    def run(self) -> Figures:
+        """Raises ViolationError at the first broken promise."""
+        self._nemesis.begin()
+        self._timeline.run(WARM_UP_S)
+        self._workload.begin()
+        self._timeline.run(self.swarm.faulty_s)
+        self._workload.stop()
+        self._nemesis.heal()
+        healed = self._timeline.now
+        self._come_to_rest()
+        rest_s = self._timeline.now - healed
+        self._read_everywhere()
+        self._read_afresh()
+        self._count_keys()
+        states = self._states()
+        self._judge(states)
+        self._fail_power(states)
+        ok = sum(operation.status == "ok" for operation in self.history)
+        return Figures(len(self.history), ok, rest_s, self.world.trace.digest)
+
+    # ------------------------------------------------------------------ rest
+    def _come_to_rest(self) -> None:
+        deadline = self._timeline.now + REST_WITHIN_S
+        while unrest := self._unrest():
+            if self._timeline.now >= deadline:
+                raise ViolationError("NotAtRest", f"after {REST_WITHIN_S} s: {'; '.join(unrest)}")
+            self._timeline.run(self._timeline.now + LOOK_EVERY_S)
+
+    def _replica(self, address: str) -> Replica:
+        driver = self.world.nodes[address].driver
+        assert driver is not None, f"{address} is down"
+        return driver.replica
+
+    def _unrest(self) -> list[str]:
+        """What keeps the cluster from being at rest."""
+        found = []
+        for address in self._view.nodes:
+            store = report.status(self._replica(address), self._timeline.now)["store"]
+            found += [f"{address} has {store[name]} {name}" for name in AT_REST if store[name]]
+            items = self._witness.shadows[address].items
+            found += [f"{address} keeps the past of {key}" for key in items if items[key].past]
+        for key, replicas in self._states().items():
+            if len(set(replicas.values())) > 1:
+                found.append(f"replicas of {key} differ: {replicas}")
+        return found
+
+    def _states(self) -> States:
+        return {
+            key: {member: self._state(member, key) for member in self._witness.members(key)}
+            for key in self._workload.keys
+        }
+
+    def _state(self, address: str, key: str) -> FinalState:
+        item = self._replica(address).peek(key)
+        shown = shown_versions(Mode(mode_of(key)), item)
+        values = tuple(sorted((version.value or b"").decode() for version in shown.values()))
+        dots = tuple(sorted(item.versions))
+        return FinalState(values, dots, self._witness.marks_among(dots))
+
+    # ------------------------------------------------------------------ last questions
+    def _read_everywhere(self) -> None:
+        """Every node answers for every key, whatever the sessions depend on."""
+        reads: list[Operation] = []
+        for i, address in enumerate(self._view.nodes):
+            for j, key in enumerate(self._workload.keys):
+                session = self._workload.sessions[(i + j) % self.swarm.sessions]
+                get = Get(key, Mode(mode_of(key)), token_of(session.token), wait_s=2.0)
+                reads.append(self._workload.read(session, key, address, get))
+        self._timeline.run(self._timeline.now + FINAL_READ_S)
+        for read in reads:
+            if read.status != "ok":
+                raise ViolationError("Stuck", f"at rest, {read} is not answered")
+
+    def _read_afresh(self) -> None:
+        """At rest a session that starts now is given next to nothing to carry."""
+        for key in self._workload.keys:
+            for address in self._view.nodes:
+                self._ask(address, Get(key, Mode(mode_of(key))), partial(self._judge_token, key))
+        self._timeline.run(self._timeline.now + FINAL_READ_S)
+
+    def _judge_token(self, key: str, outcome: Outcome) -> None:
+        token = getattr(outcome, "token", None)
+        if token is None:
+            raise ViolationError("Stuck", f"at rest, a read of {key} is answered {outcome}")
+        if len(encode(token)) > TOKEN_AT_REST_BYTES_MAX:
+            raise ViolationError("TokenStays", f"at rest, a read of {key} gives {token}")
+
+    def _count_keys(self) -> None:
+        for shard in self._view.shards:
+            keys = [k for k in self._workload.keys if self._witness.members(k) == shard.members]
+            live = sum(self._replica(shard.members[0]).peek(key).is_live() for key in keys)
+            for address in self._view.nodes:
+                self._ask(address, Count(shard.id), partial(self._judge_count, shard.id, live))
+        self._timeline.run(self._timeline.now + FINAL_READ_S)
+
+    def _judge_count(self, shard: str, live: int, outcome: Outcome) -> None:
+        if outcome != Counted(live):
+            raise ViolationError(
+                "Miscounted", f"{shard} has {live} live keys and answers {outcome}"
+            )
+
+    def _ask(self, address: str, request: Get | Count, done: "partial[None]") -> None:
+        driver = self.world.nodes[address].driver
+        assert driver is not None, f"{address} is down"
+        driver.submit(request, done)
+
+    # ------------------------------------------------------------------ the verdict
+    def _judge(self, states: States) -> None:
+        final = Final(states)
+        for found in check(self.history, final, excused=self._witness.excuses, by_context=True):
+            raise ViolationError(found.kind, found.text)
+
+    def _fail_power(self, before: States) -> None:
+        """All at once; what is there afterwards is what was there before."""
+        for address in self._view.nodes:
+            self.world.crash(address)
+        for address in self._view.nodes:
+            self.world.start(address)
+        self._timeline.run(self._timeline.now + RESTART_S)
+        for key, replicas in self._states().items():
+            if replicas != before[key]:
+                raise ViolationError("LostInPowerCut", f"{key}: {before[key]}, then {replicas}")
+
+
+def describe(swarm: Swarm) -> str:
+    return msgspec.json.encode(swarm).decode()

@@ -1,0 +1,292 @@
+"""Sessions that use a simulated cluster, and the history of what they were told.
+
+Each session is a closed loop, now and then a burst, that changes node for most operations and
+works on a few hot keys; a key keeps one value (`l...`) or siblings (`s...`).  A session *replaces*
+its token with that of the last answer and never joins tokens itself, except where two sessions
+meet: so every promise about causality is the store's alone.  Tokens and contexts cross the wire
+each time.  What is not answered in time, or not certainly, is unknown.
+"""
+
+from collections import deque
+from functools import partial
+from random import Random
+
+import msgspec
+
+from cluster.faults import Swarm
+from cluster.history import History, Kind, Operation, Status
+from cluster.history import Mode as KeyMode
+from cluster.simulation import World
+from cluster.witness import ViolationError, Witness
+from node.core.messages import (
+    AVAILABLE,
+    Absent,
+    Found,
+    Get,
+    Mode,
+    Outcome,
+    Put,
+    Scope,
+    Stored,
+    Unavailable,
+    Unmet,
+)
+from node.core.siblings import Past
+from node.core.token import TOKEN_BYTES_MAX, Token, decode, encode
+
+PATIENCE_S = 3.0
+RETRY_S = 0.2  # a session that finds no node up tries again after this
+BLIND = 0.15
+STAY = 0.2
+MEET = 0.03
+HAND_OVER = 0.03
+BURST = 0.05
+PAIR = 0.1
+HOT = 0.25  # the share of operations on the key that was written last
+KINDS: tuple[Kind, ...] = ("put",) * 8 + ("get",) * 10 + ("delete",) * 2
+LEVELS = (AVAILABLE, AVAILABLE, "one", "quorum", "quorum", "all")
+
+PASTS = msgspec.msgpack.Decoder(Past)
+ENCODER = msgspec.msgpack.Encoder()
+NO_TOKEN = encode(Token())
+Answer = Stored | Found | Absent
+
+
+def token_of(wire: bytes) -> Token:
+    """The token as a node would read it from a request."""
+    return decode(msgspec.json.decode(wire))
+
+
+def mode_of(key: str) -> KeyMode:
+    return "lww" if key.startswith("l") else "siblings"
+
+
+def keys_of(random: Random, how_many: int) -> list[str]:
+    """Half of them keep one value, half siblings; where they live is as good as drawn."""
+    return [f"{'ls'[i % 2]}{i}.{random.randrange(1000)}" for i in range(how_many)]
+
+
+class Session:
+    """A client: the token it would send next, whose answer gave it that, and what it has seen."""
+
+    def __init__(self, number: int, node: str) -> None:
+        self.number, self.node = number, node
+        self.token = NO_TOKEN
+        self.parents: tuple[int, ...] = ()
+        self.contexts: dict[str, tuple[bytes, int]] = {}
+        self.script: deque[tuple[Kind, str]] = deque()
+        self.waiting = 0
+
+    def learn(self, operation: Operation, answer: Answer) -> None:
+        """The answer's token replaces the session's, its context the one of this key."""
+        self.token = encode(answer.token)
+        if len(self.token) > TOKEN_BYTES_MAX:
+            raise ViolationError("TokenTooLarge", f"{len(self.token)} bytes: {self.token.decode()}")
+        self.parents = (operation.id,)
+        self.contexts[operation.key] = ENCODER.encode(answer.context), operation.id
+
+    def meet(self, other: "Session") -> None:
+        """Go on with what both have seen."""
+        self.token = encode(token_of(self.token).joined(token_of(other.token)))
+        self.parents = tuple(dict.fromkeys((*self.parents, *other.parents)))
+
+    def take_over(self, other: "Session", number: int) -> None:
+        """A new session begins with the token of another; its own is forgotten."""
+        self.number, self.token, self.parents = number, other.token, other.parents
+        self.contexts = dict(other.contexts)
+
+
+class Call:
+    """A request under way: answered once, or given up."""
+
+    def __init__(self, session: Session, operation: Operation) -> None:
+        self.session, self.operation = session, operation
+        self.over = False
+
+
+class Workload:
+    """All sessions of a run and the history they make."""
+
+    def __init__(self, world: World, swarm: Swarm, witness: Witness) -> None:
+        self._world, self._witness, self._think_s = world, witness, swarm.think_s
+        self._random, self._timeline = world.random, world.timeline
+        self.keys = keys_of(world.random, swarm.keys)
+        self.history = History()
+        self._hot = self.keys[0]
+        nodes = world.view.nodes
+        self.sessions = [Session(i, self._random.choice(nodes)) for i in range(swarm.sessions)]
+        self._numbers = swarm.sessions
+        self._stopped = False
+
+    def begin(self) -> None:
+        for session in self.sessions:
+            self._think(session)
+
+    def stop(self) -> None:
+        """No more operations; those under way may still be answered."""
+        self._stopped = True
+
+    def read(self, session: Session, key: str, node: str, get: Get) -> Operation:
+        """One read with the session's token, recorded; its answer comes later."""
+        operation = self._record(session, "get", key, node, None)
+        self._submit(session, operation, get)
+        return operation
+
+    # ------------------------------------------------------------------ the loop of a session
+    def _think(self, session: Session) -> None:
+        pause = self._random.expovariate(1 / self._think_s)
+        self._timeline.after(pause, partial(self._next, session))
+
+    def _next(self, session: Session) -> None:
+        if self._stopped:
+            return
+        up = [address for address, node in self._world.nodes.items() if node.driver is not None]
+        if not up:
+            self._timeline.after(RETRY_S, partial(self._next, session))
+            return
+        self._mingle(session)
+        session.waiting += 1  # so that early answers do not end the burst
+        for _ in range(self._random.randint(2, 4) if self._random.random() < BURST else 1):
+            if session.node not in up or self._random.random() > STAY:
+                others = [address for address in up if address != session.node]
+                session.node = self._random.choice(others or up)
+            self._operate(session, *self._choose(session))
+        self._answered(session)
+
+    def _answered(self, session: Session) -> None:
+        """When all of a burst is answered the session goes on."""
+        session.waiting -= 1
+        if not session.waiting:
+            self._think(session)
+
+    def _mingle(self, session: Session) -> None:
+        """Sometimes two sessions meet, or one goes on where another is."""
+        chance = self._random.random()
+        if chance < MEET:
+            session.meet(self._random.choice(self.sessions))
+        elif chance < MEET + HAND_OVER:
+            self._numbers += 1
+            session.take_over(self._random.choice(self.sessions), self._numbers)
+
+    def _choose(self, session: Session) -> tuple[Kind, str]:
+        """The next step of the script, or anything; a pair is written in order and read back."""
+        if session.script:
+            return session.script.popleft()
+        random = self._random
+        if random.random() < PAIR:
+            pair = sorted(random.sample(self.keys, 2))
+            kind = random.choice(KINDS)
+            steps = [(kind, key) for key in (reversed(pair) if kind == "get" else pair)]
+            session.script.extend(steps[1:])
+            return steps[0]
+        return random.choice(KINDS), self._hot if random.random() < HOT else random.choice(
+            self.keys
+        )
+
+    def _operate(self, session: Session, kind: Kind, key: str) -> None:
+        if kind == "get":
+            operation = self._record(session, kind, key, session.node, None)
+            self._submit(session, operation, self._get(session, key))
+            return
+        self._hot = key
+        sends_context = mode_of(key) == "siblings" and self._random.random() >= BLIND
+        context = session.contexts.get(key) if sends_context else None
+        operation = self._record(session, kind, key, session.node, context and context[1])
+        self._submit(session, operation, self._put(session, operation, context))
+
+    def _get(self, session: Session, key: str) -> Get:
+        waits = self._random.random() < 0.6
+        return Get(
+            key,
+            Mode(mode_of(key)),
+            token_of(session.token),
+            Scope.KEY if waits or self._random.random() < 0.5 else Scope.SHARD,
+            copies=1 if self._random.random() < 0.8 else 2,
+            wait_s=self._random.uniform(0.5, 2.0) if waits else 0.0,
+        )
+
+    def _put(
+        self, session: Session, operation: Operation, context: tuple[bytes, int] | None
+    ) -> Put:
+        refuses = self._random.random() < 0.3
+        return Put(
+            operation.key,
+            None if operation.value is None else operation.value.encode(),
+            Mode(operation.mode),
+            token_of(session.token),
+            PASTS.decode(context[0]) if context else Past(),
+            self._random.choice(LEVELS),
+            Scope.SHARD if refuses else None,
+            if_present=refuses and operation.value is None and self._random.random() < 0.5,
+        )
+
+    # ------------------------------------------------------------------ requests and answers
+    def _record(
+        self, session: Session, kind: Kind, key: str, node: str, context_of: int | None
+    ) -> Operation:
+        number = len(self.history)
+        operation = Operation(
+            number,
+            session.number,
+            node,
+            kind,
+            key,
+            mode_of(key),
+            value=f"v{number}" if kind == "put" else None,
+            started=self._timeline.now,
+            parents=session.parents,
+            context_of=context_of,
+        )
+        return self.history.append(operation)
+
+    def _submit(self, session: Session, operation: Operation, request: Put | Get) -> None:
+        driver = self._world.nodes[operation.node].driver
+        assert driver is not None, f"{operation.node} is down"
+        call = Call(session, operation)
+        session.waiting += 1
+        value = operation.value or ""
+        self._note(f"#{operation.id} {operation.kind} {operation.key} {value} at {operation.node}")
+        self._timeline.after(PATIENCE_S, partial(self._finish, call, "unknown"))
+        driver.submit(request, partial(self._on_answer, call))
+
+    def _on_answer(self, call: Call, outcome: Outcome) -> None:
+        if call.over:
+            return
+        match outcome:
+            case Stored():
+                self._witness.on_stored(call.operation.key, outcome)
+                self._finish(call, "ok", outcome)
+            case Found() | Absent():
+                self._finish(call, "ok", outcome)
+            case Unmet() | Unavailable(definite=True):
+                self._finish(call, "fail")
+            case _:
+                self._finish(call, "unknown")
+
+    def _finish(self, call: Call, status: Status, answer: Answer | None = None) -> None:
+        if call.over:
+            return
+        call.over = True
+        operation, session, now = call.operation, call.session, self._timeline.now
+        match answer:
+            case Found(values=values, shown=shown, dots=dots):
+                texts = tuple(value.decode() for value in values)
+                marks = self._witness.marks_among(dots)
+                self.history.finish(
+                    operation.id, ended=now, status=status, values=texts, shown=shown, dots=dots,
+                    marks=marks,
+                )  # fmt: skip
+            case Absent(dots=dots):
+                marks = self._witness.marks_among(dots)
+                self.history.finish(operation.id, ended=now, status=status, dots=dots, marks=marks)
+            case Stored(dot=dot):
+                self.history.finish(operation.id, ended=now, status=status, dot=dot)
+            case _:
+                self.history.finish(operation.id, ended=now, status=status)
+        self._note(f"#{operation.id} {status} {operation.dot or ''} {operation.values} ")
+        if answer is not None:
+            session.learn(operation, answer)
+        self._answered(session)
+
+    def _note(self, what: str) -> None:
+        self._world.trace.note(f"{self._timeline.now:.6f} {what}")

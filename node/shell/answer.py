@@ -1,0 +1,79 @@
+"""What goes out: a reply as the bytes of one HTTP answer, written at once.
+
+aiohttp's own response makes a multidict, sorts out compression, chunking and cookies, and is
+written in five steps; our answers are whole, small and plain, and this takes a third of its time.
+"""
+
+from collections.abc import Mapping
+from email.utils import formatdate
+from http import HTTPStatus
+from time import time
+
+from aiohttp import HttpVersion11, web
+from aiohttp.abc import AbstractStreamWriter
+
+from node.dialects.contract import Reply
+
+STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}" for status in HTTPStatus}
+BODILESS = frozenset({204, 304})
+
+
+class Answer(web.StreamResponse):
+    """One reply; `closes` ends the connection after it."""
+
+    def __init__(self, reply: Reply, view_number: int, closes: bool) -> None:
+        # The base class is not initialised: it would make the multidict that this exists to avoid.
+        self._reply, self._view_number, self._closes = reply, view_number, closes
+
+    @property
+    def keep_alive(self) -> bool:
+        return not self._closes
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter:
+        """Writes all of it; a slow reader is waited for, so that answers do not pile up."""
+        self._closes = self._closes or not request.keep_alive
+        reply, writer = self._reply, request.writer
+        head = STATUS_LINES[reply.status] + (
+            f"\r\nContent-Type: {reply.content_type}\r\nServer: coterie\r\n"
+            f"Date: {_date.text()}\r\nKv-View: {self._view_number}\r\n"
+        )
+        if reply.headers:
+            head += lines_of(reply.headers)
+        if self._closes:
+            head += "Connection: close\r\n"
+        elif request.version != HttpVersion11:
+            head += "Connection: keep-alive\r\n"
+        if reply.status in BODILESS:
+            await writer.write(f"{head}\r\n".encode())
+        else:
+            body = reply.body if request.method != "HEAD" else b""
+            await writer.write(f"{head}Content-Length: {len(reply.body)}\r\n\r\n".encode() + body)
+        return writer
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Everything has been written already."""
+
+
+def lines_of(headers: Mapping[str, str]) -> str:
+    """The header lines; ValueError when a value would begin a line of its own."""
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    if lines.count("\n") != len(headers) or lines.count("\r") != len(headers):
+        raise ValueError("a header holds a line break")
+    return lines
+
+
+class _Date:
+    """The time as HTTP writes it, made anew once a second."""
+
+    def __init__(self) -> None:
+        self._second = 0
+        self._text = ""
+
+    def text(self) -> str:
+        second = int(time())
+        if second != self._second:
+            self._second, self._text = second, formatdate(second, usegmt=True)
+        return self._text
+
+
+_date = _Date()

@@ -1,0 +1,268 @@
+"""The commands of a conversation, and how a text is run.
+
+A command is a line of words; `name=value` words are its options.  Each is a method `on_<command>`
+whose docstring is its manual.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from node.core.messages import (
+    AVAILABLE,
+    Absent,
+    Count,
+    Found,
+    Get,
+    LinkDown,
+    Mode,
+    Outcome,
+    Put,
+    Request,
+    Scope,
+    Stored,
+)
+from node.core.replica import Options
+from node.core.siblings import Past
+from node.core.token import Token
+from node.core.view import first_view
+from tests.conversations.stage import Letter, Stage
+
+Choices = dict[str, str]
+
+
+@dataclass
+class Session:
+    """A client that keeps the token of its last answer, and of each key its context."""
+
+    token: Token = field(default_factory=Token)
+    contexts: dict[str, Past] = field(default_factory=dict)
+
+
+class Play:
+    """One conversation being played."""
+
+    def __init__(self) -> None:
+        self._stage: Stage | None = None
+        self._sessions: dict[str, Session] = {}
+        self._kept: dict[str, Letter] = {}
+        self._counts = {"w": 0, "r": 0, "n": 0}
+
+    @property
+    def stage(self) -> Stage:
+        assert self._stage is not None, "the first command is cluster"
+        return self._stage
+
+    def perform(self, commands: list[str]) -> list[str]:
+        """What these commands caused, line by line."""
+        for command in commands:
+            words = command.split()
+            options = dict(word.split("=", 1) for word in words if "=" in word)
+            handler: Callable[..., None] = getattr(self, f"on_{words[0]}")
+            handler(*(word for word in words[1:] if "=" not in word), **options)
+        return self.stage.take_lines() or ["ok"]
+
+    # ---- the cluster
+    def on_cluster(self, *words: str, shards: str, members: str, repair: str = "3") -> None:
+        """shards= members= [repair=seconds] [asleep]: nodes a1 a2 .. b1 ..; at rest, or asleep."""
+        count = int(members)
+        names = [chr(ord("a") + s) for s in range(int(shards))]
+        nodes = [f"{name}{i + 1}" for name in names for i in range(count)]
+        options = Options(repair_every_s=float(repair))
+        self._stage = Stage(first_view(nodes, int(shards)), options)
+        if "asleep" not in words:
+            for node in nodes:
+                self.stage.start(node)
+            self.stage.wait(2.5, self.stage.deliver_all)
+            self.stage.take_lines()
+            self.stage.say(f"{' '.join(nodes)} at rest")
+
+    def on_start(self, *nodes: str) -> None:
+        """node ...: start them for the first time, or again."""
+        for node in nodes:
+            self.stage.start(node)
+
+    on_restart = on_start
+
+    def on_crash(self, node: str) -> None:
+        """node: the process ends, with what was not durable; its peers notice."""
+        self.stage.crash(node)
+
+    def on_wipe(self, node: str) -> None:
+        """node: crash it if it runs, and lose its disk."""
+        if self.stage.nodes[node].driver:
+            self.stage.crash(node)
+        self.stage.nodes[node].disk.tables.clear()
+        self.stage.nodes[node].lives += 1
+
+    def on_disk(self, node: str, kind: str) -> None:
+        """node slow|fast: a slow disk is durable only on sync; a fast one at once."""
+        self.stage.nodes[node].disk.slow = kind == "slow"
+
+    def on_sync(self, node: str) -> None:
+        """node: all it has written is durable now."""
+        if not self.stage.sync(node):
+            self.stage.say("nothing to sync")
+
+    # ---- links
+    def on_cut(self, *words: str) -> None:
+        """a1 .. | a2 ..: nothing passes between the sides; links break and both sides notice."""
+        for one, other in self._across(words):
+            self.stage.cuts.add((one, other))
+        for one, other in self._across(words):
+            self.stage.event(one, other, LinkDown(other))
+
+    def on_mute(self, *words: str) -> None:
+        """a1 .. | a2 ..: nothing passes, and no link is seen to break."""
+        self.stage.cuts.update(self._across(words))
+
+    def on_heal(self) -> None:
+        """All cuts end; links open again."""
+        cuts = sorted(self.stage.cuts)
+        self.stage.cuts.clear()
+        for one, other in cuts:
+            if one < other:
+                self.stage.link_up(one, other)
+
+    def _across(self, words: tuple[str, ...]) -> list[tuple[str, str]]:
+        bar = words.index("|")
+        left, right = words[:bar], words[bar + 1 :]
+        pairs = [(one, other) for one in left for other in right]
+        return pairs + [(other, one) for one, other in pairs]
+
+    def on_hear(self, *kinds: str) -> None:
+        """kind ...: show this chatter from now on (Beat, Compare, News); none: hide all."""
+        self.stage.heard = set(kinds)
+
+    # ---- messages
+    def _matching(self, words: tuple[str, ...]) -> list[Letter]:
+        """The letters on their way that `a1->*` and a kind, where given, name; oldest first."""
+        link = next((word for word in words if "->" in word), "*->*")
+        source, target = link.split("->")
+        kinds = [word for word in words if "->" not in word]
+        return [
+            letter
+            for letter in self.stage.queue
+            if source in ("*", letter.source)
+            and target in ("*", letter.target)
+            and (not kinds or type(letter.message).__name__ in kinds)
+        ]
+
+    def on_deliver(self, *words: str, kept: str = "") -> None:
+        """[from->to] [Kind] [kept=name]: these letters; without words all, until none is left."""
+        if kept:
+            self.stage.deliver(self._kept.pop(kept))
+        elif not words:
+            self.stage.deliver_all()
+        for letter in self._matching(words) if words else ():
+            self.stage.queue.remove(letter)
+            self.stage.deliver(letter)
+
+    def on_drop(self, *words: str) -> None:
+        """[from->to] [Kind]: these letters are lost."""
+        for letter in self._matching(words):
+            self.stage.queue.remove(letter)
+            kind = self.stage.words.kind(letter.message)
+            self.stage.say(f"{letter.source} -> {letter.target} {kind} (lost)")
+
+    def on_duplicate(self, *words: str) -> None:
+        """[from->to] [Kind]: these letters will arrive twice."""
+        self.stage.queue.extend(self._matching(words))
+
+    def on_keep(self, *words: str, name: str) -> None:
+        """[from->to] [Kind] name=: put a copy of this letter aside, for `deliver kept=name`."""
+        [self._kept[name]] = self._matching(words)
+
+    # ---- time
+    def on_wait(self, seconds: str) -> None:
+        """seconds: time passes, requests and repair on their way stay where they are."""
+        self.stage.wait(float(seconds), lambda: None)
+
+    def on_run(self, seconds: str) -> None:
+        """seconds: time passes and every message is delivered as soon as it is sent."""
+        self.stage.wait(float(seconds), self.stage.deliver_all)
+
+    # ---- clients
+    def on_put(self, node: str, key: str, value: str, **options: str) -> None:
+        """node key value [by=session] [mode=] [level=] [refuse=key|shard]: a write."""
+        self._write(node, key, value.encode(), options)
+
+    def on_delete(self, node: str, key: str, **options: str) -> None:
+        """node key [by=] [mode=] [level=] [refuse=] [present=yes]: a delete."""
+        self._write(node, key, None, options)
+
+    def _write(self, node: str, key: str, value: bytes | None, options: Choices) -> None:
+        session = self._sessions.setdefault(options.get("by", ""), Session())
+        mode = Mode(options.get("mode", "lww"))
+        seen = session.contexts.get(key, Past()) if mode is Mode.SIBLINGS else Past()
+        refuse = Scope(options["refuse"]) if "refuse" in options else None
+        level = options.get("level", AVAILABLE)
+        present = "present" in options
+        put = Put(key, value, mode, session.token, seen, level, refuse, present)
+        self._submit("w", node, key, put, options)
+
+    def on_get(self, node: str, key: str, **options: str) -> None:
+        """node key [by=] [mode=] [scope=] [copies=] [wait=seconds]: a read."""
+        session = self._sessions.setdefault(options.get("by", ""), Session())
+        mode, scope = Mode(options.get("mode", "lww")), Scope(options.get("scope", "key"))
+        copies, wait_s = int(options.get("copies", "1")), float(options.get("wait", "0"))
+        get = Get(key, mode, session.token, scope, copies, wait_s)
+        self._submit("r", node, key, get, options)
+
+    def on_count(self, node: str, shard: str) -> None:
+        """node shard: how many keys does the shard hold?"""
+        self._submit("n", node, "", Count(shard), {})
+
+    def _submit(self, kind: str, node: str, key: str, operation: Request, options: Choices) -> None:
+        stage, driver = self.stage, self.stage.driver(node)
+        self._counts[kind] += 1
+        name = f"{kind}{self._counts[kind]}"
+        stage.time.now += 0.00001  # so that no two requests have one number
+        stage.words.name_key(key)
+        stage.words.name_request(driver.replica.next_request(stage.time.now) + 1, name)
+
+        def done(outcome: Outcome) -> None:
+            stage.say(f"{name} at {node}: {stage.words.outcome(outcome)}")
+            self._learn(options.get("by"), key, outcome)
+
+        with stage.scene(f"{name} at {node}"):
+            driver.submit(operation, done)
+
+    def _learn(self, by: str | None, key: str, outcome: Outcome) -> None:
+        """A session keeps the token and the context of its answers; nobody's is forgotten."""
+        if by is not None and isinstance(outcome, Stored | Found | Absent):
+            self._sessions[by].token = outcome.token
+            self._sessions[by].contexts[key] = outcome.context
+
+    # ---- looking
+    def on_show(self, node: str, key: str = "") -> None:
+        """node [key]: what it holds of the key; without a key, what it knows."""
+        stage, replica = self.stage, self.stage.driver(node).replica
+        words, keyspace, upkeep = stage.words, replica.keyspace, replica.upkeep
+        if key:
+            stage.say(f"{node} holds {key}={words.item(keyspace.item(key))}")
+            return
+        stage.say(f"{node} {'arrived' if upkeep.arrived else 'is arriving'}")
+        stage.say(f"  clock {words.clock(keyspace.clock)}")
+        stage.say(f"  stable {words.vector(keyspace.stable)}")
+        stage.say(f"  keys {keyspace.live_keys}")
+        stage.say(f"  log {keyspace.log.entries}")
+        stage.say(f"  open {len(keyspace.open_keys)}")
+        stage.say(f"  waiting {sum(replica.waiting().values())}")
+
+    def on_flight(self) -> None:
+        """What is on its way."""
+        for letter in self.stage.queue:
+            kind = self.stage.words.kind(letter.message)
+            self.stage.say(f"{letter.source} -> {letter.target} {kind}")
+
+
+def played(text: str) -> str:
+    """The text with what its commands cause now; comments stay."""
+    play, out = Play(), []
+    for paragraph in text.strip().split("\n\n"):
+        asked, bar, _ = f"{paragraph}\n".partition("----\n")
+        commands = [line for line in asked.splitlines() if line and not line.startswith("#")]
+        lines = play.perform(commands) if bar or commands else []
+        caused = "".join(f"{line}\n" for line in lines)
+        out.append(f"{asked}----\n{caused}" if commands else asked)
+    return "\n".join(out)

@@ -1,0 +1,132 @@
+"""Time, links and disks as a conversation needs them: nothing happens until the text says so.
+
+Time stands still until `wait` or `run`.  A disk is durable at once, or, when it is slow, on `sync`.
+Whoever asks a life that is over gets no answer: its timers and its writes end with it.
+"""
+
+import heapq
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+
+from node.core.effects import Record
+from node.core.messages import Message
+
+START_S = 1000.0
+
+Callback = Callable[[], None]
+Tables = dict[str, dict[str, tuple[bytes, bool]]]
+
+
+class Timeline:
+    """Virtual seconds, the same for all nodes."""
+
+    def __init__(self) -> None:
+        self.now = START_S
+        self._timers: list[tuple[float, int, Callback]] = []
+        self._order = count()
+
+    def at(self, when: float, callback: Callback) -> None:
+        heapq.heappush(self._timers, (when, next(self._order), callback))
+
+    def next_until(self, until: float) -> Callback | None:
+        """Go on to the next timer that is due by then; None (and `until` has come) without one."""
+        if not self._timers or self._timers[0][0] > until:
+            self.now = until
+            return None
+        when, _, callback = heapq.heappop(self._timers)
+        self.now = max(self.now, when)
+        return callback
+
+
+@dataclass
+class Life:
+    """One run of a process."""
+
+    over: bool = False
+
+
+class LifeClock:
+    """The clock of one life, as its driver sees it; `fire` puts a timer's call into the play."""
+
+    def __init__(self, time: Timeline, life: Life, fire: Callable[[Callback], None]) -> None:
+        self._time, self._life, self._fire = time, life, fire
+
+    def now(self) -> float:
+        return self._time.now
+
+    def call_at(self, when: float, callback: Callback) -> None:
+        def timer() -> None:
+            if not self._life.over:
+                self._fire(callback)
+
+        self._time.at(when, timer)
+
+
+@dataclass
+class Disk:
+    """What survives a crash; a slow one makes rows durable only when it is told to sync."""
+
+    slow: bool = False
+    tables: Tables = field(default_factory=dict)
+
+
+def write_rows(tables: Tables, records: Sequence[Record]) -> None:
+    for table, key, value, is_open in records:
+        rows = tables.setdefault(table, {})
+        if value is None:
+            rows.pop(key, None)
+        else:
+            rows[key] = value, is_open
+
+
+class LifeStore:
+    """The store of one life: reads see all that was written, the disk what was synced."""
+
+    def __init__(self, disk: Disk, report: Callable[[Sequence[Record], bool], None]) -> None:
+        self._disk, self._report = disk, report
+        self._rows: Tables = {table: dict(rows) for table, rows in disk.tables.items()}
+        self._unsynced: deque[tuple[Sequence[Record], Callback]] = deque()
+
+    def write(self, records: Sequence[Record], done: Callback) -> None:
+        write_rows(self._rows, records)
+        self._unsynced.append((records, done))
+        self._report(records, not self._disk.slow)
+        if not self._disk.slow:
+            self.sync()
+
+    def sync(self) -> int:
+        """Make everything durable, in order; how many batches were waiting."""
+        batches = len(self._unsynced)
+        for _ in range(batches):
+            records, done = self._unsynced.popleft()
+            write_rows(self._disk.tables, records)
+            done()
+        return batches
+
+    def read(self, table: str, key: str) -> bytes | None:
+        row = self._rows.get(table, {}).get(key)
+        return row and row[0]
+
+    def scan(self, table: str, after: str | None, limit: int) -> list[tuple[str, bytes]]:
+        rows = self._rows.get(table, {})
+        keys = sorted(key for key in rows if after is None or key > after)
+        return [(key, rows[key][0]) for key in keys[:limit]]
+
+    def open_keys(self, table: str) -> list[str]:
+        rows = self._rows.get(table, {})
+        return sorted(key for key, (_, is_open) in rows.items() if is_open)
+
+    def count(self, table: str) -> int:
+        return len(self._rows.get(table, {}))
+
+
+class LifeLinks:
+    """The links of one life: whatever is sent is handed to the network of the play."""
+
+    def __init__(self, source: str, send: Callable[[str, str, Message], None]) -> None:
+        self._source, self._send = source, send
+
+    def send(self, peer: str, message: Message) -> None:
+        self._send(self._source, peer, message)

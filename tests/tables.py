@@ -1,0 +1,83 @@
+"""The tables of docs/ that come from the code: `python -m tests.tables` writes them anew.
+
+A table stands between `<!-- table: NAME -->` and `<!-- end -->`; test_docs fails while one differs
+from its code.  A message is documented where it is defined, by its docstring: «From -> to (ask or
+tell): what it says.»
+"""
+
+import ast
+import inspect
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import get_args
+
+from node.config import SETTINGS
+from node.core import messages
+
+DOCS = Path(__file__).parent.parent / "docs"
+MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+ROUTE = re.compile(r"(?P<source>.+?) -> (?P<target>.+?) \((?P<kind>ask|tell)\)[.:]\s*(?P<text>.*)")
+
+
+def table(head: str, rows: Iterable[Iterable[str]]) -> str:
+    columns = head.split(" | ")
+    lines = [columns, ["---"] * len(columns), *rows]
+    cells = ([_escaped(cell) for cell in row] for row in lines)
+    return "".join(f"| {' | '.join(row)} |\n" for row in cells)
+
+
+def _escaped(cell: str) -> str:
+    return cell.replace("|", "\\|").replace("<", "&lt;")
+
+
+def message_table() -> str:
+    """Every peer message: who sends it to whom, ask or tell, its fields, and what it says."""
+    tree = ast.parse(inspect.getsource(messages))
+    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+    rows = []
+    for message in get_args(messages.Message):
+        name = message.__name__
+        route = ROUTE.fullmatch(" ".join(str(message.__doc__).split()))
+        assert route is not None, f"the docstring of {name} says nothing of its way"
+        source, target, kind, text = route.groups()
+        fields = ", ".join(_fields(classes[name]))
+        text = text[:1].upper() + text[1:]
+        rows.append((f"`{name}`", f"{source} → {target}", kind, fields, text))
+    return table("message | from → to | kind | fields | what it says", rows)
+
+
+def _fields(definition: ast.ClassDef) -> Iterable[str]:
+    for node in definition.body:
+        if isinstance(node, ast.AnnAssign):
+            yield f"`{ast.unparse(node.target)}: {ast.unparse(node.annotation)}`"
+
+
+def setting_table() -> str:
+    """Every setting of a node."""
+    rows = []
+    for s in SETTINGS:
+        default = "required" if s.default is None else s.default and f"`{s.default}`"
+        expected = f"{s.kind.expected}, {s.unit}" if s.unit else s.kind.expected
+        rows.append((f"`{s.name}`", f"`{s.flag}`", s.meaning, expected, default))
+    return table("variable | flag | meaning | value | default", rows)
+
+
+TABLES: dict[str, Callable[[], str]] = {"messages": message_table, "settings": setting_table}
+
+
+def renewed(text: str) -> str:
+    """The page with the tables that the code gives now."""
+    return MARKED.sub(lambda found: found[1] + "\n" + TABLES[found[2]]() + "\n" + found[3], text)
+
+
+def main() -> None:
+    for page in sorted(DOCS.glob("*.md")):
+        text = page.read_text(encoding="utf-8")
+        if renewed(text) != text:
+            page.write_text(renewed(text), encoding="utf-8")
+            print(f"{page.name} is new")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,186 @@
+"""The program: what stops its start, how nodes find each other, and how they end."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from node.shell.loop import LoopClock
+
+PATIENCE_S = 20.0
+
+
+def environment(directory: Path, address: str, **settings: str) -> dict[str, str]:
+    ours = {"SOCKET_ADDRESS": address, "DATA_DIR": str(directory / address), **settings}
+    return {"PATH": os.environ.get("PATH", ""), **ours}
+
+
+def failed_start(env: dict[str, str], *flags: str) -> str:
+    """The one line on stderr of a node that cannot start."""
+    command = [sys.executable, "-m", "node", *flags]
+    ended = subprocess.run(command, env=env, capture_output=True, text=True, timeout=PATIENCE_S)
+    assert ended.returncode == 2
+    assert ended.stderr.count("\n") == 1
+    return ended.stderr
+
+
+def free_addresses(count: int) -> list[str]:
+    ports = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    addresses = [f"127.0.0.1:{port.getsockname()[1]}" for port in ports]
+    for port in ports:
+        port.close()
+    return addresses
+
+
+@contextmanager
+def node(env: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    """A running node; killed at the end if it still runs."""
+    command = [sys.executable, "-m", "node"]
+    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def said(process: subprocess.Popen[str], words: str) -> str:
+    """The next line of its log that has these words."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        if words in line:
+            return line
+    raise AssertionError(f"ended without saying {words!r}")
+
+
+def call(method: str, address: str, path: str, body: Any = None) -> tuple[int, Any]:
+    text = None if body is None else json.dumps(body).encode()
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(f"http://{address}{path}", text, headers, method=method)
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(request, timeout=PATIENCE_S) as answer:
+            return answer.status, json.loads(answer.read() or b"null")
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.loads(error.read() or b"null")
+
+
+def called_until(status: int, method: str, address: str, path: str, body: Any) -> Any:
+    """The answer, once it has this status: nodes that have just started meet first."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        code, answer = call(method, address, path, body)
+        if code == status:
+            return answer
+        assert time.monotonic() < deadline, (code, answer)
+
+
+# ------------------------------------------------------------------ the clock
+
+
+async def test_the_clock_starts_at_the_wall_and_never_goes_back() -> None:
+    walls = iter([1_000_000.0, 5.0])
+    clock = LoopClock(lambda: next(walls))
+    earlier = clock.now()
+    assert 1_000_000.0 <= earlier <= clock.now() < 1_001_000.0
+
+
+async def test_timers_call_back_in_order_and_never_at_once() -> None:
+    clock, called, last = LoopClock(), list[str](), asyncio.Event()
+    clock.call_at(clock.now() + 0.01, last.set)
+    clock.call_at(clock.now() + 0.001, lambda: called.append("soon"))
+    clock.call_at(0.0, lambda: called.append("past"))
+    clock.call_at(float("inf"), lambda: called.append("never"))
+    assert called == []
+    await last.wait()
+    assert called == ["past", "soon"]
+
+
+# ------------------------------------------------------------------ what stops a start
+
+
+def test_says_what_is_wrong_with_a_setting(tmp_path: Path) -> None:
+    env = environment(tmp_path, "127.0.0.1:1")
+    assert "SOCKET_ADDRESS=''" in failed_start({**env, "SOCKET_ADDRESS": ""})
+    assert "DIALECT='esperanto'" in failed_start({**env, "DIALECT": "esperanto"})
+    assert "SHARD_COUNT='2'" in failed_start(env, "--shard-count=2")
+    assert "--colour" in failed_start(env, "--colour", "red")
+
+
+def test_says_that_the_port_is_taken(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        line = failed_start(environment(tmp_path, address))
+    assert f"SOCKET_ADDRESS='{address}'" in line
+    assert "a port to listen on" in line
+
+
+def test_says_that_the_directory_cannot_be_used(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    env = environment(tmp_path, "127.0.0.1:1", DATA_DIR=str(tmp_path / "file"))
+    assert "DATA_DIR" in failed_start(env)
+
+
+def test_helps() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "node", "--help"], capture_output=True, text=True, check=True
+    )
+    assert "SHARD_COUNT" in ended.stdout
+
+
+# ------------------------------------------------------------------ nodes that run
+
+
+@pytest.mark.parametrize(("uvloop", "log_format"), [("1", "json"), ("0", "text")])
+def test_serves_and_ends_in_order(tmp_path: Path, uvloop: str, log_format: str) -> None:
+    (address,) = free_addresses(1)
+    env = environment(tmp_path, address, UVLOOP=uvloop, LOG_FORMAT=log_format)
+    with node(env) as process:
+        assert "no second copy" in said(process, "warning" if log_format == "json" else "WARNING")
+        line = said(process, "serving at")
+        assert log_format != "json" or json.loads(line)["node"] == address
+        put = {"value": 1, "causal-metadata": None}
+        assert call("PUT", address, "/kvs/k", put)[0] == 201
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE_S) == 0
+    with node(env) as process:
+        said(process, "serving at")
+        status, found = call("GET", address, "/kvs/k", {"causal-metadata": None})
+        assert (status, found["value"]) == (200, 1)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(PATIENCE_S) == 0
+
+
+def test_nodes_meet_and_what_they_acknowledge_survives_kill_9(tmp_path: Path) -> None:
+    addresses = free_addresses(3)
+    view = ",".join(addresses)
+    envs = [environment(tmp_path, address, VIEW=view) for address in addresses]
+    with ExitStack() as stack:
+        first, *others = [stack.enter_context(node(env)) for env in envs]
+        for process in (first, *others):
+            said(process, "serving at")
+        answer = called_until(
+            201, "PUT", addresses[0], "/kvs/k", {"value": "v", "causal-metadata": None}
+        )
+        wanted = {"causal-metadata": answer["causal-metadata"]}
+        for address in addresses:
+            assert called_until(200, "GET", address, "/kvs/k", wanted)["value"] == "v"
+        first.kill()
+        assert first.wait(PATIENCE_S) == -signal.SIGKILL
+        again = stack.enter_context(node(envs[0]))
+        said(again, "serving at")
+        for process in others:
+            process.kill()
+        assert called_until(200, "GET", addresses[0], "/kvs/k", wanted)["value"] == "v"
