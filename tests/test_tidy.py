@@ -28,7 +28,7 @@ CORE_ROWS = (
     "token view",
     "siblings lives",
     "messages cache",
-    "effects quorum",
+    "effects quorum judging",
     "keylog turn",
     "keyspace",
     "exchange repair waiting reading counting",

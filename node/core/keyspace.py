@@ -176,7 +176,7 @@ class Keyspace:
     def _save(self, key: str, item: Item) -> None:
         """Store the item without marks that are done and without what the clock says (D3, D6)."""
         before = self.item(key)
-        kept = strip(self._without_done_marks(item), self.clock_of(key))
+        kept = strip(self._without_done_marks(item), self.clock_of(key), self.stable)
         if kept == before:
             return
         self.live_keys += kept.is_live() - before.is_live()

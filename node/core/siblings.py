@@ -74,10 +74,14 @@ def fill(item: Item, clock: Clock) -> Item:
     return Item(item.versions, item.past.joined(clock.base))
 
 
-def strip(item: Item, clock: Clock) -> Item:
-    """The item without what the clock's base says anyway."""
-    base = {a: n for a, n in item.past.base.items() if n > clock.base.get(a, 0)}
-    loose = {d for d in item.past.loose if d[1] > clock.base.get(d[0], 0)}
+def strip(item: Item, clock: Clock, stable: Vector) -> Item:
+    """The item without what the clock's base says anyway, and what is stable: had by every replica,
+    or lost for ever with a life that has ended."""
+    base, had = {}, clock.base
+    for actor, n in item.past.base.items():
+        if n > had.get(actor, 0) and n > stable.get(actor, 0):
+            base[actor] = n
+    loose = {d for d in item.past.loose if d[1] > max(had.get(d[0], 0), stable.get(d[0], 0))}
     return Item(item.versions, Past(base, loose))
 
 
