@@ -18,6 +18,7 @@ import requests.exceptions
 from cluster import image, probe
 from cluster.engine import STOP_TIMEOUT_S, TAIL_LINES, State, expect_state, recalled
 from cluster.host import expect_free
+from cluster.report import Report
 from cluster.split import SplitFile, settle, tell
 from cluster.topology import (
     NODE_PORT,
@@ -71,27 +72,35 @@ class ContainerEngine:
         found = {volume.attrs["Labels"][LABEL]: _topology_of(volume) for volume in volumes}
         return [topology for name, topology in found.items() if name != self.name]
 
-    def prepare(self, topology: Topology) -> list[str]:
-        """Build the image, make the subnet and a volume for each node."""
-        running = self._containers()
+    def prepare(self, topology: Topology, report: Report) -> None:
+        """Build the image, make a volume for each node and the subnet."""
+        present = self._containers()
         for node in topology.nodes:
-            if node.name not in running:
+            if node.name not in present:
                 expect_free(node.host_port, "")
-        lines = [image.build(self.client)]
-        if not self._networks():
-            self._create_network(topology)
-        for node in topology.nodes:
-            self._create_volume(topology, node)
-        return [*lines, f"subnet {topology.subnet}"]
+        with report.phase(f"image {image.TAG}"):
+            newest = image.build(self.client, report)
+        outdated = [name for name, one in present.items() if one.attrs["Image"] != newest]
+        if outdated:
+            report.note(f"{', '.join(outdated)} of an older image; `make down` first for the new")
+        with report.phase(f"subnet {topology.subnet}"):
+            missing = not self._networks()
+            if missing:
+                self._expect_no_overlap(topology.subnet)
+            for node in topology.nodes:
+                self._create_volume(topology, node)
+            if missing:
+                self._create_network(topology.subnet)
 
-    def _create_network(self, topology: Topology) -> None:
-        subnet = topology.subnet
+    def _expect_no_overlap(self, subnet: str) -> None:
         clash = overlapping(subnet, self.subnets_taken())
         if clash:
             raise Trouble(
                 f'subnet {subnet} overlaps the network "{clash}"; expected a free one:'
                 " take SUBNET=auto (--subnet auto), or remove that network"
             )
+
+    def _create_network(self, subnet: str) -> None:
         pool = docker.types.IPAMPool(
             subnet=subnet, iprange=automatic_range(subnet), gateway=gateway_of(subnet)
         )
@@ -239,10 +248,13 @@ class ContainerEngine:
 
     def _apply(self, groups: Sequence[Sequence[str]], nodes: Sequence[str]) -> None:
         """Have these nodes drop frames of other groups, where the subnet does not do it alone."""
-        together = [name for group in groups if len(group) > 1 for name in group]
         kept = [group for group in groups if len(group) > 1]
-        alone = [name for name in nodes if groups and name not in together]
-        tell(recalled(self), kept, [name for name in nodes if name not in alone])
+        together = {name for group in kept for name in group}
+        tell(recalled(self), kept, [name for name in nodes if not groups or name in together])
+
+    def groups(self) -> list[list[str]]:
+        """Read what `split` wrote."""
+        return self.split_file.read()
 
     def logs(self, node: str, tail: int = TAIL_LINES) -> list[str]:
         """Return the last lines the container wrote."""

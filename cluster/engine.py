@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from typing import Literal, Protocol
 
+from cluster.report import Report
 from cluster.topology import NOT_FOUND, EngineKind, Topology, Trouble
 
 EngineChoice = Literal["auto", "docker", "process"]
@@ -37,8 +38,11 @@ class Engine(Protocol):
     def neighbours(self) -> list[Topology]:
         """Return every other cluster this engine runs or keeps data of."""
 
-    def prepare(self, topology: Topology) -> list[str]:
-        """Make what nodes need (image, subnet, directories); return a line for each thing made."""
+    def subnets_taken(self) -> dict[str, str]:
+        """Return the subnets a new cluster must stay clear of, by the name of their network."""
+
+    def prepare(self, topology: Topology, report: Report) -> None:
+        """Make what the nodes need (image, subnet, directories), telling each phase."""
 
     def launch(self, names: Sequence[str]) -> None:
         """Start these nodes of the prepared cluster; those that run already are left alone."""
@@ -72,6 +76,9 @@ class Engine(Protocol):
 
     def heal(self) -> None:
         """Undo the split."""
+
+    def groups(self) -> list[list[str]]:
+        """Return the groups of the split in force; none when there is no split."""
 
     def logs(self, node: str, tail: int = TAIL_LINES) -> list[str]:
         """Return the node's last lines of output."""

@@ -15,9 +15,10 @@ import msgspec
 from cluster.simulation import Weather, World
 from cluster.witness import Witness
 
-WEATHER = ("loss", "duplication", "late", "stalls")  # all the time
-EVENTS = ("cut one", "cut in two", "one way", "crash one", "crash some", "crash all", "slow disk")
-RARE = ("skew", "wipe")
+FAULTS = (
+    "loss", "duplication", "late", "stalls", "skew",  # all the time
+    "cut one", "cut in two", "one way", "crash one", "crash some", "crash all", "slow disk", "wipe",
+)  # fmt: skip
 SKEW_S = 0.3
 SKEW_LARGE_S = 3600.0
 
@@ -45,8 +46,7 @@ TOPOLOGIES = (
 def swarm_of(random: Random) -> Swarm:
     """Draw a run."""
     nodes, shards = random.choice(TOPOLOGIES)
-    kinds = [*WEATHER, *EVENTS, *EVENTS, *RARE, *RARE]
-    faults = tuple(dict.fromkeys(random.sample(kinds, random.randint(2, 6))))
+    faults = tuple(random.sample(FAULTS, random.randint(2, 6)))
     weather = Weather(
         loss=random.choice((0.02, 0.1)) if "loss" in faults else 0.0,
         duplication=0.05 if "duplication" in faults else 0.0,

@@ -98,3 +98,8 @@ def until(condition: Callable[[], Answer | None], wait_s: float) -> Answer | Non
     while (answer := condition()) is None and time.monotonic() < deadline:
         time.sleep(POLL_EVERY_S)
     return answer
+
+
+def now() -> float:
+    """Return the time by which waits are measured."""
+    return time.monotonic()

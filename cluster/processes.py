@@ -20,6 +20,7 @@ from typing import BinaryIO
 from cluster import probe
 from cluster.engine import STOP_TIMEOUT_S, TAIL_LINES, State, expect_state, recalled
 from cluster.host import expect_free, life_of
+from cluster.report import Report
 from cluster.split import SplitFile, settle, tell
 from cluster.topology import EngineKind, Topology
 
@@ -52,16 +53,20 @@ class ProcessEngine:
         found = [_topology_in(place) for place in sorted(self.home.glob("*/"))]
         return [topology for topology in found if topology and topology.name != self.name]
 
-    def prepare(self, topology: Topology) -> list[str]:
+    def subnets_taken(self) -> dict[str, str]:
+        """Return none: local processes share 127.0.0.1."""
+        return {}
+
+    def prepare(self, topology: Topology, report: Report) -> None:
         """Make the directories and refuse ports that somebody else listens on."""
         states = self.states()
         for node in topology.nodes:
             if states.get(node.name, State.STOPPED) in (State.STOPPED, State.MISSING):
                 expect_free(node.host_port)
-        for part in ("data", "logs"):
-            (self.place / part).mkdir(parents=True, exist_ok=True)
-        _write(self.place / "process.json", topology.to_json())
-        return [f"local processes on 127.0.0.1, data in {_short(self.place / 'data')}"]
+        with report.phase(f"data in {_short(self.place / 'data')}"):
+            for part in ("data", "logs"):
+                (self.place / part).mkdir(parents=True, exist_ok=True)
+            _write(self.place / "process.json", topology.to_json())
 
     def launch(self, names: Sequence[str]) -> None:
         """Start the nodes that do not run."""
@@ -157,6 +162,10 @@ class ProcessEngine:
         """Return the file with the node's output."""
         return self.place / "logs" / f"{node}.log"
 
+    def groups(self) -> list[list[str]]:
+        """Read what `split` wrote."""
+        return self.split_file.read()
+
     def logs(self, node: str, tail: int = TAIL_LINES) -> list[str]:
         """Return the last lines of the node's log file."""
         recalled(self).node(node)
@@ -173,7 +182,9 @@ class ProcessEngine:
         with self.log_of(node).open("rb") as log:
             pending = _tail_of(log, TAIL_BYTES_MAX)
             *lines, pending = pending.split(b"\n")
-            yield from (line.decode(errors="replace") for line in lines[max(0, len(lines) - tail) :])
+            yield from (
+                line.decode(errors="replace") for line in lines[max(0, len(lines) - tail) :]
+            )
             while True:
                 *lines, pending = (pending + log.read()).split(b"\n")
                 yield from (line.decode(errors="replace") for line in lines)

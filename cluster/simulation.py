@@ -33,7 +33,7 @@ ENCODER = msgspec.msgpack.Encoder()
 DECODER = msgspec.msgpack.Decoder(list[Message])
 
 Callback = Callable[[], None]
-Row = tuple[bytes, bool]
+Tables = dict[str, dict[str, tuple[bytes, bool]]]  # table -> key -> (value, open)
 Batch = tuple[Sequence[Record], Callback]
 Build = Callable[[str, View, "SimStore", Options, Random], Replica]
 
@@ -63,7 +63,8 @@ class Trace:
         self.digest = 0
         self._last: deque[str] = deque(maxlen=TRACE_LINES_MAX)
 
-    def note(self, line: str) -> None:
+    def note(self, now: float, what: str) -> None:
+        line = f"{now:.6f} {what}"
         self.digest = crc32(line.encode(), self.digest)
         self._last.append(line)
 
@@ -123,17 +124,7 @@ class SimClock:
         self._timeline.at(when - self._offset + TIMER_SLACK_S, callback, self._life)
 
 
-class Disk:
-    """The rows that survive, by table and key."""
-
-    def __init__(self) -> None:
-        self.tables: dict[str, dict[str, Row]] = {}
-
-    def apply(self, records: Iterable[Record]) -> None:
-        write_rows(self.tables, records)
-
-
-def write_rows(tables: dict[str, dict[str, Row]], records: Iterable[Record]) -> None:
+def write_rows(tables: Tables, records: Iterable[Record]) -> None:
     for table, key, value, is_open in records:
         rows = tables.setdefault(table, {})
         if value is None:
@@ -147,7 +138,7 @@ class SimStore:
 
     def __init__(self, world: "World", node: "Node") -> None:
         self._world, self._node, self._life = world, node, node.life
-        self._rows = {table: dict(rows) for table, rows in node.disk.tables.items()}
+        self._rows = {table: dict(rows) for table, rows in node.disk.items()}
         self._waiting: deque[Batch] = deque()
         self._syncing = False
 
@@ -211,7 +202,7 @@ class Node:
 
     def __init__(self, address: str, skew_s: float, watch: Watch) -> None:
         self.address, self.skew_s, self.stall = address, skew_s, 0.0
-        self.disk = Disk()
+        self.disk: Tables = {}
         self.life = Life(0)
         self.life.over = True
         self.driver: Driver | None = None
@@ -220,7 +211,7 @@ class Node:
         self._watch = watch
 
     def make_durable(self, records: Sequence[Record]) -> None:
-        self.disk.apply(records)
+        write_rows(self.disk, records)
         self._watch.on_durable(self, records)
 
 
@@ -278,7 +269,7 @@ class World:
         """A node that is down loses its disk."""
         assert self.nodes[address].driver is None, f"{address} is up"
         self._note(f"wipe {address}")
-        self.nodes[address].disk = Disk()
+        self.nodes[address].disk = {}
 
     # ------------------------------------------------------------------ the network
 
@@ -296,16 +287,20 @@ class World:
         self._look_at_links(sorted({address for pair in pairs for address in pair}))
 
     def send(self, node: Node, target: str, message: Message) -> None:
-        """The message leaves; whether, when and how often it arrives is drawn."""
+        """The message leaves; whether, when and how often it arrives is drawn.
+
+        Single ones may be so late that another life gets them; a link that doubles ends with both.
+        """
         self.watch.on_sent(node, target, message)
         weather, random = self.weather, self.random
         if (node.address, target) in self.cuts or random.random() < weather.loss:
             return
         frame = ENCODER.encode([message])
         deliver = partial(self._deliver, node.address, target, frame)
-        self.timeline.after(self._delay(), deliver)
-        if random.random() < weather.duplication:
-            self.timeline.after(self._delay(), deliver)
+        life = self.nodes[target].life if random.random() < weather.duplication else None
+        self.timeline.after(self._delay(), deliver, life)
+        if life is not None:
+            self.timeline.after(self._delay(), deliver, life)
 
     def _delay(self) -> float:
         late = self.random.random() < self.weather.late
@@ -348,4 +343,4 @@ class World:
         node.linked[peer] = after
 
     def _note(self, what: str) -> None:
-        self.trace.note(f"{self.timeline.now:.6f} {what}")
+        self.trace.note(self.timeline.now, what)

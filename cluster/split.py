@@ -48,7 +48,9 @@ def tell(topology: Topology, groups: Sequence[Sequence[str]], nodes: Sequence[st
         addresses = [topology.node(other).address for other in cuts.get(name, ())]
         return probe.cut(topology.node(name).host_port, addresses)
 
-    deaf = [name for name, done in zip(nodes, probe.everyone(obeyed, nodes), strict=True) if not done]
+    deaf = [
+        name for name, done in zip(nodes, probe.everyone(obeyed, nodes), strict=True) if not done
+    ]
     if deaf:
         raise Trouble(
             f"{', '.join(deaf)} did not take the cut at /v1/faults; expected an answer of 200:"
@@ -62,5 +64,7 @@ def settle(topology: Topology, groups: Sequence[Sequence[str]], node: str) -> No
     if not groups:
         return
     port = topology.node(node).host_port
-    probe.until(lambda: True if probe.ask("GET", port, "/livez")[0] == 200 else None, SETTLE_TIMEOUT_S)
+    probe.until(
+        lambda: True if probe.ask("GET", port, "/livez")[0] == 200 else None, SETTLE_TIMEOUT_S
+    )
     tell(topology, groups, [node])

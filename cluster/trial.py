@@ -19,8 +19,8 @@ from cluster.simulation import World
 from cluster.witness import ViolationError, Witness
 from cluster.workload import Workload, mode_of, token_of
 from node.core import report
-from node.core.messages import Count, Counted, Get, Mode, Outcome
 from node.core.judging import shown_versions
+from node.core.messages import Count, Counted, Get, Mode, Outcome
 from node.core.replica import Options, Replica
 from node.core.token import encode
 from node.core.view import first_view

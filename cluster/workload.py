@@ -283,10 +283,10 @@ class Workload:
                 self.history.finish(operation.id, ended=now, status=status, dot=dot)
             case _:
                 self.history.finish(operation.id, ended=now, status=status)
-        self._note(f"#{operation.id} {status} {operation.dot or ''} {operation.values} ")
+        self._note(f"#{operation.id} {status} {operation.dot or ''} {operation.values}")
         if answer is not None:
             session.learn(operation, answer)
         self._answered(session)
 
     def _note(self, what: str) -> None:
-        self._world.trace.note(f"{self._timeline.now:.6f} {what}")
+        self._world.trace.note(self._timeline.now, what)

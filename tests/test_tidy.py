@@ -208,7 +208,7 @@ def narrow_excepts(source: Source) -> Iterator[str]:
     broad = [
         node.lineno
         for node in ast.walk(source.tree)
-        if isinstance(node, ast.ExceptHandler) and _is_broad(node.type)
+        if isinstance(node, ast.ExceptHandler) and _is_broad(node.type) and not _ends_in_raise(node)
     ]
     if len(broad) > BROAD_EXCEPTS.get(source.module, 0):
         yield f"lines {broad}: catches everything"
@@ -219,6 +219,12 @@ def _is_broad(caught: ast.expr | None) -> bool:
         return True
     names = caught.elts if isinstance(caught, ast.Tuple) else [caught]
     return any(ast.unparse(name) in ("Exception", "BaseException") for name in names)
+
+
+def _ends_in_raise(handler: ast.ExceptHandler) -> bool:
+    """What is passed on is not swallowed."""
+    last = handler.body[-1]
+    return isinstance(last, ast.Raise) and last.exc is None
 
 
 def reasoned_ignores(source: Source) -> Iterator[str]:
@@ -324,6 +330,7 @@ def test_rule_complains(rule: Rule, module: str, text: str) -> None:
 
 
 GOOD = (
+    ("node.x", "try:\n    pass\nexcept BaseException:\n    raise"),
     ("node.core.repair", "from node.core.clock import Clock\nimport msgspec\nimport random\n"),
     ("node.core.x", "def f(random): return random.choice([1])"),
     ("node.shell.links", "try:\n    pass\nexcept Exception:\n    pass"),

@@ -82,7 +82,8 @@ class Clock(msgspec.Struct, array_like=True):
 
     def close(self, actor: Actor) -> None:
         """Fill the gaps of a life that has ended: nobody has what is missing, nobody ever will."""
-        self.base[actor] = self.highest(actor)
+        if highest := self.highest(actor):
+            self.base[actor] = highest
         self.loose.pop(actor, None)
 
     def entry(self, actor: Actor) -> tuple[int, frozenset[int]]:

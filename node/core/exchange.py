@@ -81,8 +81,10 @@ def absorb(keyspace: Keyspace, page: Page, now: float) -> None:
     if page.full:
         for key in absent_keys(keyspace, page):
             keyspace.take(key, Item({}, Past(dict(page.snapshot.base))), (), now)
+        keyspace.account(page.snapshot, page.upto or "")
         if page.last:
             keyspace.join(page.snapshot)
+            keyspace.account(None)
 
 
 def absent_keys(keyspace: Keyspace, page: Page) -> list[str]:

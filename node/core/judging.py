@@ -53,18 +53,8 @@ class Need:
 
 
 def answer(get: Get, need: Need, item: Item, served_by: str) -> Outcome:
-    """The outcome of a read whose token is covered, and its client's next token (rule 3)."""
-    token = Token(
-        get.token.floor,
-        {d: tag for d, tag in get.token.exact.items() if not same_key(tag, need.digest)},
-        get.token.keys,
-        get.token.stamp,
-    )
-    for version in item.versions.values():
-        token = token.joined(version.deps)
-    stamp = max((v.stamp for v in item.versions.values()), default=token.stamp)
-    exact = {**token.exact, **dict.fromkeys(item.versions, need.digest)}
-    token = Token(token.floor, exact, token.keys, max(token.stamp, stamp)).trimmed(need.stable)
+    """The outcome of a read whose token is covered."""
+    token = token_after_read(get.token, need, item)
     shown = shown_versions(get.mode, item)
     dots = tuple(item.versions)
     context = item.past if get.mode is Mode.SIBLINGS else Past()
@@ -73,6 +63,24 @@ def answer(get: Get, need: Need, item: Item, served_by: str) -> Outcome:
     order = sorted(shown, key=lambda dot: (shown[dot].stamp, dot), reverse=True)
     values = tuple(shown[dot].value or b"" for dot in order)
     return Found(values, tuple(order), dots, token, context, served_by)
+
+
+def token_after_read(token: Token, need: Need, item: Item) -> Token:
+    """What a reader of this item depends on (rule 3): all versions held, shown or not, and all that
+    their writers depended on, instead of what it depended on of the key before."""
+    mine = {d: tag for d, tag in token.exact.items() if not same_key(tag, need.digest)}
+    joined = Token(token.floor, mine, token.keys, token.stamp)
+    stamp = token.stamp
+    for version in item.versions.values():
+        joined = joined.joined(version.deps)
+        stamp = max(stamp, version.stamp)
+    exact = {
+        d: tag
+        for d, tag in joined.exact.items()
+        if not (same_key(tag, need.digest) and item.past.has(d))
+    }
+    exact.update(dict.fromkeys(item.versions, need.digest))
+    return Token(joined.floor, exact, joined.keys, max(stamp, joined.stamp)).trimmed(need.stable)
 
 
 def shown_versions(mode: Mode, item: Item) -> dict[tuple[Actor, int], Version]:

@@ -71,6 +71,8 @@ class Keyspace:
         self.stable: Vector = {}
         self.low: Vector = {}
         self.frontier: Vector = {}
+        self.lost: Vector = {}  # ended lives that are closed here and everywhere
+        self._accounted: tuple[Vector, str] | None = None
         self._horizon: dict[Dot, Vector] = {}
         self._cache = ItemCache(cache_bytes_max)
         self.log = KeyLog(self.outbox)
@@ -130,7 +132,15 @@ class Keyspace:
         return item
 
     def filled(self, key: str) -> Item:
-        return fill(self.item(key), self.clock_of(key))
+        item = fill(self.item(key), self.clock_of(key))
+        if self._accounted is not None and row_of(key) <= self._accounted[1]:
+            item = Item(item.versions, item.past.joined(self._accounted[0]))
+        return item
+
+    def account(self, snapshot: Clock | None, upto: str = "") -> None:
+        """In a full exchange the rows up to here are as whole as the snapshot, before it joins the
+        clock: what comes late must not pass them by.  None: no such exchange is under way."""
+        self._accounted = (snapshot.base, upto) if snapshot is not None else None
 
     def write(self, put: Put, now: float) -> Written:
         """Name a write here, at its home: the next dot of this actor (D4.1, D9.5-7)."""
@@ -176,7 +186,7 @@ class Keyspace:
     def _save(self, key: str, item: Item) -> None:
         """Store the item without marks that are done and without what the clock says (D3, D6)."""
         before = self.item(key)
-        kept = strip(self._without_done_marks(item), self.clock_of(key), self.stable)
+        kept = strip(self._without_done_marks(item), self.clock_of(key), self.lost)
         if kept == before:
             return
         self.live_keys += kept.is_live() - before.is_live()

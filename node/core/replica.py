@@ -222,8 +222,6 @@ class Replica:
         put = accept.put
         if not put.if_present and (put.refuse_unmet is None or not put.token):
             return None
-        if put.refuse_unmet is None and not put.if_present:
-            return None
         need = self._need(digest_of(put.key, put.mode is m.Mode.LWW))
         item, clock = self.keyspace.filled(put.key), self.keyspace.clock_of(put.key)
         scope = put.refuse_unmet or m.Scope.KEY

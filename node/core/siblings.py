@@ -7,11 +7,11 @@ clock says anyway (strip) and given that back before any use (fill). A delete is
 without a value. (Preguiça et al. 2010; dotted causal containers, DAIS 2015; protocol D3, D8.3.)
 """
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 import msgspec
 
-from node.core.clock import Clock, Dot, Vector, join_vectors
+from node.core.clock import Actor, Clock, Dot, Vector, join_vectors
 from node.core.hybrid import NO_STAMP, Stamp
 from node.core.token import Token
 
@@ -74,14 +74,12 @@ def fill(item: Item, clock: Clock) -> Item:
     return Item(item.versions, item.past.joined(clock.base))
 
 
-def strip(item: Item, clock: Clock, stable: Vector) -> Item:
-    """The item without what the clock's base says anyway, and what is stable: had by every replica,
-    or lost for ever with a life that has ended."""
-    base, had = {}, clock.base
-    for actor, n in item.past.base.items():
-        if n > had.get(actor, 0) and n > stable.get(actor, 0):
-            base[actor] = n
-    loose = {d for d in item.past.loose if d[1] > max(had.get(d[0], 0), stable.get(d[0], 0))}
+def strip(item: Item, clock: Clock, lost: Container[Actor] = ()) -> Item:
+    """The item without what the clock's base says anyway; of `lost` actors, ended lives that are
+    closed here, nothing above the base exists any more."""
+    had, past = clock.base, item.past
+    base = {a: n for a, n in past.base.items() if n > had.get(a, 0) and a not in lost}
+    loose = {d for d in past.loose if d[1] > had.get(d[0], 0) and d[0] not in lost}
     return Item(item.versions, Past(base, loose))
 
 

@@ -72,7 +72,8 @@ class Token(msgspec.Struct, array_like=True):
         exact = _last_of_each_actor(exact) if len(exact) > 1 else exact
         while len(exact) > exact_max:
             actor = _busiest(exact)
-            floor[actor] = min(n for a, n in exact if a == actor)
+            lowest = min(n for a, n in exact if a == actor)
+            floor[actor] = max(lowest, floor.get(actor, 0))
             below = [d for d in exact if d[0] == actor and d[1] <= floor[actor]]
             for dot in below:
                 keys = _or(keys, _mask(exact.pop(dot)).to_bytes(FILTER_BITS // 8, "big"))

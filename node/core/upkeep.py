@@ -174,8 +174,8 @@ class Upkeep:
         keyspace.low = repair.low(keyspace.clock)
         keyspace.frontier = repair.frontier(keyspace.clock)
         stable = join_vectors(keyspace.stable, keyspace.low)
-        beyond = repair.beyond(keyspace.clock, list(self.ended))
-        keyspace.stable = join_vectors(stable, beyond)
+        keyspace.lost = repair.beyond(keyspace.clock, list(self.ended))
+        keyspace.stable = join_vectors(stable, keyspace.lost)
 
     # ---- arrival
     def _genesis(self) -> None:
@@ -199,9 +199,12 @@ class Upkeep:
     # ---- exchange
     def _pull(self) -> None:
         clock = self._keyspace.clock
+        exchange = self.repair.exchange
         pull = self.repair.next_pull(
             self.node_id, clock.copy(), self._able(), self.arrived, self._turn.now
         )
+        if self.repair.exchange is not exchange:
+            self._keyspace.account(None)
         if pull is not None:
             self._turn.ask(*pull)
 

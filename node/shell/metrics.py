@@ -25,15 +25,15 @@ from node.shell.routes import Endpoint
 
 Stats = Mapping[str, Any]
 
-# (name, its meaning, where the number stands); a number that is not there is not shown
+# (name, its meaning, where `status` has the number)
 STATUS_GAUGES = (
-    ("coterie_view_number", "The number of the view this node works in.", "view_number"),
-    ("coterie_keys", "Keys this node holds, deleted ones that are still known included.", "keys"),
-    ("coterie_parked_reads", "Reads that wait for their past.", "parked_reads"),
-    ("coterie_pending_writes", "Requests of our clients that wait for other nodes.", "pending"),
+    ("coterie_view_number", "The number of the view this node works in.", ("view", "number")),
+    ("coterie_keys", "Live keys this node holds.", ("store", "keys")),
+    ("coterie_parked_reads", "Our clients' reads that are under way.", ("waiting", "reads")),
+    ("coterie_pending_writes", "Our clients' writes that are under way.", ("waiting", "writes")),
 )
 STATUS_COUNTERS = (
-    ("coterie_repair_objects", "Objects that repair brought to this node.", "repair_objects"),
+    ("coterie_repair_objects", "Objects pulled by repair.", ("repair", "pulled_items")),
 )
 STORE_COUNTERS = (
     ("coterie_store_commits", "Commits: each one fsync, for all that waited.", "commits"),
@@ -68,17 +68,13 @@ class Metrics(Collector):
         yield InfoMetricFamily("coterie_build", "What runs here.", value=_build())
         yield from self._requests()
         status, store = self._status(), self._store()
-        yield from (
-            GaugeMetricFamily(name, text, value=status[key])
-            for name, text, key in STATUS_GAUGES
-            if key in status
-        )
-        for table, numbers in ((STATUS_COUNTERS, status), (STORE_COUNTERS, store)):
-            yield from (
-                CounterMetricFamily(name, text, value=numbers[key])
-                for name, text, key in table
-                if key in numbers
-            )
+        for name, text, (part, key) in STATUS_GAUGES:
+            yield GaugeMetricFamily(name, text, value=status[part][key])
+        for name, text, (part, key) in STATUS_COUNTERS:
+            yield CounterMetricFamily(name, text, value=status[part][key])
+        for name, text, key in STORE_COUNTERS:
+            if key in store:
+                yield CounterMetricFamily(name, text, value=store[key])
         yield from self._peers()
 
     def _requests(self) -> Iterator[Metric]:

@@ -11,14 +11,15 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any
 
 from aiohttp import web
 
-from node.core.messages import Outcome, Request
-from node.core.view import View
+from node.core import report
+from node.core.messages import Outcome
 from node.dialects.contract import Call, Dialect, Facts, Handler, Limits, Reply
 from node.dialects.words import refused
+from node.driver import Driver
 from node.shell.answer import Answer
 from node.shell.intake import Listener, arrived_body_of, body_of
 from node.shell.metrics import Metrics, Stats
@@ -35,40 +36,19 @@ NOT_TEXT = refused(400, "the path is not percent-encoded UTF-8")
 log = logging.getLogger(__name__)
 
 
-class Replica(Protocol):
-    """What a node can say of itself."""
-
-    @property
-    def address(self) -> str: ...
-    @property
-    def view(self) -> View: ...
-    def alive(self, now: float) -> tuple[str, ...]: ...
-    def checks(self) -> tuple[tuple[str, str], ...]: ...
-    def status(self) -> dict[str, Any]: ...
-
-
-class Driver(Protocol):
-    """Calls `done` exactly once for each operation: at once or later."""
-
-    @property
-    def replica(self) -> Replica: ...
-    def now(self) -> float: ...
-    def submit(self, operation: Request, done: Callable[[Outcome], None]) -> None: ...
-
-
 def facts_of(driver: Driver, server: "Server") -> Facts:
     """What this node can say of itself now; a node that drains is not ready, whatever else."""
-    replica = driver.replica
-    checks = replica.checks()
+    replica, now = driver.replica, driver.now()
+    checks = report.checks(replica)
     if server.draining:
         checks = (*checks, ("serving", "the node is shutting down"))
     return Facts(
         address=replica.address,
         view=replica.view,
-        alive=replica.alive(driver.now()),
+        alive=report.alive(replica, now),
         ready=not any(wrong for _, wrong in checks),
         checks=checks,
-        status=replica.status,
+        status=partial(report.status, replica, now),
     )
 
 
@@ -92,7 +72,9 @@ class Server:
         self._body_bytes_max = limits.value_bytes_max + BODY_SLACK_BYTES
         self._facts = partial(facts_of, driver, self)
         self._not_found = dialects[0].not_found
-        self.metrics = Metrics(driver.replica.status, links.stats, store_stats)
+        self.metrics = Metrics(
+            lambda: report.status(driver.replica, driver.now()), links.stats, store_stats
+        )
         self._table = Table((*dialects, upkeep(links, self.metrics.reply, faults)))
         self._peer = self._table.at("GET", "/peer")
         self._nobody = Endpoint("server", "any", "unmatched")

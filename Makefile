@@ -1,0 +1,80 @@
+# Everything a person runs here.  `make` lists it.  Each target makes the virtual environment it
+# needs; settings are given as `make cluster SHARDS=2 ENGINE=process`.
+
+SHARDS   ?=
+REPLICAS ?=
+ENGINE   ?= auto
+NAME     ?= dev
+SUBNET   ?=
+PORT     ?=
+FRESH    ?=
+NODE     ?= alice
+PYTHON   ?= python3
+
+VENV    := .venv
+STAMP   := $(VENV)/.installed
+RUN     := $(VENV)/bin/python -m
+COTERIE := $(RUN) cluster
+
+.DEFAULT_GOAL := help
+.PHONY: help venv cluster down clean status logs image doctor test check format bench rewrite
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+
+venv: $(STAMP) ## make the virtual environment
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo 'make: $(PYTHON) is older than 3.11; name a newer one: make PYTHON=python3.11' >&2; exit 1; }
+	@test -x $(VENV)/bin/pip || { $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+	  || { echo 'make: this Python cannot make virtual environments; on Debian: apt-get install python3-venv' >&2; exit 1; }; \
+	  $(PYTHON) -m venv $(VENV); }
+	@echo 'installing what pyproject.toml names into $(VENV)' >&2
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -e '.[cluster,test]'
+	@touch $@
+
+cluster: $(STAMP) ## start a cluster: SHARDS=2 REPLICAS=3 ENGINE=auto|docker|process NAME=dev SUBNET= PORT= FRESH=
+	@$(COTERIE) up --name $(NAME) --engine $(ENGINE) $(if $(SHARDS),--shards $(SHARDS)) \
+	  $(if $(REPLICAS),--replicas $(REPLICAS)) $(if $(SUBNET),--subnet $(SUBNET)) \
+	  $(if $(PORT),--port $(PORT)) $(if $(FRESH),--fresh)
+
+down: $(STAMP) ## stop the cluster, keep its data: NAME=dev
+	@$(COTERIE) down --name $(NAME)
+
+clean: $(STAMP) ## stop the cluster and remove its data: NAME=dev
+	@$(COTERIE) clean --name $(NAME) --yes
+
+status: $(STAMP) ## show what every node is doing: NAME=dev
+	@$(COTERIE) status --name $(NAME)
+
+logs: $(STAMP) ## show a node's last lines: NODE=alice NAME=dev
+	@$(COTERIE) logs $(NODE) --name $(NAME) --tail 100
+
+image: $(STAMP) ## build the node image coterie:dev
+	@$(COTERIE) image
+
+doctor: $(STAMP) ## check whether a cluster can be started here
+	@$(COTERIE) doctor
+
+test: $(STAMP) ## format, lint, types, and every test (with Docker where an engine answers)
+	$(RUN) ruff format --check .
+	$(RUN) ruff check .
+	$(RUN) mypy
+	$(RUN) pytest -n 2 --dist loadgroup
+
+check: $(STAMP) ## the same with the fast tests only: under a minute
+	$(RUN) ruff format --check .
+	$(RUN) ruff check .
+	$(RUN) mypy
+	$(RUN) pytest -n 2 --dist loadgroup -m 'not slow'
+
+format: $(STAMP) ## put the code in form
+	$(RUN) ruff format .
+	$(RUN) ruff check --fix .
+
+bench: $(STAMP) ## measure against a bare server, in one run
+	$(RUN) cluster.benchmark
+
+rewrite: $(STAMP) ## accept what the golden conversations say now; read the diff
+	$(RUN) tests.conversations --rewrite

@@ -1,0 +1,206 @@
+"""The `coterie` command: start a cluster on this machine, look at it, hurt it, stop it.
+
+Only arguments and exit codes live here.  0 done, 1 failure, 2 usage, 3 not found, 5 unavailable or
+too late, 130 interrupted.  Data goes to stdout and progress to stderr.
+"""
+
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import docker.errors
+import requests.exceptions
+import typer
+
+from cluster import commands, image
+from cluster.choice import find
+from cluster.containers import docker_client
+from cluster.engine import TAIL_LINES, Engine, EngineChoice
+from cluster.launch import Wish
+from cluster.report import Report
+from cluster.topology import DEFAULT_NAME, FAILURE, UNAVAILABLE, USAGE, Trouble, checked_name
+
+HELP = """A sharded, replicated, causally consistent key-value store: clusters on this machine.
+
+Begin with `coterie up`, then `coterie status`; `coterie split 'alice | bob,carol'` cuts the
+network, `coterie heal` mends it, `coterie down` stops all and keeps the data.
+"""
+app = typer.Typer(help=HELP, no_args_is_help=True, pretty_exceptions_enable=False)
+report = Report()
+
+Name = Annotated[str, typer.Option("--name", help="Which cluster.")]
+Choice = Annotated[EngineChoice, typer.Option("--engine", help="What runs the nodes.")]
+Json = Annotated[bool, typer.Option("--json", help="For programs.")]
+NodeName = Annotated[str, typer.Argument(metavar="NODE", help="As in `coterie status`: alice.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+class Run:
+    """Where clusters are kept, and which module is a node; tests set their own."""
+
+    home = Path(".cluster")
+    module = "node"
+
+
+def engine_of(name: str, choice: EngineChoice = "auto", aloud: bool = False) -> Engine:
+    """Return the engine that has the cluster or would start it; aloud, say why that one."""
+    engine, remark = find(checked_name(name), choice, Run.home, Run.module)
+    if remark and aloud:
+        report.note(remark)
+    return engine
+
+
+@app.command()
+def up(
+    shards: Annotated[int | None, typer.Option(help="Replica groups. [default: 2]")] = None,
+    replicas: Annotated[int | None, typer.Option(help="Nodes a shard. [default: 3]")] = None,
+    engine: Choice = "auto",
+    name: Name = DEFAULT_NAME,
+    subnet: Annotated[str | None, typer.Option(help="As 10.11.0.0/16, or auto.")] = None,
+    port: Annotated[int | None, typer.Option(help="First host port. [default: 8082]")] = None,
+    env: Annotated[list[str] | None, typer.Option(help="KEY=VALUE for every node.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Throw old data away.")] = False,
+    wait: Annotated[float, typer.Option(help="Seconds until it must be usable.")] = 30.0,
+    retain: Annotated[bool, typer.Option("--retain", help="Keep a failed start.")] = False,
+) -> None:
+    """Start a cluster and wait until it can be used: `coterie up --shards 2 --replicas 3`."""
+    wish = Wish(shards, replicas, subnet or None, port, _settings_of(env or []), wait, retain)
+    signal.signal(signal.SIGTERM, _interrupt)
+    commands.bring_up(engine_of(name, engine, aloud=True), wish, report, Run.home, fresh)
+
+
+def _settings_of(pairs: list[str]) -> dict[str, str]:
+    for pair in pairs:
+        if not pair.partition("=")[0].isidentifier() or "=" not in pair:
+            raise Trouble(f'--env "{pair}" is not a setting; expected KEY=VALUE', USAGE)
+    return {pair.partition("=")[0]: pair.partition("=")[2] for pair in pairs}
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    """End as Ctrl-C does, so that a start is rolled back."""
+    raise KeyboardInterrupt
+
+
+@app.command()
+def down(name: Name = DEFAULT_NAME, engine: Choice = "auto") -> None:
+    """Stop a cluster; its data stays and `up` finds it again."""
+    commands.take_down(engine_of(name, engine), report, Run.home)
+
+
+@app.command()
+def clean(name: Name = DEFAULT_NAME, engine: Choice = "auto", yes: Yes = False) -> None:
+    """Stop a cluster and throw its data away."""
+    _confirm(f'Throw away all data of cluster "{name}"?', yes)
+    commands.throw_away(engine_of(name, engine), report, Run.home)
+
+
+def _confirm(question: str, yes: bool) -> None:
+    """Ask on a terminal; elsewhere the command itself is the answer."""
+    if not yes and sys.stdin.isatty() and sys.stderr.isatty():
+        typer.confirm(question, abort=True, err=True)
+
+
+@app.command()
+def status(name: Name = DEFAULT_NAME, as_json: Json = False) -> None:
+    """Show what every node is doing."""
+    commands.status(engine_of(name), as_json)
+
+
+@app.command()
+def endpoints(name: Name = DEFAULT_NAME, as_json: Json = False) -> None:
+    """Show where the nodes are."""
+    commands.endpoints(engine_of(name), as_json)
+
+
+@app.command()
+def logs(
+    node: NodeName,
+    tail: Annotated[int, typer.Option(min=0, help="How many lines.")] = TAIL_LINES,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on.")] = False,
+    name: Name = DEFAULT_NAME,
+) -> None:
+    """Show a node's last lines: `coterie logs alice --follow`."""
+    commands.logs(engine_of(name), node, tail, follow)
+
+
+@app.command()
+def kill(node: NodeName, name: Name = DEFAULT_NAME) -> None:
+    """End a node with SIGKILL, as a crash does."""
+    engine_of(name).kill(node)
+
+
+@app.command()
+def start(node: NodeName, name: Name = DEFAULT_NAME) -> None:
+    """Start a node that was killed, on its old data."""
+    engine_of(name).start(node)
+
+
+@app.command()
+def pause(node: NodeName, name: Name = DEFAULT_NAME) -> None:
+    """Freeze a node: it holds its connections and answers nobody."""
+    engine_of(name).pause(node)
+
+
+@app.command()
+def resume(node: NodeName, name: Name = DEFAULT_NAME) -> None:
+    """Let a paused node go on."""
+    engine_of(name).resume(node)
+
+
+@app.command()
+def wipe(node: NodeName, name: Name = DEFAULT_NAME, yes: Yes = False) -> None:
+    """Throw away the data of a node that does not run."""
+    _confirm(f"Throw away the data of {node}?", yes)
+    engine_of(name).wipe(node)
+
+
+@app.command()
+def split(
+    groups: Annotated[str, typer.Argument(help="As 'alice | bob,carol'; the rest is a group.")],
+    name: Name = DEFAULT_NAME,
+) -> None:
+    """Cut the network between groups of nodes: `coterie split 'alice | bob,carol'`."""
+    commands.split(engine_of(name), groups, report)
+
+
+@app.command()
+def heal(name: Name = DEFAULT_NAME) -> None:
+    """Mend the network."""
+    engine_of(name).heal()
+
+
+@app.command()
+def doctor() -> None:
+    """Check whether a cluster can be started here."""
+    commands.doctor(Run.home)
+
+
+@app.command("image")
+def build_image() -> None:
+    """Build the image of a node."""
+    client, problem = docker_client()
+    if client is None:
+        raise Trouble(f"{problem}; start Docker, or take ENGINE=process", UNAVAILABLE)
+    with report.phase(f"image {image.TAG}"):
+        image.build(client, report)
+
+
+def main() -> None:
+    """Run the command and end with its exit code; the user sees a sentence, never a traceback."""
+    try:
+        app()
+    except Trouble as trouble:
+        report.error(str(trouble))
+        sys.exit(trouble.code)
+    except docker.errors.DockerException as problem:
+        report.error(f"Docker refused: {getattr(problem, 'explanation', None) or problem}")
+        sys.exit(FAILURE)
+    except requests.exceptions.RequestException as problem:
+        report.error(f"Docker stopped answering ({problem}); try again, or take ENGINE=process")
+        sys.exit(UNAVAILABLE)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,152 @@
+"""What each command of `coterie` does, apart from reading its arguments.
+
+Every function takes an engine, writes what was asked for to stdout and its progress to stderr, and
+raises `Trouble` with the exit code when it cannot do its promise.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from cluster import probe
+from cluster.doctor import examine
+from cluster.engine import Engine, State, recalled
+from cluster.launch import Wish, endpoints_document, node_rows, up, withdraw
+from cluster.report import Report, say, table
+from cluster.topology import Topology, Trouble, disagreement, groups_of, shard_of
+
+MARKS = {"good": "✓", "warning": "!", "bad": "✗"}
+
+
+def bring_up(engine: Engine, wish: Wish, report: Report, home: Path, fresh: bool) -> None:
+    """Start the cluster, print where its nodes are and what to try."""
+    if fresh and engine.recall() is not None:
+        with report.phase("old data thrown away"):
+            engine.clean()
+            withdraw(home, engine.name, whole=True)
+    topology = up(engine, wish, report, home)
+    rows = node_rows(topology)
+    heads = ("NODE", "SHARD", "HOST", "ADDRESS")
+    say(table(heads, [(row["name"], row["shard"], row["url"], row["address"]) for row in rows]))
+    say()
+    say("Try:")
+    for line in suggestions(topology):
+        say(f"  {line}")
+
+
+def suggestions(topology: Topology) -> list[str]:
+    """Return three commands to begin with: a write, a read elsewhere, the state of the cluster."""
+    first, last = topology.nodes[0], topology.nodes[-1]
+    start = "-H 'Content-Type: application/json' -d"
+    name = "" if topology.name == "dev" else f" --name {topology.name}"
+    return [
+        f"curl -X PUT {first.url}/kvs/greeting {start}"
+        """ '{"value":"hello","causal-metadata":{}}'""",
+        f"""curl -X GET {last.url}/kvs/greeting {start} '{{"causal-metadata":{{}}}}'""",
+        f".venv/bin/coterie status{name}",
+    ]
+
+
+def take_down(engine: Engine, report: Report, home: Path) -> None:
+    """Stop the cluster; its data stays."""
+    with report.phase(f"{engine.name} stopped"):
+        engine.stop()
+    withdraw(home, engine.name)
+    if engine.recall() is not None:
+        report.note("its data is kept: `make cluster` finds it again, `make clean` removes it")
+
+
+def throw_away(engine: Engine, report: Report, home: Path) -> None:
+    """Stop the cluster and remove its data."""
+    with report.phase(f"{engine.name} removed with its data"):
+        engine.clean()
+    withdraw(home, engine.name, whole=True)
+
+
+def status(engine: Engine, as_json: bool) -> None:
+    """Print what every node is doing."""
+    document = status_document(engine)
+    if as_json:
+        say(json.dumps(document, indent=1))
+        return
+    heads = ("NODE", "SHARD", "STATE", "READY", "HOST", "ADDRESS")
+    keys = ("name", "shard", "state", "ready", "url", "address")
+    rows = [tuple(_cell(node[key]) for key in keys) for node in document["nodes"]]
+    say(f'Cluster "{document["name"]}": {recalled(engine).shape}, {document["engine"]}')
+    say(table(heads, rows))
+    for node in document["nodes"]:
+        if node["failing"] and node["state"] == State.RUNNING:
+            say(f"{node['name']}: {node['failing']}")
+    say(f"view: {document['disagreement'] or 'all that answer agree'}")
+    if document["split"]:
+        say(f"split: {' | '.join(','.join(group) for group in document['split'])}")
+
+
+def _cell(value: object) -> str:
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+
+
+def status_document(engine: Engine) -> dict[str, Any]:
+    """Return the state of the cluster; `version` changes when a key changes its meaning."""
+    topology = recalled(engine)
+    states = engine.states()
+    running = [node for node in topology.nodes if states[node.name] == State.RUNNING]
+    ports = [node.host_port for node in running]
+    names = [node.name for node in running]
+    failing = dict(zip(names, probe.everyone(probe.unready, ports), strict=True))
+    views = dict(zip(names, probe.everyone(probe.view_of, ports), strict=True))
+    view = next((view for view in views.values() if view), {})
+    nodes = [
+        {
+            "name": node.name,
+            "shard": shard_of(node.address, views.get(node.name) or view),
+            "state": states[node.name],
+            "ready": node.name in failing and failing[node.name] is None,
+            "failing": failing.get(node.name),
+            "url": node.url,
+            "address": node.address,
+            "view": views.get(node.name),
+        }
+        for node in topology.nodes
+    ]
+    return {
+        "version": 1,
+        "name": topology.name,
+        "engine": topology.engine,
+        "nodes": nodes,
+        "disagreement": disagreement(views) if views else "no node runs",
+        "split": engine.groups(),
+    }
+
+
+def endpoints(engine: Engine, as_json: bool) -> None:
+    """Print where the nodes are."""
+    document = endpoints_document(recalled(engine))
+    if as_json:
+        say(json.dumps(document, indent=1))
+        return
+    for node in document["nodes"]:
+        say(f"{node['name']} {node['url']} {node['address']}")
+
+
+def logs(engine: Engine, node: str, tail: int, follow: bool) -> None:
+    """Print a node's last lines; with `follow` go on until interrupted."""
+    for line in engine.follow(node, tail) if follow else engine.logs(node, tail):
+        say(line)
+
+
+def split(engine: Engine, text: str, report: Report) -> None:
+    """Cut the cluster into groups."""
+    groups = groups_of(text, recalled(engine))
+    engine.split(groups)
+    shown = " | ".join(",".join(group) for group in groups)
+    report.note(f"split for {probe.CUT_TTL_S} s: {shown}; `coterie heal` ends it")
+
+
+def doctor(home: Path) -> None:
+    """Print what could stand in the way; fail when something does."""
+    findings = list(examine(home))
+    for finding in findings:
+        say(f" {MARKS[finding.verdict]} {finding.text}")
+    if any(finding.verdict == "bad" for finding in findings):
+        raise Trouble("a cluster cannot be started here; put the lines marked ✗ right")

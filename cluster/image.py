@@ -1,0 +1,143 @@
+"""The image of a node: built from the Dockerfile on a Python image, or on a stand-in for one.
+
+Where an image registry answers, the base is the official one.  Where none does, it is made once
+from Debian's packages (debootstrap, `docker import`), and knows this host's certificates and pip
+configuration, so that pip works inside a build wherever it works outside.
+"""
+
+import os
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import docker
+import docker.errors
+import requests.exceptions
+
+from cluster import debian
+from cluster.report import Report
+from cluster.topology import UNAVAILABLE, Trouble
+
+TAG = "coterie:dev"
+OFFICIAL_BASE = "python:3.13-slim-bookworm"
+STAND_IN_BASE = "coterie-base:bookworm"
+PULL_QUIET_S = 20  # a pull that says nothing for so long is given up
+PULL_TIMEOUT_S = 600
+BUILD_TIMEOUT_S = 600
+LINES_SHOWN = 20
+ROOT = Path(__file__).resolve().parents[1]
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
+
+
+def build(client: Any, report: Report) -> str:
+    """Build the node image, unless nothing it is made of has changed; return its id."""
+    if not (ROOT / "Dockerfile").exists():
+        raise Trouble(f"no Dockerfile in {ROOT}; run from a checkout, or take ENGINE=process")
+    arguments = {name: os.environ[name] for name in PROXIES if name in os.environ}
+    arguments["PYTHON_IMAGE"] = base(client, report)
+    builder = _patient(BUILD_TIMEOUT_S)
+    steps = builder.build(
+        path=str(ROOT),
+        tag=TAG,
+        rm=True,
+        forcerm=True,
+        decode=True,
+        network_mode="host",
+        buildargs=arguments,
+    )
+    _expect_built(list(_without_breaks(steps)))
+    identity: str = client.images.get(TAG).id
+    return identity
+
+
+def base(client: Any, report: Report) -> str:
+    """Return the image to build on: the one asked for, one that is here, pulled, or made."""
+    wanted = os.environ.get("PYTHON_IMAGE", "")
+    if wanted:
+        return wanted
+    for present in (OFFICIAL_BASE, STAND_IN_BASE):
+        if _exists(client, present):
+            return present
+    report.note(f"   fetching {OFFICIAL_BASE}")
+    problem = _pull()
+    if problem is None:
+        return OFFICIAL_BASE
+    report.note(
+        f"   no image registry answers ({problem}): making the stand-in base {STAND_IN_BASE}"
+        " from Debian's packages, once, in a minute or two"
+    )
+    _import(client, debian.base_archive())
+    return STAND_IN_BASE
+
+
+def _exists(client: Any, name: str) -> bool:
+    try:
+        client.images.get(name)
+    except docker.errors.ImageNotFound:
+        return False
+    return True
+
+
+def _pull() -> str | None:
+    """Pull the official base; return why it cannot be had, None when it is here."""
+    repository, _, tag = OFFICIAL_BASE.partition(":")
+    deadline = time.monotonic() + PULL_TIMEOUT_S
+    try:
+        events = _patient(PULL_QUIET_S).pull(repository, tag=tag, stream=True, decode=True)
+        for event in events:
+            if "error" in event:
+                return str(event["error"])
+            if time.monotonic() > deadline:
+                return f"not complete after {PULL_TIMEOUT_S} s"
+    except docker.errors.APIError as refusal:
+        return _last_part(str(refusal.explanation or refusal))
+    except (requests.exceptions.RequestException, OSError):
+        return f"silent for {PULL_QUIET_S} s"
+    return None
+
+
+def _last_part(text: str) -> str:
+    """Return the reason at the end of a chain of reasons."""
+    return text.rstrip('")').rpartition(": ")[2]
+
+
+def _import(client: Any, archive: Iterator[bytes]) -> None:
+    changes = [
+        f"ENV PIP_CERT={debian.BUNDLE} SSL_CERT_FILE={debian.BUNDLE}",
+        'CMD ["python3"]',
+    ]
+    repository, _, tag = STAND_IN_BASE.partition(":")
+    # A stream goes out in chunks: the archive is never whole in memory.
+    client.api.import_image_from_data(archive, repository=repository, tag=tag, changes=changes)
+    if not _exists(client, STAND_IN_BASE):
+        raise Trouble(f"Docker did not import {STAND_IN_BASE}; see the engine's log", UNAVAILABLE)
+
+
+def _patient(timeout_s: int) -> Any:
+    """Return a client of the engine that waits this long for each part of an answer."""
+    return docker.from_env(timeout=timeout_s).api
+
+
+def _without_breaks(events: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield the events of a build; an engine that falls silent ends them with an error event."""
+    try:
+        yield from events
+    except (requests.exceptions.RequestException, OSError):
+        yield {"error": f"the engine said nothing for {BUILD_TIMEOUT_S} s"}
+
+
+def _expect_built(events: Iterable[dict[str, Any]]) -> None:
+    said = "".join(str(event.get("stream", "")) for event in events).splitlines()
+    problem = next((str(event["error"]) for event in events if "error" in event), None)
+    if problem:
+        raise Trouble(
+            "\n".join(
+                [
+                    f"the image {TAG} could not be built: {problem}; see the lines below, or take"
+                    " ENGINE=process, which needs no image",
+                    *said[-LINES_SHOWN:],
+                ]
+            ),
+            UNAVAILABLE,
+        )

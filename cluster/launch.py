@@ -1,0 +1,250 @@
+"""Bring a cluster up as one transaction: either every node is usable, or nothing new is left.
+
+Usable means that every node says it is ready and all tell the same view.  When that fails, or the
+user interrupts, whatever this run started is stopped again; data that was there before stays.
+"""
+
+import json
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cluster import probe
+from cluster.engine import Engine, State
+from cluster.host import busy_among
+from cluster.report import Report
+from cluster.topology import (
+    DEFAULT_NAME,
+    DEFAULT_REPLICAS,
+    DEFAULT_SHARDS,
+    HOST_PORT,
+    SUBNETS,
+    UNAVAILABLE,
+    Topology,
+    Trouble,
+    disagreement,
+    first_free_block,
+    free_subnet,
+    shard_of,
+)
+
+LOG_LINES_SHOWN = 20
+AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the user asked for; what is None is as it was, or the default."""
+
+    shards: int | None = None
+    replicas: int | None = None
+    subnet: str | None = None
+    port: int | None = None
+    settings: dict[str, str] = field(default_factory=dict)
+    wait_s: float = 30.0
+    retain: bool = False
+
+
+def topology_for(engine: Engine, wish: Wish) -> Topology:
+    """Return the shape to start: the one there is when it fits the wish, else a new one."""
+    known = engine.recall()
+    if known is None:
+        return _new_topology(engine, wish)
+    unlike = [
+        f"{word} {getattr(known, known_as)}, not {wanted}"
+        for word, known_as, wanted in (
+            ("shards", "shards", wish.shards),
+            ("replicas", "replicas", wish.replicas),
+            ("subnet", "subnet", None if wish.subnet == AUTO else wish.subnet),
+            ("first port", "base_port", wish.port),
+            ("settings", "settings", wish.settings or None),
+        )
+        if wanted is not None and getattr(known, known_as) != wanted
+    ]
+    if unlike:
+        raise Trouble(
+            f'cluster "{engine.name}" is here already, or its data is, with {" and ".join(unlike)};'
+            " ask for the same, take another NAME, or throw its data away with FRESH=1 (--fresh)"
+        )
+    return known
+
+
+def _new_topology(engine: Engine, wish: Wish) -> Topology:
+    shards, replicas = wish.shards or DEFAULT_SHARDS, wish.replicas or DEFAULT_REPLICAS
+    size = shards * replicas
+    return Topology(
+        name=engine.name,
+        shards=shards,
+        replicas=replicas,
+        engine=engine.kind,
+        subnet=_new_subnet(engine, wish) if engine.kind == "docker" else "",
+        base_port=wish.port or _new_port(engine, size),
+        settings=wish.settings,
+    )
+
+
+def _new_subnet(engine: Engine, wish: Wish) -> str:
+    default = engine.name == DEFAULT_NAME
+    if wish.subnet and wish.subnet != AUTO:
+        return wish.subnet
+    if default and not wish.subnet:
+        return SUBNETS[0]
+    taken = engine.subnets_taken()
+    taken |= {one.name: one.subnet for one in engine.neighbours() if one.subnet}
+    return free_subnet(taken if default else {**taken, f"({DEFAULT_NAME})": SUBNETS[0]})
+
+
+def _new_port(engine: Engine, size: int) -> int:
+    """Return the default port for the default name; else the first block that nobody claims."""
+    if engine.name == DEFAULT_NAME:
+        return HOST_PORT
+    reserved = HOST_PORT + DEFAULT_SHARDS * DEFAULT_REPLICAS
+    claimed = {node.host_port for one in engine.neighbours() for node in one.nodes}
+    while True:
+        first = first_free_block(size, claimed, reserved)
+        busy = busy_among(range(first, first + size), "")
+        if not busy:
+            return first
+        claimed.update(busy)
+
+
+def up(engine: Engine, wish: Wish, report: Report, home: Path) -> Topology:
+    """Bring the cluster up and return its shape; roll back and raise when it cannot be used."""
+    topology = topology_for(engine, wish)
+    is_new = engine.recall() is None
+    before = [name for name, state in engine.states().items() if state == State.RUNNING]
+    kind = "Docker" if engine.kind == "docker" else "local processes"
+    report.note(f'Cluster "{topology.name}": {topology.shape}, {kind}')
+    try:
+        engine.prepare(topology, report)
+        _start(engine, topology, report)
+        _await_ready(engine, topology, wish.wait_s, report)
+        publish(home, topology)
+    except BaseException:
+        if wish.retain:
+            report.note("left as it is (--retain); `coterie down` removes it")
+        else:
+            _roll_back(engine, is_new, before, report)
+            if is_new:
+                withdraw(home, topology.name, whole=True)
+        raise
+    return topology
+
+
+def _start(engine: Engine, topology: Topology, report: Report) -> None:
+    states = engine.states()
+    for node in topology.nodes:
+        if states[node.name] == State.PAUSED:
+            engine.resume(node.name)
+    asleep = [name for name, state in states.items() if state in (State.STOPPED, State.MISSING)]
+    title = f"nodes {' '.join(asleep)}" if asleep else "nodes run already"
+    with report.phase(title):
+        engine.launch(asleep)
+
+
+def _await_ready(engine: Engine, topology: Topology, wait_s: float, report: Report) -> None:
+    """Wait until all nodes are ready and of one view; name the first that is not in time."""
+    ports = {node.name: node.host_port for node in topology.nodes}
+    pending: dict[str, str] = {}
+
+    def is_ready() -> bool | None:
+        problems = dict(zip(ports, probe.everyone(probe.unready, ports.values()), strict=True))
+        pending.clear()
+        pending.update({name: problem for name, problem in problems.items() if problem})
+        if not pending:
+            return True
+        states = engine.states()
+        ended = [name for name in pending if states[name] in (State.STOPPED, State.MISSING)]
+        if ended:
+            raise _with_log(engine, ended[0], f"{ended[0]} ended by itself while it started")
+        return None
+
+    def is_agreed() -> bool | None:
+        views = dict(zip(ports, probe.everyone(probe.view_of, ports.values()), strict=True))
+        problem = disagreement(views)
+        pending.clear()
+        pending.update({problem.partition(" ")[0]: problem} if problem else {})
+        return None if problem else True
+
+    began = _Budget(wait_s)
+    for title, condition in (("are ready", is_ready), ("have one view", is_agreed)):
+        with report.phase(f"all {len(ports)} nodes {title}"):
+            if not probe.until(condition, began.left()):
+                name, problem = next(iter(pending.items()))
+                said = problem if problem.startswith(name) else f"{name} is not ready: {problem}"
+                raise _with_log(engine, name, f"{said}, {wait_s:g} s after the start")
+
+
+class _Budget:
+    """A length of time that several waits share."""
+
+    def __init__(self, length_s: float) -> None:
+        self.deadline = probe.now() + length_s
+
+    def left(self) -> float:
+        return max(0.0, self.deadline - probe.now())
+
+
+def _with_log(engine: Engine, node: str, problem: str) -> Trouble:
+    """Return the trouble with the node's last words below it."""
+    lines = engine.logs(node, LOG_LINES_SHOWN)
+    heading = f"{problem}; expected it ready within the wait; the last lines it wrote:"
+    return Trouble("\n".join([heading, *(f"  {node} | {line}" for line in lines)]), UNAVAILABLE)
+
+
+def _roll_back(engine: Engine, is_new: bool, before: list[str], report: Report) -> None:
+    with report.phase("rolled back"):
+        if is_new:
+            engine.clean()
+        elif before:
+            engine.halt([name for name in engine.states() if name not in before])
+        else:
+            engine.stop()
+
+
+def node_rows(topology: Topology) -> list[dict[str, Any]]:
+    """Return name, shard, url and address of every node, the shard as the nodes tell it."""
+    views = probe.everyone(probe.view_of, [node.host_port for node in topology.nodes])
+    view = next((view for view in views if view), {})
+    return [
+        {
+            "name": node.name,
+            "shard": shard_of(node.address, view),
+            "url": node.url,
+            "address": node.address,
+        }
+        for node in topology.nodes
+    ]
+
+
+def endpoints_document(topology: Topology) -> dict[str, Any]:
+    """Return what programs need to find the cluster."""
+    return {
+        "version": 1,
+        "name": topology.name,
+        "engine": topology.engine,
+        "shards": topology.shards,
+        "replicas": topology.replicas,
+        "subnet": topology.subnet,
+        "nodes": node_rows(topology),
+    }
+
+
+def publish(home: Path, topology: Topology) -> None:
+    """Write `cluster.json` and `env` for scripts to find the nodes by."""
+    place = home / topology.name
+    place.mkdir(parents=True, exist_ok=True)
+    (place / "cluster.json").write_text(json.dumps(endpoints_document(topology), indent=1) + "\n")
+    urls = ",".join(node.url for node in topology.nodes)
+    (place / "env").write_text(f"export COTERIE_URLS={urls}\n")
+
+
+def withdraw(home: Path, name: str, whole: bool = False) -> None:
+    """Remove what `publish` wrote; with `whole` everything that is kept under the name."""
+    place = home / name
+    if whole:
+        shutil.rmtree(place, ignore_errors=True)
+        return
+    for file in ("cluster.json", "env"):
+        (place / file).unlink(missing_ok=True)

@@ -1,0 +1,120 @@
+"""What the core's tests are given: small values for properties, and rows in memory."""
+
+from collections.abc import Iterable, Sequence
+
+from hypothesis import strategies as st
+
+from node.core.clock import Clock, Dot, Vector
+from node.core.effects import Record
+from node.core.hybrid import Stamp
+from node.core.keyspace import Keyspace
+from node.core.messages import Compare
+from node.core.siblings import Item, Past, Version
+from node.core.token import FILTER_BITS, Token
+from tests.conversations.ports import Tables, write_rows
+
+NUMBER_MAX = 7
+MEGABYTE = 1_000_000
+
+actors = st.sampled_from("abc")
+numbers = st.integers(1, NUMBER_MAX)
+dots = st.tuples(actors, numbers)
+dot_sets = st.frozensets(dots, max_size=14)
+vectors = st.dictionaries(actors, numbers, max_size=3)
+pasts = st.builds(lambda base, loose: Past().joined(base, loose), vectors, dot_sets)
+digests = st.integers(0, 2**36 - 1) | st.sampled_from([2, 3, 2**25, 2**25 + 1])
+filters = st.just(b"\xff" * 64) | st.binary(min_size=FILTER_BITS // 8, max_size=FILTER_BITS // 8)
+
+
+def clock_of(known: Iterable[Dot]) -> Clock:
+    clock = Clock()
+    for dot in known:
+        clock.add(dot)
+    return clock
+
+
+def all_dots(vector: Vector) -> set[Dot]:
+    """The dots that «up to n» stands for."""
+    return {(actor, n) for actor, top in vector.items() for n in range(1, top + 1)}
+
+
+def dots_of(clock: Clock) -> set[Dot]:
+    return all_dots(clock.base) | {(a, n) for a, loose in clock.loose.items() for n in loose}
+
+
+clocks = st.builds(clock_of, st.lists(dots, max_size=14))
+
+
+@st.composite
+def items(draw: st.DrawFn) -> Item:
+    """A filled item: its past covers its versions; a dot has one value wherever it is."""
+    past = draw(pasts)
+    candidates = sorted(all_dots(past.base) | past.loose)
+    live = draw(st.lists(st.sampled_from(candidates), max_size=4)) if candidates else []
+    return Item({dot: Version(b"%s%d" % (dot[0].encode(), dot[1])) for dot in live}, past)
+
+
+@st.composite
+def tokens(draw: st.DrawFn, number_max: int = 60) -> Token:
+    """Any token that a decoder lets pass."""
+    some = st.integers(1, number_max)
+    floor = draw(st.dictionaries(actors, some, max_size=3))
+    exact = draw(st.dictionaries(st.tuples(actors, some), digests, max_size=50))
+    keys = draw(filters)
+    stamp = draw(st.tuples(st.integers(0, 99), st.integers(0, 9), actors))
+    return Token(floor, exact, keys if floor else b"", stamp)
+
+
+class MemoryRows:
+    """Rows in memory; `apply` makes a keyspace's outbox durable."""
+
+    def __init__(self, records: Sequence[Record] = ()) -> None:
+        self.tables: Tables = {}
+        write_rows(self.tables, records)
+
+    def apply(self, outbox: list[Record]) -> list[Record]:
+        records = list(outbox)
+        write_rows(self.tables, records)
+        outbox.clear()
+        return records
+
+    def read(self, table: str, key: str) -> bytes | None:
+        row = self.tables.get(table, {}).get(key)
+        return row and row[0]
+
+    def scan(self, table: str, after: str | None, limit: int) -> list[tuple[str, bytes]]:
+        rows = self.tables.get(table, {})
+        keys = sorted(key for key in rows if after is None or key > after)
+        return [(key, rows[key][0]) for key in keys[:limit]]
+
+    def open_keys(self, table: str) -> list[str]:
+        rows = self.tables.get(table, {})
+        return sorted(key for key, (_, is_open) in rows.items() if is_open)
+
+    def count(self, table: str) -> int:
+        return len(self.tables.get(table, {}))
+
+
+class Held:
+    """A keyspace and its rows, which are durable as soon as it is asked for."""
+
+    def __init__(self, actor: str, rows: MemoryRows | None = None) -> None:
+        self.rows = rows or MemoryRows()
+        self.keyspace = Keyspace(self.rows, actor, MEGABYTE)
+
+    def sync(self) -> list[Record]:
+        return self.rows.apply(self.keyspace.outbox)
+
+    def restarted(self) -> "Held":
+        """The same disk in the next process."""
+        return Held(self.keyspace.actor, self.rows)
+
+
+def row(clock: Clock, *, node_id: str = "x", arrived: bool = True, **lists: list[str]) -> Compare:
+    """A member's row."""
+    ended, closed = lists.get("ended", []), lists.get("closed", [])
+    return Compare(node_id, clock, arrived, {}, ended, closed, answer=False)
+
+
+def stamp(milliseconds: int) -> Stamp:
+    return milliseconds, 0, "a"

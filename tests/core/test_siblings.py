@@ -1,0 +1,100 @@
+"""An item keeps a version exactly as long as nobody who has seen it has dropped it.
+
+The oracle of `sync`: of each state the dots it has seen and those that are live in it; a dot is
+live afterwards if some state holds it and none has seen and dropped it.
+"""
+
+from itertools import permutations
+
+import pytest
+from hypothesis import given
+
+from node.core.clock import Clock, Dot, Vector
+from node.core.siblings import Item, Past, Version, discard, fill, strip, sync
+from tests.core.given import all_dots, clocks, dots, items, pasts, stamp, vectors
+
+
+def seen(item: Item) -> set[Dot]:
+    return all_dots(item.past.base) | item.past.loose
+
+
+@given(items(), items(), items())
+def test_sync_is_the_set_oracle_in_any_order(one: Item, two: Item, three: Item) -> None:
+    states = (one, two, three)
+    held = {dot for item in states for dot in item.versions}
+    dropped = {dot for item in states for dot in seen(item) - item.versions.keys()}
+    results = [sync(sync(a, b), c) for a, b, c in permutations(states)]
+    assert results[0].versions.keys() == held - dropped
+    assert seen(results[0]) == set().union(*map(seen, states))
+    assert all(result == results[0] for result in results)
+    assert sync(one, sync(two, three)) == results[0]
+
+
+@given(items())
+def test_sync_is_idempotent(item: Item) -> None:
+    assert sync(item, item) == item
+    assert sync(item, Item()) == item
+
+
+@given(items(), clocks)
+def test_strip_and_fill_are_inverse_under_a_clock(item: Item, clock: Clock) -> None:
+    filled = fill(item, clock)
+    assert fill(strip(filled, clock, {}), clock) == filled
+    assert strip(filled, clock, {}) == strip(item, clock, {})
+    assert seen(filled) == seen(item) | all_dots(clock.base)
+
+
+@given(items(), clocks, vectors)
+def test_a_stripped_item_says_nothing_twice(item: Item, clock: Clock, stable: Vector) -> None:
+    kept = strip(item, clock, stable)
+    known = all_dots(clock.base) | all_dots(stable)
+    assert seen(kept) | known == seen(item) | known
+    assert not kept.past.loose & known
+    assert not {(actor, n) for actor, n in kept.past.base.items()} & known
+    assert kept.versions == item.versions
+
+
+@given(items(), pasts)
+def test_discard_drops_what_the_context_has_seen(item: Item, context: Past) -> None:
+    rest = discard(item, context)
+    assert rest.versions.keys() == {d for d in item.versions if not context.has(d)}
+    assert seen(rest) == seen(item) | all_dots(context.base) | context.loose
+
+
+@given(pasts, pasts, dots)
+def test_a_joined_past_covers_both(one: Past, two: Past, dot: Dot) -> None:
+    both = one.joined(two.base, two.loose)
+    assert both.has(dot) == (one.has(dot) or two.has(dot))
+    assert both == two.joined(one.base, one.loose)
+    assert all(d[1] > both.base.get(d[0], 0) for d in both.loose)
+
+
+def test_an_empty_past_is_false() -> None:
+    assert not Past()
+    assert Past({"a": 1})
+    assert Past({}, {("a", 1)})
+
+
+GREEN, RED = Version(b"green", stamp=stamp(2)), Version(b"red", stamp=stamp(1))
+GONE = Version(None, stamp=stamp(3))
+
+
+@pytest.mark.parametrize(
+    ("versions", "winner", "is_live"),
+    [
+        ({}, None, False),
+        ({("a", 1): RED}, ("a", 1), True),
+        ({("a", 1): GONE}, ("a", 1), False),
+        ({("a", 1): RED, ("b", 1): GREEN}, ("b", 1), True),
+        ({("b", 1): GREEN, ("a", 1): RED}, ("b", 1), True),
+        ({("a", 1): GREEN, ("b", 1): GONE}, ("b", 1), False),
+        ({("a", 1): GREEN, ("b", 1): GREEN}, ("b", 1), True),  # equal stamps: the larger dot
+    ],
+)
+def test_the_largest_stamp_wins_deletes_included(
+    versions: dict[Dot, Version], winner: Dot | None, is_live: bool
+) -> None:
+    item = Item(versions)
+    assert item.winner() == winner
+    assert item.is_live() == is_live
+    assert GONE not in item.live().values()

@@ -1,0 +1,166 @@
+"""The small rooms: a bounded cache, a detector that only costs time, lives, and one turn."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from node.core.cache import ITEM_OVERHEAD_BYTES, ItemCache
+from node.core.counting import ASK_AGAIN_S, DEADLINE_S, Counts
+from node.core.detector import DEAD_AFTER_S, SUSPECT_AFTER_S, Detector
+from node.core.lives import Lives, Table
+from node.core.messages import Beat, Counted, CountKeys, KeyCount, Unavailable
+from node.core.siblings import Item
+from node.core.turn import Turn
+from node.core.view import actor_of
+
+# ---- the cache
+
+
+def test_the_least_recently_used_goes_first() -> None:
+    cache = ItemCache(3 * (ITEM_OVERHEAD_BYTES + 102))
+    items = {key: Item() for key in "abcd"}
+    for key in "abc":
+        cache.put(key, items[key], 100)
+    assert cache.get("a") is items["a"]
+    cache.put("d", items["d"], 100)
+    assert [key for key in "abcd" if cache.get(key)] == ["a", "c", "d"]
+
+
+def test_an_item_put_again_counts_once() -> None:
+    cache = ItemCache(2 * (ITEM_OVERHEAD_BYTES + 102))
+    cache.put("a", Item(), 100)
+    for _ in range(10):
+        cache.put("b", Item(), 100)
+    assert cache.get("a")
+
+
+def test_the_last_item_stays_however_large() -> None:
+    cache = ItemCache(1)
+    cache.put("a", Item(), 10)
+    cache.put("b", Item(), 10_000_000)
+    assert cache.get("a") is None
+    assert cache.get("b")
+
+
+# ---- the detector
+
+
+def test_reachable_is_a_link_and_a_recent_word_alive_is_a_word() -> None:
+    detector = Detector("me")
+    assert detector.reachable("me", 0.0)
+    assert detector.alive("me", 0.0)
+    assert not detector.reachable("peer", 0.0)
+    assert not detector.alive("peer", 0.0)
+    detector.link_up("peer", 10.0)
+    assert detector.up_since("peer") == detector.heard("peer") == 10.0
+    assert detector.reachable("peer", 10 + SUSPECT_AFTER_S)
+    assert not detector.reachable("peer", 10.1 + SUSPECT_AFTER_S)
+    detector.hear("peer", 12.0)
+    assert detector.up_since("peer") == 10.0
+    assert detector.reachable("peer", 12.0)
+    detector.link_down("peer")
+    assert not detector.reachable("peer", 12.0)
+    assert detector.up_since("peer") == float("inf")
+    assert detector.alive("peer", 12 + DEAD_AFTER_S)
+    assert not detector.alive("peer", 12.1 + DEAD_AFTER_S)
+
+
+def test_who_speaks_has_a_link() -> None:
+    detector = Detector("me")
+    detector.hear("peer", 3.0)
+    assert detector.reachable("peer", 3.0)
+    assert detector.up_since("peer") == 3.0
+
+
+# ---- lives
+
+
+def lives_at(address: str) -> st.SearchStrategy[dict[str, int]]:
+    """An id lives at one address only."""
+    ids = st.sampled_from([f"{address} {name}" for name in "xyz"])
+    return st.dictionaries(ids, st.integers(1, 4), max_size=3)
+
+
+lives_tables = st.fixed_dictionaries({}, optional={a: lives_at(a) for a in ("n1", "n2")})
+
+
+def copy(table: Table) -> Table:
+    return {address: dict(lives) for address, lives in table.items()}
+
+
+@given(lives_tables, lives_tables)
+def test_learning_is_a_join(one: Table, two: Table) -> None:
+    first, second = Lives(copy(one), 1), Lives(copy(two), 1)
+    first.learn(two)
+    second.learn(one)
+    for address in ("n1", "n2"):
+        assert first.current(address) == second.current(address)
+        assert first.ended(address) == second.ended(address)
+    assert not first.learn(second.table)
+    assert first.address_of == second.address_of
+
+
+def test_the_highest_life_is_the_present_one() -> None:
+    lives = Lives({}, 1)
+    assert lives.current("n1") is None
+    assert lives.ended("n1") == []
+    assert lives.claim("n1", "x")
+    assert not lives.claim("n1", "x")
+    assert lives.claim("n1", "y")
+    assert lives.table == {"n1": {"x": 1, "y": 2}}
+    assert lives.current("n1") == "y"
+    assert lives.ended("n1") == [actor_of(1, "x")]
+    assert lives.address_of == {actor_of(1, "x"): "n1", actor_of(1, "y"): "n1"}
+
+
+# ---- a turn
+
+
+def test_a_turn_begins_with_nothing_caused() -> None:
+    turn = Turn()
+    turn.ask("peer", Beat("x"))
+    turn.tell("peer", Beat("y"))
+    turn.reply(1, None)
+    turn.reply(2, Counted(3))
+    effects = turn.effects
+    assert effects.asks == [("peer", Beat("x"))]
+    assert effects.tells == [("peer", Beat("y"))]
+    assert effects.replies == [(2, Counted(3))]
+    turn.begin(5.0)
+    assert turn.now == 5.0
+    assert not turn.effects.asks
+    assert effects.asks
+
+
+# ---- counts
+
+
+@pytest.fixture
+def detector() -> Detector:
+    detector = Detector("me")
+    for peer in ("b1", "b2"):
+        detector.link_up(peer, 0.0)
+    return detector
+
+
+def test_a_count_asks_one_member_after_the_other(detector: Detector) -> None:
+    counts = Counts(detector)
+    assert counts.begin(7, ("b1", "b2"), 0.0) == [("b1", CountKeys(7))]
+    assert counts.tick(ASK_AGAIN_S / 2) == ([], [])
+    assert counts.tick(ASK_AGAIN_S) == ([("b2", CountKeys(7))], [])
+    assert counts.tick(2 * ASK_AGAIN_S) == ([("b1", CountKeys(7))], [])
+    assert len(counts) == 1
+    assert counts.on_key_count(KeyCount(7, 5)) == Counted(5)
+    assert counts.on_key_count(KeyCount(7, 5)) is None
+    assert len(counts) == 0
+
+
+def test_a_count_ends_at_its_deadline(detector: Detector) -> None:
+    counts = Counts(detector)
+    assert counts.begin(7, ("gone",), 0.0) == []
+    assert counts.tick(1.0) == ([], [])
+    asks, [(request, outcome)] = counts.tick(DEADLINE_S)
+    assert (asks, request) == ([], 7)
+    assert isinstance(outcome, Unavailable)
+    assert outcome.definite
+    assert len(counts) == 0

@@ -1,0 +1,93 @@
+"""A stand-in for a node: it answers what the launcher asks, and nothing else.
+
+Run as `python -m tests.fake_node` with a node's settings.  FAKE_* settings name, by the port of
+their address, nodes that misbehave: FAKE_REFUSES end at once with a line on stderr, FAKE_UNREADY
+never are ready, FAKE_DISSENTS have a view of their own.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from aiohttp import web
+
+ADDRESS = os.environ["SOCKET_ADDRESS"]
+HOST, _, PORT = ADDRESS.rpartition(":")
+VIEW = os.environ["VIEW"].split(",")
+SHARDS = int(os.environ["SHARD_COUNT"])
+STATE = web.AppKey("state", dict[str, list[str]])
+
+
+def is_among(setting: str) -> bool:
+    """Tell whether this node is one of those that the setting names."""
+    return PORT in os.environ.get(setting, "").split(",")
+
+
+async def livez(_request: web.Request) -> web.Response:
+    """Answer that the process is there."""
+    return web.Response(text="ok\n")
+
+
+async def readyz(_request: web.Request) -> web.Response:
+    """Answer that the node is ready, but for those that never are."""
+    if is_among("FAKE_UNREADY"):
+        return web.Response(status=503, text="[+]store ok\n[-]recovery still reading\n")
+    return web.Response(text="[+]store ok\n[+]recovery ok\n")
+
+
+async def status(request: web.Request) -> web.Response:
+    """Answer the view, the settings and the cut."""
+    shards = {f"s{number + 1}": VIEW[number::SHARDS] for number in range(SHARDS)}
+    identity = "dissent" if is_among("FAKE_DISSENTS") else "first"
+    return web.json_response(
+        {
+            "address": ADDRESS,
+            "view": {"id": identity, "shards": shards},
+            "cut": request.app[STATE]["cut"],
+            "starts": len(list(Path(os.environ["DATA_DIR"]).glob("start-*"))),
+        }
+    )
+
+
+async def set_cut(request: web.Request) -> web.Response:
+    """Take the place of the earlier cut."""
+    request.app[STATE]["cut"] = (await request.json())["cut"]
+    return web.json_response({"ok": True})
+
+
+async def heal(request: web.Request) -> web.Response:
+    """Forget the cut."""
+    request.app[STATE]["cut"] = []
+    return web.json_response({"ok": True})
+
+
+def application() -> web.Application:
+    """Return the routes."""
+    app = web.Application()
+    app[STATE] = {"cut": []}
+    app.router.add_get("/livez", livez)
+    app.router.add_get("/readyz", readyz)
+    app.router.add_get("/v1/status", status)
+    app.router.add_put("/v1/faults", set_cut)
+    app.router.add_delete("/v1/faults", heal)
+    return app
+
+
+def main() -> None:
+    """Leave a trace in the data directory, then serve until told to stop."""
+    if is_among("FAKE_REFUSES"):
+        sys.stderr.write("\n".join(f"line {number}" for number in range(30)))
+        sys.stderr.write("\nSHARD_COUNT is wrong; expected another\n")
+        sys.exit(2)
+    place = Path(os.environ["DATA_DIR"])
+    place.mkdir(parents=True, exist_ok=True)
+    (place / f"start-{os.getpid()}-{os.times().elapsed}").touch()
+    sys.stdout.write(json.dumps({"listening": ADDRESS}) + "\n")
+    sys.stdout.flush()
+    host = "127.0.0.1" if HOST == "127.0.0.1" else None
+    web.run_app(application(), host=host, port=int(PORT), print=lambda *_: None)
+
+
+if __name__ == "__main__":
+    main()

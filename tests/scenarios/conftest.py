@@ -1,0 +1,109 @@
+"""Clusters for the scenarios: six nodes of the product, on each engine that this host has.
+
+The processes engine always runs; the Docker one needs an engine that answers and builds the image
+when it is not there, and says loudly why it is skipped otherwise.
+"""
+
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from cluster import probe
+from cluster.containers import ContainerEngine, docker_client
+from cluster.engine import Engine
+from cluster.processes import ProcessEngine
+from cluster.topology import Topology, free_subnet
+
+READY_S = 30.0
+
+
+@dataclass
+class Cluster:
+    """A running cluster: its engine, and where its nodes are."""
+
+    engine: Engine
+    topology: Topology
+
+    @property
+    def names(self) -> list[str]:
+        return [node.name for node in self.topology.nodes]
+
+    @property
+    def urls(self) -> dict[str, str]:
+        return {n.name: f"http://127.0.0.1:{n.host_port}" for n in self.topology.nodes}
+
+    def address(self, name: str) -> str:
+        return self.topology.node(name).address
+
+    def shard_of(self, name: str) -> str:
+        """The id of the shard this node is a member of."""
+        place = self.names.index(name) // self.topology.replicas
+        return f"s{place + 1}"
+
+    def await_ready(self, *names: str) -> None:
+        """Until these nodes (default: all) say that they are ready."""
+        ports = [self.topology.node(name).host_port for name in names or self.names]
+        wrong = probe.until(lambda: True if not any(map(probe.unready, ports)) else None, READY_S)
+        if wrong is None:
+            reasons = {port: probe.unready(port) for port in ports}
+            logs = "\n".join(line for name in self.names for line in self.engine.logs(name))
+            pytest.fail(f"not ready after {READY_S} s: {reasons}\n{logs}")
+
+
+def free_port_block(size: int) -> int:
+    """The first of `size` ports in a row that nobody uses now."""
+    for first in range(19000, 32000, 16):
+        try:
+            for port in range(first, first + size):
+                with socket.socket() as probe_socket:
+                    probe_socket.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        return first
+    raise RuntimeError("no free ports")
+
+
+def process_cluster(folder: Path, worker: str) -> tuple[Engine, Topology]:
+    offset = int(worker.removeprefix("gw") or 0) if worker.startswith("gw") else 0
+    first = free_port_block(6) + 64 * offset
+    engine = ProcessEngine("scenario", folder)
+    return engine, Topology("scenario", 2, 3, "process", base_port=first)
+
+
+def docker_cluster(folder: Path) -> tuple[Engine, Topology]:
+    client, problem = docker_client()
+    if client is None:
+        pytest.skip(f"NO DOCKER ENGINE: the scenarios run on processes only ({problem})")
+    engine = ContainerEngine("scenario", client, folder)
+    engine.clean()
+    subnet = free_subnet(engine.subnets_taken())
+    first = free_port_block(6)
+    return engine, Topology("scenario", 2, 3, "docker", subnet=subnet, base_port=first)
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param("process", marks=pytest.mark.xdist_group("processes")),
+        pytest.param("docker", marks=pytest.mark.xdist_group("docker")),
+    ],
+)
+def cluster(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, worker_id: str
+) -> Iterator[Cluster]:
+    folder = tmp_path_factory.mktemp("scenario")
+    if request.param == "process":
+        engine, topology = process_cluster(folder, worker_id)
+    else:
+        engine, topology = docker_cluster(folder)
+    running = Cluster(engine, topology)
+    try:
+        engine.prepare(topology)
+        engine.launch(running.names)
+        running.await_ready()
+        yield running
+    finally:
+        engine.clean()

@@ -1,0 +1,75 @@
+"""A grader's script for the asg4 contract: knows HTTP and the contract, nothing of our code.
+
+Requests that answer 503 are tried again for `PATIENCE_S`, as such scripts do; all else is final.
+"""
+
+import json
+import time
+import urllib.error
+import urllib.request
+from typing import Any
+
+PATIENCE_S = 1.2
+POLL_S = 0.05
+
+Answer = tuple[int, dict[str, Any], dict[str, str]]
+
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def ask(method: str, url: str, body: object = None, timeout_s: float = 10.0) -> Answer:
+    """Status, JSON body and headers; status 0 when the node did not answer."""
+    request = urllib.request.Request(
+        url,
+        method=method,
+        data=None if body is None else json.dumps(body).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    try:
+        with _OPENER.open(request, timeout=timeout_s) as reply:
+            return reply.status, json.loads(reply.read()), dict(reply.headers)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.loads(error.read()), dict(error.headers)
+    except OSError as error:
+        return 0, {"error": str(error)}, {}
+
+
+def patiently(method: str, url: str, body: object, patience_s: float = PATIENCE_S) -> Answer:
+    """The first answer that is not 503, or the last one when the patience is over."""
+    until = time.monotonic() + patience_s
+    while True:
+        answer = ask(method, url, body)
+        if answer[0] not in (0, 503) or time.monotonic() > until:
+            return answer
+        time.sleep(POLL_S)
+
+
+def put(
+    url: str, key: str, value: object, metadata: object, patience_s: float = PATIENCE_S
+) -> Answer:
+    body = {"value": value, "causal-metadata": metadata}
+    return patiently("PUT", f"{url}/kvs/{key}", body, patience_s)
+
+
+def get(url: str, key: str, metadata: object, patience_s: float = PATIENCE_S) -> Answer:
+    return patiently("GET", f"{url}/kvs/{key}", {"causal-metadata": metadata}, patience_s)
+
+
+def key_counts(url: str) -> dict[str, int]:
+    """Every shard's key count, as this node tells it."""
+    shards = ask("GET", f"{url}/shard/ids")[1]["shard-ids"]
+    return {
+        shard: ask("GET", f"{url}/shard/key-count/{shard}")[1]["shard-key-count"]
+        for shard in shards
+    }
+
+
+def eventually(condition: Any, wait_s: float) -> bool:
+    """Whether the condition comes true in time."""
+    until = time.monotonic() + wait_s
+    while not condition():
+        if time.monotonic() > until:
+            return False
+        time.sleep(POLL_S)
+    return True
