@@ -1,7 +1,8 @@
 """The yardstick of `make bench`: the smallest aiohttp + uvloop program that speaks the same words.
 
-It parses the same JSON, keeps a dict, and answers the same bodies; it is not durable, has no replicas
-and no causality.  Nothing built on this stack can beat it, so the ratio to it is our own cost.
+It parses the same JSON, keeps a dict, and answers the same bodies; it is not durable, has no
+replicas and no causality. Nothing built on this stack can beat it, so the ratio to it is our
+own cost.
 """
 
 import sys

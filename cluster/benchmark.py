@@ -1,9 +1,9 @@
 """`make bench`: how fast a node answers, as a ratio to a bare handler measured in the same run.
 
-One shard of three nodes as local processes, and beside it the bare program of `cluster.bare`; wrk
-with 32 connections on loopback.  Rounds go in turn (bare, ours, bare, ours ...) and medians are
-reported, so that a busy machine slows both.  A second cluster of two shards shows the price of being
-forwarded.  Only ratios are claimed; the report says what ran.
+One shard of three nodes as local processes, and beside it the bare program of `cluster.bare`;
+wrk with 32 connections on loopback. Rounds go in turn (bare, ours, bare, ours ...) and medians
+are reported, so that a busy machine slows both. A second cluster of two shards shows the price
+of being forwarded. Only ratios are claimed; the report says what ran.
 """
 
 import argparse
@@ -11,28 +11,30 @@ import os
 import platform
 import re
 import shutil
-import signal
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+from cluster import probe
+from cluster.processes import ProcessEngine
+from cluster.report import Report
+from cluster.topology import Topology
 from node.core.view import digest_of, first_view, slot_of
 
 CONNECTIONS = 32
 KEYS = 1000
 VALUE = "x" * 100
 FIRST_PORT = 18100
+READY_S = 20.0
 
 SCRIPT = """
 local keys = {KEYS}
@@ -60,12 +62,12 @@ class Figure:
         return statistics.median(self.per_second)
 
 
-def keys_of(shard: str, ports: list[int], shards: int) -> list[str]:
+def keys_of(shard: str, topology: Topology) -> list[str]:
     """Keys that live in this shard, by the same arithmetic as the nodes'."""
-    view = first_view([f"127.0.0.1:{port}" for port in ports], shards)
+    view = first_view([node.address for node in topology.nodes], topology.shards)
     names = (f"key{i}" for i in range(100 * KEYS))
     mine = (key for key in names if view.shard_of(slot_of(digest_of(key, True))).id == shard)
-    return [key for _, key in zip(range(KEYS), mine, strict=False)]
+    return list(islice(mine, KEYS))
 
 
 def load(port: int, method: str, keys: list[str], seconds: int, folder: Path) -> tuple[float, ...]:
@@ -98,102 +100,74 @@ def parsed(report: str) -> tuple[float, ...]:
 
 
 @contextmanager
-def program(command: list[str], environ: dict[str, str], ready: str) -> Iterator[None]:
-    """A process of ours, from its first answer to its end."""
-    process = subprocess.Popen(command, env={**os.environ, **environ}, stdout=subprocess.DEVNULL)
+def bare_program(port: int) -> Iterator[None]:
+    """The yardstick, from its first answer to its end."""
+    process = subprocess.Popen([sys.executable, "-m", "cluster.bare", str(port)])
     try:
-        wait_for(ready, process)
+        if probe.until(lambda: probe.ask("GET", port, "/kvs/none")[0] or None, READY_S) is None:
+            raise TimeoutError(f"the bare program did not answer within {READY_S} s")
         yield
     finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(timeout=15)
+        process.terminate()
+        process.wait(timeout=READY_S)
 
 
-def wait_for(url: str, process: subprocess.Popen[bytes], patience_s: float = 20.0) -> None:
-    """Until the address answers anything but 503; TimeoutError when it does not."""
-    until = time.monotonic() + patience_s
-    while time.monotonic() < until:
-        if process.poll() is not None:
-            raise ChildProcessError(f"{process.args!r} ended with code {process.returncode}")
-        try:
-            with urllib.request.urlopen(url, timeout=1):
-                return
-        except urllib.error.HTTPError as error:
-            if error.code == 404:
-                return
-        except OSError:
-            pass
-        time.sleep(0.05)
-    raise TimeoutError(f"{url} was not ready within {patience_s} s")
-
-
-def start_nodes(stack: ExitStack, ports: list[int], shards: int, folder: Path) -> None:
-    """A cluster of local processes; all are started before the first is awaited."""
-    view = ",".join(f"127.0.0.1:{port}" for port in ports)
-    processes = []
-    for port in ports:
-        environ = {
-            "SOCKET_ADDRESS": f"127.0.0.1:{port}",
-            "VIEW": view,
-            "SHARD_COUNT": str(shards),
-            "DATA_DIR": str(folder / str(port)),
-        }
-        process = subprocess.Popen(
-            [sys.executable, "-m", "node"],
-            env={**os.environ, **environ},
-            stdout=subprocess.DEVNULL,
-        )
-        stack.callback(process.wait, timeout=15)
-        stack.callback(process.send_signal, signal.SIGTERM)
-        processes.append((port, process))
-    for port, process in processes:
-        wait_for(f"http://127.0.0.1:{port}/readyz", process)
+@contextmanager
+def nodes(topology: Topology, home: Path, report: Report) -> Iterator[None]:
+    """A cluster of local processes, ready; nothing of it is left."""
+    engine = ProcessEngine(topology.name, home)
+    ports = [node.host_port for node in topology.nodes]
+    try:
+        engine.prepare(topology, report)
+        engine.launch([node.name for node in topology.nodes])
+        if probe.until(lambda: not any(map(probe.unready, ports)) or None, READY_S) is None:
+            raise TimeoutError(f"{topology.shape} were not ready within {READY_S} s")
+        yield
+    finally:
+        engine.clean()
 
 
 def fill(port: int, keys: list[str]) -> None:
     """Every key is there before the first GET."""
     for key in keys:
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{port}/kvs/{key}",
-            data=f'{{"value":"{VALUE}","causal-metadata":{{}}}}'.encode(),
-            method="PUT",
-            headers={"Content-Type": "application/json"},
-        )
-        with urllib.request.urlopen(request, timeout=5):
-            pass
+        probe.ask("PUT", port, f"/kvs/{key}", {"value": VALUE, "causal-metadata": {}})
 
 
-def measure(rounds: int, seconds: int, say: Callable[[str], None]) -> dict[str, Figure]:
+Figures = dict[str, Figure]
+
+
+def measure(rounds: int, seconds: int, report: Report) -> Figures:
     """All figures by name: «bare GET», «GET», «PUT», «forwarded GET», «forwarded PUT»."""
-    figures: dict[str, Figure] = {}
-    folder = Path(tempfile.mkdtemp(prefix="coterie-bench-"))
-    bare, one, two = FIRST_PORT, [FIRST_PORT + i for i in (1, 2, 3)], list(range(18104, 18110))
-    with ExitStack() as stack:
-        stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        url = f"http://127.0.0.1:{bare}/kvs/none"
-        stack.enter_context(program([sys.executable, "-m", "cluster.bare", str(bare)], {}, url))
-        local = keys_of("s1", one, 1)
-        for shards, ports in ((1, one), (2, two)):
-            with ExitStack() as nodes:
-                say(f"starting {len(ports)} nodes, {shards} shard(s)")
-                start_nodes(nodes, ports, shards, folder)
-                away = keys_of("s2", two, 2) if shards == 2 else local
-                kind = "forwarded " if shards == 2 else ""
-                for port in (bare, ports[0]):
-                    fill(port, away)
+    figures: Figures = {}
+    one = Topology("bench-one", 1, 3, "process", base_port=FIRST_PORT + 1)
+    two = Topology("bench-two", 2, 3, "process", base_port=FIRST_PORT + 4)
+    with tempfile.TemporaryDirectory(prefix="coterie-bench-") as folder, bare_program(FIRST_PORT):
+        for topology, shard, kind in ((one, "s1", ""), (two, "s2", "forwarded ")):
+            with nodes(topology, Path(folder), report):
+                keys = keys_of(shard, topology)
+                ports = {"bare ": FIRST_PORT, kind: topology.nodes[0].host_port}
+                for port in ports.values():
+                    fill(port, keys)
                 for number in range(rounds):
-                    for method in ("GET", "PUT"):
-                        for name, port in ((f"bare {method}", bare), (kind + method, ports[0])):
-                            say(f"round {number + 1}/{rounds}: {name}")
-                            rate, p99, errors = load(port, method, away, seconds, folder)
-                            figure = figures.setdefault(name, Figure())
-                            figure.per_second.append(rate)
-                            figure.p99_ms.append(p99)
-                            figure.errors += int(errors)
+                    report.note(f"{kind or 'local '}round {number + 1} of {rounds}")
+                    one_round(figures, ports, keys, seconds, Path(folder))
     return figures
 
 
-def report(figures: dict[str, Figure], rounds: int, seconds: int) -> Table:
+def one_round(
+    figures: Figures, ports: dict[str, int], keys: list[str], seconds: int, folder: Path
+) -> None:
+    """GET and PUT at each of the ports, bare and ours in turn."""
+    for method in ("GET", "PUT"):
+        for kind, port in ports.items():
+            rate, p99, errors = load(port, method, keys, seconds, folder)
+            figure = figures.setdefault(kind + method, Figure())
+            figure.per_second.append(rate)
+            figure.p99_ms.append(p99)
+            figure.errors += int(errors)
+
+
+def table_of(figures: Figures, rounds: int, seconds: int) -> Table:
     title = (
         f"{platform.python_implementation()} {platform.python_version()}, {os.cpu_count()} cores, "
         f"wrk -c{CONNECTIONS}, {rounds} rounds of {seconds} s in turn, medians, "
@@ -216,12 +190,12 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=5)
     given = parser.parse_args()
-    console = Console(stderr=True)
+    report = Report()
     if shutil.which("wrk") is None:
-        console.print("make bench needs wrk, the load generator; on Debian: apt-get install wrk")
+        report.error("make bench needs wrk, the load generator; on Debian: apt-get install wrk")
         return 1
-    figures = measure(given.rounds, given.seconds, lambda line: console.print(f"  {line}"))
-    Console(width=120).print(report(figures, given.rounds, given.seconds))
+    figures = measure(given.rounds, given.seconds, report)
+    Console(width=120).print(table_of(figures, given.rounds, given.seconds))
     return 0
 
 

@@ -71,7 +71,8 @@ def topology_for(engine: Engine, wish: Wish) -> Topology:
 
 
 def _new_topology(engine: Engine, wish: Wish) -> Topology:
-    shards, replicas = wish.shards or DEFAULT_SHARDS, wish.replicas or DEFAULT_REPLICAS
+    shards = DEFAULT_SHARDS if wish.shards is None else wish.shards
+    replicas = DEFAULT_REPLICAS if wish.replicas is None else wish.replicas
     size = shards * replicas
     return Topology(
         name=engine.name,
@@ -79,7 +80,7 @@ def _new_topology(engine: Engine, wish: Wish) -> Topology:
         replicas=replicas,
         engine=engine.kind,
         subnet=_new_subnet(engine, wish) if engine.kind == "docker" else "",
-        base_port=wish.port or _new_port(engine, size),
+        base_port=_new_port(engine, size) if wish.port is None else wish.port,
         settings=wish.settings,
     )
 

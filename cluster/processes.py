@@ -131,14 +131,16 @@ class ProcessEngine:
         settle(topology, self.split_file.read(), node)
 
     def pause(self, node: str) -> None:
-        """Send SIGSTOP."""
+        """Send SIGSTOP and wait until it has come through."""
         expect_state(self, node, State.RUNNING)
         self._signal([node], signal.SIGSTOP)
+        self._arrives(node, State.PAUSED)
 
     def resume(self, node: str) -> None:
         """Send SIGCONT, and tell the node what changed in the split meanwhile."""
         expect_state(self, node, State.PAUSED)
         self._signal([node], signal.SIGCONT)
+        self._arrives(node, State.RUNNING)
         tell(recalled(self), self.split_file.read(), [node])
 
     def wipe(self, node: str) -> None:
@@ -217,6 +219,9 @@ class ProcessEngine:
             if _state_of(records.get(name)) != State.STOPPED:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(int(str(records[name][0])), what)
+
+    def _arrives(self, node: str, state: State) -> None:
+        probe.until(lambda: self.states()[node] == state or None, STOP_TIMEOUT_S)
 
     def _gone(self, names: Sequence[str], wait_s: float) -> bool:
         records = [record for name, record in self._records().items() if name in names]

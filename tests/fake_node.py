@@ -17,6 +17,7 @@ HOST, _, PORT = ADDRESS.rpartition(":")
 VIEW = os.environ["VIEW"].split(",")
 SHARDS = int(os.environ["SHARD_COUNT"])
 STATE = web.AppKey("state", dict[str, list[str]])
+STARTS = web.AppKey("starts", int)
 
 
 def is_among(setting: str) -> bool:
@@ -45,7 +46,7 @@ async def status(request: web.Request) -> web.Response:
             "address": ADDRESS,
             "view": {"id": identity, "shards": shards},
             "cut": request.app[STATE]["cut"],
-            "starts": len(list(Path(os.environ["DATA_DIR"]).glob("start-*"))),
+            "starts": request.app[STARTS],
         }
     )
 
@@ -62,10 +63,12 @@ async def heal(request: web.Request) -> web.Response:
     return web.json_response({"ok": True})
 
 
-def application() -> web.Application:
+def application(starts: int) -> web.Application:
     """Return the routes."""
     app = web.Application()
-    app[STATE] = {"cut": []}
+    cut: dict[str, list[str]] = {"cut": []}
+    app[STATE] = cut
+    app[STARTS] = starts
     app.router.add_get("/livez", livez)
     app.router.add_get("/readyz", readyz)
     app.router.add_get("/v1/status", status)
@@ -80,13 +83,15 @@ def main() -> None:
         sys.stderr.write("\n".join(f"line {number}" for number in range(30)))
         sys.stderr.write("\nSHARD_COUNT is wrong; expected another\n")
         sys.exit(2)
-    place = Path(os.environ["DATA_DIR"])
-    place.mkdir(parents=True, exist_ok=True)
-    (place / f"start-{os.getpid()}-{os.times().elapsed}").touch()
+    starts = Path(os.environ["DATA_DIR"]) / "starts"
+    starts.parent.mkdir(parents=True, exist_ok=True)
+    with starts.open("a+") as trace:
+        trace.write("start\n")
+    count = len(starts.read_text().splitlines())
     sys.stdout.write(json.dumps({"listening": ADDRESS}) + "\n")
     sys.stdout.flush()
     host = "127.0.0.1" if HOST == "127.0.0.1" else None
-    web.run_app(application(), host=host, port=int(PORT), print=lambda *_: None)
+    web.run_app(application(count), host=host, port=int(PORT), print=lambda *_: None)
 
 
 if __name__ == "__main__":

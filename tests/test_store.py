@@ -242,23 +242,18 @@ async def test_opens_with_a_torn_log(tmp_path: Path) -> None:
         "UPDATE item SET key = 'bb' WHERE key = 'b'",
     ],
 )
-async def test_never_serves_a_damaged_row(
-    tmp_path: Path, statement: str, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_damaged_row_is_a_failure_not_an_absence(tmp_path: Path, statement: str) -> None:
     async with opened(tmp_path) as store:
         await written(store, *(Record("item", key, b"value") for key in "abc"))
     damage(tmp_path, statement)
     key = "bb" if "'bb'" in statement else "b"
     async with opened(tmp_path) as store:
-        assert store.read("item", key) is None
-        assert store.read("item", key) is None
-        assert store.scan("item", None, 2) == [("a", b"value"), ("c", b"value")]
-        assert store.corrupt == {("item", key)}
-        assert len(caplog.records) == 1
-        assert store.count("item") == 3
-        await written(store, Record("item", key, b"repaired"))
-        assert not store.corrupt
-        assert store.read("item", key) == b"repaired"
+        assert store.read("item", "a") == b"value"
+        with pytest.raises(StoreError, match="is damaged"):
+            store.read("item", key)
+        with pytest.raises(StoreError, match="is damaged"):
+            store.scan("item", None, 3)
+        assert "is damaged" in store.failed
 
 
 async def test_a_file_that_cannot_be_read_is_an_error_not_an_absence(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The shape of a cluster is arithmetic: tables of what goes in and what comes out."""
 
 import json
+import re
 
 import pytest
 
@@ -87,14 +88,13 @@ def test_a_topology_survives_being_written_down() -> None:
 def test_what_cannot_be_a_cluster_is_refused_as_usage(
     changes: dict[str, object], words: str
 ) -> None:
-    with pytest.raises(Trouble, match="expected|too small") as refusal:
+    with pytest.raises(Trouble, match=re.escape(words)) as refusal:
         Topology.from_json({**shape().to_json(), **changes})
-    assert words in str(refusal.value)
     assert refusal.value.code == 2
 
 
 def test_an_unknown_node_is_refused_with_the_names_there_are() -> None:
-    with pytest.raises(Trouble, match='no node "zoe".*alice, bob, carol, dave') as refusal:
+    with pytest.raises(Trouble, match=r'no node "zoe".*alice, bob, carol, dave') as refusal:
         shape().node("zoe")
     assert refusal.value.code == 3
 
@@ -131,7 +131,7 @@ def test_unasked_addresses_are_given_from_the_upper_half() -> None:
         (6, [], 8082),
         (6, [8080, 8081, 8088], 8082),
         (6, [8087], 8088),
-        (6, [8082, 8090], 8083 + 8),
+        (6, [8082, 8086], 8087),
         (2, [8082, 8085], 8083),
     ],
 )
@@ -141,7 +141,7 @@ def test_the_first_free_block_of_ports(size: int, busy: list[int], first: int) -
 
 def test_no_free_block_of_ports() -> None:
     with pytest.raises(Trouble, match="no 6 free ports"):
-        first_free_block(6, [65530], 65520 + 5)
+        first_free_block(6, [65530], 65525)
 
 
 @pytest.mark.parametrize(

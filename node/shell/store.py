@@ -68,8 +68,8 @@ class _Batch:
 class SqliteStore:
     """Rows in DATA_DIR/store.db; raises `StoreError` when that cannot be opened.
 
-    `failed` is the reason why nothing is acknowledged any more, or empty.  `corrupt` names rows
-    that were found damaged and not written since; to readers they do not exist.
+    `failed` is the reason why nothing is acknowledged any more, or empty; a row that is found
+    damaged is such a reason.
     """
 
     def __init__(
@@ -79,7 +79,6 @@ class SqliteStore:
         on_failure: Callable[[str], None] = lambda reason: None,
     ) -> None:
         self.failed = ""
-        self.corrupt: set[Row] = set()
         self.commits = self.rows_committed = 0
         self.on_failure = on_failure
         self._loop = asyncio.get_running_loop()
@@ -110,8 +109,11 @@ class SqliteStore:
         if entry is not None:
             return entry[1].value
         found = self._select(f"SELECT value, crc FROM {table} WHERE key = ?", (key,))
+        value: bytes | None
         value, crc = next(found, (None, 0))
-        return value if value is not None and self._is_sound(table, key, value, crc) else None
+        if value is not None:
+            self._expect_sound(table, key, value, crc)
+        return value
 
     def scan(self, table: str, after: str | None, limit: int) -> list[tuple[str, bytes]]:
         """At most `limit` rows whose keys come after `after`, in the order of the keys."""
@@ -167,7 +169,8 @@ class SqliteStore:
         condition, values = ("", ()) if after is None else ("WHERE key > ?", (after,))
         statement = f"SELECT key, value, crc FROM {table} {condition} ORDER BY key"
         for key, value, crc in self._select(statement, values):
-            if key not in overlay and self._is_sound(table, key, value, crc):
+            if key not in overlay:
+                self._expect_sound(table, key, value, crc)
                 yield key, value
 
     def _select(self, statement: str, values: Sequence[object]) -> Iterator[tuple[Any, ...]]:
@@ -178,13 +181,16 @@ class SqliteStore:
             self._fail(f"{self._path} cannot be read ({error}): check the disk, then restart")
             raise StoreError(self.failed) from error
 
-    def _is_sound(self, table: str, key: str, value: bytes, crc: int) -> bool:
+    def _expect_sound(self, table: str, key: str, value: bytes, crc: int) -> None:
+        """A damaged row is never served, and never taken for an absent one: that would make the
+        replica vouch for what it has lost, and the others would forget it too."""
         if checksum(table, key, value) == crc:
-            return True
-        if (table, key) not in self.corrupt:
-            self.corrupt.add((table, key))
-            logger.error("row %r of table %s in %s is damaged", key, table, self._path)
-        return False
+            return
+        self._fail(
+            f"row {key!r} of table {table} in {self._path} is damaged: stop the node, throw its "
+            "data directory away and start it; the other replicas refill it"
+        )
+        raise StoreError(self.failed)
 
     def _finish(self, batch: _Batch) -> None:
         """A batch is durable: its rows leave the overlay unless written again, then all is told."""
@@ -193,8 +199,6 @@ class SqliteStore:
         for table, key in batch.records:
             if self._overlay[table][key][0] <= batch.number:
                 del self._overlay[table][key]
-        if self.corrupt:
-            self.corrupt.difference_update(batch.records)
         self._tell(batch.dones)
 
     def _tell(self, dones: deque[Done]) -> None:

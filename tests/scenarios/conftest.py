@@ -15,6 +15,7 @@ from cluster import probe
 from cluster.containers import ContainerEngine, docker_client
 from cluster.engine import Engine
 from cluster.processes import ProcessEngine
+from cluster.report import Report
 from cluster.topology import Topology, free_subnet
 
 READY_S = 30.0
@@ -101,7 +102,7 @@ def cluster(
         engine, topology = docker_cluster(folder)
     running = Cluster(engine, topology)
     try:
-        engine.prepare(topology)
+        engine.prepare(topology, Report(quiet=True))
         engine.launch(running.names)
         running.await_ready()
         yield running

@@ -1,0 +1,199 @@
+"""After an exchange the puller holds what both held, page by page, whatever a page may hold.
+
+A dotted exchange accounts for just its dots; a full one for every row between its bounds, absent
+rows included, and its clock joins with the last page, never earlier.
+"""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from node.core import exchange
+from node.core.clock import Clock
+from node.core.exchange import absent_keys, absorb, serve
+from node.core.keyspace import Keyspace
+from node.core.messages import Page, Pull, Put
+from node.core.siblings import Item, Past, Version
+from tests.core.given import Held
+
+NOW = 1000.0
+KEYS = [f"key{n}" for n in range(8)]
+
+histories = st.lists(st.tuples(st.booleans(), st.sampled_from(KEYS), st.booleans()), max_size=20)
+
+
+def write(held: Held, key: str, value: bytes | None = b"v") -> Item:
+    written = held.keyspace.write(Put(key, value), NOW)
+    held.sync()
+    return written.item
+
+
+def pages_of(source: Keyspace, target: Held) -> list[Page]:
+    """One whole exchange."""
+    pages: list[Page] = []
+    pull = Pull(1, "x", target.keyspace.clock.copy())
+    while not pages or not pages[-1].last:
+        page = serve(source, pull, arrived=True)
+        absorb(target.keyspace, page, NOW)
+        target.sync()
+        pages.append(page)
+        after = page.upto if page.full else None
+        pull = Pull(1, "x", target.keyspace.clock.copy(), page.snapshot, after)
+        assert len(pages) < 100
+    return pages
+
+
+def forget_log(held: Held) -> None:
+    """As if everybody had everything once, and somebody lost a disk since."""
+    held.keyspace.save_clock()
+    held.keyspace.log.drop_below(dict(held.keyspace.clock.base))
+    held.sync()
+
+
+@settings(max_examples=40)
+@given(histories, st.booleans(), st.integers(1, 4))
+def test_after_it_both_hold_the_same(
+    history: list[tuple[bool, str, bool]], pruned: bool, items_a_page: int
+) -> None:
+    a, b = Held("a"), Held("b")
+    for at_a, key, gone in history:
+        write(a if at_a else b, key, None if gone else b"v")
+    if pruned:
+        forget_log(a)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(exchange, "PAGE_ITEMS", items_a_page)
+        pages_of(a.keyspace, b)
+        pages_of(b.keyspace, a)
+    assert a.keyspace.clock == b.keyspace.clock
+    assert [a.keyspace.filled(key) for key in KEYS] == [b.keyspace.filled(key) for key in KEYS]
+    for key in KEYS:
+        writers = {at_a for at_a, written, _ in history if written == key}
+        assert len(a.keyspace.item(key).versions) == len(writers)
+
+
+def test_a_page_of_dots_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = Held("a")
+    for n in range(6):
+        write(source, f"key{n % 4}", b"x" * 10)
+    monkeypatch.setattr(exchange, "PAGE_ITEMS", 3)
+    assert [len(page.items) for page in pages_of(source.keyspace, Held("b"))] == [3, 1]
+    monkeypatch.setattr(exchange, "PAGE_BYTES_MAX", 15)
+    assert [len(page.items) for page in pages_of(source.keyspace, Held("b"))] == [2, 2]
+    monkeypatch.setattr(exchange, "PAGE_DOTS_MAX", 2)
+    pages = pages_of(source.keyspace, Held("b"))
+    assert [len(page.dots) for page in pages] == [2, 2, 2, 0]
+    assert [page.last for page in pages] == [False, False, False, True]
+
+
+def test_a_page_of_rows_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = Held("a")
+    for n in range(5):
+        write(source, f"key{n}", b"x" * 200)
+    forget_log(source)
+    monkeypatch.setattr(exchange, "PAGE_ITEMS", 3)
+    pages = pages_of(source.keyspace, Held("b"))
+    assert [len(page.items) for page in pages] == [3, 2]
+    assert all(page.full for page in pages)
+    assert [page.upto is None for page in pages] == [False, True]
+    assert pages[1].after == pages[0].upto
+    monkeypatch.setattr(exchange, "PAGE_BYTES_MAX", 300)
+    assert [len(page.items) for page in pages_of(source.keyspace, Held("b"))] == [2, 2, 1]
+
+
+def test_a_full_exchange_joins_with_the_last_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    source, target = Held("a"), Held("b")
+    for n in range(4):
+        write(source, f"key{n % 3}")
+    forget_log(source)
+    monkeypatch.setattr(exchange, "PAGE_ITEMS", 2)
+    first = serve(source.keyspace, Pull(1, "x", Clock()), arrived=True)
+    absorb(target.keyspace, first, NOW)
+    assert not first.last
+    assert target.keyspace.clock != source.keyspace.clock
+    pull = Pull(1, "x", target.keyspace.clock, first.snapshot, first.upto)
+    absorb(target.keyspace, serve(source.keyspace, pull, arrived=True), NOW)
+    assert target.keyspace.clock == source.keyspace.clock
+
+
+def test_items_are_read_after_the_snapshot_that_fills_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A write between two pages is beside the snapshot: known by its version, not by the clock."""
+    monkeypatch.setattr(exchange, "PAGE_ITEMS", 1)
+    source, target = Held("a"), Held("b")
+    write(source, "key0")
+    write(source, "key1")
+    first = serve(source.keyspace, Pull(1, "x", Clock()), arrived=True)
+    absorb(target.keyspace, first, NOW)
+    write(source, "key0", b"later")
+    pull = Pull(1, "x", target.keyspace.clock.copy(), first.snapshot)
+    absorb(target.keyspace, serve(source.keyspace, pull, arrived=True), NOW)
+    assert not target.keyspace.clock.has(("a", 3))
+    pages_of(source.keyspace, target)
+    assert target.keyspace.filled("key0") == source.keyspace.filled("key0")
+
+
+def deleted_and_forgotten(target: Held) -> tuple[Held, Item]:
+    """A source that once held key0 and does not any more; and the old item."""
+    source = Held("a")
+    old = write(source, "key0")
+    for n in range(1, 5):
+        write(source, f"key{n}")
+    write(source, "key0", None)
+    forget_log(source)
+    source.keyspace.low = {"a": 6}
+    source.keyspace.settle(10)
+    source.sync()
+    assert source.keyspace.item("key0") == Item()
+    return source, old
+
+
+def test_a_delete_travels_as_absence() -> None:
+    target = Held("b")
+    source, old = deleted_and_forgotten(target)
+    target.keyspace.take("key0", old, (), NOW)
+    mine = write(target, "key9", b"mine")
+    target.sync()
+    [page] = pages_of(source.keyspace, target)
+    assert page.full
+    assert target.keyspace.item("key0") == Item()
+    assert target.keyspace.item("key9").versions == mine.versions
+
+
+def test_a_late_copy_after_the_exchange_does_not_come_back() -> None:
+    target = Held("b")
+    source, old = deleted_and_forgotten(target)
+    pages_of(source.keyspace, target)
+    target.keyspace.take("key0", old, (("a", 1),), NOW)
+    assert target.keyspace.item("key0") == Item()
+
+
+def test_absent_are_local_rows_within_the_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exchange, "PAGE_ITEMS", 2)
+    held = Held("b")
+    for key in KEYS:
+        write(held, key)
+    rows = sorted(held.rows.tables["item"])
+    order = [row[4:] for row in rows]
+    sent = {order[1]: Item()}
+
+    def absent(after: str | None, upto: str | None) -> list[str]:
+        page = Page(1, Clock(), sent, {}, True, upto is None, after, upto, True)
+        return absent_keys(held.keyspace, page)
+
+    assert absent("", None) == [key for key in order if key != order[1]]
+    assert absent("", rows[2]) == [order[0], order[2]]
+    assert absent(rows[4], None) == order[5:]
+    assert absent(rows[2], rows[5]) == order[3:6]
+    assert absent(rows[7], None) == []
+
+
+def test_a_replaced_value_stays_replaced_where_both_have_seen_it() -> None:
+    target = Held("b")
+    item = Item({("a", 2): Version(b"new")}, Past({"a": 2}))
+    target.keyspace.take("key0", item, (("a", 2),), NOW)
+    page = Page(
+        1, Clock({"a": 1}), {"key0": Item({("a", 1): Version(b"old")})}, {("a", 1): "key0"},
+        False, True, None, None, True,
+    )  # fmt: skip
+    absorb(target.keyspace, page, NOW)
+    assert target.keyspace.item("key0").versions.keys() == {("a", 2)}
+    assert target.keyspace.clock == Clock({"a": 2})

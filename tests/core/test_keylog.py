@@ -1,0 +1,75 @@
+"""The log names the key of every dot until it is dropped, and a restart reads back what was kept."""
+
+import pytest
+from hypothesis import given
+
+from node.core import keylog
+from node.core.clock import Clock, Dot, Vector
+from node.core.effects import Record
+from node.core.keylog import KeyLog, log_row
+from tests.core.given import MemoryRows, all_dots, clock_of, dot_sets, vectors
+
+
+def filled(dots: frozenset[Dot], outbox: list[Record]) -> KeyLog:
+    log = KeyLog(outbox)
+    for dot in sorted(dots):
+        log.add(dot, f"key of {dot}")
+    return log
+
+
+@given(dot_sets, vectors)
+def test_what_is_not_below_is_kept_and_read_back(dots: frozenset[Dot], low: Vector) -> None:
+    outbox: list[Record] = []
+    log = filled(dots, outbox)
+    log.drop_below(low)
+    assert not log.has_below(low)
+    read, clock = KeyLog([]), Clock()
+    read.load(MemoryRows(outbox), clock)
+    kept = dots - all_dots(low)
+    assert clock == clock_of(kept)
+    assert log.entries == read.entries == len(kept)
+    for dot in dots:
+        key = f"key of {dot}" if dot in kept else None
+        assert log.key_of(dot) == read.key_of(dot) == key
+
+
+@pytest.mark.parametrize("rows_a_page", [1, 2, 5])
+def test_reads_back_page_by_page(rows_a_page: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keylog, "PAGE_ROWS", rows_a_page)
+    outbox: list[Record] = []
+    filled(frozenset(all_dots({"a": 3, "b": 2})), outbox)
+    log, clock = KeyLog([]), Clock()
+    log.load(MemoryRows(outbox), clock)
+    assert clock == Clock({"a": 3, "b": 2})
+    assert log.entries == 5
+
+
+def test_drops_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keylog, "DROPPED_AT_ONCE_MAX", 4)
+    log = filled(frozenset(all_dots({"a": 3, "b": 3, "c": 3})), [])
+    low = {"a": 3, "b": 3, "c": 2}
+    left = []
+    while log.has_below(low):
+        log.drop_below(low)
+        left.append(log.entries)
+    assert left == [5, 1]
+    assert log.key_of(("c", 3))
+
+
+def test_makes_room_by_the_oldest_of_the_actor_with_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keylog, "ENTRIES_MAX", 4)
+    monkeypatch.setattr(keylog, "DROPPED_AT_ONCE_MAX", 2)
+    log = filled(frozenset(all_dots({"a": 1, "b": 3})), [])
+    assert not log.is_full()
+    log.add(("b", 4), "key")
+    assert log.is_full()
+    log.drop_oldest()
+    assert not log.is_full()
+    assert [n for n in range(1, 5) if log.key_of(("b", n))] == [3, 4]
+    assert log.key_of(("a", 1))
+
+
+def test_rows_lie_in_the_order_of_the_dots() -> None:
+    numbers = [1, 9, 10, 15, 16, 255, 2**40, 2**53 - 1]
+    rows = [log_row(("a", n)) for n in numbers]
+    assert rows == sorted(rows)
