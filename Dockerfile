@@ -1,19 +1,22 @@
-# One node.  For the classic builder: no RUN --mount, no heredoc.  Dependencies come before the
-# code, so that a change of the code alone builds in a second.
+# One node.  For the classic builder: no RUN --mount, no heredoc.  The first stage reads what a node
+# needs at run time out of pyproject.toml, so that neither a change of the code nor one of the
+# settings of our tools installs anything again.
 ARG PYTHON_IMAGE=python:3.13-slim-bookworm
-FROM ${PYTHON_IMAGE}
 
+FROM ${PYTHON_IMAGE} AS needs
+COPY pyproject.toml /needs/
+RUN python3 -c "import tomllib; print(*tomllib.load(open('/needs/pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" > /needs/requirements.txt \
+ && touch -d @0 /needs/requirements.txt
+
+FROM ${PYTHON_IMAGE}
 ENV PATH=/opt/coterie/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
-
-# Debian's own Python refuses pip outside of a virtual environment; an official image does not mind one.
-COPY pyproject.toml /opt/coterie/pyproject.toml
+COPY --from=needs /needs/requirements.txt /opt/coterie/
+# A virtual environment, because Debian's own Python refuses pip outside of one.
 RUN python3 -m venv /opt/coterie \
- && python3 -c "import tomllib; print(*tomllib.load(open('/opt/coterie/pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" > /opt/coterie/requirements.txt \
  && pip install --no-cache-dir --disable-pip-version-check -r /opt/coterie/requirements.txt \
  && mkdir /data && chown 10001:10001 /data
-
 COPY node/ /srv/node/
 RUN python3 -m compileall -q /srv/node
 

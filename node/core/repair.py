@@ -21,6 +21,19 @@ GENESIS_WAIT_S = 2.0
 
 
 @dataclass(slots=True)
+class Recovery:
+    """How far this run of the node has come back: `arrived` holds what its address ever held,
+    `caught_up` has compared with a fellow since it started."""
+
+    arrived: bool
+    caught_up: bool = False
+
+    @property
+    def over(self) -> bool:
+        return self.arrived and self.caught_up
+
+
+@dataclass(slots=True)
 class Exchange:
     """One pull: its fellow, its number, its snapshot and cursor."""
 
@@ -104,7 +117,7 @@ class Repair:
 
     # ---- the pull
     def next_pull(
-        self, node_id: str, mine: Clock, able: list[str], arrived: bool, now: float
+        self, node_id: str, mine: Clock, able: list[str], state: Recovery, now: float
     ) -> tuple[str, Pull] | None:
         """The next page to ask for: of the exchange under way, or of a new one."""
         exchange = self.exchange
@@ -115,7 +128,7 @@ class Repair:
             exchange.tries += 1
             again = Pull(exchange.number, node_id, mine, exchange.snapshot, exchange.after)
             return exchange.fellow, again
-        fellow = self._whom(mine, able, arrived, now)
+        fellow = self._whom(mine, able, state, now)
         if fellow is None:
             self.exchange = None
             return None
@@ -123,15 +136,18 @@ class Repair:
         self.exchange = Exchange(fellow, self._numbers, now)
         return fellow, Pull(self._numbers, node_id, mine)
 
-    def _whom(self, mine: Clock, able: list[str], arrived: bool, now: float) -> str | None:
+    def _whom(self, mine: Clock, able: list[str], state: Recovery, now: float) -> str | None:
         """While arriving, any fellow that has arrived; then one that has had for a while what we
         lack, the longest first."""
-        if not arrived:
+        if not state.arrived:
             return next((f for f in able if f in self.rows and self.rows[f].arrived), None)
+        grace = GRACE_S if state.caught_up else 0.0
         due = [
             f
             for f in able
-            if now - self._lacking_since.get(f, now) >= GRACE_S and mine.lacks(self.rows[f].clock)
+            if f in self._lacking_since
+            and now - self._lacking_since[f] >= grace
+            and mine.lacks(self.rows[f].clock)
         ]
         return min(due, key=lambda f: self._lacking_since[f], default=None)
 

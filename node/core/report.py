@@ -21,7 +21,13 @@ def checks(replica: Replica) -> tuple[tuple[str, str], ...]:
         "this node began with an empty disk and has not yet heard from enough of its fellows "
         "to know that it holds everything; it takes writes, and reads through the others"
     )
-    return (("view", ""), ("arrived", "" if replica.upkeep.arrived else arriving))
+    comparing = "this node has started and not yet compared what it holds with a fellow"
+    recovery = replica.upkeep.recovery
+    return (
+        ("view", ""),
+        ("arrived", "" if recovery.arrived else arriving),
+        ("caught up", "" if recovery.caught_up else comparing),
+    )
 
 
 def status(replica: Replica, now: float) -> dict[str, Any]:

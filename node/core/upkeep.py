@@ -18,11 +18,11 @@ from node.core.keyspace import Keyspace
 from node.core.lives import Lives, Table
 from node.core.messages import Beat, Compare, News, Page, Pull
 from node.core.quorum import majority
-from node.core.repair import GENESIS_WAIT_S, SETTLED_AFTER_LINK_UP_S, Repair
+from node.core.repair import GENESIS_WAIT_S, SETTLED_AFTER_LINK_UP_S, Recovery, Repair
 from node.core.turn import Turn
 from node.core.view import View
 
-ARRIVING_EVERY_S = 0.3
+RECOVERING_EVERY_S = 0.3
 NEWS_EVERY_S = 15.0
 SETTLED_AT_ONCE_MAX = 200
 
@@ -49,12 +49,18 @@ class Upkeep:
         self._repair_every_s = repair_every_s
         self._chance = chance
         self.ended = self._ended_here()  # refused from now on; their gaps close one day
-        self.arrived = self._keyspace.rows.read("meta", "arrived") is not None
+        self.recovery = Recovery(self._keyspace.rows.read("meta", "arrived") is not None)
         self._started: float | None = None
         self.next_beat = self._next_repair = self._news_due = 0.0
         self._last_news: News | None = None
-        if not self.repair.fellows and not self.arrived:
+        if not self.repair.fellows:
             self._arrive()
+            self.recovery.caught_up = True
+
+    @property
+    def arrived(self) -> bool:
+        """Whether this replica may answer reads by itself (D7)."""
+        return self.recovery.arrived
 
     # ---- time
     def tick(self) -> None:
@@ -69,17 +75,19 @@ class Upkeep:
             self._settle()
         if now >= self._next_repair:
             every = self._repair_every_s * self._chance.uniform(0.75, 1.25)
-            self._next_repair = now + (every if self.arrived else ARRIVING_EVERY_S)
+            self._next_repair = now + (every if self.recovery.over else RECOVERING_EVERY_S)
             for fellow in self._able():
-                self._turn.tell(fellow, self._compare(answer=not self.arrived))
+                self._turn.tell(fellow, self._compare(answer=not self.recovery.over))
             self._spread_news()
         self._pull()
         self._genesis()
+        if now - self._started >= GENESIS_WAIT_S and not self._able():
+            self.recovery.caught_up = True  # with what it has: there is nobody to ask
 
     def _able(self) -> list[str]:
-        """Fellows whose links have been up for a moment; a node that arrives does not wait."""
+        """Fellows whose links have been up for a moment; a node that recovers does not wait."""
         now = self._turn.now
-        rest = SETTLED_AFTER_LINK_UP_S if self.arrived else 0.0
+        rest = SETTLED_AFTER_LINK_UP_S if self.recovery.over else 0.0
         return [
             fellow
             for fellow in self.repair.fellows
@@ -158,6 +166,7 @@ class Upkeep:
             return
         clock = self._keyspace.clock
         self.repair.learn(source, row, clock, self._turn.now)
+        self.recovery.caught_up |= not clock.lacks(row.clock)
         if self.arrived:
             for actor in self.repair.to_close(clock, list(self.ended)):
                 self.repair.closed[actor] = None
@@ -193,7 +202,7 @@ class Upkeep:
             self._arrive()
 
     def _arrive(self) -> None:
-        self.arrived = True
+        self.recovery.arrived = True
         self._keyspace.outbox.append(Record("meta", "arrived", b"1"))
 
     # ---- exchange
@@ -201,7 +210,7 @@ class Upkeep:
         clock = self._keyspace.clock
         exchange = self.repair.exchange
         pull = self.repair.next_pull(
-            self.node_id, clock.copy(), self._able(), self.arrived, self._turn.now
+            self.node_id, clock.copy(), self._able(), self.recovery, self._turn.now
         )
         if self.repair.exchange is not exchange:
             self._keyspace.account(None)
@@ -221,5 +230,7 @@ class Upkeep:
         following = self.repair.on_page(page, self.node_id, clock, self._turn.now)
         if following is not None:
             self._turn.ask(source, following)
-        elif page.arrived and not self.arrived:
+            return
+        self.recovery.caught_up = True
+        if page.arrived and not self.arrived:
             self._arrive()

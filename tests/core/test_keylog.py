@@ -1,4 +1,4 @@
-"""The log names the key of every dot until it is dropped, and a restart reads back what was kept."""
+"""The log names the key of every dot until it is dropped; a restart reads back what was kept."""
 
 import pytest
 from hypothesis import given

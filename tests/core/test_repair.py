@@ -129,7 +129,7 @@ def test_a_page_that_does_not_come_is_asked_for_again_some_times() -> None:
         assert pull is not None
         asked.append(pull[1].exchange)
         assert pulled(repair, now + PAGE_PATIENCE_S / 2) is None
-        now += PAGE_PATIENCE_S
+        now += PAGE_PATIENCE_S + 0.01
     assert asked == [1] * (1 + TRIES_MAX) + [2]
 
 

@@ -1,0 +1,130 @@
+"""A read ends once: answered when it is covered, refused when it cannot be, or at its deadline."""
+
+from node.core.clock import Clock
+from node.core.detector import Detector
+from node.core.judging import Need
+from node.core.messages import Fetch, Found, Get, State, Unavailable, Unmet
+from node.core.reading import ASK_AGAIN_S, DEADLINE_S, UNREACHABLE_S, Read, Reads
+from node.core.siblings import Item, Past, Version
+from node.core.token import Token
+from node.core.view import digest_of
+
+MEMBERS = ("m1", "m2", "m3")
+PEAR = digest_of("pear", True)
+AHEAD = Token({}, {("a", 1): PEAR})
+EMPTY = State(7, Item(), Clock(), True)
+FULL = State(7, Item({("a", 1): Version(b"v")}, Past({"a": 1})), Clock({"a": 1}), True)
+ARRIVING = State(7, Item(), Clock(), False)
+
+
+def reads(*up: str) -> Reads:
+    detector = Detector("m0")
+    for peer in up:
+        detector.link_up(peer, 0.0)
+    return Reads("m0", detector)
+
+
+def begun(room: Reads, get: Get) -> tuple[Read, list[tuple[str, Fetch]]]:
+    need = Need(PEAR, lambda tag: True, lambda actor: False, {})
+    read = Read(get, need, MEMBERS, 0.0)
+    return read, room.begin(7, read, 0.0)
+
+
+def answered(room: Reads, read: Read, source: str, state: State) -> tuple[list[str], object]:
+    read.add(source, state)
+    asks, outcome = room.judge(7, read, 0.01)
+    return [member for member, _ in asks], outcome
+
+
+def test_asks_as_many_as_it_wants_copies_of() -> None:
+    room = reads(*MEMBERS)
+    assert begun(room, Get("pear", copies=2))[1] == [
+        ("m1", Fetch(7, "pear")),
+        ("m2", Fetch(7, "pear")),
+    ]
+    assert len(begun(room, Get("pear", copies=9))[1]) == 3
+    assert begun(reads("m3"), Get("pear"))[1] == [("m3", Fetch(7, "pear"))]
+
+
+def test_is_answered_by_the_first_state_that_covers() -> None:
+    room = reads(*MEMBERS)
+    read, _ = begun(room, Get("pear", token=AHEAD))
+    assert room.get(7) is read
+    assert room.waiting_for("pear") == [(7, read)]
+    assert room.waiting_for("plum") == []
+    assert answered(room, read, "m1", EMPTY) == (["m2", "m3"], None)
+    asks, outcome = answered(room, read, "m2", FULL)
+    assert isinstance(outcome, Found)
+    assert (asks, outcome.served_by) == ([], "m1")
+    assert room.get(7) is None
+
+
+def test_is_refused_at_once_when_all_have_answered_in_vain() -> None:
+    room = reads("m1", "m2")
+    read, _ = begun(room, Get("pear", token=AHEAD))
+    answered(room, read, "m1", EMPTY)
+    assert answered(room, read, "m2", EMPTY) == ([], Unmet({"a": (0, 1)}))
+    assert len(room) == 0
+
+
+def test_with_patience_it_asks_again_until_its_deadline() -> None:
+    room = reads("m1")
+    read, _ = begun(room, Get("pear", token=AHEAD, wait_s=0.5))
+    assert answered(room, read, "m1", EMPTY) == ([], None)
+    assert room.tick(ASK_AGAIN_S / 2) == ([], [])
+    assert room.tick(ASK_AGAIN_S) == ([("m1", Fetch(7, "pear"))], [])
+    assert room.tick(0.5) == ([], [(7, Unmet({"a": (0, 1)}))])
+    assert len(room) == 0
+
+
+def test_who_has_not_arrived_does_not_answer_alone() -> None:
+    room = reads(*MEMBERS)
+    read, _ = begun(room, Get("pear"))
+    assert answered(room, read, "m1", ARRIVING) == (["m2", "m3"], None)
+    asks, outcome = answered(room, read, "m3", FULL)
+    assert isinstance(outcome, Found)
+    assert (asks, outcome.served_by) == ([], "m3")
+
+
+def test_silence_asks_the_others_after_a_moment() -> None:
+    room = reads(*MEMBERS)
+    begun(room, Get("pear"))
+    asks, replies = room.tick(ASK_AGAIN_S)
+    assert [member for member, _ in asks] == ["m2", "m3", "m1"]
+    assert replies == []
+
+
+def test_too_few_answers_end_at_the_deadline() -> None:
+    room = reads("m1")
+    read, _ = begun(room, Get("pear", copies=2))
+    assert answered(room, read, "m1", EMPTY) == ([], None)
+    _, replies = room.tick(DEADLINE_S / 2)
+    assert replies == []
+    _, [(request, outcome)] = room.tick(DEADLINE_S)
+    assert isinstance(outcome, Unavailable)
+    assert outcome.definite
+    assert "too few" in outcome.reason
+    assert (request, len(room)) == (7, 0)
+
+
+def test_nobody_there_is_said_soon_silence_later() -> None:
+    gone = reads()
+    begun(gone, Get("pear"))
+    assert gone.tick(UNREACHABLE_S / 2) == ([], [])
+    _, [(_, outcome)] = gone.tick(UNREACHABLE_S)
+    assert isinstance(outcome, Unavailable)
+    assert "can be reached" in outcome.reason
+    room = reads("m1")
+    begun(room, Get("pear", wait_s=3.0))
+    assert room.tick(1.0)[1] == []
+
+
+def test_only_a_member_that_waits_pulls() -> None:
+    need = Need(PEAR, lambda tag: True, lambda actor: False, {})
+    for wait_s, members, wants in [
+        (1.0, ("m0", "m1"), True),
+        (0.0, ("m0",), False),
+        (1.0, MEMBERS, False),
+    ]:
+        read = Read(Get("pear", wait_s=wait_s), need, members, 0.0)
+        assert reads().wants_pull(read) is wants

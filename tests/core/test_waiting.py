@@ -1,0 +1,149 @@
+"""A write is answered once, with what is certain: stored, declined, certainly not, or unknown."""
+
+import pytest
+
+from node.core.detector import Detector
+from node.core.messages import (
+    Absent,
+    Accept,
+    Ack,
+    Declined,
+    Named,
+    Outcome,
+    Put,
+    Stored,
+    Unavailable,
+)
+from node.core.siblings import Past
+from node.core.token import Token
+from node.core.waiting import BUDGET_S, DEADLINE_S, SLOW_S, UNREACHABLE_S, Writes
+
+MEMBERS = ("m1", "m2", "m3")
+DOT = ("a", 1)
+NAMED = Named(7, DOT, Token({}, {DOT: 8}), Past({"a": 1}), False)
+ACK = Ack(7, DOT)
+
+
+class Room:
+    """Writes at m0, a node of another shard; the members are up unless said otherwise."""
+
+    def __init__(self, *up: str, level: str = "available") -> None:
+        self.detector = Detector("m0")
+        for peer in up or MEMBERS:
+            self.detector.link_up(peer, 0.0)
+        self.writes = Writes("m0", self.detector)
+        self.put = Put("pear", b"v", level=level)
+        self.asked = self.writes.begin(7, self.put, MEMBERS, 0.0)
+
+    def ticked(self, now: float) -> Outcome | None:
+        asks, replies = self.writes.tick(now)
+        self.asked += asks
+        return replies[0][1] if replies else None
+
+
+def test_the_first_that_can_be_reached_is_the_home() -> None:
+    assert Room().asked == [("m1", Accept(7, Room().put))]
+    assert Room("m3").asked[0][0] == "m3"
+
+
+@pytest.mark.parametrize(
+    ("level", "needed"), [("one", 1), ("quorum", 2), ("available", 2), ("all", 3), ("3", 3)]
+)
+def test_is_answered_when_the_level_is_reached(level: str, needed: int) -> None:
+    room = Room(level=level)
+    outcomes = [
+        room.writes.on_ack("m1", NAMED, 0.01),
+        room.writes.on_ack("m2", ACK, 0.01),
+        room.writes.on_ack("m3", ACK, 0.01),
+    ]
+    assert [outcome is not None for outcome in outcomes] == [n == needed for n in (1, 2, 3)]
+    token, context = NAMED.token, NAMED.context
+    assert outcomes[needed - 1] == Stored(token, context, DOT, False, needed, 3, "m1")
+    assert len(room.writes) == 0
+
+
+def test_acks_that_come_before_the_name_count() -> None:
+    room = Room(level="all")
+    assert room.writes.on_ack("m2", ACK, 0.01) is None
+    assert room.writes.on_ack("m3", ACK, 0.01) is None
+    assert room.ticked(0.05) is None
+    assert isinstance(room.writes.on_ack("m1", NAMED, 0.06), Stored)
+
+
+def test_one_member_acks_once() -> None:
+    room = Room()
+    assert room.writes.on_ack("m1", NAMED, 0.01) is None
+    assert room.writes.on_ack("m1", NAMED, 0.01) is None
+
+
+def test_available_waits_for_who_is_up_then_for_who_gave_a_sign_of_life() -> None:
+    silent, slow = Room(), Room()
+    slow.detector.hear("m2", 0.05)
+    for room in (silent, slow):
+        assert room.writes.on_ack("m1", NAMED, 0.01) is None
+        assert room.ticked(BUDGET_S / 2) is None
+    alone = silent.ticked(BUDGET_S)
+    assert isinstance(alone, Stored)
+    assert alone.acks == 1
+    assert slow.ticked(BUDGET_S) is None
+    assert isinstance(slow.ticked(SLOW_S), Stored)
+
+
+def test_available_does_not_wait_for_who_is_known_to_be_away() -> None:
+    outcome = Room("m1").writes.on_ack("m1", NAMED, 0.01)
+    assert isinstance(outcome, Stored)
+    assert outcome.acks == 1
+
+
+def test_a_level_is_waited_for_until_the_deadline_and_then_unknown() -> None:
+    room = Room(level="all")
+    room.writes.on_ack("m1", NAMED, 0.01)
+    assert room.ticked(DEADLINE_S - 0.1) is None
+    outcome = room.ticked(DEADLINE_S)
+    assert isinstance(outcome, Unavailable)
+    assert not outcome.definite
+    assert outcome.acks == 1
+    assert "level all" in outcome.reason
+
+
+def test_a_silent_home_is_asked_once() -> None:
+    room = Room()
+    room.detector.hear("m1", 1.0)
+    assert room.ticked(1.0) is None
+    assert len(room.asked) == 1
+    outcome = room.ticked(DEADLINE_S)
+    assert isinstance(outcome, Unavailable)
+    assert not outcome.definite
+    assert len(room.writes) == 0
+
+
+def test_a_lost_home_leaves_the_outcome_unknown_at_once() -> None:
+    room = Room()
+    room.detector.link_down("m1")
+    outcome = room.ticked(0.05)
+    assert isinstance(outcome, Unavailable)
+    assert not outcome.definite
+
+
+def test_a_home_that_comes_in_time_is_asked() -> None:
+    room = Room("elsewhere")
+    assert room.asked == []
+    assert room.ticked(UNREACHABLE_S / 2) is None
+    room.detector.link_up("m2", 0.3)
+    assert room.ticked(0.35) is None
+    assert room.asked == [("m2", Accept(7, room.put))]
+
+
+def test_no_home_means_certainly_not_written() -> None:
+    outcome = Room("elsewhere").ticked(UNREACHABLE_S)
+    assert isinstance(outcome, Unavailable)
+    assert outcome.definite
+
+
+def test_declined_is_passed_on_once_and_late_words_find_nobody() -> None:
+    room = Room()
+    absent = Absent((), Token(), Past(), "m1")
+    assert room.writes.on_declined(Declined(7, absent)) is absent
+    assert room.writes.on_declined(Declined(7, absent)) is None
+    assert room.writes.on_ack("m1", NAMED, 0.1) is None
+    assert room.ticked(9.0) is None
