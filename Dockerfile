@@ -10,6 +10,7 @@ RUN python3 -c "import tomllib; print(*tomllib.load(open('/needs/pyproject.toml'
 
 FROM ${PYTHON_IMAGE}
 ENV PATH=/opt/coterie/bin:$PATH \
+    DATA_DIR=/data \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
 COPY --from=needs /needs/requirements.txt /opt/coterie/
@@ -17,15 +18,15 @@ COPY --from=needs /needs/requirements.txt /opt/coterie/
 RUN python3 -m venv /opt/coterie \
  && pip install --no-cache-dir --disable-pip-version-check -r /opt/coterie/requirements.txt \
  && mkdir /data && chown 10001:10001 /data
-COPY node/ /srv/node/
-RUN python3 -m compileall -q /srv/node
-
 WORKDIR /srv
-USER 10001:10001
-ENV DATA_DIR=/data
 VOLUME /data
 EXPOSE 8090
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
   CMD ["python3", "-c", "import os, urllib.request as u; u.urlopen('http://127.0.0.1:' + os.environ['SOCKET_ADDRESS'].rpartition(':')[2] + '/livez', timeout=2)"]
 CMD ["python3", "-m", "node"]
+
+# What changes most comes last: only this is built again when the code has changed.
+COPY node/ /srv/node/
+RUN python3 -m compileall -q /srv/node
+USER 10001:10001

@@ -19,7 +19,7 @@ FAULTS = (
     "loss", "duplication", "late", "stalls", "skew",  # all the time
     "cut one", "cut in two", "one way", "crash one", "crash some", "crash all", "slow disk", "wipe",
 )  # fmt: skip
-SKEW_S = 0.3
+SKEW_S = 0.2  # two clocks are then less apart than hybrid clocks follow (LEAD_MS_MAX)
 SKEW_LARGE_S = 3600.0
 
 
@@ -30,6 +30,7 @@ class Swarm(msgspec.Struct, frozen=True):
     shards: int
     faults: tuple[str, ...]
     weather: Weather
+    skew_s: float
     every_s: float  # the mean time between two events
     outage_s: float  # the longest that a cut lasts or a node is down
     faulty_s: float  # the length of the first phase
@@ -59,6 +60,7 @@ def swarm_of(random: Random) -> Swarm:
         shards=shards,
         faults=faults,
         weather=weather,
+        skew_s=random.choice((SKEW_S, SKEW_S, SKEW_LARGE_S)) if "skew" in faults else 0.0,
         every_s=random.choice((1.0, 2.0, 4.0)),
         outage_s=random.choice((1.0, 3.0, 7.0)),
         faulty_s=random.uniform(10.0, 20.0),
@@ -116,9 +118,8 @@ class Nemesis:
             self._plan()
 
     def _skew(self) -> float:
-        if self._random.random() < 0.1:
-            return self._random.uniform(-SKEW_LARGE_S, SKEW_LARGE_S)
-        return self._random.uniform(-SKEW_S, SKEW_S)
+        skew_s = self._swarm.skew_s
+        return self._random.uniform(-skew_s, skew_s)
 
     # ------------------------------------------------------------------ the network
     def _cut(self, pairs: set[tuple[str, str]]) -> None:

@@ -5,6 +5,7 @@ from Debian's packages (debootstrap, `docker import`), and knows this host's cer
 configuration, so that pip works inside a build wherever it works outside.
 """
 
+import contextlib
 import os
 import time
 from collections.abc import Iterable, Iterator
@@ -36,8 +37,8 @@ def build(client: Any, report: Report) -> str:
         raise Trouble(f"no Dockerfile in {ROOT}; run from a checkout, or take ENGINE=process")
     arguments = {name: os.environ[name] for name in PROXIES if name in os.environ}
     arguments["PYTHON_IMAGE"] = base(client, report)
-    builder = _patient(BUILD_TIMEOUT_S)
-    steps = builder.build(
+    before = _identity(client, TAG)
+    steps = _patient(BUILD_TIMEOUT_S).build(
         path=str(ROOT),
         tag=TAG,
         rm=True,
@@ -47,8 +48,11 @@ def build(client: Any, report: Report) -> str:
         buildargs=arguments,
     )
     _expect_built(list(_without_breaks(steps)))
-    identity: str = client.images.get(TAG).id
-    return identity
+    built = _identity(client, TAG)
+    if before not in (None, built):
+        with contextlib.suppress(docker.errors.APIError):  # a container may still be made of it
+            client.images.remove(before)
+    return built or ""
 
 
 def base(client: Any, report: Report) -> str:
@@ -57,7 +61,7 @@ def base(client: Any, report: Report) -> str:
     if wanted:
         return wanted
     for present in (OFFICIAL_BASE, STAND_IN_BASE):
-        if _exists(client, present):
+        if _identity(client, present):
             return present
     report.note(f"   fetching {OFFICIAL_BASE}")
     problem = _pull()
@@ -71,12 +75,13 @@ def base(client: Any, report: Report) -> str:
     return STAND_IN_BASE
 
 
-def _exists(client: Any, name: str) -> bool:
+def _identity(client: Any, name: str) -> str | None:
+    """Return the id of a local image, None when there is none of this name."""
     try:
-        client.images.get(name)
+        identity: str = client.images.get(name).id
     except docker.errors.ImageNotFound:
-        return False
-    return True
+        return None
+    return identity
 
 
 def _pull() -> str | None:
@@ -110,7 +115,7 @@ def _import(client: Any, archive: Iterator[bytes]) -> None:
     repository, _, tag = STAND_IN_BASE.partition(":")
     # A stream goes out in chunks: the archive is never whole in memory.
     client.api.import_image_from_data(archive, repository=repository, tag=tag, changes=changes)
-    if not _exists(client, STAND_IN_BASE):
+    if not _identity(client, STAND_IN_BASE):
         raise Trouble(f"Docker did not import {STAND_IN_BASE}; see the engine's log", UNAVAILABLE)
 
 

@@ -206,6 +206,7 @@ class Node:
         self.life = Life(0)
         self.life.over = True
         self.driver: Driver | None = None
+        self.clock: SimClock | None = None
         self.store: SimStore | None = None
         self.linked: dict[str, int] = {}  # peer -> the life of it that our link leads to
         self._watch = watch
@@ -249,8 +250,8 @@ class World:
         node.store = store = SimStore(self, node)
         chance = Random(self.random.getrandbits(64))
         replica = self._build(address, self.view, store, self._options, chance)
-        clock = SimClock(self.timeline, node.skew_s, node.life)
-        node.driver = Driver(replica, clock, SimLinks(self, node), store)
+        node.clock = SimClock(self.timeline, node.skew_s, node.life)
+        node.driver = Driver(replica, node.clock, SimLinks(self, node), store)
         node.driver.start()
         self._look_at_links([address])
 
@@ -261,7 +262,7 @@ class World:
         self._note(f"crash {address}{' keep' if keep else ''}")
         node.life.over = True
         node.store.crash(keep)
-        node.driver = node.store = None
+        node.driver = node.store = node.clock = None
         node.linked = {}
         self._look_at_links([address])
 

@@ -1,7 +1,8 @@
 """Sees what no client can: every message sent, every row that became durable, and judges both.
 
-Three promises are checked while a run goes on: a dot names one write for ever; a dot leaves a node
-only when its disk has it; «stored on k replicas» is true on k disks when the client hears it.
+Four promises are checked while a run goes on: a dot names one write for ever; a dot leaves a node
+only when its disk has it; «stored on k replicas» is true on k disks when the client hears it; no
+stamp is far ahead of its writer's clock.
 Beside every disk the witness keeps a shadow, read from the rows alone, so that a core that fools
 itself does not fool the witness.  When a disk is lost the witness says which writes may be lost
 with it.  (reliability D7; protocol D1, D7.)
@@ -15,6 +16,7 @@ from cluster.history import Operation
 from cluster.simulation import Node
 from node.core.clock import Clock, Dot
 from node.core.effects import Record
+from node.core.hybrid import LEAD_MS_MAX
 from node.core.keyspace import key_of
 from node.core.messages import Ack, Message, Named, Page, Replicate, State, Stored
 from node.core.siblings import Item
@@ -92,6 +94,7 @@ class Witness:
         kind = type(message)
         if kind is Replicate:
             self._judge_item(node, message.key, message.item)
+            self._judge_stamp(node, message)
         elif kind is Page:
             for row, item in message.items.items():
                 self._judge_item(node, row, item)
@@ -143,6 +146,13 @@ class Witness:
             write = key, version.value
             if self._writes.setdefault(dot, write) != write:
                 raise ViolationError("DotReused", f"{dot} names {self._writes[dot]} and {write}")
+
+    def _judge_stamp(self, node: Node, new: Replicate) -> None:
+        """A node follows the clocks of others only so far."""
+        stamp = new.item.versions[new.dot].stamp
+        assert node.clock is not None
+        if stamp[0] > node.clock.now() * 1000 + LEAD_MS_MAX:
+            raise ViolationError("StampAhead", f"{node.address} stamps {new.dot} {stamp}")
 
     def _judge_dots(self, node: Node, item: Item) -> None:
         for dot in item.versions:

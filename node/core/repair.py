@@ -7,7 +7,7 @@ later. One exchange at a time; its state is here, the fellow that serves it keep
 (protocol D5, D6, D7.)
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from node.core.clock import Actor, Clock, Vector, lowest
 from node.core.messages import Compare, Page, Pull
@@ -23,10 +23,11 @@ GENESIS_WAIT_S = 2.0
 @dataclass(slots=True)
 class Recovery:
     """How far this run of the node has come back: `arrived` holds what its address ever held,
-    `caught_up` has compared with a fellow since it started."""
+    `level_with` names the fellows whose clocks it has covered since it started."""
 
     arrived: bool
     caught_up: bool = False
+    level_with: set[str] = field(default_factory=set)
 
     @property
     def over(self) -> bool:

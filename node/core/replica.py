@@ -300,7 +300,7 @@ class Replica:
     # ---- links and time
     def on_link_up(self, source: str, event: m.LinkUp) -> None:
         self.detector.link_up(event.peer, self._turn.now)
-        self._turn.ask(event.peer, m.Beat(self.node_id))
+        self.upkeep.on_link_up(event.peer)
 
     def on_link_down(self, source: str, event: m.LinkDown) -> None:
         self.detector.link_down(event.peer)

@@ -81,8 +81,8 @@ class Upkeep:
             self._spread_news()
         self._pull()
         self._genesis()
-        if now - self._started >= GENESIS_WAIT_S and not self._able():
-            self.recovery.caught_up = True  # with what it has: there is nobody to ask
+        if not self.recovery.caught_up:
+            self._catch_up()
 
     def _able(self) -> list[str]:
         """Fellows whose links have been up for a moment; a node that recovers does not wait."""
@@ -102,6 +102,12 @@ class Upkeep:
             keyspace.save_clock()
             keyspace.log.drop_below(keyspace.low)
         keyspace.settle(SETTLED_AT_ONCE_MAX)
+
+    def on_link_up(self, peer: str) -> None:
+        """Say who we are; compare soon, but not at once: a reconnected peer is left alone."""
+        self._turn.ask(peer, Beat(self.node_id))
+        soon = self._turn.now + SETTLED_AFTER_LINK_UP_S
+        self._next_repair = min(self._next_repair, soon)
 
     # ---- lives
     def on_beat(self, source: str, beat: Beat) -> None:
@@ -166,7 +172,8 @@ class Upkeep:
             return
         clock = self._keyspace.clock
         self.repair.learn(source, row, clock, self._turn.now)
-        self.recovery.caught_up |= not clock.lacks(row.clock)
+        if not clock.lacks(row.clock):
+            self.recovery.level_with.add(source)
         if self.arrived:
             for actor in self.repair.to_close(clock, list(self.ended)):
                 self.repair.closed[actor] = None
@@ -205,6 +212,14 @@ class Upkeep:
         self.recovery.arrived = True
         self._keyspace.outbox.append(Record("meta", "arrived", b"1"))
 
+    def _catch_up(self) -> None:
+        """A restart is over when this node was level with every fellow; with those that can be
+        reached, after a moment: a node that is alone serves what it has."""
+        assert self._started is not None
+        waited = self._turn.now - self._started >= GENESIS_WAIT_S
+        awaited = self._able() if waited else self.repair.fellows
+        self.recovery.caught_up = self.recovery.level_with.issuperset(awaited)
+
     # ---- exchange
     def _pull(self) -> None:
         clock = self._keyspace.clock
@@ -231,6 +246,6 @@ class Upkeep:
         if following is not None:
             self._turn.ask(source, following)
             return
-        self.recovery.caught_up = True
+        self.recovery.level_with.add(source)
         if page.arrived and not self.arrived:
             self._arrive()

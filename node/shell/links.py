@@ -25,7 +25,7 @@ VERSION = 1
 PATH = "/peer"
 HELLO_S = 2.0  # dialing and both hellos
 BACKOFF_MIN_S = 0.1
-BACKOFF_MAX_S = 2.0
+BACKOFF_MAX_S = 1.0
 
 logger = logging.getLogger("coterie.links")
 
