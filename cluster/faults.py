@@ -23,6 +23,15 @@ SKEW_S = 0.2  # two clocks are then less apart than hybrid clocks follow (LEAD_M
 SKEW_LARGE_S = 3600.0
 
 
+class Limits(msgspec.Struct, frozen=True):
+    """Bounds of the core, drawn small so that what lies behind them is reached."""
+
+    page_items: int
+    log_entries: int
+    exact_dots: int
+    cache_bytes: int
+
+
 class Swarm(msgspec.Struct, frozen=True):
     """Everything that is drawn for a run before it begins; a report prints it."""
 
@@ -30,6 +39,7 @@ class Swarm(msgspec.Struct, frozen=True):
     shards: int
     faults: tuple[str, ...]
     weather: Weather
+    limits: Limits
     skew_s: float
     every_s: float  # the mean time between two events
     outage_s: float  # the longest that a cut lasts or a node is down
@@ -60,6 +70,7 @@ def swarm_of(random: Random) -> Swarm:
         shards=shards,
         faults=faults,
         weather=weather,
+        limits=limits_of(random),
         skew_s=random.choice((SKEW_S, SKEW_S, SKEW_LARGE_S)) if "skew" in faults else 0.0,
         every_s=random.choice((1.0, 2.0, 4.0)),
         outage_s=random.choice((1.0, 3.0, 7.0)),
@@ -67,6 +78,15 @@ def swarm_of(random: Random) -> Swarm:
         sessions=random.randint(3, 6),
         keys=random.randint(4, 16),
         think_s=random.choice((0.01, 0.03, 0.06)),
+    )
+
+
+def limits_of(random: Random) -> Limits:
+    return Limits(
+        page_items=random.choice((1, 3, 128)),
+        log_entries=random.choice((20, 100, 1_000_000)),
+        exact_dots=random.choice((2, 8, 32)),
+        cache_bytes=random.choice((3_000, 64_000_000)),
     )
 
 

@@ -7,6 +7,8 @@ the core raised; a trial that ends is green.  A common order of lww winners is p
 clocks are near each other.  (reliability B, D6, D7.)
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from random import Random
 from typing import NamedTuple
@@ -14,16 +16,16 @@ from typing import NamedTuple
 import msgspec
 
 from cluster.checker import Final, FinalState, check
-from cluster.faults import SKEW_S, Nemesis, Swarm, swarm_of
+from cluster.faults import SKEW_S, Limits, Nemesis, Swarm, swarm_of
 from cluster.history import History, Operation
 from cluster.simulation import World
 from cluster.witness import ViolationError, Witness
 from cluster.workload import Session, Workload, mode_of, token_of
-from node.core import report
+from node.core import exchange, keylog, report
 from node.core.judging import shown_versions
 from node.core.messages import Count, Counted, Get, Mode, Outcome
 from node.core.replica import Options, Replica
-from node.core.token import encode
+from node.core.token import Token, encode
 from node.core.view import first_view
 
 WARM_UP_S = 0.5
@@ -35,6 +37,18 @@ TOKEN_AT_REST_BYTES_MAX = 100
 AT_REST = ("log", "open_items")  # numbers of a replica's status that must reach zero
 
 States = dict[str, dict[str, FinalState]]
+
+
+@contextmanager
+def limited(limits: Limits) -> Iterator[None]:
+    """The core within these bounds, for a while; what is set here is constant in the product."""
+    before = exchange.PAGE_ITEMS, keylog.ENTRIES_MAX, Token.trimmed.__defaults__
+    exchange.PAGE_ITEMS, keylog.ENTRIES_MAX = limits.page_items, limits.log_entries
+    Token.trimmed.__defaults__ = (limits.exact_dots,)
+    try:
+        yield
+    finally:
+        exchange.PAGE_ITEMS, keylog.ENTRIES_MAX, Token.trimmed.__defaults__ = before
 
 
 class Figures(NamedTuple):
@@ -55,7 +69,8 @@ class Trial:
         nodes = [f"n{i + 1}" for i in range(self.swarm.nodes)]
         self._view = first_view(nodes, self.swarm.shards)
         self._witness = Witness(self._view)
-        self.world = World(self._view, random, self._witness, Options())
+        options = Options(cache_bytes_max=self.swarm.limits.cache_bytes)
+        self.world = World(self._view, random, self._witness, options)
         self._nemesis = Nemesis(self.world, self.swarm, self._witness)
         self._workload = Workload(self.world, self.swarm, self._witness)
         self._timeline = self.world.timeline
@@ -66,6 +81,10 @@ class Trial:
 
     def run(self) -> Figures:
         """Raises ViolationError at the first broken promise."""
+        with limited(self.swarm.limits):
+            return self._run()
+
+    def _run(self) -> Figures:
         self._nemesis.begin()
         self._timeline.run(WARM_UP_S)
         self._workload.begin()

@@ -92,7 +92,9 @@ class Clock(msgspec.Struct, array_like=True):
 
 
 def join_vectors(one: Vector, two: Vector) -> Vector:
-    """The entry-wise maximum."""
+    """The entry-wise maximum, as a new vector."""
+    if not one:
+        return dict(two)
     joined = dict(one)
     for actor, n in two.items():
         if n > joined.get(actor, 0):

@@ -1,9 +1,11 @@
 """Hybrid logical clocks: stamps that choose among concurrent versions, and do nothing else.
 
-A stamp (milliseconds, count, actor) is above every stamp its writer had seen, and near the wall
-clock.  Whether a version is obsolete is never decided by a stamp.  (Kulkarni et al., OPODIS 2014;
-protocol D11.)
+A stamp (milliseconds, count, actor) is above every stamp its writer had seen, however far the
+clocks are apart, and otherwise near the wall clock. Whether a version is obsolete is never decided
+by a stamp. (Kulkarni et al., OPODIS 2014; protocol D11.)
 """
+
+from collections.abc import Iterable
 
 Stamp = tuple[int, int, str]
 NO_STAMP: Stamp = (0, 0, "")
@@ -25,11 +27,19 @@ class HybridClock:
         if stamp[0] == self.milliseconds:
             self.count = max(self.count, stamp[1])
 
-    def next(self, now: float, actor: str) -> Stamp:
-        """A stamp above all given and witnessed; `now` in seconds."""
+    def next(self, now: float, actor: str, above: Iterable[Stamp]) -> Stamp:
+        """A stamp above these and above all given before; `now` in seconds.
+
+        A stamp from far ahead lifts this one write, as causality demands, and not our clock: what
+        does not depend on it stays near the wall clock.
+        """
+        highest = max(above, default=NO_STAMP)
+        self.witness(highest, now)
         milliseconds = int(now * 1000)
         if milliseconds > self.milliseconds:
             self.milliseconds, self.count = milliseconds, 0
         else:
             self.count += 1
+        if highest >= (self.milliseconds, self.count, actor):
+            return highest[0], highest[1] + 1, actor
         return self.milliseconds, self.count, actor

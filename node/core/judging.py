@@ -17,7 +17,7 @@ from node.core.view import Digest
 Missing = dict[Actor, tuple[int, int]]  # actor -> (have, need)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Need:
     """What tokens ask of one key, and of the clock of its shard."""
 
@@ -68,6 +68,12 @@ def answer(get: Get, need: Need, item: Item, served_by: str) -> Outcome:
 def token_after_read(token: Token, need: Need, item: Item) -> Token:
     """What a reader of this item depends on (rule 3): all versions held, shown or not, and all that
     their writers depended on, instead of what it depended on of the key before."""
+    if not token and len(item.versions) == 1:
+        ((dot, version),) = item.versions.items()
+        if not version.deps:
+            is_stable = dot[1] <= need.stable.get(dot[0], 0)
+            exact = {} if is_stable else {dot: need.digest}
+            return Token({}, exact, b"", max(token.stamp, version.stamp, version.deps.stamp))
     mine = {d: tag for d, tag in token.exact.items() if not same_key(tag, need.digest)}
     joined = Token(token.floor, mine, token.keys, token.stamp)
     stamp = token.stamp

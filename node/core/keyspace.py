@@ -154,10 +154,8 @@ class Keyspace:
             replaced = put.context.base
             rest = discard(local, put.context)
         dot = self.next_dot()
-        self.hybrid.witness(put.token.stamp, now)
-        for version in local.versions.values():
-            self.hybrid.witness(version.stamp, now)
-        stamp = self.hybrid.next(now, self.actor)
+        seen = [put.token.stamp, *(version.stamp for version in local.versions.values())]
+        stamp = self.hybrid.next(now, self.actor, seen)
         version = Version(put.value, self.stored_deps(put.token), stamp, lww)
         item = Item({**rest.versions, dot: version}, rest.past.joined({dot[0]: dot[1]}))
         self.note(dot, put.key)
@@ -189,17 +187,21 @@ class Keyspace:
         kept = strip(self._without_done_marks(item), self.clock_of(key), self.lost)
         if kept == before:
             return
+        has_marks = kept.has_marks()
         self.live_keys += kept.is_live() - before.is_live()
-        is_open = bool(kept.past) or any(v.value is None for v in kept.versions.values())
-        self.open_keys.pop(key, None)
+        is_open = has_marks or bool(kept.past)
         if is_open:
             self.open_keys[key] = None
+        elif key in self.open_keys:
+            del self.open_keys[key]
         blob = ENCODER.encode(kept) if kept.versions or kept.past else None
         self._cache.put(key, kept, len(blob) if blob else 0)
         self.outbox.append(Record("item", row_of(key), blob, is_open))
 
     # ---- deletes that leave nothing (D6 as corrected)
     def _without_done_marks(self, item: Item) -> Item:
+        if not item.has_marks():
+            return item
         done = [d for d, v in item.versions.items() if v.value is None and self._is_done(d, v)]
         if not done:
             return item

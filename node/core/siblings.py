@@ -28,6 +28,8 @@ class Past(msgspec.Struct, array_like=True):
     def joined(self, base: Vector, loose: Iterable[Dot] = ()) -> "Past":
         """A past that also covers these."""
         both = join_vectors(self.base, base)
+        if not self.loose and not loose:
+            return Past(both)
         return Past(both, {d for d in self.loose.union(loose) if d[1] > both.get(d[0], 0)})
 
     def __bool__(self) -> bool:
@@ -68,6 +70,10 @@ class Item(msgspec.Struct, array_like=True):
         winner = self.winner()
         return winner is not None and self.versions[winner].value is not None
 
+    def has_marks(self) -> bool:
+        """Whether a delete is among the versions."""
+        return any(version.value is None for version in self.versions.values())
+
 
 def fill(item: Item, clock: Clock) -> Item:
     """The item with its replica's clock in its past: absent dots at or below it are obsolete."""
@@ -78,6 +84,8 @@ def strip(item: Item, clock: Clock, lost: Container[Actor] = ()) -> Item:
     """The item without what the clock's base says anyway; of `lost` actors, ended lives that are
     closed here, nothing above the base exists any more."""
     had, past = clock.base, item.past
+    if not past:
+        return item
     base = {a: n for a, n in past.base.items() if n > had.get(a, 0) and a not in lost}
     loose = {d for d in past.loose if d[1] > had.get(d[0], 0) and d[0] not in lost}
     return Item(item.versions, Past(base, loose))

@@ -110,10 +110,16 @@ class Held:
         return Held(self.keyspace.actor, self.rows)
 
 
-def row(clock: Clock, *, node_id: str = "x", arrived: bool = True, **lists: list[str]) -> Compare:
+def row(
+    clock: Clock,
+    *,
+    node_id: str = "x",
+    arrived: bool = True,
+    ended: Sequence[str] = (),
+    closed: Sequence[str] = (),
+) -> Compare:
     """A member's row."""
-    ended, closed = lists.get("ended", []), lists.get("closed", [])
-    return Compare(node_id, clock, arrived, {}, ended, closed, answer=False)
+    return Compare(node_id, clock, arrived, {}, list(ended), list(closed), answer=False)
 
 
 def stamp(milliseconds: int) -> Stamp:

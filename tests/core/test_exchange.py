@@ -179,6 +179,7 @@ def test_a_late_copy_between_two_pages_does_not_come_back(monkeypatch: pytest.Mo
         absorb(target.keyspace, page, NOW)
         assert (page.upto is None) == page.last
         target.keyspace.take("key0", old, (("a", 1),), NOW)
+        target.sync()
         pull = Pull(1, "x", Clock(), page.snapshot, page.upto)
     assert page.last
     assert not target.keyspace.item("key0").versions

@@ -6,10 +6,11 @@ from hypothesis import strategies as st
 
 from node.core.clock import Clock
 from node.core.messages import Page, Pull
-from node.core.repair import GRACE_S, PAGE_PATIENCE_S, TRIES_MAX, Repair, closable
+from node.core.repair import GRACE_S, PAGE_PATIENCE_S, TRIES_MAX, Recovery, Repair, closable
 from node.core.token import COUNT_MAX
 from tests.core.given import all_dots, clock_of, clocks, dots_of, row
 
+WHOLE = Recovery(arrived=True, caught_up=True)
 A3, GAP = clock_of(all_dots({"a": 3})), clock_of([("a", 1), ("a", 3)])
 
 
@@ -90,8 +91,8 @@ def test_beyond_is_what_all_have_closed() -> None:
 
 def pulled(repair: Repair, now: float, mine: Clock | None = None, **options: bool) -> str | None:
     """The fellow that is asked now, if any."""
-    arrived = options.get("arrived", True)
-    pull = repair.next_pull("x", mine or Clock(), ["m1", "m2"], arrived, now)
+    state = Recovery(options.get("arrived", True), options.get("caught_up", True))
+    pull = repair.next_pull("x", mine or Clock(), ["m1", "m2"], state, now)
     return pull and pull[0]
 
 
@@ -100,6 +101,13 @@ def test_a_dot_on_its_way_is_not_missing() -> None:
     assert pulled(repair, GRACE_S / 2) is None
     assert pulled(repair, GRACE_S, mine=A3) is None  # it has come meanwhile
     assert pulled(repair, GRACE_S) == "m1"
+
+
+def test_after_a_start_there_is_no_grace() -> None:
+    assert pulled(repair_with(A3, Clock()), 0.0, caught_up=False) == "m1"
+    assert pulled(repair_with(Clock(), Clock()), 9.0, caught_up=False) is None
+    assert not Recovery(arrived=True).over
+    assert WHOLE.over
 
 
 def test_the_fellow_that_has_had_it_longest_is_asked() -> None:
@@ -125,7 +133,7 @@ def test_a_page_that_does_not_come_is_asked_for_again_some_times() -> None:
     repair = repair_with(A3, A3)
     asked, now = [], GRACE_S
     for _ in range(TRIES_MAX + 2):
-        pull = repair.next_pull("x", Clock(), ["m1", "m2"], True, now)
+        pull = repair.next_pull("x", Clock(), ["m1", "m2"], WHOLE, now)
         assert pull is not None
         asked.append(pull[1].exchange)
         assert pulled(repair, now + PAGE_PATIENCE_S / 2) is None
@@ -135,8 +143,8 @@ def test_a_page_that_does_not_come_is_asked_for_again_some_times() -> None:
 
 def test_a_fellow_that_went_away_ends_the_exchange() -> None:
     repair = repair_with(A3)
-    assert repair.next_pull("x", Clock(), ["m1"], True, GRACE_S) == ("m1", Pull(1, "x", Clock()))
-    assert repair.next_pull("x", Clock(), [], True, GRACE_S + PAGE_PATIENCE_S) is None
+    assert repair.next_pull("x", Clock(), ["m1"], WHOLE, GRACE_S) == ("m1", Pull(1, "x", Clock()))
+    assert repair.next_pull("x", Clock(), [], WHOLE, GRACE_S + PAGE_PATIENCE_S) is None
     assert repair.exchange is None
 
 
@@ -148,7 +156,7 @@ def page(number: int, *, last: bool, after: str | None = None, upto: str | None 
 def test_only_the_page_asked_for_is_expected() -> None:
     repair = repair_with(A3)
     assert not repair.expects("m1", page(1, last=True))
-    repair.next_pull("x", Clock(), ["m1"], True, GRACE_S)
+    repair.next_pull("x", Clock(), ["m1"], WHOLE, GRACE_S)
     assert repair.expects("m1", page(1, last=False, after="", upto="row"))
     assert not repair.expects("m2", page(1, last=True))
     assert not repair.expects("m1", page(2, last=True))

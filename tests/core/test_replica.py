@@ -1,0 +1,253 @@
+"""A replica is a function of its events: messages in, effects out, and what it must not do."""
+
+from random import Random
+
+import pytest
+
+from node.core import messages as m
+from node.core import replica as replica_module
+from node.core.clock import Clock
+from node.core.effects import Effects
+from node.core.replica import Options, Replica, restore
+from node.core.siblings import Item, Past, Version
+from node.core.token import Token
+from node.core.view import View, actor_of, digest_of, first_view
+from tests.core.given import MEGABYTE, MemoryRows
+
+NOW = 1000.0
+NODES = ("a1", "a2", "b1", "b2")
+VIEW = first_view(NODES, 2)
+PEAR, FIG = "pear", "fig"  # of shards s1 (a1, a2) and s2 (b1, b2)
+
+
+class One:
+    """One replica whose records are durable at once."""
+
+    def __init__(
+        self, address: str = "a1", view: View = VIEW, rows: MemoryRows | None = None
+    ) -> None:
+        self.rows = rows or MemoryRows()
+        self.replica = restore(address, view, self.rows, Options(MEGABYTE), Random(address))
+        self.step(address, m.Tick())
+        for peer in view.nodes:
+            if peer != address:
+                self.step(address, m.LinkUp(peer))
+
+    def step(self, source: str, event: m.Event, now: float = NOW) -> Effects:
+        effects = self.replica.step(now, source, event)
+        self.rows.apply(list(effects.records))
+        return effects
+
+    def submit(self, operation: m.Request, request: int = 7, now: float = NOW) -> Effects:
+        return self.step(self.replica.address, m.Submit(request, operation), now)
+
+
+def alone() -> One:
+    return One("a1", first_view(["a1"], 1))
+
+
+def test_a_new_node_names_itself_once_and_keeps_its_name() -> None:
+    one = One()
+    node_id = one.replica.node_id
+    assert one.rows.read("meta", "node") == node_id.encode()
+    again = One(rows=one.rows)
+    assert again.replica.node_id == node_id
+    assert again.replica.keyspace.actor == actor_of(1, node_id)
+    assert One("a2").replica.node_id != node_id
+
+
+def test_a_local_put_asks_itself() -> None:
+    one = One()
+    put = m.Put(PEAR, b"v")
+    effects = one.submit(put)
+    assert effects.asks == [("a1", m.Accept(7, put))]
+    named = one.step("a1", m.Accept(7, put))
+    kinds = [(peer, type(message)) for peer, message in named.tells]
+    assert kinds == [("a2", m.Replicate), ("a1", m.Named)]
+    assert [record.table for record in named.records] == ["log", "item"]
+    assert named.wake_at == NOW + replica_module.WAITING_TICK_S
+
+
+def test_alone_a_put_is_stored_on_one_of_one() -> None:
+    one = alone()
+    one.submit(m.Put(PEAR, b"v"))
+    [(_, named)] = one.step("a1", m.Accept(7, m.Put(PEAR, b"v"))).tells
+    [(request, stored)] = one.step("a1", named).replies
+    assert isinstance(stored, m.Stored)
+    assert (request, stored.acks, stored.copies) == (7, 1, 1)
+
+
+def test_a_put_of_another_shard_is_forwarded_to_each_member_in_turn() -> None:
+    one = One()
+    homes = [one.submit(m.Put(FIG, b"v"), request).asks[0][0] for request in (4, 5, 6)]
+    assert homes == ["b1", "b2", "b1"]
+
+
+def test_a_level_that_is_none_is_refused() -> None:
+    [(_, outcome)] = One().submit(m.Put(PEAR, b"v", level="3")).replies
+    assert isinstance(outcome, m.Unavailable)
+    assert outcome.definite
+
+
+def test_messages_about_keys_of_other_shards_are_dropped() -> None:
+    one = One()
+    strays: list[m.Message] = [
+        m.Accept(7, m.Put(FIG, b"v")),
+        m.Replicate(7, "b1", FIG, Item(), ("x", 1)),
+        m.Fetch(7, FIG),
+    ]
+    for stray in strays:
+        effects = one.step("b1", stray)
+        assert not effects.tells
+        assert not effects.records
+
+
+def test_an_accept_is_named_once_however_often_it_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replica_module, "REMEMBERED_ACCEPTS_MAX", 2)
+    one = One()
+    first = one.step("b1", m.Accept(1, m.Put(PEAR, b"v"))).tells[-1]
+    again = one.step("b1", m.Accept(1, m.Put(PEAR, b"v")))
+    assert again.tells == [first]
+    assert not again.records
+    other = one.step("b2", m.Accept(1, m.Put(PEAR, b"v"))).tells[-1]
+    assert other != first
+    one.step("b1", m.Accept(2, m.Put(PEAR, b"v")))
+    forgotten = one.step("b1", m.Accept(1, m.Put(PEAR, b"v")))
+    assert forgotten.records  # beyond the bound: a name of its own
+
+
+AHEAD = Token({}, {("x", 4): digest_of(PEAR, True)})
+
+
+@pytest.mark.parametrize(
+    ("put", "declined"),
+    [
+        (m.Put(PEAR, b"v", token=AHEAD), None),
+        (m.Put(PEAR, b"v", refuse_unmet=m.Scope.KEY), None),
+        (m.Put(PEAR, b"v", token=AHEAD, refuse_unmet=m.Scope.KEY), m.Unmet),
+        (m.Put(PEAR, b"v", token=AHEAD, refuse_unmet=m.Scope.SHARD), m.Unmet),
+        (m.Put(PEAR, None, if_present=True), m.Absent),
+        (m.Put(PEAR, None, token=AHEAD, if_present=True), None),  # it may be there elsewhere
+    ],
+)
+def test_what_a_home_declines(put: m.Put, declined: type | None) -> None:
+    message = One().step("b1", m.Accept(7, put)).tells[-1][1]
+    if declined is None:
+        assert isinstance(message, m.Named)
+    else:
+        assert isinstance(message, m.Declined)
+        assert isinstance(message.outcome, declined)
+
+
+def test_a_delete_of_what_is_there_is_named() -> None:
+    one = One()
+    one.step("b1", m.Accept(6, m.Put(PEAR, b"v")))
+    named = one.step("b1", m.Accept(7, m.Put(PEAR, None, if_present=True))).tells[-1][1]
+    assert isinstance(named, m.Named)
+    assert named.replaced
+
+
+def test_a_replicate_is_taken_and_acknowledged_to_the_origin() -> None:
+    one = One()
+    item = Item({("x", 1): Version(b"v")}, Past({"x": 1}))
+    effects = one.step("a2", m.Replicate(9, "b2", PEAR, item, ("x", 1)))
+    assert effects.tells == [("b2", m.Ack(9, ("x", 1)))]
+    assert one.replica.peek(PEAR).versions == item.versions
+
+
+def test_a_write_that_comes_feeds_the_reads_that_wait_for_it() -> None:
+    one = alone()
+    assert not one.submit(m.Get(PEAR, token=AHEAD, wait_s=1.0)).replies
+    assert one.replica.waiting() == {"writes": 0, "reads": 1}
+    item = Item({("x", 4): Version(b"v")}, Past({"x": 4}))
+    [(_, found)] = one.step("a9", m.Replicate(1, "a9", PEAR, item, ("x", 4))).replies
+    assert isinstance(found, m.Found)
+    assert one.replica.waiting() == {"writes": 0, "reads": 0}
+
+
+def test_a_read_of_siblings_is_filled() -> None:
+    one = alone()
+    one.step("a1", m.Accept(1, m.Put(PEAR, b"v", m.Mode.SIBLINGS)))
+    [(_, found)] = one.submit(m.Get(PEAR, m.Mode.SIBLINGS)).replies
+    assert isinstance(found, m.Found)
+    assert found.context == Past({one.replica.keyspace.actor: 1})
+
+
+def test_floors_of_another_shard_do_not_bind_here() -> None:
+    one = One()
+    far = actor_of(1, "far")
+    one.step("b1", m.News({"b1": {"far": 1}}, {}))
+    one.replica.upkeep.recovery.arrived = True
+    token = Token({far: 5}, {}, b"\xff" * 64)
+    [(_, outcome)] = one.submit(m.Get(PEAR, token=token)).replies
+    assert isinstance(outcome, m.Absent)
+    unknown = Token({"nobody": 5}, {}, b"\xff" * 64)
+    assert not one.submit(m.Get(PEAR, token=unknown), 8).replies
+
+
+def test_a_shard_scope_binds_dots_of_the_same_shard() -> None:
+    one = alone()
+    token = Token({}, {("x", 4): digest_of("plum", True)})
+    get = m.Get(PEAR, token=token, scope=m.Scope.SHARD)
+    assert one.submit(get).replies == [(7, m.Unmet({"x": (0, 4)}))]
+    assert one.submit(m.Get(PEAR, token=token), 8).replies[0][0] == 8
+
+
+def test_late_answers_find_nobody() -> None:
+    one = One()
+    actor = ("x", 1)
+    late: list[m.Message] = [
+        m.Ack(1, actor),
+        m.Named(1, actor, Token(), Past(), False),
+        m.Declined(1, m.Unmet({})),
+        m.State(1, Item({actor: Version(b"v")}), Clock(), True),
+        m.KeyCount(1, 3),
+    ]
+    for message in late:
+        effects = one.step("b1", message)
+        assert not effects.replies
+        assert not effects.records
+
+
+def test_counts() -> None:
+    one = One()
+    one.step("b1", m.Accept(1, m.Put(PEAR, b"v")))
+    assert one.submit(m.Count("s1")).replies == [(7, m.Counted(1))]
+    assert one.step("b1", m.CountKeys(5)).tells == [("b1", m.KeyCount(5, 1))]
+    assert one.submit(m.Count("s2"), 8).asks == [("b1", m.CountKeys(8))]
+    assert one.step("b1", m.KeyCount(8, 4)).replies == [(8, m.Counted(4))]
+    assert isinstance(one.submit(m.Count("s9")).replies[0][1], m.Unavailable)
+
+
+def test_request_numbers_only_grow_even_over_a_restart() -> None:
+    one = One()
+    first = [one.replica.next_request(now) for now in (NOW, NOW, NOW - 5)]
+    later = One(rows=one.rows).replica.next_request(NOW + 1)
+    assert first == sorted(set(first))
+    assert later > first[-1]
+
+
+def test_a_node_outside_the_view_only_forwards() -> None:
+    one = One("x1", VIEW)
+    assert one.submit(m.Put(PEAR, b"v"), 4).asks[0][0] == "a1"
+    assert not one.step("a1", m.Accept(1, m.Put(PEAR, b"v"))).tells
+    assert one.replica.upkeep.arrived
+
+
+def test_equal_events_cause_equal_effects() -> None:
+    def run() -> list[Effects]:
+        one = One()
+        put = m.Put(PEAR, b"v")
+        return [
+            one.submit(put),
+            one.step("a1", m.Accept(7, put)),
+            one.step("a1", m.Tick(), NOW + 9),
+        ]
+
+    assert run() == run()
+
+
+def test_options_have_defaults() -> None:
+    replica = Replica("a1", VIEW, MemoryRows(), "id", Options(), Random(1))
+    assert replica.node_id == "id"
+    assert Options().repair_every_s > 0

@@ -1,0 +1,263 @@
+"""Upkeep makes a replica whole and keeps it small, and nobody waits for it."""
+
+from node.core import messages as m
+from node.core.clock import Clock
+from node.core.detector import BEAT_EVERY_S
+from node.core.effects import Effects
+from node.core.keyspace import CLOCKS
+from node.core.repair import GENESIS_WAIT_S
+from node.core.siblings import Item, Past, Version
+from node.core.token import COUNT_MAX
+from node.core.view import actor_of, first_view
+from tests.core.given import row
+from tests.core.test_replica import NOW, PEAR, One
+
+TRIO = first_view(["a1", "a2", "a3"], 1)
+
+
+def trio(*fellows: str) -> One:
+    """a1, whose fellows have told their ids."""
+    one = One("a1", TRIO)
+    for fellow in fellows:
+        one.step(fellow, m.Beat(f"id of {fellow}"))
+    return one
+
+
+def told(effects: Effects, kind: type) -> list[str]:
+    return [peer for peer, message in effects.tells if isinstance(message, kind)]
+
+
+def compare(one: One, fellow: str, clock: Clock, **lists: list[str]) -> Effects:
+    ended, closed = lists.get("ended", []), lists.get("closed", [])
+    return one.step(fellow, row(clock, node_id=f"id of {fellow}", ended=ended, closed=closed))
+
+
+def arrived(one: One) -> One:
+    one.replica.upkeep.recovery.arrived = one.replica.upkeep.recovery.caught_up = True
+    return one
+
+
+# ---- arrival
+
+
+def test_alone_a_node_has_arrived() -> None:
+    one = One("a1", first_view(["a1"], 1))
+    assert one.replica.upkeep.recovery.over
+    assert one.rows.read("meta", "arrived") == b"1"
+
+
+def test_all_new_is_genesis() -> None:
+    one = trio("a2", "a3")
+    for fellow in ("a2", "a3"):
+        assert not one.replica.upkeep.arrived
+        one.step(fellow, row(Clock(), node_id=f"id of {fellow}", arrived=False))
+    assert one.replica.upkeep.arrived
+    assert One("a1", TRIO, one.rows).replica.upkeep.arrived
+
+
+def test_a_new_majority_is_genesis_after_a_moment() -> None:
+    one = trio("a2")
+    one.step("a2", row(Clock(), node_id="id of a2", arrived=False))
+    one.step("a1", m.Tick(), NOW + GENESIS_WAIT_S / 2)
+    assert not one.replica.upkeep.arrived
+    one.step("a1", m.Tick(), NOW + GENESIS_WAIT_S)
+    assert one.replica.upkeep.arrived
+
+
+def test_a_former_life_or_a_fellow_that_has_arrived_forbid_genesis_by_majority() -> None:
+    former, fellow = trio("a2"), trio("a2")
+    former.step("a2", m.News({"a1": {"former": 1}}, {}))
+    former.step("a2", row(Clock(), node_id="id of a2", arrived=False))
+    fellow.step("a2", row(Clock(), node_id="id of a2", arrived=True))
+    for one in (former, fellow):
+        one.step("a1", m.Tick(), NOW + GENESIS_WAIT_S)
+        assert not one.replica.upkeep.arrived
+
+
+def test_nobody_to_compare_with_is_caught_up_after_a_moment() -> None:
+    one = trio()
+    one.step("a1", m.Tick(), NOW + GENESIS_WAIT_S - 0.1)
+    assert not one.replica.upkeep.recovery.caught_up
+    one.step("a1", m.Tick(), NOW + GENESIS_WAIT_S + 2)
+    assert one.replica.upkeep.recovery.caught_up
+
+
+def test_a_restart_is_over_when_it_was_level_with_every_fellow() -> None:
+    one = trio("a2", "a3")
+    one.replica.upkeep.recovery.arrived = True
+    caught_up = []
+    for fellow, clock in (("a2", Clock()), ("a3", Clock({"x": 1})), ("a3", Clock())):
+        compare(one, fellow, clock)
+        one.step("a1", m.Tick())
+        caught_up.append(one.replica.upkeep.recovery.caught_up)
+    assert caught_up == [False, False, True]
+
+
+def test_after_a_moment_those_that_can_be_reached_are_enough() -> None:
+    one = trio("a2")
+    one.replica.upkeep.recovery.arrived = True
+    compare(one, "a2", Clock())
+    one.step("a1", m.LinkDown("a3"))
+    one.step("a1", m.Tick(), NOW + GENESIS_WAIT_S / 2)
+    assert not one.replica.upkeep.recovery.caught_up
+    one.step("a1", m.Tick(), NOW + GENESIS_WAIT_S)
+    assert one.replica.upkeep.recovery.caught_up
+
+
+def test_a_link_that_opens_brings_a_row_soon() -> None:
+    one = arrived(trio())
+    one.step("a1", m.Tick(), NOW + 9)
+    opened = one.step("a1", m.LinkUp("a2"), NOW + 9.1)
+    assert opened.asks == [("a2", m.Beat(one.replica.node_id))]
+    assert not told(one.step("a1", m.Tick(), NOW + 9.6), m.Compare)
+    assert told(one.step("a1", m.Tick(), NOW + 10.2), m.Compare) == ["a2"]
+
+
+def test_the_last_page_of_an_arrived_fellow_is_arrival() -> None:
+    for whole in (True, False):
+        one = trio("a2")
+        [(peer, pull)] = compare(one, "a2", Clock({"x": 1})).asks
+        assert isinstance(pull, m.Pull)
+        page = m.Page(
+            pull.exchange,
+            Clock({"x": 1}),
+            {PEAR: Item()},
+            {("x", 1): PEAR},
+            False,
+            True,
+            None,
+            None,
+            whole,
+        )
+        one.step(peer, page)
+        assert one.replica.upkeep.arrived is whole
+        assert one.replica.keyspace.clock == Clock({"x": 1})
+        assert one.replica.upkeep.recovery.level_with == {"a2"}
+
+
+def test_pages_follow_until_the_last_and_strays_are_dropped() -> None:
+    one = trio("a2")
+    [(_, pull)] = compare(one, "a2", Clock({"x": 2})).asks
+    assert isinstance(pull, m.Pull)
+    snapshot = Clock({"x": 2})
+    stray = m.Page(99, snapshot, {PEAR: Item()}, {("x", 1): PEAR}, False, True, None, None, True)
+    assert not one.step("a2", stray).records
+    first = m.Page(
+        pull.exchange, snapshot, {PEAR: Item()}, {("x", 1): PEAR}, False, False, None, None, True
+    )
+    [(_, following)] = one.step("a2", first).asks
+    assert following == m.Pull(pull.exchange, one.replica.node_id, Clock({"x": 1}), snapshot)
+
+
+# ---- lives
+
+
+def test_a_first_beat_is_a_life_and_another_id_is_told_the_news() -> None:
+    one = trio()
+    effects = one.step("a2", m.Beat("id of a2"))
+    assert one.replica.upkeep.lives.current("a2") == "id of a2"
+    assert told(effects, m.News) == ["a2", "a3"]
+    assert not one.step("a2", m.Beat("id of a2")).tells
+    assert told(one.step("a2", m.Beat("another")), m.News) == ["a2"]
+
+
+def test_who_hears_of_a_former_life_claims_the_next() -> None:
+    one = trio()
+    one.step("a2", m.News({"a1": {"former": 3}}, {}))
+    lives = one.replica.upkeep.lives
+    assert lives.table["a1"] == {"former": 3, one.replica.node_id: 4}
+    assert list(one.replica.upkeep.ended) == [actor_of(1, "former")]
+    assert One("a1", TRIO, one.rows).replica.upkeep.lives.table == lives.table
+
+
+def test_a_new_life_of_a_fellow_begins_with_an_empty_row() -> None:
+    one = arrived(trio("a2", "a3"))
+    for fellow in ("a2", "a3"):
+        compare(one, fellow, Clock())
+    assert one.replica.upkeep.repair.complete()
+    one.step("a3", m.News({"a2": {"next": 2}}, {}))
+    assert not one.replica.upkeep.repair.complete()
+    assert one.replica.keyspace.low == {}
+    compare(one, "a2", Clock())  # of the life before
+    assert not one.replica.upkeep.repair.complete()
+
+
+def test_an_ended_life_writes_no_more() -> None:
+    one = trio("a2")
+    one.step("a3", m.News({"a2": {"next": 2}}, {}))
+    dead = (actor_of(1, "id of a2"), 1)
+    item = Item({dead: Version(b"v")}, Past({dead[0]: 1}))
+    effects = one.step("a2", m.Replicate(1, "a3", PEAR, item, dead))
+    assert not effects.tells
+    assert not one.replica.peek(PEAR).versions
+
+
+def test_a_pull_is_served_to_a_fellow_in_its_present_life() -> None:
+    one = arrived(trio("a2"))
+    assert told(one.step("a2", m.Pull(1, "id of a2", Clock())), m.Page) == ["a2"]
+    assert not one.step("a2", m.Pull(1, "another", Clock())).tells
+    assert not one.step("x9", m.Pull(1, "id of a2", Clock())).tells
+
+
+# ---- rows
+
+
+def written(one: One) -> str:
+    one.step("a2", m.Accept(1, m.Put(PEAR, b"v")))
+    return one.replica.keyspace.actor
+
+
+def test_what_all_have_is_pruned_under_a_saved_clock() -> None:
+    one = arrived(trio("a2", "a3"))
+    actor = written(one)
+    for fellow in ("a2", "a3"):
+        compare(one, fellow, Clock({actor: 1}))
+    assert one.replica.keyspace.stable == {actor: 1}
+    records = one.step("a1", m.Tick(), NOW + BEAT_EVERY_S).records
+    assert [(r.table, r.key.split("/")[0], r.value is None) for r in records] == [
+        ("meta", "clock", False),
+        ("log", actor, True),
+    ]
+    assert CLOCKS.decode(records[0].value or b"") == Clock({actor: 1})
+
+
+def test_news_brings_what_other_shards_have() -> None:
+    one = trio()
+    one.step("a2", m.News({}, {"far": 7}))
+    one.step("a2", m.News({}, {"far": 5, "near": 1}))
+    assert one.replica.keyspace.stable == {"far": 7, "near": 1}
+
+
+def test_gaps_of_an_ended_life_close_and_then_nothing_waits_for_it() -> None:
+    one = arrived(trio("a2", "a3"))
+    dead = actor_of(1, "former")
+    one.step("a2", m.News({"a1": {"former": 1}}, {}))
+    item = Item({(dead, 2): Version(b"v")}, Past({dead: 2}))
+    one.replica.keyspace.take(PEAR, item, (), NOW)
+    gap, closed = Clock({}, {dead: {2}}), Clock({dead: 2})
+    for fellow in ("a2", "a3"):
+        assert one.replica.keyspace.clock == gap
+        compare(one, fellow, gap, ended=[dead])
+    assert one.replica.keyspace.clock == closed
+    for fellow in ("a2", "a3"):
+        compare(one, fellow, closed, ended=[dead], closed=[dead])
+    assert one.replica.keyspace.stable == {dead: COUNT_MAX}
+    assert one.replica.keyspace.lost == {dead: COUNT_MAX}
+
+
+def test_who_asks_for_an_answer_gets_a_row_back() -> None:
+    one = trio("a2")
+    asking = m.Compare("id of a2", Clock(), True, {}, [], [], True)
+    assert told(one.step("a2", asking), m.Compare) == ["a2"]
+    assert not told(compare(one, "a2", Clock()), m.Compare)
+    assert not told(one.step("x9", asking), m.Compare)
+
+
+def test_beats_go_to_all_peers_and_rows_to_fellows() -> None:
+    one = arrived(One())
+    effects = one.step("a1", m.Tick(), NOW + 1.5)
+    beats = [peer for peer, message in effects.asks if isinstance(message, m.Beat)]
+    assert beats == ["a2", "b1", "b2"]
+    assert told(effects, m.Compare) == ["a2"]
+    assert effects.wake_at == NOW + 1.5 + BEAT_EVERY_S
+    assert not one.step("a1", m.Tick(), NOW + 1.6).asks

@@ -1,0 +1,117 @@
+"""The `coterie` command: what it prints, where, and with which exit code it ends."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cluster import probe
+from cluster.host import is_busy
+from cluster.processes import ProcessEngine
+from tests.launching import FAKE, ROOT, WAIT_S, eventually, free_block
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def engine(home: Path) -> Iterator[ProcessEngine]:
+    engine = ProcessEngine("lab", home, FAKE)
+    yield engine
+    engine.clean()
+
+
+PROGRAM = (
+    "import sys; from pathlib import Path; from cluster import __main__ as m;"
+    f"m.Run.home, m.Run.module = Path(sys.argv.pop(1)), {FAKE!r}; m.main()"
+)
+
+
+def coterie(home: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+    """Run the command with the stand-in node."""
+    return subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(home), *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_the_command_from_up_to_clean(engine: ProcessEngine, home: Path) -> None:
+    port = free_block(2)
+    base = ("--shards", "2", "--replicas", "1", "--engine", "process", "--port", str(port))
+    done = coterie(home, "up", "--name", "lab", *base)
+    assert done.returncode == 0, done.stderr
+    heads, alice, bob, *_ = done.stdout.splitlines()
+    assert heads.split() == ["NODE", "SHARD", "HOST", "ADDRESS"]
+    assert alice.split() == ["alice", "s1", f"http://localhost:{port}", f"127.0.0.1:{port}"]
+    assert bob.split()[1] == "s2"
+    assert done.stdout.count("curl -X") == 2
+    assert "✓ all 2 nodes are ready" in done.stderr
+    assert "\x1b[" not in done.stdout + done.stderr
+    listed = json.loads(coterie(home, "endpoints", "--json", "--name", "lab").stdout)
+    assert [node["address"] for node in listed["nodes"]] == [
+        f"127.0.0.1:{port}",
+        f"127.0.0.1:{port + 1}",
+    ]
+    assert coterie(home, "kill", "alice", "--name", "lab").returncode == 0
+    status = json.loads(coterie(home, "status", "--json", "--name", "lab").stdout)
+    assert [node["state"] for node in status["nodes"]] == ["stopped", "running"]
+    assert [node["ready"] for node in status["nodes"]] == [False, True]
+    assert coterie(home, "down", "--name", "lab").returncode == 0
+    assert not (home / "lab" / "env").exists()
+    assert coterie(home, "clean", "--name", "lab").returncode == 0
+    assert not (home / "lab").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "sentence"),
+    [
+        (("status", "--name", "none"), 3, 'no cluster "none" here; start one'),
+        (("kill", "alice", "--name", "none"), 3, 'no cluster "none" here'),
+        (("up", "--name", "NO"), 2, 'cluster name "NO" is not usable'),
+        (("up", "--name", "lab", "--engine", "process", "--shards", "0"), 2, "shards is 0"),
+        (("up", "--name", "lab", "--env", "nothing"), 2, "expected KEY=VALUE"),
+        (("up", "--engine", "podman"), 2, "podman"),
+        (("dance",), 2, "dance"),
+    ],
+)
+def test_exit_codes_and_sentences(
+    engine: ProcessEngine, home: Path, words: tuple[str, ...], code: int, sentence: str
+) -> None:
+    done = coterie(home, *words)
+    assert done.returncode == code
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_start_is_rolled_back(
+    engine: ProcessEngine, home: Path, number: signal.Signals
+) -> None:
+    port = free_block(2)
+    words = ["up", "--name", "lab", "--shards", "1", "--replicas", "2", "--engine", "process"]
+    words += ["--port", str(port), "--env", f"FAKE_UNREADY={port}"]
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, str(home), *words],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as launcher:
+        assert eventually(lambda: probe.ask("GET", port, "/livez")[0] == 200)
+        launcher.send_signal(number)
+        _, said = launcher.communicate(timeout=WAIT_S)
+    assert launcher.returncode == 130
+    assert "rolled back" in said
+    assert "Traceback" not in said
+    assert not is_busy(port)
+    assert not (home / "lab").exists()

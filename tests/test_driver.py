@@ -1,0 +1,163 @@
+"""The driver's one rule: asks leave at once, what tells waits for every earlier record."""
+
+from collections.abc import Callable, Sequence
+from random import Random
+
+import pytest
+
+from node.core import messages as m
+from node.core.effects import Record
+from node.core.replica import Options, restore
+from node.core.view import first_view
+from node.driver import Driver
+from tests.core.given import MEGABYTE, MemoryRows
+
+NOW = 1000.0
+VIEW = first_view(["a1", "a2", "b1", "b2"], 2)
+PUT = m.Put("pear", b"v", level="one")
+
+
+class Ports(MemoryRows):
+    """Clock, links and store in one: time stands, the disk waits for `sync`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.time = NOW
+        self.timers: list[tuple[float, Callable[[], None]]] = []
+        self.sent: list[tuple[str, m.Message]] = []
+        self.unsynced: list[Callable[[], None]] = []
+
+    def now(self) -> float:
+        return self.time
+
+    def call_at(self, when: float, callback: Callable[[], None]) -> None:
+        self.timers.append((when, callback))
+
+    def send(self, peer: str, message: m.Message) -> None:
+        self.sent.append((peer, message))
+
+    def write(self, records: Sequence[Record], done: Callable[[], None]) -> None:
+        self.apply(list(records))
+        self.unsynced.append(done)
+
+    def sync(self) -> None:
+        waiting, self.unsynced = self.unsynced, []
+        for done in waiting:
+            done()
+
+    def taken(self, *kinds: type) -> list[str]:
+        """To whom these messages have gone since the last time."""
+        sent, self.sent = self.sent, []
+        return [peer for peer, message in sent if isinstance(message, kinds)]
+
+
+@pytest.fixture
+def ports() -> Ports:
+    return Ports()
+
+
+@pytest.fixture
+def driver(ports: Ports) -> Driver:
+    replica = restore("a1", VIEW, ports, Options(MEGABYTE), Random(1))
+    driver = Driver(replica, ports, ports, ports)
+    driver.start()
+    for peer in VIEW.nodes[1:]:
+        driver.receive("a1", m.LinkUp(peer))
+    replica.upkeep.recovery.arrived = True
+    ports.sync()
+    ports.sent.clear()
+    return driver
+
+
+def test_asks_leave_while_the_disk_is_busy(driver: Driver, ports: Ports) -> None:
+    driver.submit(PUT, lambda outcome: None)
+    assert ports.unsynced
+    driver.submit(m.Put("fig", b"v"), lambda outcome: None)
+    assert ports.taken(m.Accept) in (["b1"], ["b2"])
+
+
+def test_tells_and_replies_wait_for_the_disk(driver: Driver, ports: Ports) -> None:
+    outcomes: list[m.Outcome] = []
+    driver.submit(PUT, outcomes.append)
+    assert (ports.taken(m.Replicate), outcomes) == ([], [])
+    ports.sync()
+    assert ports.taken(m.Replicate) == ["a2"]
+    assert [type(outcome) for outcome in outcomes] == [m.Stored]
+
+
+def test_a_read_waits_for_the_disk_of_what_it_shows(driver: Driver, ports: Ports) -> None:
+    outcomes: list[m.Outcome] = []
+    driver.submit(PUT, lambda outcome: None)
+    driver.submit(m.Get("pear"), outcomes.append)
+    assert outcomes == []
+    ports.sync()
+    [found] = outcomes
+    assert isinstance(found, m.Found)
+    assert found.values == (b"v",)
+
+
+def test_without_records_before_it_a_reply_leaves_at_once(driver: Driver) -> None:
+    outcomes: list[m.Outcome] = []
+    driver.submit(m.Get("pear"), outcomes.append)
+    assert [type(outcome) for outcome in outcomes] == [m.Absent]
+
+
+def test_what_waits_leaves_in_order_as_far_as_the_disk_has_come(
+    driver: Driver, ports: Ports
+) -> None:
+    for n in range(3):
+        driver.submit(m.Put("pear", b"%d" % n, level="one"), lambda outcome: None)
+    first, second, third = ports.unsynced
+    second()
+    sent = [message for _, message in ports.sent if isinstance(message, m.Replicate)]
+    values = [v.value for message in sent for v in message.item.versions.values()]
+    assert values == [b"0", b"1"]
+    first()
+    assert len(ports.taken(m.Replicate)) == 2
+    third()
+    assert ports.taken(m.Replicate) == ["a2"]
+
+
+def test_a_callback_that_submits_is_served_after_this_step(driver: Driver) -> None:
+    outcomes: list[m.Outcome] = []
+
+    def again(outcome: m.Outcome) -> None:
+        outcomes.append(outcome)
+        if len(outcomes) < 50:
+            driver.submit(m.Get("pear"), again)
+
+    driver.submit(m.Get("pear"), again)
+    assert len(outcomes) == 50
+
+
+def test_each_callback_is_called_once(driver: Driver, ports: Ports) -> None:
+    outcomes: list[m.Outcome] = []
+    driver.submit(PUT, outcomes.append)
+    ports.sync()
+    replicate = next(message for _, message in ports.sent if isinstance(message, m.Replicate))
+    driver.receive("a2", m.Ack(replicate.request, replicate.dot))
+    ports.sync()
+    assert len(outcomes) == 1
+
+
+def test_only_the_earliest_timer_counts(driver: Driver, ports: Ports) -> None:
+    beat, _ = ports.timers[-1]
+    driver.submit(m.Get("fig"), lambda outcome: None)
+    soon, wake = ports.timers[-1]
+    assert soon < beat
+    ports.time, ports.sent = soon, []
+    ports.timers[-2][1]()  # the later one, too early: it has lost its place
+    assert not ports.sent
+    armed = len(ports.timers)
+    wake()
+    assert len(ports.timers) == armed + 1
+    assert ports.timers[-1][0] > soon
+
+
+def test_a_crash_in_a_step_leaves_the_driver_able_to_go_on(driver: Driver) -> None:
+    with pytest.raises(KeyError):
+        driver.receive("a2", "no event")  # type: ignore[arg-type]
+    outcomes: list[m.Outcome] = []
+    driver.submit(m.Get("pear"), outcomes.append)
+    assert len(outcomes) == 1
+    assert driver.now() == NOW
