@@ -30,6 +30,7 @@ from node.core.waiting import Writes
 
 WAITING_TICK_S = 0.05
 REMEMBERED_ACCEPTS_MAX = 10_000
+RECOVERING = m.Unavailable("this replica recovers and cannot tell whether the key exists", True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +232,7 @@ class Replica:
         if put.if_present and not missing:
             outcome = answer(m.Get(put.key, put.mode, put.token), need, item, self.address)
             if isinstance(outcome, m.Absent):
-                return m.Declined(accept.request, outcome)
+                return m.Declined(accept.request, outcome if self.upkeep.arrived else RECOVERING)
         return None
 
     def _name(self, source: str, accept: m.Accept) -> m.Named:
