@@ -15,7 +15,7 @@ import requests.exceptions
 import typer
 
 from cluster import commands, image
-from cluster.choice import find
+from cluster.choice import expect_no_rival, find, holders
 from cluster.containers import docker_client
 from cluster.engine import TAIL_LINES, Engine, EngineChoice
 from cluster.launch import Wish
@@ -52,6 +52,11 @@ def engine_of(name: str, choice: EngineChoice = "auto", aloud: bool = False) -> 
     return engine
 
 
+def holders_of(name: str) -> list[Engine]:
+    """Return every engine that has something of the cluster."""
+    return holders(checked_name(name), Run.home, Run.module)
+
+
 @app.command()
 def up(
     shards: Annotated[int | None, typer.Option(help="Replica groups. [default: 2]")] = None,
@@ -68,7 +73,11 @@ def up(
     """Start a cluster and wait until it can be used: `coterie up --shards 2 --replicas 3`."""
     wish = Wish(shards, replicas, subnet or None, port, _settings_of(env or []), wait, retain)
     signal.signal(signal.SIGTERM, _interrupt)
-    commands.bring_up(engine_of(name, engine, aloud=True), wish, report, Run.home, fresh)
+    if fresh and (found := holders_of(name)):
+        commands.throw_away(found, name, report, Run.home)
+    chosen = engine_of(name, engine, aloud=True)
+    expect_no_rival(chosen, Run.home, Run.module)
+    commands.bring_up(chosen, wish, report, Run.home)
 
 
 def _settings_of(pairs: list[str]) -> dict[str, str]:
@@ -84,16 +93,16 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> None:
 
 
 @app.command()
-def down(name: Name = DEFAULT_NAME, engine: Choice = "auto") -> None:
+def down(name: Name = DEFAULT_NAME) -> None:
     """Stop a cluster; its data stays and `up` finds it again."""
-    commands.take_down(engine_of(name, engine), report, Run.home)
+    commands.take_down(holders_of(name), name, report, Run.home)
 
 
 @app.command()
-def clean(name: Name = DEFAULT_NAME, engine: Choice = "auto", yes: Yes = False) -> None:
+def clean(name: Name = DEFAULT_NAME, yes: Yes = False) -> None:
     """Stop a cluster and throw its data away."""
     _confirm(f'Throw away all data of cluster "{name}"?', yes)
-    commands.throw_away(engine_of(name, engine), report, Run.home)
+    commands.throw_away(holders_of(name), name, report, Run.home)
 
 
 def _confirm(question: str, yes: bool) -> None:

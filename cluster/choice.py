@@ -32,3 +32,22 @@ def find(name: str, choice: EngineChoice, home: Path, module: str = "node") -> t
     running = [one for one in candidates if State.RUNNING in one.states().values()]
     resting = [one for one in candidates if one.recall() is not None]
     return [*running, *resting, container][0], ""
+
+
+def holders(name: str, home: Path, module: str = "node") -> list[Engine]:
+    """Return every engine that has something of the cluster, be it only data."""
+    client, _ = docker_client()
+    engines: list[Engine] = [ProcessEngine(name, home, module)]
+    if client is not None:
+        engines.append(ContainerEngine(name, client, home))
+    return [engine for engine in engines if engine.recall() is not None]
+
+
+def expect_no_rival(engine: Engine, home: Path, module: str = "node") -> None:
+    """Refuse to start a cluster whose name another engine holds."""
+    rivals = [one for one in holders(engine.name, home, module) if one.kind != engine.kind]
+    if rivals:
+        raise Trouble(
+            f'cluster "{engine.name}" is here already with ENGINE={rivals[0].kind}, or its data is;'
+            " take that engine or another NAME, or throw its data away with FRESH=1 (--fresh)"
+        )

@@ -5,6 +5,7 @@ raises `Trouble` with the exit code when it cannot do its promise.
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,8 @@ from cluster.topology import Topology, Trouble, disagreement, groups_of, shard_o
 MARKS = {"good": "✓", "warning": "!", "bad": "✗"}
 
 
-def bring_up(engine: Engine, wish: Wish, report: Report, home: Path, fresh: bool) -> None:
+def bring_up(engine: Engine, wish: Wish, report: Report, home: Path) -> None:
     """Start the cluster, print where its nodes are and what to try."""
-    if fresh and engine.recall() is not None:
-        with report.phase("old data thrown away"):
-            engine.clean()
-            withdraw(home, engine.name, whole=True)
     topology = up(engine, wish, report, home)
     rows = node_rows(topology)
     heads = ("NODE", "SHARD", "HOST", "ADDRESS")
@@ -47,20 +44,27 @@ def suggestions(topology: Topology) -> list[str]:
     ]
 
 
-def take_down(engine: Engine, report: Report, home: Path) -> None:
-    """Stop the cluster; its data stays."""
-    with report.phase(f"{engine.name} stopped"):
-        engine.stop()
-    withdraw(home, engine.name)
-    if engine.recall() is not None:
-        report.note("its data is kept: `make cluster` finds it again, `make clean` removes it")
+def take_down(engines: Sequence[Engine], name: str, report: Report, home: Path) -> None:
+    """Stop the cluster on every engine that has it; its data stays."""
+    for engine in engines:
+        with report.phase(f"{name} stopped ({engine.kind})"):
+            engine.stop()
+    withdraw(home, name)
+    report.note(
+        "its data is kept: `make cluster` finds it again, `make clean` removes it"
+        if engines
+        else f'no cluster "{name}" here: nothing to stop'
+    )
 
 
-def throw_away(engine: Engine, report: Report, home: Path) -> None:
-    """Stop the cluster and remove its data."""
-    with report.phase(f"{engine.name} removed with its data"):
-        engine.clean()
-    withdraw(home, engine.name, whole=True)
+def throw_away(engines: Sequence[Engine], name: str, report: Report, home: Path) -> None:
+    """Stop the cluster on every engine that has it, and remove its data."""
+    for engine in engines:
+        with report.phase(f"{name} removed with its data ({engine.kind})"):
+            engine.clean()
+    withdraw(home, name, whole=True)
+    if not engines:
+        report.note(f'no cluster "{name}" here: nothing to remove')
 
 
 def status(engine: Engine, as_json: bool) -> None:

@@ -15,7 +15,7 @@ import docker.errors
 import docker.types
 import requests.exceptions
 
-from cluster import image, probe
+from cluster import image, probe, subnets
 from cluster.engine import STOP_TIMEOUT_S, TAIL_LINES, State, expect_state, recalled
 from cluster.host import expect_free
 from cluster.report import Report
@@ -27,9 +27,6 @@ from cluster.topology import (
     Node,
     Topology,
     Trouble,
-    automatic_range,
-    gateway_of,
-    overlapping,
 )
 
 LABEL = "io.coterie.cluster"
@@ -73,52 +70,28 @@ class ContainerEngine:
         return [topology for name, topology in found.items() if name != self.name]
 
     def prepare(self, topology: Topology, report: Report) -> None:
-        """Build the image, make a volume for each node and the subnet."""
+        """Make a volume for each node and the subnet, then build the image."""
         present = self._containers()
         for node in topology.nodes:
             if node.name not in present:
                 expect_free(node.host_port, "")
+        with report.phase(f"subnet {topology.subnet}"):
+            missing = not self._networks()
+            if missing:
+                subnets.expect_free(self.client, topology.subnet)
+            for node in topology.nodes:
+                self._create_volume(topology, node)
+            if missing:
+                subnets.create(self.client, self.network_name, topology.subnet, self._labels())
         with report.phase(f"image {image.TAG}"):
             newest = image.build(self.client, report)
         outdated = [name for name, one in present.items() if one.attrs["Image"] != newest]
         if outdated:
             report.note(f"{', '.join(outdated)} of an older image; `make down` first for the new")
-        with report.phase(f"subnet {topology.subnet}"):
-            missing = not self._networks()
-            if missing:
-                self._expect_no_overlap(topology.subnet)
-            for node in topology.nodes:
-                self._create_volume(topology, node)
-            if missing:
-                self._create_network(topology.subnet)
-
-    def _expect_no_overlap(self, subnet: str) -> None:
-        clash = overlapping(subnet, self.subnets_taken())
-        if clash:
-            raise Trouble(
-                f'subnet {subnet} overlaps the network "{clash}"; expected a free one:'
-                " take SUBNET=auto (--subnet auto), or remove that network"
-            )
-
-    def _create_network(self, subnet: str) -> None:
-        pool = docker.types.IPAMPool(
-            subnet=subnet, iprange=automatic_range(subnet), gateway=gateway_of(subnet)
-        )
-        self.client.networks.create(
-            self.network_name,
-            driver="bridge",
-            ipam=docker.types.IPAMConfig(pool_configs=[pool]),
-            labels=self._labels(),
-        )
 
     def subnets_taken(self) -> dict[str, str]:
-        """Return the IPv4 subnets of all networks of the engine, by name."""
-        taken = {}
-        for network in self.client.networks.list():
-            for pool in (network.attrs.get("IPAM") or {}).get("Config") or []:
-                if "." in pool.get("Subnet", ""):
-                    taken[network.name] = pool["Subnet"]
-        return taken
+        """Ask the engine for the subnets of its networks."""
+        return subnets.taken(self.client)
 
     def _create_volume(self, topology: Topology, node: Node) -> None:
         shape = json.dumps(topology.to_json())

@@ -77,7 +77,7 @@ def _mirror() -> str:
     places = [Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt/sources.list.d").glob("*"))]
     texts = {place: place.read_text() for place in places if place.is_file()}
     for place, text in texts.items():
-        uri = _first_of_deb822(text) if place.suffix == ".sources" else _first_of_list(text)
+        uri = mirror_in_deb822(text) if place.suffix == ".sources" else mirror_in_list(text)
         if uri and place.suffix in (".sources", ".list"):
             return uri
     raise Trouble(
@@ -86,17 +86,18 @@ def _mirror() -> str:
     )
 
 
-def _first_of_deb822(text: str) -> str | None:
+def mirror_in_deb822(text: str) -> str | None:
     """Return the first URI of the first stanza that has the release itself."""
     for stanza in re.split(r"\n\s*\n", text):
         lines = [line for line in stanza.splitlines() if not line.startswith("#")]
         fields = dict(line.split(":", 1) for line in lines if re.match(r"\w[\w-]*:", line))
-        if RELEASE in fields.get("Suites", "").split() and "no" not in fields.get("Enabled", ""):
+        is_on = "deb" in fields.get("Types", "").split() and "no" not in fields.get("Enabled", "")
+        if is_on and RELEASE in fields.get("Suites", "").split():
             return fields["URIs"].split()[0]
     return None
 
 
-def _first_of_list(text: str) -> str | None:
+def mirror_in_list(text: str) -> str | None:
     """Return the URI of the first one-line source that has the release itself."""
     for line in text.splitlines():
         words = re.sub(r"\[[^]]*]", "", line).split()
@@ -109,17 +110,17 @@ def _equip(root: Path) -> None:
     """Give the system the host's certificates and pip configuration, and take its caches away."""
     if Path(BUNDLE).exists():
         shutil.copyfile(BUNDLE, root / BUNDLE.lstrip("/"))
-    (root / "etc/pip.conf").write_text(_pip_configuration())
+    listed = subprocess.run(
+        [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False
+    ).stdout
+    (root / "etc/pip.conf").write_text(pip_configuration(listed))
     for cache in ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/man"):
         shutil.rmtree(root / cache, ignore_errors=True)
         (root / cache).mkdir(parents=True)
 
 
-def _pip_configuration() -> str:
-    """Return the host's pip settings that mean the same elsewhere; no paths of this host."""
-    listed = subprocess.run(
-        [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False
-    ).stdout
+def pip_configuration(listed: str) -> str:
+    """Return those of the settings `pip config list` gave that hold elsewhere; no host paths."""
     settings = {"cert": BUNDLE}
     for line in listed.splitlines():
         key, _, value = line.partition("=")

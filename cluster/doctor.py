@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
-from cluster import image
+from cluster import image, subnets
 from cluster.containers import docker_client
 from cluster.host import busy_among
 from cluster.processes import ProcessEngine
@@ -70,13 +70,7 @@ def _docker(client: Any) -> Iterator[Finding]:
         yield Finding("good", f"image {image.TAG}")
     else:
         yield Finding("warning", f"image {image.TAG} not built yet (`make cluster` builds it)")
-    taken = {
-        network.name: pool["Subnet"]
-        for network in client.networks.list()
-        for pool in (network.attrs.get("IPAM") or {}).get("Config") or []
-        if "." in pool.get("Subnet", "")
-    }
-    clash = overlapping(SUBNETS[0], taken)
+    clash = overlapping(SUBNETS[0], subnets.taken(client))
     if clash:
         yield Finding("warning", f'subnet {SUBNETS[0]} overlaps "{clash}"; take SUBNET=auto')
     else:

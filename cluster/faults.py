@@ -17,19 +17,21 @@ from cluster.witness import Witness
 
 FAULTS = (
     "loss", "duplication", "late", "stalls", "skew",  # all the time
-    "cut one", "cut in two", "one way", "crash one", "crash some", "crash all", "slow disk", "wipe",
+    "cut one", "cut in two", "one way", "slow links", "slow disk",
+    "crash one", "crash some", "crash all", "wipe",
 )  # fmt: skip
-SKEW_S = 0.2  # two clocks are then less apart than hybrid clocks follow (LEAD_MS_MAX)
+SKEW_S = 0.3
 SKEW_LARGE_S = 3600.0
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """Bounds of the core, drawn small so that what lies behind them is reached."""
+    """Bounds and periods of the core, often small, so that what lies behind them is reached."""
 
     page_items: int
     log_entries: int
     exact_dots: int
     cache_bytes: int
+    repair_every_s: float
 
 
 class Swarm(msgspec.Struct, frozen=True):
@@ -46,6 +48,7 @@ class Swarm(msgspec.Struct, frozen=True):
     faulty_s: float  # the length of the first phase
     sessions: int
     keys: int
+    deletes: float  # the share of deletes among the writes
     think_s: float  # the mean pause of a session between two operations
 
 
@@ -62,7 +65,7 @@ def swarm_of(random: Random) -> Swarm:
         loss=random.choice((0.02, 0.1)) if "loss" in faults else 0.0,
         duplication=0.05 if "duplication" in faults else 0.0,
         late=0.1 if "late" in faults else 0.01,
-        late_s=random.choice((0.3, 3.0)) if "late" in faults else 0.3,
+        late_s=random.choice((0.3, 3.0, 10.0)) if "late" in faults else 0.3,
         stall=0.05 if "stalls" in faults else 0.0,
     )
     return Swarm(
@@ -77,6 +80,7 @@ def swarm_of(random: Random) -> Swarm:
         faulty_s=random.uniform(10.0, 20.0),
         sessions=random.randint(3, 6),
         keys=random.randint(4, 16),
+        deletes=random.choice((0.0, 0.15, 0.15, 0.4)),
         think_s=random.choice((0.01, 0.03, 0.06)),
     )
 
@@ -87,6 +91,7 @@ def limits_of(random: Random) -> Limits:
         log_entries=random.choice((20, 100, 1_000_000)),
         exact_dots=random.choice((2, 8, 32)),
         cache_bytes=random.choice((3_000, 64_000_000)),
+        repair_every_s=random.choice((0.3, 1.0, 3.0)),
     )
 
 
@@ -101,6 +106,7 @@ class Nemesis:
             "cut one": self._cut_one,
             "cut in two": self._cut_in_two,
             "one way": self._one_way,
+            "slow links": self._slow_links,
             "crash one": partial(self._crash, 1),
             "crash some": partial(self._crash, 2),
             "crash all": partial(self._crash, swarm.nodes),
@@ -124,6 +130,7 @@ class Nemesis:
         self._calm = True
         self._world.weather = Weather()
         self._world.mend(self._world.cuts)
+        self._world.lags.clear()
         for address, node in self._world.nodes.items():
             node.stall = 0.0
             self._start(address)
@@ -170,6 +177,15 @@ class Nemesis:
         if deaf and self._random.random() < 0.5:
             deaf = [self._random.choice(deaf)]
         self._cut({(mute, address) for address in deaf})
+
+    def _slow_links(self) -> None:
+        """Some links lag behind the others, each in one direction."""
+        nodes = self._world.view.nodes
+        pairs = [(one, two) for one in nodes for two in nodes if self._random.random() < 0.3]
+        lags = {pair: self._random.choice((0.1, 0.5, 2.0)) for pair in pairs}
+        self._world.lags.update(lags)
+        outage_s = self._random.uniform(0.2, self._swarm.outage_s)
+        self._timeline.after(outage_s, self._world.lags.clear)
 
     # ------------------------------------------------------------------ machines
     def _start(self, address: str) -> None:

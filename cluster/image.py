@@ -64,7 +64,7 @@ def base(client: Any, report: Report) -> str:
         if _identity(client, present):
             return present
     report.note(f"   fetching {OFFICIAL_BASE}")
-    problem = _pull()
+    problem = pull()
     if problem is None:
         return OFFICIAL_BASE
     report.note(
@@ -84,7 +84,7 @@ def _identity(client: Any, name: str) -> str | None:
     return identity
 
 
-def _pull() -> str | None:
+def pull() -> str | None:
     """Pull the official base; return why it cannot be had, None when it is here."""
     repository, _, tag = OFFICIAL_BASE.partition(":")
     deadline = time.monotonic() + PULL_TIMEOUT_S

@@ -21,6 +21,7 @@ from cluster.topology import (
     HOST_PORT,
     SUBNETS,
     UNAVAILABLE,
+    SubnetTaken,
     Topology,
     Trouble,
     disagreement,
@@ -31,6 +32,7 @@ from cluster.topology import (
 
 LOG_LINES_SHOWN = 20
 AUTO = "auto"
+SUBNET_TRIES_MAX = 5
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,20 @@ def _new_port(engine: Engine, size: int) -> int:
 
 
 def up(engine: Engine, wish: Wish, report: Report, home: Path) -> Topology:
-    """Bring the cluster up and return its shape; roll back and raise when it cannot be used."""
+    """Bring the cluster up and return its shape; roll back and raise when it cannot be used.
+
+    A subnet that we chose ourselves, and that another launcher took first, is chosen again.
+    """
+    ours_to_choose = wish.subnet == AUTO or (not wish.subnet and engine.name != DEFAULT_NAME)
+    for _ in range(SUBNET_TRIES_MAX - 1 if ours_to_choose else 0):
+        try:
+            return _up(engine, wish, report, home)
+        except SubnetTaken as taken:
+            report.note(str(taken))
+    return _up(engine, wish, report, home)
+
+
+def _up(engine: Engine, wish: Wish, report: Report, home: Path) -> Topology:
     topology = topology_for(engine, wish)
     is_new = engine.recall() is None
     before = [name for name, state in engine.states().items() if state == State.RUNNING]

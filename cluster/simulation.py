@@ -230,13 +230,14 @@ class World:
     """The machines and what lies between them."""
 
     def __init__(
-        self, view: View, random: Random, watch: Watch, options: Options, build: Build = restore
+        self, view: View, random: Random, watch: Watch, options: Options, build: Build | None = None
     ) -> None:
         self.view, self.random, self.watch = view, random, watch
         self.timeline, self.trace, self.weather = Timeline(), Trace(), Weather()
         self.nodes = {address: Node(address, 0.0, watch) for address in view.nodes}
         self.cuts: set[tuple[str, str]] = set()
-        self._options, self._build = options, build
+        self.lags: dict[tuple[str, str], float] = {}  # links that are slower than the weather
+        self._options, self._build = options, build or restore
         self._lives = count(1)
 
     # ------------------------------------------------------------------ machines
@@ -299,15 +300,14 @@ class World:
         frame = ENCODER.encode([message])
         deliver = partial(self._deliver, node.address, target, frame)
         life = self.nodes[target].life if random.random() < weather.duplication else None
-        self.timeline.after(self._delay(), deliver, life)
-        if life is not None:
-            self.timeline.after(self._delay(), deliver, life)
+        lag = self.lags.get((node.address, target), 0.0)
+        for _ in range(1 if life is None else 2):
+            self.timeline.after(self._delay() + lag * random.random(), deliver, life)
 
     def _delay(self) -> float:
-        late = self.random.random() < self.weather.late
-        return self.random.uniform(*self.weather.delay_s) + late * self.random.random() * (
-            self.weather.late_s
-        )
+        weather, random = self.weather, self.random
+        late = weather.late_s * random.random() if random.random() < weather.late else 0.0
+        return random.uniform(*weather.delay_s) + late
 
     def _deliver(self, source: str, target: str, frame: bytes) -> None:
         driver = self.nodes[target].driver

@@ -33,6 +33,10 @@ class Trouble(Exception):
         self.code = code
 
 
+class SubnetTaken(Trouble):
+    """The subnet overlaps a network that is there already."""
+
+
 FAILURE, USAGE, NOT_FOUND, UNAVAILABLE = 1, 2, 3, 5
 
 

@@ -1,8 +1,8 @@
 """Sees what no client can: every message sent, every row that became durable, and judges both.
 
 Four promises are checked while a run goes on: a dot names one write for ever; a dot leaves a node
-only when its disk has it; «stored on k replicas» is true on k disks when the client hears it; no
-stamp is far ahead of its writer's clock.
+only when its disk has it; «stored on k replicas» is true on k disks when the client hears it, and
+k is what was asked for; nobody's clock drags another's far ahead.
 Beside every disk the witness keeps a shadow, read from the rows alone, so that a core that fools
 itself does not fool the witness.  When a disk is lost the witness says which writes may be lost
 with it.  (reliability D7; protocol D1, D7.)
@@ -18,7 +18,8 @@ from node.core.clock import Clock, Dot
 from node.core.effects import Record
 from node.core.hybrid import LEAD_MS_MAX
 from node.core.keyspace import key_of
-from node.core.messages import Ack, Message, Named, Page, Replicate, State, Stored
+from node.core.messages import AVAILABLE, Ack, Message, Named, Page, Put, Replicate, State, Stored
+from node.core.quorum import wanted
 from node.core.siblings import Item
 from node.core.view import View, digest_of, slot_of
 
@@ -94,7 +95,7 @@ class Witness:
         kind = type(message)
         if kind is Replicate:
             self._judge_item(node, message.key, message.item)
-            self._judge_stamp(node, message)
+            self._judge_clock(node)
         elif kind is Page:
             for row, item in message.items.items():
                 self._judge_item(node, row, item)
@@ -103,8 +104,11 @@ class Witness:
         elif kind is Ack or kind is Named:
             self._judge_dot(node, message.dot)
 
-    def on_stored(self, key: str, stored: Stored) -> None:
+    def on_stored(self, put: Put, stored: Stored) -> None:
         """A client hears that its write is stored: count the disks."""
+        key, level = put.key, put.level
+        if stored.acks < (1 if level == AVAILABLE else wanted(level, len(self.members(key)))):
+            raise ViolationError("TooFewAcks", f"{stored.acks} acks for level {level}")
         disks = sum(self._has_or_had(member, key, stored.dot) for member in self.members(key))
         if disks < stored.acks:
             raise ViolationError(
@@ -147,12 +151,13 @@ class Witness:
             if self._writes.setdefault(dot, write) != write:
                 raise ViolationError("DotReused", f"{dot} names {self._writes[dot]} and {write}")
 
-    def _judge_stamp(self, node: Node, new: Replicate) -> None:
-        """A node follows the clocks of others only so far."""
-        stamp = new.item.versions[new.dot].stamp
+    def _judge_clock(self, node: Node) -> None:
+        """One write may be stamped above what it has seen; the writer's clock follows only so far."""
         assert node.clock is not None
-        if stamp[0] > node.clock.now() * 1000 + LEAD_MS_MAX:
-            raise ViolationError("StampAhead", f"{node.address} stamps {new.dot} {stamp}")
+        assert node.driver is not None
+        ahead_ms = node.driver.replica.keyspace.hybrid.milliseconds - node.clock.now() * 1000
+        if ahead_ms > LEAD_MS_MAX:
+            raise ViolationError("ClockDragged", f"{node.address} is {ahead_ms:.0f} ms ahead")
 
     def _judge_dots(self, node: Node, item: Item) -> None:
         for dot in item.versions:

@@ -43,8 +43,8 @@ HAND_OVER = 0.03
 BURST = 0.05
 PAIR = 0.1
 HOT = 0.25  # the share of operations on the key that was written last
-KINDS: tuple[Kind, ...] = ("put",) * 8 + ("get",) * 10 + ("delete",) * 2
-LEVELS = (AVAILABLE, AVAILABLE, "one", "quorum", "quorum", "all")
+READS = 0.5
+LEVELS = (AVAILABLE, AVAILABLE, "one", "one", "quorum", "all")
 
 PASTS = msgspec.msgpack.Decoder(Past)
 ENCODER = msgspec.msgpack.Encoder()
@@ -99,8 +99,8 @@ class Session:
 class Call:
     """A request under way: answered once, or given up."""
 
-    def __init__(self, session: Session, operation: Operation) -> None:
-        self.session, self.operation = session, operation
+    def __init__(self, session: Session, operation: Operation, request: Put | Get) -> None:
+        self.session, self.operation, self.request = session, operation, request
         self.over = False
 
 
@@ -108,11 +108,12 @@ class Workload:
     """All sessions of a run and the history they make."""
 
     def __init__(self, world: World, swarm: Swarm, witness: Witness) -> None:
-        self._world, self._witness, self._think_s = world, witness, swarm.think_s
+        self._world, self._witness = world, witness
+        self._think_s, self._deletes = swarm.think_s, swarm.deletes
         self._random, self._timeline = world.random, world.timeline
         self.keys = keys_of(world.random, swarm.keys)
         self.history = History()
-        self._hot = self.keys[0]
+        self._hot, self._pair = self.keys[0], self.keys[:2]
         nodes = world.view.nodes
         self.sessions = [Session(i, self._random.choice(nodes)) for i in range(swarm.sessions)]
         self._numbers = swarm.sessions
@@ -169,19 +170,23 @@ class Workload:
             session.take_over(self._random.choice(self.sessions), self._numbers)
 
     def _choose(self, session: Session) -> tuple[Kind, str]:
-        """The next step of the script, or anything; a pair is written in order and read back."""
+        """The next step of the script, or anything; two keys are written in order and read back."""
         if session.script:
             return session.script.popleft()
-        random = self._random
+        random, kind = self._random, self._kind()
+        if random.random() < PAIR and kind == "get":
+            session.script.append((kind, self._pair[0]))
+            return kind, self._pair[1]
         if random.random() < PAIR:
-            pair = sorted(random.sample(self.keys, 2))
-            kind = random.choice(KINDS)
-            steps = [(kind, key) for key in (reversed(pair) if kind == "get" else pair)]
-            session.script.extend(steps[1:])
-            return steps[0]
-        return random.choice(KINDS), self._hot if random.random() < HOT else random.choice(
-            self.keys
-        )
+            self._pair = random.sample(self.keys, 2)
+            session.script.append((kind, self._pair[1]))
+            return kind, self._pair[0]
+        return kind, self._hot if random.random() < HOT else random.choice(self.keys)
+
+    def _kind(self) -> Kind:
+        if self._random.random() < READS:
+            return "get"
+        return "delete" if self._random.random() < self._deletes else "put"
 
     def _operate(self, session: Session, kind: Kind, key: str) -> None:
         if kind == "get":
@@ -242,7 +247,7 @@ class Workload:
     def _submit(self, session: Session, operation: Operation, request: Put | Get) -> None:
         driver = self._world.nodes[operation.node].driver
         assert driver is not None, f"{operation.node} is down"
-        call = Call(session, operation)
+        call = Call(session, operation, request)
         session.waiting += 1
         value = operation.value or ""
         self._note(f"#{operation.id} {operation.kind} {operation.key} {value} at {operation.node}")
@@ -254,7 +259,8 @@ class Workload:
             return
         match outcome:
             case Stored():
-                self._witness.on_stored(call.operation.key, outcome)
+                assert isinstance(call.request, Put)
+                self._witness.on_stored(call.request, outcome)
                 self._finish(call, "ok", outcome)
             case Found() | Absent():
                 self._finish(call, "ok", outcome)

@@ -1,4 +1,4 @@
-"""The launcher drives real containers of the real node; skipped, loudly, where no engine answers."""
+"""The launcher drives real containers of the real node; loudly skipped without an engine."""
 
 import os
 from collections.abc import Iterator

@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 
 from cluster import probe
+from cluster.choice import expect_no_rival
+from cluster.containers import ContainerEngine
 from cluster.host import is_busy
 from cluster.processes import ProcessEngine
-from tests.launching import FAKE, ROOT, WAIT_S, eventually, free_block
+from cluster.topology import Trouble
+from tests.launching import FAKE, ROOT, WAIT_S, eventually, free_block, started
 
 
 @pytest.fixture
@@ -115,3 +118,18 @@ def test_an_interrupted_start_is_rolled_back(
     assert "Traceback" not in said
     assert not is_busy(port)
     assert not (home / "lab").exists()
+
+
+def test_down_and_clean_of_nothing_are_done_at_once(home: Path) -> None:
+    for verb in ("down", "clean"):
+        done = coterie(home, verb, "--name", "none")
+        assert done.returncode == 0
+        assert 'no cluster "none" here' in done.stderr
+
+
+def test_another_engine_of_the_same_name_is_refused(engine: ProcessEngine, home: Path) -> None:
+    started(engine, home)
+    rival = ContainerEngine("lab", None, home)
+    with pytest.raises(Trouble, match='"lab" is here already with ENGINE=process'):
+        expect_no_rival(rival, home, FAKE)
+    expect_no_rival(engine, home, FAKE)

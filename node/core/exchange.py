@@ -74,6 +74,7 @@ def absorb(keyspace: Keyspace, page: Page, now: float) -> None:
     """Merge one page; with the last page of a full exchange the snapshot joins the clock."""
     dots_of: dict[str, list[Dot]] = {}
     if not page.full:
+        assert page.items.keys() >= set(page.dots.values()), "a dot without the item of its key"
         for dot, key in page.dots.items():
             dots_of.setdefault(key, []).append(dot)
     for key, item in page.items.items():

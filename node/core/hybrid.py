@@ -31,7 +31,7 @@ class HybridClock:
         """A stamp above these and above all given before; `now` in seconds.
 
         A stamp from far ahead lifts this one write, as causality demands, and not our clock: what
-        does not depend on it stays near the wall clock.
+        does not depend on it stays near the wall clock (and below it).
         """
         highest = max(above, default=NO_STAMP)
         self.witness(highest, now)

@@ -22,6 +22,7 @@ from node.core.siblings import Item, Past, Version, discard, fill, strip, sync
 from node.core.token import Token
 from node.core.view import SLOTS, digest_of, slot_of
 
+NO_DOT: Dot = ("", 0)
 ENCODER = msgspec.msgpack.Encoder()
 ITEMS = msgspec.msgpack.Decoder(Item)
 CLOCKS = msgspec.msgpack.Decoder(Clock)
@@ -207,11 +208,11 @@ class Keyspace:
             return item
         for dot in done:
             self._horizon.pop(dot, None)
-        last = max((item.versions[d].stamp for d in done if item.versions[d].lww), default=NO_STAMP)
+        last = max((item.rank(d) for d in done if item.versions[d].lww), default=(NO_STAMP, NO_DOT))
         kept = {
             d: v
             for d, v in item.versions.items()
-            if d not in done and not (v.lww and v.stamp < last)  # what the mark hid goes with it
+            if d not in done and not (v.lww and item.rank(d) < last)  # what the mark hid goes too
         }
         return Item(kept, item.past)
 

@@ -60,9 +60,10 @@ class Item(msgspec.Struct, array_like=True):
         """The version with the largest stamp, deletes included (D11); None when there is none."""
         if len(self.versions) == 1:
             return next(iter(self.versions))
-        return max(self.versions, key=self._rank, default=None)
+        return max(self.versions, key=self.rank, default=None)
 
-    def _rank(self, dot: Dot) -> tuple[Stamp, Dot]:
+    def rank(self, dot: Dot) -> tuple[Stamp, Dot]:
+        """What the winner has most of: one order, the same at every replica."""
         return self.versions[dot].stamp, dot
 
     def is_live(self) -> bool:

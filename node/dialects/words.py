@@ -20,7 +20,7 @@ METADATA_HEADER = "X-Causal-Metadata"
 MISSING_MAX = 32  # entries of Kv-Missing: a header is no place for more
 ADDRESS_CHARACTERS_MAX = 300
 EXPONENT = re.compile(rb"\de")
-ADDRESS = re.compile(r"(?:\[[0-9A-Fa-f:.%\w]+\]|[^\s\[\]:/?#@,]+):(\d{1,5})")
+ADDRESS = re.compile(r"(?:\[[0-9A-Fa-f:.%\w]+\]|[^\s\[\]:/?#@,]+):(\d{1,5})", re.ASCII)
 
 
 def said(status: int, body: object, headers: Mapping[str, str] | None = None) -> Reply:

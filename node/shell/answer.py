@@ -19,11 +19,17 @@ BODILESS = frozenset({204, 304})
 
 
 class Answer(web.StreamResponse):
-    """One reply; `closes` ends the connection after it."""
+    """One reply; `closes` ends the connection after it.  ValueError: a header has two lines."""
 
     def __init__(self, reply: Reply, view_number: int, closes: bool) -> None:
         # The base class is not initialised: it would make the multidict that this exists to avoid.
-        self._reply, self._view_number, self._closes = reply, view_number, closes
+        self._reply, self._closes = reply, closes
+        self._head = STATUS_LINES[reply.status] + (
+            f"\r\nContent-Type: {reply.content_type}\r\nServer: coterie\r\n"
+            f"Date: {_date.text()}\r\nKv-View: {view_number}\r\n"
+        )
+        if reply.headers:
+            self._head += lines_of(reply.headers)
 
     @property
     def keep_alive(self) -> bool:
@@ -32,22 +38,16 @@ class Answer(web.StreamResponse):
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter:
         """Writes all of it; a slow reader is waited for, so that answers do not pile up."""
         self._closes = self._closes or not request.keep_alive
-        reply, writer = self._reply, request.writer
-        head = STATUS_LINES[reply.status] + (
-            f"\r\nContent-Type: {reply.content_type}\r\nServer: coterie\r\n"
-            f"Date: {_date.text()}\r\nKv-View: {self._view_number}\r\n"
-        )
-        if reply.headers:
-            head += lines_of(reply.headers)
+        head, body, writer = self._head, self._reply.body, request.writer
         if self._closes:
             head += "Connection: close\r\n"
         elif request.version != HttpVersion11:
             head += "Connection: keep-alive\r\n"
-        if reply.status in BODILESS:
-            await writer.write(f"{head}\r\n".encode())
-        else:
-            body = reply.body if request.method != "HEAD" else b""
-            await writer.write(f"{head}Content-Length: {len(reply.body)}\r\n\r\n".encode() + body)
+        if self._reply.status not in BODILESS:
+            head += f"Content-Length: {len(body)}\r\n"
+        if request.method == "HEAD" or self._reply.status in BODILESS:
+            body = b""
+        await writer.write(f"{head}\r\n".encode() + body)
         return writer
 
     async def write_eof(self, data: bytes = b"") -> None:

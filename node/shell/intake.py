@@ -75,7 +75,8 @@ def _reply_to_error(status: int, error: BaseException | None, message: str | Non
         return refused(431, f"the URL or a header has more than {LINE_BYTES_MAX} bytes")
     if status == 500:
         return refused(500, "internal error")
-    return refused(status, (message or "malformed request").strip())
+    lines = (message or "malformed request").strip().splitlines()
+    return refused(status, lines[0].rstrip(":"))  # the others show the request
 
 
 def arrived_body_of(request: web.BaseRequest, bytes_max: int) -> bytes | Reply | None:

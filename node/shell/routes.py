@@ -137,17 +137,12 @@ class Table:
 
 def decoded(placeholders: Mapping[str, str]) -> Mapping[str, str] | None:
     """The placeholders without percent signs; None when they are not UTF-8 text."""
-    for text in placeholders.values():
-        if "%" in text or not text.isascii():
-            break
-    else:
+    if not any("%" in text for text in placeholders.values()):
         return placeholders
     try:
-        texts = {name: unquote(text, errors="strict") for name, text in placeholders.items()}
-        "".join(texts.values()).encode()  # raw bytes come as surrogates, which this refuses
-    except UnicodeError:
+        return {name: unquote(text, errors="strict") for name, text in placeholders.items()}
+    except UnicodeDecodeError:
         return None
-    return texts
 
 
 def _first_segment(prefix: str) -> str:

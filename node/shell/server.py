@@ -84,6 +84,7 @@ class Server:
         self._idle = asyncio.Event()
         self._guests: set[asyncio.Task[Any]] = set()  # the WebSockets of peers
         self._runner: web.ServerRunner | None = None
+        self.port = 0  # the one it listens on, once started
 
     # -------------------------------------------------------------- life
 
@@ -99,13 +100,7 @@ class Server:
         except OSError:
             await runner.cleanup()
             raise
-        self._runner = runner
-
-    @property
-    def port(self) -> int:
-        """The port that it listens on."""
-        assert self._runner is not None, "the server is not started"
-        return int(self._runner.addresses[0][1])
+        self._runner, self.port = runner, int(runner.addresses[0][1])
 
     async def drain(self, timeout_s: float) -> None:
         """Not ready from now on: accepts nobody, finishes what is in flight, closes everything.
@@ -144,18 +139,19 @@ class Server:
                 reply = self._reply_of_nobody(path)
             else:
                 reply = await self._reply(request, endpoint.handler, placeholders, query)
+            answer = self._say(reply)
         except ConnectionError:  # the client went away in the middle of its body
             raise
         except Exception:
             log.exception("%s %s crashed", endpoint.method, endpoint.pattern)
             self.metrics.crashes += 1
-            reply = INTERNAL_ERROR
+            reply, answer = INTERNAL_ERROR, self._say(INTERNAL_ERROR)
         finally:
             self._in_flight -= 1
             if self.draining and not self._in_flight:
                 self._idle.set()
         endpoint.count(reply.status, perf_counter() - started)
-        return self._say(reply)
+        return answer
 
     async def _reply(
         self,

@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 from node.core import exchange
 from node.core.clock import Clock
 from node.core.exchange import absent_keys, absorb, serve
-from node.core.keyspace import Keyspace
+from node.core.keyspace import Keyspace, row_of
 from node.core.messages import Page, Pull, Put
 from node.core.siblings import Item, Past, Version
 from tests.core.given import Held
 
 NOW = 1000.0
 KEYS = [f"key{n}" for n in range(8)]
+GONE = min(KEYS, key=row_of)  # its row is walked first
 
 histories = st.lists(st.tuples(st.booleans(), st.sampled_from(KEYS), st.booleans()), max_size=20)
 
@@ -132,31 +133,32 @@ def test_items_are_read_after_the_snapshot_that_fills_them(monkeypatch: pytest.M
 
 
 def deleted_and_forgotten(target: Held) -> tuple[Held, Item]:
-    """A source that once held key0 and does not any more; and the old item."""
+    """A source that once held GONE and does not any more; and the old item."""
     source = Held("a")
-    old = write(source, "key0")
-    for n in range(1, 5):
-        write(source, f"key{n}")
-    write(source, "key0", None)
+    old = write(source, GONE)
+    for key in KEYS:
+        if key != GONE:
+            write(source, key)
+    write(source, GONE, None)
     forget_log(source)
-    source.keyspace.low = {"a": 6}
+    source.keyspace.low = dict(source.keyspace.clock.base)
     source.keyspace.settle(10)
     source.sync()
-    assert source.keyspace.item("key0") == Item()
+    assert source.keyspace.item(GONE) == Item()
     return source, old
 
 
 def test_a_delete_travels_as_absence() -> None:
     target = Held("b")
     source, old = deleted_and_forgotten(target)
-    target.keyspace.take("key0", old, (), NOW)
+    target.keyspace.take(GONE, old, (), NOW)
     mine = write(target, "key9", b"mine")
     target.sync()
     [page] = pages_of(source.keyspace, target)
     assert page.full
-    assert not target.keyspace.item("key0").versions
+    assert not target.keyspace.item(GONE).versions
     target.keyspace.settle(10)
-    assert target.keyspace.item("key0") == Item()
+    assert target.keyspace.item(GONE) == Item()
     assert target.keyspace.item("key9").versions == mine.versions
 
 
@@ -164,8 +166,8 @@ def test_a_late_copy_after_the_exchange_does_not_come_back() -> None:
     target = Held("b")
     source, old = deleted_and_forgotten(target)
     pages_of(source.keyspace, target)
-    target.keyspace.take("key0", old, (("a", 1),), NOW)
-    assert target.keyspace.item("key0") == Item()
+    target.keyspace.take(GONE, old, (("a", 1),), NOW)
+    assert target.keyspace.item(GONE) == Item()
 
 
 def test_a_late_copy_between_two_pages_does_not_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,15 +176,15 @@ def test_a_late_copy_between_two_pages_does_not_come_back(monkeypatch: pytest.Mo
     target = Held("b")
     source, old = deleted_and_forgotten(target)
     pull = Pull(1, "x", Clock())
-    for _ in range(5):
+    for _ in KEYS:  # one row a page, and the last one
         page = serve(source.keyspace, pull, arrived=True)
         absorb(target.keyspace, page, NOW)
         assert (page.upto is None) == page.last
-        target.keyspace.take("key0", old, (("a", 1),), NOW)
+        target.keyspace.take(GONE, old, (("a", 1),), NOW)
         target.sync()
         pull = Pull(1, "x", Clock(), page.snapshot, page.upto)
     assert page.last
-    assert not target.keyspace.item("key0").versions
+    assert not target.keyspace.item(GONE).versions
 
 
 def test_absent_are_local_rows_within_the_bounds(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,8 +26,7 @@ def test_cause_has_the_smaller_stamp(
         now += passed
         local = now + skews[who]
         seen = stamps[cause % len(stamps)] if cause is not None and stamps else NO_STAMP
-        clocks[who].witness(seen, local)
-        given_now = clocks[who].next(local, str(who))
+        given_now = clocks[who].next(local, str(who), [seen])
         assert given_now > seen
         assert given_now > last.get(who, NO_STAMP)
         assert given_now[0] <= (now + SKEW_S_MAX) * 1000
@@ -36,18 +35,28 @@ def test_cause_has_the_smaller_stamp(
     assert len(set(stamps)) == len(stamps)
 
 
+@given(st.integers(0, 10**13), st.integers(0, 9), st.floats(-TEN_YEARS_S, TEN_YEARS_S))
+def test_a_stamp_is_above_what_its_writer_saw_however_far_apart(
+    milliseconds: int, count: int, skew: float
+) -> None:
+    seen, clock = [(milliseconds, count, "z"), (1, 1, "a")], HybridClock()
+    assert clock.next(abs(NOW_S + skew), "a", seen) > max(seen)
+
+
 def test_a_stamp_ten_years_ahead_does_not_drag() -> None:
     clock = HybridClock()
     clock.witness((int((NOW_S + TEN_YEARS_S) * 1000), 7, "x"), NOW_S)
-    milliseconds, _, actor = clock.next(NOW_S, "a")
+    lifted = clock.next(NOW_S, "b", [(int((NOW_S + TEN_YEARS_S) * 1000), 7, "x")])
+    assert lifted == (int((NOW_S + TEN_YEARS_S) * 1000), 8, "b")
+    milliseconds, _, actor = clock.next(NOW_S, "a", [])
     assert milliseconds <= NOW_S * 1000 + LEAD_MS_MAX
     assert actor == "a"
 
 
 def test_a_wall_clock_that_goes_back_is_outlived_by_the_count() -> None:
     clock = HybridClock()
-    first = clock.next(NOW_S, "a")
-    second = clock.next(NOW_S - 60, "a")
+    first = clock.next(NOW_S, "a", [])
+    second = clock.next(NOW_S - 60, "a", [])
     assert first == (int(NOW_S * 1000), 0, "a")
     assert second == (int(NOW_S * 1000), 1, "a")
-    assert clock.next(NOW_S + 1, "a") == (int(NOW_S * 1000) + 1000, 0, "a")
+    assert clock.next(NOW_S + 1, "a", []) == (int(NOW_S * 1000) + 1000, 0, "a")

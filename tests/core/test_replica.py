@@ -131,12 +131,20 @@ AHEAD = Token({}, {("x", 4): digest_of(PEAR, True)})
     ],
 )
 def test_what_a_home_declines(put: m.Put, declined: type | None) -> None:
-    message = One().step("b1", m.Accept(7, put)).tells[-1][1]
+    one = One()
+    one.replica.upkeep.recovery.arrived = True
+    message = one.step("b1", m.Accept(7, put)).tells[-1][1]
     if declined is None:
         assert isinstance(message, m.Named)
     else:
         assert isinstance(message, m.Declined)
         assert isinstance(message.outcome, declined)
+
+
+def test_a_recovering_home_does_not_vouch_for_an_absence() -> None:
+    put = m.Put(PEAR, None, if_present=True)
+    [(_, declined)] = One().step("b1", m.Accept(7, put)).tells
+    assert declined == m.Declined(7, replica_module.RECOVERING)
 
 
 def test_a_delete_of_what_is_there_is_named() -> None:

@@ -51,3 +51,18 @@ def test_chained_writes_survive_a_crash_and_read_right_everywhere(cluster: Clust
     for i in range(KEYS):
         status, body, _ = get(urls[(i + 3) % len(urls)], f"key{i}", metadata)
         assert (status, body.get("value")) == (200, f"value{i}"), (i, status, body)
+
+
+@pytest.mark.timeout(90)
+def test_a_dead_member_leaves_the_live_view_and_comes_back(cluster: Cluster) -> None:
+    others = [cluster.urls[name] for name in cluster.names if name != VICTIM]
+    everybody = [cluster.address(name) for name in cluster.names]
+    left = [cluster.address(name) for name in cluster.names if name != VICTIM]
+    cluster.engine.kill(VICTIM)
+    assert eventually(lambda: all(live_view(url) == left for url in others), 10.0)
+    shard = cluster.shard_of(VICTIM)
+    members = ask("GET", f"{others[0]}/shard/members/{shard}")[1]["shard-members"]
+    assert cluster.address(VICTIM) not in members
+    cluster.engine.start(VICTIM)
+    cluster.await_ready(VICTIM)
+    assert eventually(lambda: all(live_view(url) == everybody for url in others), 5.0)

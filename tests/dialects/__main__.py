@@ -1,0 +1,22 @@
+"""Says which exchanges differ from present behaviour; with --rewrite, accepts it.
+
+A person reads the diff of what was accepted.
+"""
+
+import sys
+
+from tests.dialects.exchanges import HERE, played_file
+
+
+def main() -> int:
+    rewrite = "--rewrite" in sys.argv[1:]
+    changed = [path for path in HERE.glob("*.txt") if played_file(path) != path.read_text()]
+    for path in changed:
+        print(f"{'rewritten' if rewrite else 'differs'}: {path.name}")
+        if rewrite:
+            path.write_text(played_file(path))
+    return 1 if changed and not rewrite else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,91 @@
+"""What /metrics says: every number that is promised, once, and never a key."""
+
+import json
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.web import NODES, Site, served
+
+Labels = tuple[tuple[str, str], ...]
+
+
+async def scraped(site: Site) -> dict[tuple[str, Labels], float]:
+    """Each sample by its name and sorted labels."""
+    said = await site.ask("GET", "/metrics")
+    assert said.status == 200
+    assert said.headers["content-type"].startswith("text/plain")
+    samples = {}
+    for family in text_string_to_metric_families(said.body.decode()):
+        for sample in family.samples:
+            name = sample.name, tuple(sorted(sample.labels.items()))
+            assert name not in samples
+            samples[name] = sample.value
+    return samples
+
+
+def route(pattern: str, method: str, code: int | None = None) -> Labels:
+    labels = {"route": pattern, "method": method} | ({"code": str(code)} if code else {})
+    return tuple(sorted(labels.items()))
+
+
+async def test_requests_are_counted_by_route_method_and_code() -> None:
+    async with served() as site:
+        wire = await site.wire()
+        for key in ("secret-1", "secret-2"):
+            await wire.ask("PUT", f"/kvs/{key}", b'{"value":1}')
+        await wire.ask("PUT", "/kvs/secret-1", b'{"value":1}')
+        await wire.ask("GET", "/nothing")
+        await wire.ask("POST", "/view")
+        wire.send(b"nonsense\r\n\r\n")
+        await wire.read()
+        samples = await scraped(site)
+    requests, seconds = "coterie_http_requests_total", "coterie_http_request_seconds"
+    assert samples[requests, route("/kvs/{key}", "PUT", 201)] == 2
+    assert samples[requests, route("/kvs/{key}", "PUT", 200)] == 1
+    assert samples[requests, route("unmatched", "any", 404)] == 1
+    assert samples[requests, route("unmatched", "any", 405)] == 1
+    assert samples[requests, route("malformed", "any", 400)] == 1
+    assert samples[f"{seconds}_count", route("/kvs/{key}", "PUT")] == 3
+    assert samples[f"{seconds}_sum", route("/kvs/{key}", "PUT")] > 0
+    assert "secret" not in str(samples)
+
+
+async def test_the_node_and_its_links_are_told() -> None:
+    async with served(store_stats=lambda: {"commits": 5, "rows": 9}) as site:
+        samples = await scraped(site)
+    peer = ("peer", NODES[1])
+    expected = {
+        ("coterie_view_number", ()): 1,
+        ("coterie_keys", ()): 0,
+        ("coterie_parked_reads", ()): 0,
+        ("coterie_pending_writes", ()): 0,
+        ("coterie_repair_objects_total", ()): 0,
+        ("coterie_http_crashes_total", ()): 0,
+        ("coterie_store_commits_total", ()): 5,
+        ("coterie_store_rows_total", ()): 9,
+        ("coterie_peer_up", (peer,)): 1,
+        ("coterie_link_frames_total", (("direction", "sent"), peer)): 3,
+        ("coterie_link_frames_total", (("direction", "received"), peer)): 2,
+        ("coterie_link_dropped_total", (peer,)): 1,
+    }
+    assert {name: samples[name] for name in expected} == expected
+    assert [name for name, _ in samples].count("coterie_build_info") == 1
+
+
+async def test_a_store_without_numbers_is_not_shown() -> None:
+    async with served() as site:
+        assert "coterie_store" not in str(await scraped(site))
+
+
+async def test_status_is_what_the_replica_says() -> None:
+    async with served() as site:
+        said = await site.ask("GET", "/v1/status")
+        assert json.loads(said.body)["view"]["nodes"] == list(NODES)
+
+
+async def test_a_scrape_counts_itself_next_time() -> None:
+    async with served() as site:
+        first, second = await scraped(site), await scraped(site)
+    name = "coterie_http_requests_total", route("/metrics", "GET", 200)
+    assert name not in first
+    assert second[name] == 1

@@ -1,0 +1,169 @@
+"""A server for tests: a real replica's facts, a driver whose answers are scripted, and raw sockets.
+
+Nothing here waits for time to pass: a test waits for bytes, or for the driver to be asked.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+from unittest.mock import patch
+
+from aiohttp import web
+
+from node.core.messages import Absent, Found, Outcome, Put, Request, Stored
+from node.core.replica import Options, restore
+from node.core.siblings import Past
+from node.core.token import Token
+from node.core.view import first_view
+from node.dialects.asg4 import asg4
+from node.dialects.contract import Dialect, Limits
+from node.dialects.native import native
+from node.driver import Driver
+from node.shell.server import Server
+from tests.conversations.ports import Disk, Life, LifeClock, LifeLinks, LifeStore, Timeline
+
+ADDRESS = "127.0.0.1:8090"
+NODES = (ADDRESS, "127.0.0.1:8091")
+VALUE_BYTES_MAX = 100_000
+LIMITS = Limits(VALUE_BYTES_MAX, 20.0)
+
+Done = Callable[[Outcome], None]
+
+
+class ScriptedDriver(Driver):
+    """Keeps values in a dict and answers at once; while `holds`, it waits to be told to."""
+
+    def __init__(self) -> None:
+        time = Timeline()
+        store = LifeStore(Disk(), lambda records, durable: None)
+        replica = restore(ADDRESS, first_view(NODES, 1), store, Options(), Random(1))
+        links = LifeLinks(ADDRESS, lambda source, target, message: None)
+        super().__init__(replica, LifeClock(time, Life(), lambda callback: None), links, store)
+        self.values: dict[str, bytes] = {}
+        self.holds = False
+        self.held: asyncio.Queue[tuple[Request, Done]] = asyncio.Queue()
+
+    def submit(self, operation: Request, done: Done) -> None:
+        if self.holds:
+            self.held.put_nowait((operation, done))
+        else:
+            done(self.outcome_of(operation))
+
+    def outcome_of(self, operation: Request) -> Outcome:
+        assert isinstance(operation, Put) or hasattr(operation, "key")
+        key = operation.key
+        if isinstance(operation, Put):
+            was = key in self.values
+            assert operation.value is not None
+            self.values[key] = operation.value
+            return Stored(Token(), Past(), ("a", 1), was, 1, 1, ADDRESS)
+        if key in self.values:
+            return Found((self.values[key],), (), (), Token(), Past(), ADDRESS)
+        return Absent((), Token(), Past(), ADDRESS)
+
+
+@dataclass
+class ScriptedLinks:
+    """Remembers what it was told; serves a WebSocket that echoes."""
+
+    cut: list[tuple[list[str], float]] = field(default_factory=list)
+    heals: int = 0
+    guests: int = 0
+
+    async def accept(self, request: web.BaseRequest) -> web.StreamResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        self.guests += 1
+        try:
+            async for message in socket:
+                await socket.send_str(str(message.data))
+        finally:
+            self.guests -= 1
+        return socket
+
+    def cut_off(self, peers: Iterable[str], ttl_s: float) -> None:
+        self.cut.append((list(peers), ttl_s))
+
+    def heal(self) -> None:
+        self.heals += 1
+
+    def stats(self) -> dict[str, dict[str, int]]:
+        tally = {"connected": True, "frames_sent": 3, "frames_received": 2, "dropped": 1}
+        return {NODES[1]: tally}
+
+
+@dataclass
+class Said:
+    """One HTTP answer, read from a socket."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+class Wire:
+    """A client's socket: sends bytes as they are, reads answers one by one."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    def send(self, raw: bytes) -> None:
+        self.writer.write(raw)
+
+    async def read(self, has_body: bool = True) -> Said:
+        head = (await self.reader.readuntil(b"\r\n\r\n")).decode()
+        first, *lines = head.rstrip("\r\n").split("\r\n")
+        headers = {name.lower(): text for name, text in (line.split(": ", 1) for line in lines)}
+        length = int(headers.get("content-length", "0")) if has_body else 0
+        return Said(int(first.split(" ")[1]), headers, await self.reader.readexactly(length))
+
+    async def ask(self, method: str, path: str, body: bytes = b"", *lines: str) -> Said:
+        self.send(request(method, path, body, *lines))
+        return await self.read(method != "HEAD")
+
+    async def is_closed(self) -> bool:
+        """Waits for the server to close; whatever it still sends is dropped."""
+        await self.reader.read()
+        return self.reader.at_eof()
+
+
+def request(method: str, path: str, body: bytes = b"", *lines: str) -> bytes:
+    length = (f"Content-Length: {len(body)}",) if body else ()
+    head = "\r\n".join((f"{method} {path} HTTP/1.1", "Host: node", *length, *lines))
+    return f"{head}\r\n\r\n".encode() + body
+
+
+@dataclass
+class Site:
+    """A served node."""
+
+    server: Server
+    driver: ScriptedDriver
+    links: ScriptedLinks
+    wires: list[Wire] = field(default_factory=list)
+
+    async def wire(self) -> Wire:
+        wire = Wire(*await asyncio.open_connection("127.0.0.1", self.server.port))
+        self.wires.append(wire)
+        return wire
+
+    async def ask(self, method: str, path: str, body: bytes = b"", *lines: str) -> Said:
+        return await (await self.wire()).ask(method, path, body, *lines)
+
+
+@asynccontextmanager
+async def served(*dialects: Dialect, faults: bool = False, **options: Any) -> AsyncIterator[Site]:
+    driver, links = ScriptedDriver(), ScriptedLinks()
+    spoken = (asg4(), native(), *dialects)
+    site = Site(Server(driver, links, spoken, LIMITS, faults, **options), driver, links)
+    await site.server.start("127.0.0.1", 0)
+    try:
+        yield site
+    finally:
+        for wire in site.wires:
+            wire.writer.close()
+        with patch("node.shell.server.CLOSE_TIMEOUT_S", 0.1):
+            await site.server.drain(5.0)
