@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from random import Random
 from time import perf_counter
+from typing import Any
 
 import pytest
 
@@ -108,8 +109,8 @@ class Store:
             other = self.random.choice(self.sessions)
             parents.add(other.operation)
             token |= other.token
-        kind = "get" if chance < 0.55 else "put" if chance < 0.85 else "delete"
-        operation = Operation(number, index, node, kind, key, self.mode, started=number)  # type: ignore[arg-type]
+        kind: Any = "get" if chance < 0.55 else "put" if chance < 0.85 else "delete"
+        operation = Operation(number, index, node, kind, key, self.mode, started=number)
         operation.parents = tuple(sorted(parents - {-1}))
         self.history.append(operation)
         reply = Answer(number, token, contexts)
@@ -268,9 +269,9 @@ def one_replica(mode: Mode, size: int) -> History:
     last_read: dict[str, Operation] = {}
     for number in range(size):
         key = random.choice(list(held))
-        kind = random.choice(("get", "get", "put"))
+        kind: Any = random.choice(("get", "get", "put"))
         parents = tuple({max(0, number - random.randrange(1, 9)) for _ in range(2)} - {number})
-        each = Operation(number, number % 8, "n", kind, key, mode, parents=parents, status="ok")  # type: ignore[arg-type]
+        each = Operation(number, number % 8, "n", kind, key, mode, parents=parents, status="ok")
         if kind == "get":
             each.values = tuple(held[key].values())
             each.dots = each.shown = tuple(held[key])

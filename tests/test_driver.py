@@ -156,7 +156,7 @@ def test_only_the_earliest_timer_counts(driver: Driver, ports: Ports) -> None:
 
 def test_a_crash_in_a_step_leaves_the_driver_able_to_go_on(driver: Driver) -> None:
     with pytest.raises(KeyError):
-        driver.receive("a2", "no event")  # type: ignore[arg-type]
+        driver.receive("a2", "no event")  # type: ignore[arg-type]  # on purpose
     outcomes: list[m.Outcome] = []
     driver.submit(m.Get("pear"), outcomes.append)
     assert len(outcomes) == 1

@@ -10,7 +10,7 @@ from cluster.history import History, Kind, Operation, Status
 
 def operation(number: int, kind: Kind = "get", status: Status = "ok", **more: object) -> Operation:
     fields = {"session": 1, "node": "a", "key": "x", "mode": "siblings", **more}
-    return Operation(id=number, kind=kind, status=status, **fields)  # type: ignore[arg-type]
+    return Operation(id=number, kind=kind, status=status, **fields)  # type: ignore[arg-type]  # any field
 
 
 def test_an_operation_is_finished_once() -> None:

@@ -1,33 +1,15 @@
 """The HTTP port: what it reads, what it refuses, and that an answer is always one of ours."""
 
-import asyncio
 import json
-import socket
-from dataclasses import replace
 
-import aiohttp
 import pytest
 
 import node.shell.intake as intake
-from node.core.messages import Unavailable
-from node.dialects.asg4 import asg4
-from node.dialects.contract import Call, Dialect, Reply, Route
-from node.shell.answer import lines_of
-from node.shell.server import BODY_SLACK_BYTES, Server
-from tests.web import LIMITS, VALUE_BYTES_MAX, ScriptedDriver, ScriptedLinks, request, served
+from node.dialects.contract import Dialect, Reply, Route
+from node.shell.server import BODY_SLACK_BYTES
+from tests.web import VALUE_BYTES_MAX, request, served
 
 PUT = b'{"value":1}'
-
-
-def crash(call: Call) -> Reply:
-    raise RuntimeError("a secret")
-
-
-def not_found(path: str) -> Reply:
-    return Reply(404, b"{}")
-
-
-CRASHING = Dialect("crashing", (Route("GET", "/crash", crash),), not_found)
 
 
 async def test_a_value_goes_in_and_out() -> None:
@@ -173,6 +155,20 @@ async def test_a_value_of_the_limit_fits_and_one_beyond_does_not() -> None:
         assert (await site.ask("PUT", "/kvs/a", b'{"value":"%bv"}' % text)).status == 413
 
 
+async def test_a_long_body_behind_a_slow_request_is_read_when_its_turn_comes() -> None:
+    async with served() as site:
+        site.driver.holds = True
+        wire = await site.wire()
+        text = b'{"value":"%b"}' % (b"v" * (VALUE_BYTES_MAX - 2))
+        wire.send(request("GET", "/kvs/a") + request("PUT", "/kvs/a", text))
+        wire.send(request("GET", "/kvs/a"))
+        for _ in range(3):
+            operation, done = await site.driver.held.get()
+            done(site.driver.outcome_of(operation))
+        statuses = [(await wire.read()).status for _ in range(3)]
+        assert statuses == [404, 201, 200]
+
+
 async def test_an_encoded_body_is_refused() -> None:
     async with served() as site:
         said = await site.ask("PUT", "/kvs/cart", PUT, "Content-Encoding: gzip")
@@ -271,99 +267,20 @@ async def test_a_client_that_goes_away_loses_only_its_answer() -> None:
         assert (await site.ask("GET", "/kvs/cart")).status == 200
 
 
-async def test_two_dialects_that_claim_one_route_are_refused() -> None:
-    other = Dialect("other", (Route("PUT", "/kvs/{name}", crash),), not_found)
-    with pytest.raises(ValueError, match=r"asg4 and other both claim PUT /kvs/\{name\}"):
-        Server(ScriptedDriver(), ScriptedLinks(), (asg4(), other), LIMITS, False)
-
-
-async def test_a_taken_port_is_an_error() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        server = Server(ScriptedDriver(), ScriptedLinks(), (asg4(),), LIMITS, False)
-        with pytest.raises(OSError, match="in use"):
-            await server.start("127.0.0.1", taken.getsockname()[1])
-        await server.drain(1.0)
-
-
-async def test_faults_are_told_to_the_links() -> None:
-    async with served(faults=True) as site:
-        body = b'{"cut":["127.0.0.1:8091"],"ttl_s":2.5}'
-        assert (await site.ask("PUT", "/v1/faults", body)).status == 200
-        assert site.links.cut == [(["127.0.0.1:8091"], 2.5)]
-        assert (await site.ask("DELETE", "/v1/faults")).status == 200
-        assert site.links.heals == 1
-
-
-@pytest.mark.parametrize(
-    "body",
-    [b"", b"x", b"[]", b'{"cut":["a:1"]}', b'{"ttl_s":1}', b'{"cut":"a:1","ttl_s":1}',
-     b'{"cut":["a:1"],"ttl_s":0}', b'{"cut":["a:1"],"ttl_s":3601}', b'{"cut":[1],"ttl_s":1}',
-     b'{"cut":["a:1"],"ttl_s":true}', b'{"cut":[""],"ttl_s":1}', b'{"cut":["a:1"],"ttl_s":"1"}'],
-)  # fmt: skip
-async def test_malformed_faults_are_refused(body: bytes) -> None:
-    async with served(faults=True) as site:
-        assert (await site.ask("PUT", "/v1/faults", body)).status == 400
-        assert site.links.cut == []
-
-
-async def test_peers_have_their_own_door() -> None:
-    async with served() as site, aiohttp.ClientSession() as session:
-        url = f"http://127.0.0.1:{site.server.port}/peer"
-        async with session.ws_connect(url) as guest:
-            await guest.send_str("hello")
-            assert await guest.receive_str() == "hello"
-        assert (await site.ask("HEAD", "/peer")).status == 426
-
-
-async def test_a_drain_finishes_what_is_in_flight() -> None:
-    async with served() as site:
-        site.driver.holds = True
-        busy, idle = await site.wire(), await site.wire()
-        assert (await idle.ask("GET", "/readyz")).status in (200, 503)
-        busy.send(request("PUT", "/kvs/cart", PUT))
-        operation, done = await site.driver.held.get()
-        drain = asyncio.create_task(site.server.drain(60.0))
-        said = await idle.ask("GET", "/readyz?verbose")
-        assert said.status == 503
-        assert b"[-]serving the node is shutting down" in said.body
-        assert said.headers["connection"] == "close"
-        with pytest.raises(ConnectionRefusedError):
-            await site.wire()
-        assert not drain.done()
-        done(site.driver.outcome_of(operation))
-        assert (await busy.read()).status == 201
-        await drain
-
-
-async def test_a_drain_ends_in_time_and_sends_guests_home() -> None:
-    async with served() as site, aiohttp.ClientSession() as session:
-        guest = await session.ws_connect(f"http://127.0.0.1:{site.server.port}/peer")
-        await guest.send_str("hello")
-        await guest.receive_str()
-        site.driver.holds = True
+async def test_a_status_without_a_body_has_no_length() -> None:
+    empty = Dialect("empty", (Route("GET", "/empty", lambda call: Reply(204, b"")),), not_found)
+    async with served(empty) as site:
         wire = await site.wire()
-        wire.send(request("PUT", "/kvs/cart", PUT))
-        _, done = await site.driver.held.get()
-        await site.server.drain(0.01)
-        assert site.links.guests == 0
-        assert await wire.is_closed()
-        done(Unavailable("too late", definite=False))
-        await guest.close()
+        said = await wire.ask("GET", "/empty")
+        assert said.status == 204
+        assert "content-length" not in said.headers
+        assert (await wire.ask("GET", "/livez")).body == b"ok\n"
 
 
-def test_a_header_cannot_begin_a_line_of_its_own() -> None:
-    assert lines_of({"A": "b", "C": "d"}) == "A: b\r\nC: d\r\n"
-    for text in ("b\r\nC: d", "b\nC", "b\r"):
-        with pytest.raises(ValueError, match="line break"):
-            lines_of({"A": text})
-
-
-async def test_an_answer_with_a_broken_header_is_an_internal_error(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    broken = Reply(200, b"{}", {"A": "b\r\nC: d"})
-    dialect = replace(CRASHING, routes=(Route("GET", "/broken", lambda call: broken),))
-    async with served(dialect) as site:
-        said = await site.ask("GET", "/broken")
-        assert said.status == 500
-        assert "c" not in said.headers
+async def test_a_malformed_chunk_behind_a_good_one_is_refused() -> None:
+    async with served() as site:
+        wire = await site.wire()
+        head = request("PUT", "/kvs/cart", b"", "Transfer-Encoding: chunked")
+        wire.send(head + b"b\r\n" + PUT + b"\r\nzz\r\n")
+        assert (await wire.read()).status == 400
+        assert site.driver.values == {}

@@ -19,7 +19,7 @@ from node.core.siblings import Past
 from node.core.token import Token
 from node.core.view import first_view
 from node.dialects.asg4 import asg4
-from node.dialects.contract import Dialect, Limits
+from node.dialects.contract import Call, Dialect, Limits, Reply, Route
 from node.dialects.native import native
 from node.driver import Driver
 from node.shell.server import Server
@@ -27,7 +27,7 @@ from tests.conversations.ports import Disk, Life, LifeClock, LifeLinks, LifeStor
 
 ADDRESS = "127.0.0.1:8090"
 NODES = (ADDRESS, "127.0.0.1:8091")
-VALUE_BYTES_MAX = 100_000
+VALUE_BYTES_MAX = 1_000_000
 LIMITS = Limits(VALUE_BYTES_MAX, 20.0)
 
 Done = Callable[[Outcome], None]
@@ -95,6 +95,17 @@ class ScriptedLinks:
         return {NODES[1]: tally}
 
 
+def crash(call: Call) -> Reply:
+    raise RuntimeError("a secret")
+
+
+def not_found(path: str) -> Reply:
+    return Reply(404, b"{}")
+
+
+CRASHING = Dialect("crashing", (Route("GET", "/crash", crash),), not_found)
+
+
 @dataclass
 class Said:
     """One HTTP answer, read from a socket."""
@@ -159,11 +170,11 @@ async def served(*dialects: Dialect, faults: bool = False, **options: Any) -> As
     driver, links = ScriptedDriver(), ScriptedLinks()
     spoken = (asg4(), native(), *dialects)
     site = Site(Server(driver, links, spoken, LIMITS, faults, **options), driver, links)
-    await site.server.start("127.0.0.1", 0)
+    with patch("node.shell.server.CLOSE_TIMEOUT_S", 0.1):
+        await site.server.start("127.0.0.1", 0)
     try:
         yield site
     finally:
         for wire in site.wires:
             wire.writer.close()
-        with patch("node.shell.server.CLOSE_TIMEOUT_S", 0.1):
-            await site.server.drain(5.0)
+        await site.server.drain(5.0)

@@ -4,13 +4,14 @@ Requests that answer 503 are tried again for `PATIENCE_S`, as such scripts do; a
 """
 
 import json
-import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from typing import Any
 
+from cluster import probe
+
 PATIENCE_S = 1.2
-POLL_S = 0.05
 
 Answer = tuple[int, dict[str, Any], dict[str, str]]
 
@@ -37,12 +38,15 @@ def ask(method: str, url: str, body: object = None, timeout_s: float = 10.0) -> 
 
 def patiently(method: str, url: str, body: object, patience_s: float = PATIENCE_S) -> Answer:
     """The first answer that is not 503, or the last one when the patience is over."""
-    until = time.monotonic() + patience_s
-    while True:
-        answer = ask(method, url, body)
-        if answer[0] not in (0, 503) or time.monotonic() > until:
-            return answer
-        time.sleep(POLL_S)
+    answers = [ask(method, url, body)]
+
+    def is_final() -> bool:
+        if answers[-1][0] in (0, 503):
+            answers.append(ask(method, url, body))
+        return answers[-1][0] not in (0, 503)
+
+    eventually(is_final, patience_s)
+    return answers[-1]
 
 
 def put(
@@ -65,11 +69,6 @@ def key_counts(url: str) -> dict[str, int]:
     }
 
 
-def eventually(condition: Any, wait_s: float) -> bool:
+def eventually(condition: Callable[[], bool], wait_s: float) -> bool:
     """Whether the condition comes true in time."""
-    until = time.monotonic() + wait_s
-    while not condition():
-        if time.monotonic() > until:
-            return False
-        time.sleep(POLL_S)
-    return True
+    return probe.until(lambda: condition() or None, wait_s) is not None
