@@ -1,9 +1,12 @@
 """What /metrics says: every number that is promised, once, and never a key."""
 
 import json
+from importlib.metadata import PackageNotFoundError
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from node.shell.metrics import build
 from tests.web import NODES, Site, served
 
 Labels = tuple[tuple[str, str], ...]
@@ -89,3 +92,11 @@ async def test_a_scrape_counts_itself_next_time() -> None:
     name = "coterie_http_requests_total", route("/metrics", "GET", 200)
     assert name not in first
     assert second[name] == 1
+
+
+def test_what_runs_here_may_be_a_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
+    def version(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("node.shell.metrics.version", version)
+    assert build()["version"] == "unknown"

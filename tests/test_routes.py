@@ -1,4 +1,4 @@
-"""Matching: whole paths first, then the longest literal beginning, and the rest is a placeholder."""
+"""Matching: whole paths first, then the longest literal beginning; the rest is a placeholder."""
 
 import pytest
 

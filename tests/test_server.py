@@ -7,7 +7,7 @@ import pytest
 import node.shell.intake as intake
 from node.dialects.contract import Dialect, Reply, Route
 from node.shell.server import BODY_SLACK_BYTES
-from tests.web import VALUE_BYTES_MAX, request, served
+from tests.web import CRASHING, VALUE_BYTES_MAX, not_found, request, served
 
 PUT = b'{"value":1}'
 
@@ -277,10 +277,27 @@ async def test_a_status_without_a_body_has_no_length() -> None:
         assert (await wire.ask("GET", "/livez")).body == b"ok\n"
 
 
-async def test_a_malformed_chunk_behind_a_good_one_is_refused() -> None:
+async def test_a_malformed_chunk_behind_a_good_one_is_not_stored(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(intake, "BODY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(intake, "LINGER_S", 0.05)
     async with served() as site:
         wire = await site.wire()
-        head = request("PUT", "/kvs/cart", b"", "Transfer-Encoding: chunked")
-        wire.send(head + b"b\r\n" + PUT + b"\r\nzz\r\n")
-        assert (await wire.read()).status == 400
+        lines = ("Transfer-Encoding: chunked", "Expect: 100-continue")
+        wire.send(request("PUT", "/kvs/cart", b"", *lines))
+        assert (await wire.read()).status == 100
+        wire.send(b"b\r\n" + PUT + b"\r\nzz\r\n")
+        assert (await wire.read()).status == 408
+        assert await wire.is_closed()
         assert site.driver.values == {}
+
+
+async def test_a_client_that_goes_away_within_its_body() -> None:
+    async with served() as site:
+        wire = await site.wire()
+        length = "Content-Length: 9"
+        wire.send(request("PUT", "/kvs/cart", b"", length, "Expect: 100-continue"))
+        await wire.read()
+        wire.writer.transport.abort()
+        assert (await site.ask("GET", "/livez")).status == 200

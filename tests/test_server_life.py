@@ -70,6 +70,22 @@ async def test_peers_have_their_own_door() -> None:
         assert (await site.ask("HEAD", "/peer")).status == 426
 
 
+async def test_a_crash_at_the_peers_door_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    async with served() as site:
+        site.links.is_broken = True
+        assert (await site.ask("GET", "/peer")).status == 500
+        assert "a secret" in caplog.text
+
+
+async def test_a_crash_after_the_upgrade_only_closes(caplog: pytest.LogCaptureFixture) -> None:
+    async with served() as site, aiohttp.ClientSession() as session:
+        guest = await session.ws_connect(f"http://127.0.0.1:{site.server.port}/peer")
+        await guest.send_str("crash")
+        assert (await guest.receive()).type in (aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR)
+        assert "GET /peer crashed" in caplog.text
+        await guest.close()
+
+
 async def test_a_drain_finishes_what_is_in_flight() -> None:
     async with served() as site:
         site.driver.holds = True

@@ -72,13 +72,18 @@ class ScriptedLinks:
     cut: list[tuple[list[str], float]] = field(default_factory=list)
     heals: int = 0
     guests: int = 0
+    is_broken: bool = False
 
     async def accept(self, request: web.BaseRequest) -> web.StreamResponse:
+        if self.is_broken:
+            raise RuntimeError("a secret")
         socket = web.WebSocketResponse()
         await socket.prepare(request)
         self.guests += 1
         try:
             async for message in socket:
+                if message.data == "crash":
+                    raise RuntimeError("a secret")
                 await socket.send_str(str(message.data))
         finally:
             self.guests -= 1

@@ -5,6 +5,7 @@ parser refuses what is malformed; we only say so in JSON, and without a line in 
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -18,8 +19,11 @@ from node.dialects.words import refused
 
 BODY_TIMEOUT_S = 60.0  # for a body that does not come with its headers
 IDLE_TIMEOUT_S = 75.0  # for a connection without a request, and for headers that do not end
+LINGER_S = 2.0  # for the rest of a refused body: a client that still sends would miss the answer
 LINE_BYTES_MAX = 16 * 1024  # of a request line, and of one header
 HEADERS_MAX = 100
+
+log = logging.getLogger(__name__)
 
 Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 Refuse = Callable[[Reply], web.StreamResponse]
@@ -37,6 +41,7 @@ class Connection(web.RequestHandler):
             keepalive_timeout=IDLE_TIMEOUT_S,
             access_log=None,  # type: ignore[arg-type]  # None is how aiohttp turns it off
             auto_decompress=False,
+            lingering_time=LINGER_S,
             max_line_size=LINE_BYTES_MAX,
             max_field_size=LINE_BYTES_MAX,
             max_headers=HEADERS_MAX,
@@ -50,7 +55,11 @@ class Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Also called when the server itself raises, which it does only for bugs of ours."""
+        """Also called when a WebSocket's handler raises: that is a bug of ours."""
+        if status == 500:
+            log.error("%s %s crashed", request.method, request.path, exc_info=exc)
+        if request.writer.output_size > 0:
+            raise ConnectionError("an answer has begun: nothing can be said, only closed")
         return self._refuse(_reply_to_error(status, exc, message))
 
     def resume_reading(self, resume_parser: bool = True) -> None:
@@ -88,10 +97,7 @@ def arrived_body_of(request: web.BaseRequest, bytes_max: int) -> bytes | Reply |
         return refused(415, "Content-Encoding must be identity")
     if not content.is_eof():
         return too_large(bytes_max) if (request.content_length or 0) > bytes_max else None
-    try:
-        body = content.read_nowait()
-    except web.RequestPayloadError as error:
-        return refused(400, f"request body is malformed: {error}")
+    body = content.read_nowait()
     return body if len(body) <= bytes_max else too_large(bytes_max)
 
 
@@ -103,9 +109,7 @@ async def body_of(request: web.BaseRequest, bytes_max: int) -> bytes | Reply:
             request.writer.output_size = 0  # the answer itself has not begun
         async with asyncio.timeout(BODY_TIMEOUT_S):
             return await _rest_of(request.content, bytes_max)
-    except web.RequestPayloadError as error:
-        return refused(400, f"request body is malformed: {error}")
-    except TimeoutError:
+    except TimeoutError:  # also when a chunk was malformed: the parser tells nobody who waits
         return refused(408, f"request body did not arrive within {BODY_TIMEOUT_S:.0f} s")
 
 

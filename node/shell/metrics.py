@@ -65,7 +65,7 @@ class Metrics(Collector):
         return Reply(200, generate_latest(self._registry), content_type=CONTENT_TYPE_LATEST)
 
     def collect(self) -> Iterator[Metric]:
-        yield InfoMetricFamily("coterie_build", "What runs here.", value=_build())
+        yield InfoMetricFamily("coterie_build", "What runs here.", value=build())
         yield from self._requests()
         status, store = self._status(), self._store()
         for name, text, (part, key) in STATUS_GAUGES:
@@ -113,9 +113,10 @@ class Metrics(Collector):
         yield from (up, frames, dropped)
 
 
-def _build() -> dict[str, str]:
+def build() -> dict[str, str]:
+    """Version and interpreter; a checkout that is not installed has no version."""
     try:
         release = version("coterie")
-    except PackageNotFoundError:  # run from a checkout that is not installed
+    except PackageNotFoundError:
         release = "unknown"
     return {"version": release, "python": platform.python_version()}

@@ -15,7 +15,7 @@ import queue
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -23,11 +23,10 @@ from typing import Any
 
 from node.core.effects import Record
 from node.shell import rows
-from node.shell.rows import TABLES, Durability, StoreError, checksum
+from node.shell.rows import Durability, StoreError, checksum
 
 __all__ = ["Durability", "SqliteStore", "StoreError"]
 
-BATCH_WRITES_MAX = 4096
 IDLE_S = 0.05  # so long without a write: a good moment to move the log into the tables
 CHECKPOINT_IDLE_BYTES = 4 * 1024 * 1024
 CHECKPOINT_BUSY_BYTES = 64 * 1024 * 1024  # the bound of the log: now, even if a commit waits
@@ -41,28 +40,15 @@ Row = tuple[str, str]
 
 
 @dataclass(slots=True)
-class _Write:
-    number: int
-    records: Sequence[Record]
-    done: Done
-
-
-@dataclass(slots=True)
 class _Batch:
     """What one transaction holds: the last record of each row, and who waits."""
 
     records: dict[Row, Record] = field(default_factory=dict)
-    number: int = 0  # of its last write
     dones: deque[Done] = field(default_factory=deque)
 
-    def add(self, write: _Write) -> None:
-        for record in write.records:
-            self.records[record.table, record.key] = record
-        self.number = write.number
-        self.dones.append(write.done)
-
     def cost_bytes(self) -> int:
-        return sum(ROW_COST_BYTES + len(record.value or b"") for record in self.records.values())
+        values = (record.value for record in self.records.values())
+        return ROW_COST_BYTES * len(self.records) + sum(len(value) for value in values if value)
 
 
 class SqliteStore:
@@ -83,10 +69,11 @@ class SqliteStore:
         self.on_failure = on_failure
         self._loop = asyncio.get_running_loop()
         self._path = directory / FILE_NAME
-        self._overlay: dict[str, dict[str, tuple[int, Record]]] = {table: {} for table in TABLES}
-        self._number = 0
+        self._gathering = _Batch()  # what the next transaction will hold
+        self._under_way: deque[_Batch] = deque()  # taken by the writer, not yet told; oldest first
+        self._handover = threading.Lock()  # holds for both, from the loop to the writer
         self._unmoved_bytes = 0  # in the log and not yet in the tables; the writer's thread's own
-        self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
+        self._calls: queue.SimpleQueue[bool] = queue.SimpleQueue()  # True: a batch; False: the end
         self._lock = rows.lock_directory(directory)
         try:
             self._writer, self._reader = rows.open_pair(self._path, durability)
@@ -98,16 +85,18 @@ class SqliteStore:
 
     def write(self, records: Sequence[Record], done: Done) -> None:
         """Calls `done` when these and all earlier records are durable; never after a failure."""
-        self._number += 1
-        for record in records:
-            self._overlay[record.table][record.key] = (self._number, record)
-        if not self.failed:
-            self._queue.put(_Write(self._number, records, done))
+        with self._handover:
+            batch = self._gathering
+            if not batch.dones:
+                self._calls.put(True)
+            for record in records:
+                batch.records[record.table, record.key] = record
+            batch.dones.append(done)
 
     def read(self, table: str, key: str) -> bytes | None:
-        entry = self._overlay[table].get(key)
-        if entry is not None:
-            return entry[1].value
+        record = self._waiting(table, key)
+        if record is not None:
+            return record.value
         found = self._select(f"SELECT value, crc FROM {table} WHERE key = ?", (key,))
         value: bytes | None
         value, crc = next(found, (None, 0))
@@ -117,18 +106,20 @@ class SqliteStore:
 
     def scan(self, table: str, after: str | None, limit: int) -> list[tuple[str, bytes]]:
         """At most `limit` rows whose keys come after `after`, in the order of the keys."""
+        overlay = self._overlay(table)
         fresh = sorted(
             (key, record.value)
-            for key, (_, record) in self._overlay[table].items()
+            for key, record in overlay.items()
             if record.value is not None and (after is None or key > after)
         )
-        return list(islice(heapq.merge(self._durable_after(table, after), fresh), limit))
+        durable = self._durable_after(table, after, overlay)
+        return list(islice(heapq.merge(durable, fresh), limit))
 
     def open_keys(self, table: str) -> list[str]:
-        overlay = self._overlay[table]
+        overlay = self._overlay(table)
         durable = self._select(f"SELECT key FROM {table} WHERE open = 1", ())
         keys = {key for (key,) in durable if key not in overlay}
-        keys.update(key for key, (_, record) in overlay.items() if _is_open(record))
+        keys.update(key for key, record in overlay.items() if _is_open(record))
         return sorted(keys)
 
     def count(self, table: str) -> int:
@@ -136,23 +127,23 @@ class SqliteStore:
 
         One snapshot for all reads: a batch may become durable in between.
         """
-        overlay = self._overlay[table]
+        overlay = self._overlay(table)
         self._reader.execute("BEGIN")
         try:
             durable: int = next(self._select(f"SELECT count(*) FROM {table}", ()))[0]
             covered = sum(self._is_durable(table, key) for key in overlay)
         finally:
             self._reader.execute("COMMIT")
-        return durable - covered + sum(record.value is not None for _, record in overlay.values())
+        return durable - covered + sum(record.value is not None for record in overlay.values())
 
     @property
     def waiting_rows(self) -> int:
         """How many rows are written and not durable."""
-        return sum(map(len, self._overlay.values()))
+        return sum(len(batch.records) for batch in (*self._under_way, self._gathering))
 
     async def close(self) -> None:
         """Returns when everything written is durable and its `done` called, or has failed."""
-        self._queue.put(None)
+        self._calls.put(False)
         await self._loop.run_in_executor(None, self._thread.join)
         self._reader.close()
         self._writer.close()
@@ -160,12 +151,29 @@ class SqliteStore:
 
     # -------------------------------------------------------------- on the loop's thread
 
+    def _waiting(self, table: str, key: str) -> Record | None:
+        """The last record of a row that is not durable yet."""
+        with self._handover:
+            for batch in (self._gathering, *reversed(self._under_way)):
+                record = batch.records.get((table, key))
+                if record is not None:
+                    return record
+        return None
+
+    def _overlay(self, table: str) -> dict[str, Record]:
+        """All such records of a table."""
+        with self._handover:
+            batches = (*self._under_way, self._gathering)
+        rows = (row for batch in batches for row in batch.records.items())
+        return {key: record for (name, key), record in rows if name == table}
+
     def _is_durable(self, table: str, key: str) -> bool:
         found = self._select(f"SELECT 1 FROM {table} WHERE key = ?", (key,))
         return next(found, None) is not None
 
-    def _durable_after(self, table: str, after: str | None) -> Iterator[tuple[str, bytes]]:
-        overlay = self._overlay[table]
+    def _durable_after(
+        self, table: str, after: str | None, overlay: Mapping[str, Record]
+    ) -> Iterator[tuple[str, bytes]]:
         condition, values = ("", ()) if after is None else ("WHERE key > ?", (after,))
         statement = f"SELECT key, value, crc FROM {table} {condition} ORDER BY key"
         for key, value, crc in self._select(statement, values):
@@ -196,9 +204,9 @@ class SqliteStore:
         """A batch is durable: its rows leave the overlay unless written again, then all is told."""
         self.commits += 1
         self.rows_committed += len(batch.records)
-        for table, key in batch.records:
-            if self._overlay[table][key][0] <= batch.number:
-                del self._overlay[table][key]
+        with self._handover:
+            told = self._under_way.popleft()
+        assert told is batch, "batches become durable in their order"
         self._tell(batch.dones)
 
     def _tell(self, dones: deque[Done]) -> None:
@@ -245,19 +253,21 @@ class SqliteStore:
         """All that waits, batch by batch until closed; an empty one when a checkpoint is due."""
         is_open = True
         while is_open:
-            batch = _Batch()
             is_due = self._unmoved_bytes > CHECKPOINT_IDLE_BYTES
             try:
-                write = self._queue.get(timeout=IDLE_S if is_due else None)
-                while write is not None:
-                    batch.add(write)
-                    if len(batch.dones) == BATCH_WRITES_MAX:
-                        break
-                    write = self._queue.get_nowait()
-                is_open = write is not None
+                is_open = self._calls.get(timeout=IDLE_S if is_due else None)
             except queue.Empty:
-                pass
-            yield batch
+                yield _Batch()
+            else:
+                yield self._take()
+
+    def _take(self) -> _Batch:
+        """What has gathered since the last time; the loop begins a new batch."""
+        with self._handover:
+            batch, self._gathering = self._gathering, _Batch()
+            if batch.dones:
+                self._under_way.append(batch)
+        return batch
 
 
 def _is_open(record: Record) -> bool:
