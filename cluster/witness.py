@@ -152,7 +152,7 @@ class Witness:
                 raise ViolationError("DotReused", f"{dot} names {self._writes[dot]} and {write}")
 
     def _judge_clock(self, node: Node) -> None:
-        """One write may be stamped above what it has seen; the writer's clock follows only so far."""
+        """A write is stamped above all it has seen; its writer's clock follows only so far."""
         assert node.clock is not None
         assert node.driver is not None
         ahead_ms = node.driver.replica.keyspace.hybrid.milliseconds - node.clock.now() * 1000

@@ -1,10 +1,11 @@
 """The two halves of repair by missing dots: making a page for a fellow, and merging one.
 
-The fellow that pulls keeps the state; the one that serves is stateless. Items are read *after*
-the snapshot clock that they are filled with. If every missing dot is in the log, a page holds
-the items of the next missing dots and accounts for just these dots. If one is not, the exchange
-is full: pages walk all rows in order and account for every row between their bounds, absent
-ones included (that is how a delete travels), and the snapshot joins the clock with the last
+The fellow that pulls keeps the state; the one that serves is stateless. A page's items are filled
+with the clock of the moment they were read, for that is what they were stripped by; the snapshot of
+the first page only says what the exchange is about. If every missing dot is in the log, a page
+holds the items of the next missing dots and accounts for just these dots. If one is not, the
+exchange is full: pages walk all rows in order and account for every row between their bounds,
+absent ones included (that is how a delete travels), and the snapshot joins the clock with the last
 page, never earlier. (protocol D5; DottedDB, SRDS 2017.)
 """
 
@@ -13,7 +14,7 @@ from itertools import islice
 from node.core.clock import Clock, Dot
 from node.core.keyspace import ITEMS, Keyspace, key_of
 from node.core.messages import Page, Pull
-from node.core.siblings import Item, Past, fill
+from node.core.siblings import Item, Past
 
 PAGE_ITEMS = 128
 PAGE_BYTES_MAX = 512 * 1024
@@ -48,7 +49,8 @@ def _page_of_dots(
             size += _bytes_of(items[key])
         dots[dot] = key
     last = len(dots) == len(keys) < PAGE_DOTS_MAX
-    return Page(pull.exchange, snapshot, items, dots, False, last, None, None, arrived)
+    base = dict(keyspace.clock.base)
+    return Page(pull.exchange, snapshot, base, items, dots, False, last, None, None, arrived)
 
 
 def _page_of_rows(keyspace: Keyspace, pull: Pull, snapshot: Clock, arrived: bool) -> Page:
@@ -63,7 +65,8 @@ def _page_of_rows(keyspace: Keyspace, pull: Pull, snapshot: Clock, arrived: bool
     last = len(items) == len(rows) < PAGE_ITEMS
     after = pull.after or FIRST_ROW
     bound = None if last else upto
-    return Page(pull.exchange, snapshot, items, {}, True, last, after, bound, arrived)
+    base = dict(keyspace.clock.base)
+    return Page(pull.exchange, snapshot, base, items, {}, True, last, after, bound, arrived)
 
 
 def _bytes_of(item: Item) -> int:
@@ -78,10 +81,12 @@ def absorb(keyspace: Keyspace, page: Page, now: float) -> None:
         for dot, key in page.dots.items():
             dots_of.setdefault(key, []).append(dot)
     for key, item in page.items.items():
-        keyspace.take(key, fill(item, page.snapshot), dots_of.get(key, ()), now)
+        keyspace.take(
+            key, Item(item.versions, item.past.joined(page.base)), dots_of.get(key, ()), now
+        )
     if page.full:
         for key in absent_keys(keyspace, page):
-            keyspace.take(key, Item({}, Past(dict(page.snapshot.base))), (), now)
+            keyspace.take(key, Item({}, Past(page.base)), (), now)
         keyspace.account(page.snapshot, page.upto or "")
         if page.last:
             keyspace.join(page.snapshot)

@@ -234,7 +234,8 @@ class Pull(Frame, tag=11, frozen=True):
 
 
 class Page(Frame, tag=12, frozen=True):
-    """Fellow -> member (tell): objects to be filled with `snapshot`, and the dots they account for.
+    """Fellow -> member (tell): items to be filled with `base`, the sender's clock when it read and
+    stripped them, and the dots they account for.
 
     In a full exchange the page accounts for every row in (after, upto]; the last page has
     `upto` None and accounts for all rows beyond `after`.
@@ -242,6 +243,7 @@ class Page(Frame, tag=12, frozen=True):
 
     exchange: int
     snapshot: Clock
+    base: Vector
     items: dict[str, Item]
     dots: dict[Dot, str]
     full: bool

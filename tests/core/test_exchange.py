@@ -197,7 +197,7 @@ def test_absent_are_local_rows_within_the_bounds(monkeypatch: pytest.MonkeyPatch
     sent = {order[1]: Item()}
 
     def absent(after: str | None, upto: str | None) -> list[str]:
-        page = Page(1, Clock(), sent, {}, True, upto is None, after, upto, True)
+        page = Page(1, Clock(), {}, sent, {}, True, upto is None, after, upto, True)
         return absent_keys(held.keyspace, page)
 
     assert absent("", None) == [key for key in order if key != order[1]]
@@ -212,9 +212,24 @@ def test_a_replaced_value_stays_replaced_where_both_have_seen_it() -> None:
     item = Item({("a", 2): Version(b"new")}, Past({"a": 2}))
     target.keyspace.take("key0", item, (("a", 2),), NOW)
     page = Page(
-        1, Clock({"a": 1}), {"key0": Item({("a", 1): Version(b"old")})}, {("a", 1): "key0"},
-        False, True, None, None, True,
+        1, Clock({"a": 1}), {"a": 1}, {"key0": Item({("a", 1): Version(b"old")})},
+        {("a", 1): "key0"}, False, True, None, None, True,
     )  # fmt: skip
     absorb(target.keyspace, page, NOW)
     assert target.keyspace.item("key0").versions.keys() == {("a", 2)}
     assert target.keyspace.clock == Clock({"a": 2})
+
+
+def test_items_are_filled_with_the_clock_that_stripped_them() -> None:
+    """Between two pages the sender's clock moves on and its items are stripped by the new one: the
+    first page's snapshot would not tell what they replaced."""
+    source, target = Held("a"), Held("b")
+    source.keyspace.take("key0", Item({("x", 2): Version(b"new")}, Past({"x": 2})), (), NOW)
+    first = serve(source.keyspace, Pull(1, "b", Clock()), arrived=True)
+    source.keyspace.join(Clock({"x": 2}))
+    source.keyspace.settle(10)
+    assert not source.keyspace.item("key0").past
+    target.keyspace.take("key0", Item({("x", 1): Version(b"old")}, Past({"x": 1})), (), NOW)
+    later = serve(source.keyspace, Pull(1, "b", Clock(), first.snapshot), arrived=True)
+    absorb(target.keyspace, later, NOW)
+    assert target.keyspace.item("key0").versions.keys() == {("x", 2)}

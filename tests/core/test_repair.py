@@ -150,7 +150,7 @@ def test_a_fellow_that_went_away_ends_the_exchange() -> None:
 
 def page(number: int, *, last: bool, after: str | None = None, upto: str | None = None) -> Page:
     full = after is not None
-    return Page(number, A3, {}, {}, full, last, after, upto, True)
+    return Page(number, A3, A3.base, {}, {}, full, last, after, upto, True)
 
 
 def test_only_the_page_asked_for_is_expected() -> None:

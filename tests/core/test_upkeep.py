@@ -121,6 +121,7 @@ def test_the_last_page_of_an_arrived_fellow_is_arrival() -> None:
         page = m.Page(
             pull.exchange,
             Clock({"x": 1}),
+            {"x": 1},
             {PEAR: Item()},
             {("x", 1): PEAR},
             False,
@@ -140,10 +141,21 @@ def test_pages_follow_until_the_last_and_strays_are_dropped() -> None:
     [(_, pull)] = compare(one, "a2", Clock({"x": 2})).asks
     assert isinstance(pull, m.Pull)
     snapshot = Clock({"x": 2})
-    stray = m.Page(99, snapshot, {PEAR: Item()}, {("x", 1): PEAR}, False, True, None, None, True)
+    stray = m.Page(
+        99, snapshot, {}, {PEAR: Item()}, {("x", 1): PEAR}, False, True, None, None, True
+    )
     assert not one.step("a2", stray).records
     first = m.Page(
-        pull.exchange, snapshot, {PEAR: Item()}, {("x", 1): PEAR}, False, False, None, None, True
+        pull.exchange,
+        snapshot,
+        {},
+        {PEAR: Item()},
+        {("x", 1): PEAR},
+        False,
+        False,
+        None,
+        None,
+        True,
     )
     [(_, following)] = one.step("a2", first).asks
     assert following == m.Pull(pull.exchange, one.replica.node_id, Clock({"x": 1}), snapshot)
