@@ -13,9 +13,10 @@ def majority(copies: int) -> int:
 
 def wanted(level: Level, copies: int) -> int:
     """The acks that this level asks of a group; ValueError when the level is not one."""
-    names = {AVAILABLE: majority(copies), "quorum": majority(copies), "one": 1, "all": copies}
-    if level in names:
-        return names[level]
+    if level in (AVAILABLE, "quorum"):
+        return majority(copies)
+    if level in ("one", "all"):
+        return 1 if level == "one" else copies
     if level.isdecimal() and 1 <= int(level) <= copies:
         return int(level)
     raise ValueError(

@@ -73,7 +73,10 @@ class Item(msgspec.Struct, array_like=True):
 
     def has_marks(self) -> bool:
         """Whether a delete is among the versions."""
-        return any(version.value is None for version in self.versions.values())
+        for version in self.versions.values():  # noqa: SIM110 - three times as fast as any()
+            if version.value is None:
+                return True
+        return False
 
 
 def fill(item: Item, clock: Clock) -> Item:

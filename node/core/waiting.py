@@ -89,8 +89,10 @@ class Writes:
     def _settle(self, request: int, write: Write, now: float) -> Outcome | None:
         """The answer, if the level is reached and the name has come."""
         named, home, copies, acks = write.named, write.home, len(write.members), len(write.acks)
-        awaited = write.awaited(now, self._detector)
-        if named is None or home is None or not enough(write.put.level, copies, acks, awaited):
+        if named is None or home is None:
+            return None
+        awaited = write.awaited(now, self._detector) if acks <= copies // 2 else 0
+        if not enough(write.put.level, copies, acks, awaited):
             return None
         del self._writes[request]
         return Stored(named.token, named.context, named.dot, named.replaced, acks, copies, home)
