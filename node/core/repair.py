@@ -72,7 +72,9 @@ class Repair:
             self._lacking_since.pop(source, None)
 
     def forget(self, fellow: str) -> None:
-        """Another life lives there now: its row begins empty."""
+        """Another life lives there now: its row begins empty, and it never served our exchange."""
+        if self.exchange is not None and self.exchange.fellow == fellow:
+            self.exchange = None
         self.rows.pop(fellow, None)
         self._lacking_since.pop(fellow, None)
 

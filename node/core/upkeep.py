@@ -233,8 +233,13 @@ class Upkeep:
             self._turn.ask(*pull)
 
     def on_pull(self, source: str, pull: Pull) -> None:
-        """Serve the present life of a fellow: its old row is forgotten before the snapshot (D7)."""
-        if source in self.repair.fellows and self.lives.current(source) == pull.node_id:
+        """Serve the present life of a fellow: its old row is forgotten before the snapshot (D7).
+
+        A snapshot that this node does not cover was made by an earlier life of it.
+        """
+        if source not in self.repair.fellows or self.lives.current(source) != pull.node_id:
+            return
+        if pull.snapshot is None or not self._keyspace.clock.lacks(pull.snapshot):
             self._turn.tell(source, serve(self._keyspace, pull, self.arrived))
 
     def on_page(self, source: str, page: Page) -> None:

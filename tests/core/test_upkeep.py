@@ -273,3 +273,19 @@ def test_beats_go_to_all_peers_and_rows_to_fellows() -> None:
     assert told(effects, m.Compare) == ["a2"]
     assert effects.wake_at == NOW + 1.5 + BEAT_EVERY_S
     assert not one.step("a1", m.Tick(), NOW + 1.6).asks
+
+
+def test_a_new_life_does_not_serve_the_snapshot_of_an_earlier_one() -> None:
+    """It holds nothing of what that snapshot says, and would vouch for its absence."""
+    one = trio("a2")
+    for snapshot, pages in ((Clock({"x": 4}), []), (None, ["a2"])):
+        pull = m.Pull(1, "id of a2", Clock(), snapshot)
+        assert told(one.step("a2", pull), m.Page) == pages
+
+
+def test_an_exchange_ends_with_the_life_that_served_it() -> None:
+    one = trio("a2")
+    compare(one, "a2", Clock({"x": 1}))
+    assert one.replica.upkeep.repair.exchange is not None
+    one.step("a3", m.News({"a2": {"id of a2": 1, "another": 2}}, {}))
+    assert one.replica.upkeep.repair.exchange is None

@@ -11,6 +11,7 @@ from typing import Any
 from unittest.mock import patch
 
 from cluster import simulation
+from cluster.faults import Swarm
 from node.core import exchange, hybrid, judging, keyspace, upkeep, waiting
 from node.core.clock import Clock, Dot, Vector
 from node.core.hybrid import HybridClock, Stamp
@@ -26,15 +27,18 @@ from node.core.view import View
 from node.driver import Driver
 
 Mutant = Callable[[], AbstractContextManager[None]]
-MUTANTS: dict[str, tuple[Mutant, range]] = {}
+MUTANTS: dict[str, tuple[Mutant, Callable[[Swarm], bool]]] = {}
 
 
-def mutant(first: int = 0, end: int = 40) -> Callable[[Callable[[], Iterator[None]]], Mutant]:
-    """Register a break, and the seeds of which one at least must go red."""
+def mutant(*faults: str, deletes: float = 0.0) -> Callable[[Callable[[], Iterator[None]]], Mutant]:
+    """Register a break, and what a run must have so that it can show."""
+
+    def can_show(swarm: Swarm) -> bool:
+        return set(faults) <= set(swarm.faults) and swarm.deletes >= deletes
 
     def register(broken: Callable[[], Iterator[None]]) -> Mutant:
         opened = contextmanager(broken)
-        MUTANTS[broken.__name__] = opened, range(first, end)
+        MUTANTS[broken.__name__] = opened, can_show
         return opened
 
     return register
@@ -83,7 +87,7 @@ def collapse_siblings_to_the_newest() -> Iterator[None]:
         yield
 
 
-@mutant()
+@mutant("late", deletes=0.1)
 def compare_stamps_across_causally_ordered_values() -> Iterator[None]:
     """A stamp decides what is obsolete, the past does not."""
 
@@ -99,7 +103,7 @@ def compare_stamps_across_causally_ordered_values() -> Iterator[None]:
         yield
 
 
-@mutant()
+@mutant("skew")
 def stamp_by_the_wall_clock_alone() -> Iterator[None]:
     """A write may be stamped below what its client has seen."""
     original = HybridClock.next
@@ -114,7 +118,7 @@ def stamp_by_the_wall_clock_alone() -> Iterator[None]:
         yield
 
 
-@mutant()
+@mutant("skew")
 def believe_any_future() -> Iterator[None]:
     """One bad clock drags all others."""
     with patch.object(hybrid, "LEAD_MS_MAX", 10**12):
@@ -124,7 +128,7 @@ def believe_any_future() -> Iterator[None]:
 # ------------------------------------------------------------------ names and disks
 
 
-@mutant()
+@mutant("wipe")
 def reuse_the_actor_after_a_wipe() -> Iterator[None]:
     """The node keeps its id, though its disk is new."""
 
@@ -171,7 +175,7 @@ def answer_below_the_level_asked() -> Iterator[None]:
         yield
 
 
-@mutant()
+@mutant("duplication")
 def coordinate_a_doubled_accept_twice() -> Iterator[None]:
     """The home forgets at once which requests it has named."""
     original = Replica.on_accept
@@ -226,7 +230,7 @@ def join_the_clock_with_the_first_page() -> Iterator[None]:
         yield
 
 
-@mutant()
+@mutant("wipe", deletes=0.1)
 def leave_absent_keys_out_of_a_full_exchange() -> Iterator[None]:
     """A delete that nobody remembers does not travel."""
     with patch.object(exchange, "absent_keys", lambda space, page: []):
@@ -249,14 +253,14 @@ def prune_at_a_majority() -> Iterator[None]:
         yield
 
 
-@mutant()
+@mutant("wipe")
 def answer_at_once_after_a_wipe() -> Iterator[None]:
     """An empty disk is taken for an empty shard."""
     with patch.object(Upkeep, "arrived", property(lambda self: True)):
         yield
 
 
-@mutant()
+@mutant("wipe", "late")
 def take_messages_of_lives_that_ended() -> Iterator[None]:
     """Gaps were closed behind a fence that is not there."""
 
@@ -270,7 +274,7 @@ def take_messages_of_lives_that_ended() -> Iterator[None]:
         yield
 
 
-@mutant()
+@mutant(deletes=0.1)
 def erase_delete_marks_at_once() -> Iterator[None]:
     """The absence that a reader sees is then explained by nothing."""
 
@@ -319,7 +323,7 @@ def hand_out_no_dependencies() -> Iterator[None]:
         yield
 
 
-@mutant()
+@mutant(deletes=0.1)
 def leave_deletes_out_of_the_token() -> Iterator[None]:
     """Only what is shown counts as seen."""
     original = judging.token_after_read
