@@ -219,11 +219,15 @@ class Keyspace:
     def _is_done(self, dot: Dot, mark: Version) -> bool:
         """Whether a delete mark explains nothing any more: everybody has it, what it depended on,
         and everything written beside it."""
-        if self.low.get(dot[0], 0) < dot[1]:
+        if not self._has_everybody(*dot):
             return False
         beside = self._horizon.setdefault(dot, dict(self.frontier))
-        late = any(self.low.get(actor, 0) < n for actor, n in beside.items())
+        late = any(not self._has_everybody(actor, n) for actor, n in beside.items())
         return not late and not mark.deps.trimmed(self.stable)
+
+    def _has_everybody(self, actor: Actor, n: int) -> bool:
+        """Whether every member has this dot, or nobody ever will."""
+        return n <= self.low.get(actor, 0) or actor in self.lost
 
     def settle(self, limit: int) -> None:
         """Look again at open items: strip what the clock covers, erase marks that are done."""
