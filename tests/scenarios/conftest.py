@@ -4,6 +4,7 @@ The processes engine always runs; the Docker one needs an engine that answers an
 when it is not there, and says loudly why it is skipped otherwise.
 """
 
+import os
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -78,11 +79,11 @@ def docker_cluster(folder: Path) -> tuple[Engine, Topology]:
     client, problem = docker_client()
     if client is None:
         pytest.skip(f"NO DOCKER ENGINE: the scenarios run on processes only ({problem})")
-    engine = ContainerEngine("scenario", client, folder)
-    engine.clean()
+    name = f"scenario-{os.getpid()}"  # another run of the tests may be under way
+    engine = ContainerEngine(name, client, folder)
     subnet = free_subnet(engine.subnets_taken())
     first = free_port_block(6)
-    return engine, Topology("scenario", 2, 3, "docker", subnet=subnet, base_port=first)
+    return engine, Topology(name, 2, 3, "docker", subnet=subnet, base_port=first)
 
 
 @pytest.fixture(

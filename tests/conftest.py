@@ -1,0 +1,17 @@
+"""What takes long is marked `slow` by its place: `make check` leaves it out, `make test` not."""
+
+import pytest
+
+SLOW = (
+    "tests/scenarios/",
+    "tests/simulation/test_seeds.py",
+    "tests/simulation/test_mutants.py",
+    "tests/test_containers.py",
+    "tests/test_image.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.nodeid.startswith(SLOW):
+            item.add_marker(pytest.mark.slow)
