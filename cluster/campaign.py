@@ -7,6 +7,7 @@ that plays it again; the last line counts.  Exit status 0: all green; 1: some re
 import argparse
 import time
 import traceback
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from multiprocessing import get_context
 from typing import NamedTuple
@@ -89,6 +90,8 @@ def summarize(verdicts: list[Verdict]) -> int:
     green = [verdict.figures for verdict in verdicts if verdict.figures]
     operations = sum(figures.operations for figures in green)
     ok = sum(figures.ok for figures in green)
+    reached = sum((figures.reached for figures in green), Counter[str]())
+    print("reached:", ", ".join(f"{what} {times}" for what, times in sorted(reached.items())))
     seconds = sum(verdict.seconds for verdict in verdicts)
     print(
         f"{len(verdicts)} seeds, {len(red)} red {red or ''}; {operations} operations, {ok} ok; "

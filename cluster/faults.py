@@ -18,7 +18,7 @@ from cluster.witness import Witness
 FAULTS = (
     "loss", "duplication", "late", "stalls", "skew",  # all the time
     "cut one", "cut in two", "one way", "slow links", "slow disk",
-    "crash one", "crash some", "crash all", "wipe",
+    "crash one", "crash some", "crash all", "pause", "wipe",
 )  # fmt: skip
 SKEW_S = 0.3
 SKEW_LARGE_S = 3600.0
@@ -75,9 +75,9 @@ def swarm_of(random: Random) -> Swarm:
         weather=weather,
         limits=limits_of(random),
         skew_s=random.choice((SKEW_S, SKEW_S, SKEW_LARGE_S)) if "skew" in faults else 0.0,
-        every_s=random.choice((1.0, 2.0, 4.0)),
-        outage_s=random.choice((1.0, 3.0, 7.0)),
-        faulty_s=random.uniform(10.0, 20.0),
+        every_s=random.choice((0.5, 1.0, 2.0, 4.0)),
+        outage_s=random.choice((0.5, 1.0, 3.0, 7.0)),
+        faulty_s=random.uniform(10.0, 30.0),
         sessions=random.randint(3, 6),
         keys=random.randint(4, 16),
         deletes=random.choice((0.0, 0.15, 0.15, 0.4)),
@@ -111,6 +111,7 @@ class Nemesis:
             "crash some": partial(self._crash, 2),
             "crash all": partial(self._crash, swarm.nodes),
             "slow disk": self._slow_disk,
+            "pause": self._pause,
             "wipe": self._wipe,
         }
         self._kinds = [kind for kind in swarm.faults if kind in self._events]
@@ -126,7 +127,8 @@ class Nemesis:
         self._plan()
 
     def heal(self) -> None:
-        """No fault any more: the weather is fair, nothing is cut, every node is up."""
+        """No fault any more, but for pauses that end by themselves: the weather is fair, nothing
+        is cut, every node is up."""
         self._calm = True
         self._world.weather = Weather()
         self._world.mend(self._world.cuts)
@@ -215,6 +217,12 @@ class Nemesis:
             life = self._world.nodes[address].life
             again = partial(self._crash_node, address)
             self._timeline.after(self._random.uniform(0.001, 0.5), again, life)
+
+    def _pause(self) -> None:
+        """A process stands still, often for longer than anybody waits for it."""
+        address = self._random.choice(self._world.view.nodes)
+        if self._world.nodes[address].driver is not None:
+            self._world.pause(address, self._random.uniform(0.1, 2 * self._swarm.outage_s))
 
     def _slow_disk(self) -> None:
         node = self._world.nodes[self._random.choice(self._world.view.nodes)]

@@ -7,7 +7,6 @@ from one Random, and nothing depends on hash order: the same seed is the same ru
 nothing of sessions or of what is right; whoever wants to know watches it (`Watch`).
 """
 
-import heapq
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -18,28 +17,22 @@ from zlib import crc32
 
 import msgspec
 
+from cluster.timeline import Callback, Life, Timeline, Trace
 from node.core.effects import Record
-from node.core.messages import LinkDown, LinkUp, Message
+from node.core.messages import LinkDown, LinkUp, Message, Outcome, Request
 from node.core.replica import Options, Replica, restore
 from node.core.view import View
 from node.driver import Driver
 
 WALL_S = 1_000_000.0  # what a clock without skew shows when the virtual time is 0
 TIMER_SLACK_S = 1e-6  # timers fire a little late, so that rounding never makes them early
-STEPS_AT_ONCE_MAX = 20_000  # callbacks at one instant; more mean that nothing waits any more
-TRACE_LINES_MAX = 400
 
 ENCODER = msgspec.msgpack.Encoder()
 DECODER = msgspec.msgpack.Decoder(list[Message])
 
-Callback = Callable[[], None]
 Tables = dict[str, dict[str, tuple[bytes, bool]]]  # table -> key -> (value, open)
 Batch = tuple[Sequence[Record], Callback]
 Build = Callable[[str, View, "SimStore", Options, Random], Replica]
-
-
-class LivelockError(AssertionError):
-    """The cluster is busy for ever without time going on."""
 
 
 class Weather(msgspec.Struct):
@@ -54,60 +47,6 @@ class Weather(msgspec.Struct):
     stall: float = 0.0  # the share of syncs that take `stall_s`
     stall_s: tuple[float, float] = (0.05, 0.5)
     detect_s: float = 2.0  # a broken link is noticed within this time
-
-
-class Trace:
-    """The last lines of what happened, and a digest of all of it."""
-
-    def __init__(self) -> None:
-        self.digest = 0
-        self._last: deque[str] = deque(maxlen=TRACE_LINES_MAX)
-
-    def note(self, now: float, what: str) -> None:
-        line = f"{now:.6f} {what}"
-        self.digest = crc32(line.encode(), self.digest)
-        self._last.append(line)
-
-    def tail(self, lines: int) -> list[str]:
-        return list(self._last)[-lines:]
-
-
-class Life:
-    """One run of a process: what it had planned to do ends with it."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.over = False
-
-
-class Timeline:
-    """Virtual time: callbacks by their instant, those of one instant in the order asked for."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self._heap: list[tuple[float, int, Life | None, Callback]] = []
-        self._order = count()
-
-    def at(self, when: float, callback: Callback, life: Life | None = None) -> None:
-        """Call it at this instant, at the earliest now; not at all if the life is over by then."""
-        entry = max(when, self.now), next(self._order), life, callback
-        heapq.heappush(self._heap, entry)
-
-    def after(self, delay_s: float, callback: Callback, life: Life | None = None) -> None:
-        self.at(self.now + delay_s, callback, life)
-
-    def run(self, until: float) -> None:
-        """Let everything happen up to this instant; raises LivelockError when that never ends."""
-        heap, steps = self._heap, 0
-        while heap and heap[0][0] <= until:
-            when, _, life, callback = heapq.heappop(heap)
-            steps = steps + 1 if when == self.now else 0
-            if steps > STEPS_AT_ONCE_MAX:
-                raise LivelockError(f"{steps} callbacks at {when:.6f}")
-            self.now = when
-            if life is None or not life.over:
-                callback()
-        self.now = until
 
 
 class SimClock:
@@ -237,6 +176,7 @@ class World:
         self.nodes = {address: Node(address, 0.0, watch) for address in view.nodes}
         self.cuts: set[tuple[str, str]] = set()
         self.lags: dict[tuple[str, str], float] = {}  # links that are slower than the weather
+        self.bytes_delivered, self.last_arrival = 0, 0.0
         self._options, self._build = options, build or restore
         self._lives = count(1)
 
@@ -266,6 +206,25 @@ class World:
         node.driver = node.store = node.clock = None
         node.linked = {}
         self._look_at_links([address])
+
+    def pause(self, address: str, seconds: float) -> None:
+        """The process stands still; what it should have done and heard waits for it."""
+        self._note(f"pause {address} {seconds:.3f}")
+        self.nodes[address].life.paused_until = self.timeline.now + seconds
+
+    def drained_at(self) -> float:
+        """When all that was sent or held back until now has been heard."""
+        return max(self.last_arrival, *(node.life.paused_until for node in self.nodes.values()))
+
+    def submit(self, address: str, request: Request, done: Callable[[Outcome], None]) -> None:
+        """A client's request; it is lost if the node's life ends before it takes note of it."""
+        node = self.nodes[address]
+        assert node.driver is not None, f"{address} is down"
+        ask = partial(node.driver.submit, request, done)
+        if node.life.paused_until > self.timeline.now:
+            self.timeline.at(node.life.paused_until, ask, node.life)
+        else:
+            ask()
 
     def wipe(self, address: str) -> None:
         """A node that is down loses its disk."""
@@ -302,7 +261,9 @@ class World:
         life = self.nodes[target].life if random.random() < weather.duplication else None
         lag = self.lags.get((node.address, target), 0.0)
         for _ in range(1 if life is None else 2):
-            self.timeline.after(self._delay() + lag * random.random(), deliver, life)
+            arrival = self.timeline.now + self._delay() + lag * random.random()
+            self.last_arrival = max(self.last_arrival, arrival)
+            self.timeline.at(arrival, deliver, life)
 
     def _delay(self) -> float:
         weather, random = self.weather, self.random
@@ -310,9 +271,14 @@ class World:
         return random.uniform(*weather.delay_s) + late
 
     def _deliver(self, source: str, target: str, frame: bytes) -> None:
-        driver = self.nodes[target].driver
+        driver, life = self.nodes[target].driver, self.nodes[target].life
         if driver is None or (source, target) in self.cuts:
             return
+        if life.paused_until > self.timeline.now:
+            deliver = partial(self._deliver, source, target, frame)
+            self.timeline.at(life.paused_until, deliver, life)
+            return
+        self.bytes_delivered += len(frame)
         for message in DECODER.decode(frame):
             self._note(f"{source}>{target} {type(message).__name__} {len(frame)}")
             driver.receive(source, message)
@@ -330,6 +296,10 @@ class World:
         """Tell a node of its link if that has changed; a one-way cut may stay unseen."""
         node, other = self.nodes[address], self.nodes[peer]
         if node.driver is None:
+            return
+        if node.life.paused_until > self.timeline.now:
+            look = partial(self._look_at_link, address, peer)
+            self.timeline.at(node.life.paused_until, look, node.life)
             return
         before = node.linked.get(peer, 0)
         both_ways = {(address, peer), (peer, address)} & self.cuts

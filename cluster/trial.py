@@ -1,11 +1,13 @@
 """One seed from its first draw to its verdict.
 
 Faults and sessions at once; then everything is healed and must come to rest: replicas equal, the
-logs and marks gone, every token satisfied by every node; then all power fails and nothing may have
-changed.  The causal checker judges the whole history.  A trial raises ViolationError, or whatever
-the core raised; a trial that ends is green.  (reliability B, D6, D7.)
+logs and marks gone, every token satisfied by every node, hardly a message on its way; then all
+power fails and nothing may have changed.  The causal checker judges the whole history.  A trial
+raises ViolationError, or whatever the core raised; a trial that ends is green.
+(reliability B, D6, D7.)
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -32,6 +34,8 @@ REST_WITHIN_S = 60.0
 LOOK_EVERY_S = 1.0
 FINAL_READ_S = 4.0
 RESTART_S = 6.0
+IDLE_S = 10.0
+IDLE_BYTES_A_SECOND_MAX = 1024
 TOKEN_AT_REST_BYTES_MAX = 100
 AT_REST = ("log", "open_items")  # numbers of a replica's status that must reach zero
 
@@ -57,6 +61,7 @@ class Figures(NamedTuple):
     ok: int
     rest_s: float
     digest: int
+    reached: Counter[str]  # messages, answers and corner cases, with their numbers
 
 
 class Trial:
@@ -91,17 +96,20 @@ class Trial:
         self._timeline.run(self.swarm.faulty_s)
         self._workload.stop()
         self._nemesis.heal()
+        self._timeline.run(self.world.drained_at())
         healed = self._timeline.now
         self._come_to_rest()
         rest_s = self._timeline.now - healed
         self._read_everywhere()
         self._read_afresh()
         self._count_keys()
+        self._idle()
         states = self._states()
         self._judge(states)
         self._fail_power(states)
         ok = sum(operation.status == "ok" for operation in self.history)
-        return Figures(len(self.history), ok, rest_s, self.world.trace.digest)
+        reached = self._witness.reached
+        return Figures(len(self.history), ok, rest_s, self.world.trace.digest, reached)
 
     # ------------------------------------------------------------------ rest
     def _come_to_rest(self) -> None:
@@ -178,7 +186,7 @@ class Trial:
 
         for key in self._workload.keys:
             for address in self._view.nodes:
-                self._ask(address, Get(key, Mode(mode_of(key))), partial(judge, key))
+                self.world.submit(address, Get(key, Mode(mode_of(key))), partial(judge, key))
         self._timeline.run(self._timeline.now + FINAL_READ_S)
         return complaints
 
@@ -187,7 +195,9 @@ class Trial:
             keys = [k for k in self._workload.keys if self._witness.members(k) == shard.members]
             live = sum(self._replica(shard.members[0]).peek(key).is_live() for key in keys)
             for address in self._view.nodes:
-                self._ask(address, Count(shard.id), partial(self._judge_count, shard.id, live))
+                self.world.submit(
+                    address, Count(shard.id), partial(self._judge_count, shard.id, live)
+                )
         self._timeline.run(self._timeline.now + FINAL_READ_S)
 
     def _judge_count(self, shard: str, live: int, outcome: Outcome) -> None:
@@ -196,10 +206,15 @@ class Trial:
                 "Miscounted", f"{shard} has {live} live keys and answers {outcome}"
             )
 
-    def _ask(self, address: str, request: Get | Count, done: "partial[None]") -> None:
-        driver = self.world.nodes[address].driver
-        assert driver is not None, f"{address} is down"
-        driver.submit(request, done)
+    def _idle(self) -> None:
+        """At rest, with the usual period of repair, nodes hardly talk."""
+        usual = self.swarm.limits.repair_every_s >= Options().repair_every_s
+        if usual and "wipe" not in self.swarm.faults:  # lost disks are talked about for ever
+            before = self.world.bytes_delivered
+            self._timeline.run(self._timeline.now + IDLE_S)
+            bytes_a_second = (self.world.bytes_delivered - before) / IDLE_S / self.swarm.nodes
+            if bytes_a_second > IDLE_BYTES_A_SECOND_MAX:
+                raise ViolationError("Restless", f"{bytes_a_second:.0f} bytes/s a node at rest")
 
     # ------------------------------------------------------------------ the verdict
     def _judge(self, states: States) -> None:

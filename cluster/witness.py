@@ -8,6 +8,7 @@ itself does not fool the witness.  When a disk is lost the witness says which wr
 with it.  (reliability D7; protocol D1, D7.)
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -74,6 +75,7 @@ class Witness:
 
     def __init__(self, view: View) -> None:
         self._view = view
+        self.reached: Counter[str] = Counter()  # what this run has exercised, by name
         self.shadows = {address: Shadow() for address in view.nodes}
         self.lost_until: dict[str, float] = {}  # key -> when a disk took its writes along
         self._wiped: dict[str, list[Shadow]] = {address: [] for address in view.nodes}
@@ -92,17 +94,23 @@ class Witness:
         return tuple(dot for dot in dots if dot in self._marks)
 
     def on_sent(self, node: Node, target: str, message: Message) -> None:
-        kind = type(message)
-        if kind is Replicate:
+        self.reached[type(message).__name__] += 1
+        if isinstance(message, Replicate):
             self._judge_item(node, message.key, message.item)
             self._judge_clock(node)
-        elif kind is Page:
-            for row, item in message.items.items():
-                self._judge_item(node, row, item)
-        elif kind is State:
+        elif isinstance(message, Page):
+            self._count_page(message)
+            for key, item in message.items.items():
+                self._judge_item(node, key, item)
+        elif isinstance(message, State):
             self._judge_dots(node, message.item)
-        elif kind is Ack or kind is Named:
+        elif isinstance(message, Ack | Named):
             self._judge_dot(node, message.dot)
+
+    def _count_page(self, page: Page) -> None:
+        self.reached["page of rows" if page.full else "page of dots"] += 1
+        if not page.last:
+            self.reached["page of rows, not the last" if page.full else "page, not the last"] += 1
 
     def on_stored(self, put: Put, stored: Stored) -> None:
         """A client hears that its write is stored: count the disks."""
@@ -124,6 +132,7 @@ class Witness:
     def on_wipe(self, address: str, now: float) -> None:
         """What only this disk had may be lost, and with it what those writes had replaced."""
         for dot in self._only_here(address):
+            self.reached["write lost with a disk"] += 1
             self.lost_until[self.shadows[address].held[dot]] = now
         self._wiped[address].append(self.shadows[address])
         self.shadows[address] = Shadow()

@@ -97,11 +97,11 @@ class Session:
 
 
 class Call:
-    """A request under way: answered once, or given up."""
+    """A request under way: answered once, or given up and perhaps answered later."""
 
     def __init__(self, session: Session, operation: Operation, request: Put | Get) -> None:
         self.session, self.operation, self.request = session, operation, request
-        self.over = False
+        self.over = self.answered = False
 
 
 class Workload:
@@ -245,16 +245,18 @@ class Workload:
         return self.history.append(operation)
 
     def _submit(self, session: Session, operation: Operation, request: Put | Get) -> None:
-        driver = self._world.nodes[operation.node].driver
-        assert driver is not None, f"{operation.node} is down"
         call = Call(session, operation, request)
         session.waiting += 1
         value = operation.value or ""
         self._note(f"#{operation.id} {operation.kind} {operation.key} {value} at {operation.node}")
         self._timeline.after(PATIENCE_S, partial(self._finish, call, "unknown"))
-        driver.submit(request, partial(self._on_answer, call))
+        self._world.submit(operation.node, request, partial(self._on_answer, call))
 
     def _on_answer(self, call: Call, outcome: Outcome) -> None:
+        if call.answered:
+            raise ViolationError("AnsweredTwice", f"#{call.operation.id}: {outcome}")
+        call.answered = True
+        self._witness.reached[f"{call.operation.kind} {type(outcome).__name__}"] += 1
         if call.over:
             return
         match outcome:

@@ -64,12 +64,18 @@ class Repair:
         self.pulled_items = 0
 
     # ---- rows
-    def learn(self, source: str, row: Compare, mine: Clock, now: float) -> None:
+    def learn(self, source: str, row: Compare, mine: Clock, now: float) -> bool:
+        """Take a fellow's row; False for one that is older than what is known: a row of one life
+        never goes back."""
+        known = self.rows.get(source)
+        if known is not None and (row.clock.lacks(known.clock) or known.arrived > row.arrived):
+            return False
         self.rows[source] = row
         if mine.lacks(row.clock):
             self._lacking_since.setdefault(source, now)
         else:
             self._lacking_since.pop(source, None)
+        return True
 
     def forget(self, fellow: str) -> None:
         """Another life lives there now: its row begins empty, and it never served our exchange."""

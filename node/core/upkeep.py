@@ -171,7 +171,8 @@ class Upkeep:
         if source not in self.repair.fellows or self.lives.current(source) != row.node_id:
             return
         clock = self._keyspace.clock
-        self.repair.learn(source, row, clock, self._turn.now)
+        if not self.repair.learn(source, row, clock, self._turn.now):
+            return
         if not clock.lacks(row.clock):
             self.recovery.level_with.add(source)
         if self.arrived:

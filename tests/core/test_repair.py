@@ -125,6 +125,7 @@ def test_what_is_lacking_no_more_is_not_pulled() -> None:
 
 def test_who_arrives_asks_who_has_arrived_at_once() -> None:
     repair = repair_with(Clock(), Clock())
+    repair.forget("m1")
     repair.learn("m1", row(A3, arrived=False), Clock(), 0.0)
     assert pulled(repair, 0.0, arrived=False) == "m2"
 
@@ -168,3 +169,14 @@ def test_only_the_page_asked_for_is_expected() -> None:
     assert repair.on_page(second, "x", Clock(), 2.0) is None
     assert repair.exchange is None
     assert not repair.expects("m1", second)
+
+
+def test_a_row_of_one_life_never_goes_back() -> None:
+    """A late Compare of before a fellow arrived would make everybody look new again."""
+    repair = Repair("a1", ("a1", "a2"))
+    assert repair.learn("a2", row(A3, arrived=True), Clock(), 0.0)
+    assert not repair.learn("a2", row(GAP, arrived=True), Clock(), 1.0)
+    assert not repair.learn("a2", row(A3, arrived=False), Clock(), 1.0)
+    assert repair.rows["a2"] == row(A3, arrived=True)
+    repair.forget("a2")
+    assert repair.learn("a2", row(Clock(), arrived=False), Clock(), 2.0)

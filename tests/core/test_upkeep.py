@@ -86,10 +86,12 @@ def test_a_restart_is_over_when_it_was_level_with_every_fellow() -> None:
     one = trio("a2", "a3")
     one.replica.upkeep.recovery.arrived = True
     caught_up = []
-    for fellow, clock in (("a2", Clock()), ("a3", Clock({"x": 1})), ("a3", Clock())):
+    for fellow, clock in (("a2", Clock()), ("a3", Clock({"x": 1})), ("a3", Clock({"x": 1}))):
         compare(one, fellow, clock)
         one.step("a1", m.Tick())
         caught_up.append(one.replica.upkeep.recovery.caught_up)
+        if fellow == "a3":
+            one.replica.keyspace.note(("x", 1), PEAR)
     assert caught_up == [False, False, True]
 
 

@@ -1,19 +1,57 @@
 """A simulator that has never gone red proves nothing: it must notice every rule that is broken."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+
 import pytest
 
 from cluster.campaign import run_seed
-from tests.simulation.mutants import MUTANTS
+from cluster.witness import ViolationError
+from tests.simulation import directed
+from tests.simulation.breaks import Breaks
+from tests.simulation.mutants import OF_A_REPLICA
+from tests.simulation.mutants_of_answers import (
+    OF_ANSWERS,
+    leave_absent_keys_out_of_a_full_exchange,
+    take_messages_of_lives_that_ended,
+)
+
+IN_RUNS = [(breaks, name) for breaks in (OF_A_REPLICA, OF_ANSWERS) for name in breaks.mutants]
+IN_STORIES = [
+    (directed.a_late_copy_meets_an_empty_disk, leave_absent_keys_out_of_a_full_exchange),
+    (directed.a_late_write_of_a_life_that_ended, take_messages_of_lives_that_ended),
+]
 
 
-@pytest.mark.parametrize("name", MUTANTS)
-def test_a_broken_rule_is_noticed(name: str) -> None:
+@pytest.mark.parametrize(("breaks", "name"), IN_RUNS, ids=[name for _, name in IN_RUNS])
+def test_runs_notice_a_broken_rule(breaks: Breaks, name: str) -> None:
     """By a broken promise, not by an error of the break itself; and the seed is green without."""
-    mutant, seeds = MUTANTS[name]
-    for seed in seeds:
-        with mutant():
+    for seed in breaks.seeds_for(name):
+        with breaks.mutants[name]():
             verdict = run_seed(seed)
         if verdict.failure:
             break
     assert verdict.failure.startswith(f"seed {seed} is red: {verdict.kind}: "), verdict.failure
     assert not run_seed(seed).failure
+
+
+def bad_endings(
+    story: Callable[[float, int], None], mutant: Callable[[], AbstractContextManager[object]]
+) -> int:
+    endings = 0
+    for seed in directed.SEEDS:
+        for moment_s in directed.MOMENTS_S:
+            with mutant():
+                try:
+                    story(moment_s, seed)
+                except ViolationError:
+                    endings += 1
+    return endings
+
+
+@pytest.mark.parametrize(("story", "mutant"), IN_STORIES)
+def test_stories_notice_a_broken_rule(
+    story: Callable[[float, int], None], mutant: Callable[[], AbstractContextManager[object]]
+) -> None:
+    assert bad_endings(story, nullcontext) == 0
+    assert bad_endings(story, mutant) > 0

@@ -3,20 +3,23 @@
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from random import Random
+from typing import get_args
 
 import pytest
 
-from cluster.faults import Nemesis, swarm_of
-from cluster.simulation import LivelockError, SimStore, Timeline, World
+from cluster.faults import FAULTS, Nemesis, swarm_of
+from cluster.simulation import SimStore, World
+from cluster.timeline import LivelockError, Timeline
 from cluster.trial import Trial
 from cluster.witness import Witness
 from node.core.clock import Clock
 from node.core.effects import Record
-from node.core.messages import Event, Fetch, LinkDown, LinkUp, State
+from node.core.messages import Event, Fetch, LinkDown, LinkUp, Message, State
 from node.core.siblings import Item
 from tests.simulation.stage import heard_by, quiet_world
 
@@ -146,6 +149,23 @@ def test_a_restart_breaks_a_link_before_it_comes_back() -> None:
     assert link_events(world, "n2") == [LinkUp("n1"), LinkDown("n1"), LinkUp("n1")]
 
 
+def test_a_paused_process_finds_its_backlog_when_it_goes_on() -> None:
+    world = quiet_world()
+    listener = heard_by(world, "n2")
+    world.timeline.run(5.0)
+    before = len(listener.heard)
+    listener.wake_at = 1_000_006.0
+    send(world, [1])
+    world.timeline.run(5.5)
+    world.pause("n2", 4.0)
+    send(world, [2, 3])
+    world.timeline.run(9.4)
+    assert len(listener.heard) == before + 1
+    world.timeline.run(10.0)
+    assert sorted(listener.fetches()) == [1, 2, 3]
+    assert len(listener.heard) == before + 4  # the timer, too
+
+
 def test_nothing_reaches_a_node_that_is_down_and_no_timer_of_its_life_outlives_it() -> None:
     world = quiet_world()
     old = heard_by(world, "n2")
@@ -244,10 +264,28 @@ def test_a_run_does_not_depend_on_hash_order() -> None:
     assert len(told) == 1
 
 
+def test_a_few_runs_reach_every_corner() -> None:
+    reached: Counter[str] = Counter()
+    for seed in range(40):
+        reached += Trial(seed).run().reached
+    messages = {type_.__name__ for type_ in get_args(Message)}
+    answers = {
+        f"{kind} {answer}"
+        for kind, answers in {
+            "put": ("Stored", "Unmet", "Unavailable"),
+            "get": ("Found", "Absent", "Unmet", "Unavailable"),
+            "delete": ("Stored", "Absent", "Unmet", "Unavailable"),
+        }.items()
+        for answer in answers
+    }
+    corners = {"page of rows", "page of rows, not the last", "page of dots", "page, not the last"}
+    assert set(reached) >= messages | answers | corners
+
+
 def test_swarms_differ_and_every_fault_is_drawn() -> None:
     swarms = [swarm_of(Random(seed)) for seed in range(100)]
     assert all(2 <= len(swarm.faults) <= 6 for swarm in swarms)
-    assert len({fault for swarm in swarms for fault in swarm.faults}) == 13
+    assert {fault for swarm in swarms for fault in swarm.faults} == set(FAULTS)
     assert {(swarm.nodes, swarm.shards) for swarm in swarms} >= {(1, 1), (3, 1), (6, 2), (6, 3)}
 
 

@@ -1,0 +1,80 @@
+"""Virtual time: what happens in a simulated cluster, and when.
+
+Callbacks come by their instant, those of one instant in the order they were asked for.  What a
+process had planned ends with its life, and waits while it is paused.  Nothing here is drawn, and
+nothing takes real time.
+"""
+
+import heapq
+from collections import deque
+from collections.abc import Callable
+from itertools import count
+from zlib import crc32
+
+STEPS_AT_ONCE_MAX = 20_000  # callbacks at one instant; more mean that nothing waits any more
+TRACE_LINES_MAX = 400
+
+Callback = Callable[[], None]
+
+
+class LivelockError(AssertionError):
+    """The cluster is busy for ever without time going on."""
+
+
+class Trace:
+    """The last lines of what happened, and a digest of all of it."""
+
+    def __init__(self) -> None:
+        self.digest = 0
+        self._last: deque[str] = deque(maxlen=TRACE_LINES_MAX)
+
+    def note(self, now: float, what: str) -> None:
+        line = f"{now:.6f} {what}"
+        self.digest = crc32(line.encode(), self.digest)
+        self._last.append(line)
+
+    def tail(self, lines: int) -> list[str]:
+        return list(self._last)[-lines:]
+
+
+class Life:
+    """One run of a process, from its start to its crash; a pause in it goes unnoticed."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.over = False
+        self.paused_until = 0.0
+
+
+class Timeline:
+    """Virtual time: callbacks by their instant, those of one instant in the order asked for."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self._heap: list[tuple[float, int, Life | None, Callback]] = []
+        self._order = count()
+
+    def at(self, when: float, callback: Callback, life: Life | None = None) -> None:
+        """Call it at this instant, at the earliest now; not at all if the life is over by then."""
+        entry = max(when, self.now), next(self._order), life, callback
+        heapq.heappush(self._heap, entry)
+
+    def after(self, delay_s: float, callback: Callback, life: Life | None = None) -> None:
+        self.at(self.now + delay_s, callback, life)
+
+    def run(self, until: float) -> None:
+        """Let everything happen up to this instant; raises LivelockError when that never ends."""
+        heap, steps = self._heap, 0
+        while heap and heap[0][0] <= until:
+            when, _, life, callback = heapq.heappop(heap)
+            steps = steps + 1 if when == self.now else 0
+            if steps > STEPS_AT_ONCE_MAX:
+                raise LivelockError(f"{steps} callbacks at {when:.6f}")
+            self.now = when
+            if life is None:
+                callback()
+            elif life.paused_until > when:
+                self.at(life.paused_until, callback, life)
+            elif not life.over:
+                callback()
+        self.now = until

@@ -1,0 +1,44 @@
+"""How a rule of the core is broken on purpose, and which runs can show it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from random import Random
+
+from cluster.faults import Swarm, swarm_of
+
+SEEDS_MAX = 150  # so many runs that can show it are played before it counts as unnoticed
+
+Break = Callable[[], Iterator[None]]
+Mutant = Callable[[], AbstractContextManager[None]]
+
+
+class Breaks:
+    """Breaks by name; each replaces one small function of the product while it is open."""
+
+    def __init__(self) -> None:
+        self.mutants: dict[str, Mutant] = {}
+        self._can_show: dict[str, Callable[[Swarm], bool]] = {}
+
+    def shown_by(
+        self, *faults: str, deletes: float = 0.0, page_items: int = 128
+    ) -> Callable[[Break], Mutant]:
+        """Register a break that runs with these faults, so many deletes and pages can show."""
+
+        def register(broken: Break) -> Mutant:
+            self.mutants[broken.__name__] = opened = contextmanager(broken)
+            self._can_show[broken.__name__] = lambda swarm: (
+                set(faults) <= set(swarm.faults)
+                and swarm.deletes >= deletes
+                and swarm.limits.page_items <= page_items
+            )
+            return opened
+
+        return register
+
+    def seeds_for(self, name: str) -> Iterator[int]:
+        seed, played = 0, 0
+        while played < SEEDS_MAX:
+            if self._can_show[name](swarm_of(Random(seed))):
+                played += 1
+                yield seed
+            seed += 1
