@@ -20,6 +20,7 @@ from cluster.report import Report
 from cluster.topology import Topology, free_subnet
 
 READY_S = 30.0
+PROCESS_PORTS, DOCKER_PORTS = 19000, 25000  # both engines may be tested at the same time
 
 
 @dataclass
@@ -55,13 +56,13 @@ class Cluster:
             pytest.fail(f"not ready after {READY_S} s: {reasons}\n{logs}")
 
 
-def free_port_block(size: int) -> int:
-    """The first of `size` ports in a row that nobody uses now."""
-    for first in range(19000, 32000, 16):
+def free_port_block(size: int, start: int) -> int:
+    """The first of `size` ports in a row, from `start` up, that nobody uses now."""
+    for first in range(start, start + 6000, 16):
         try:
             for port in range(first, first + size):
                 with socket.socket() as probe_socket:
-                    probe_socket.bind(("127.0.0.1", port))
+                    probe_socket.bind(("", port))
         except OSError:
             continue
         return first
@@ -70,7 +71,7 @@ def free_port_block(size: int) -> int:
 
 def process_cluster(folder: Path, worker: str) -> tuple[Engine, Topology]:
     offset = int(worker.removeprefix("gw") or 0) if worker.startswith("gw") else 0
-    first = free_port_block(6) + 64 * offset
+    first = free_port_block(6, PROCESS_PORTS + 64 * offset)
     engine = ProcessEngine("scenario", folder)
     return engine, Topology("scenario", 2, 3, "process", base_port=first)
 
@@ -82,7 +83,7 @@ def docker_cluster(folder: Path) -> tuple[Engine, Topology]:
     name = f"scenario-{os.getpid()}"  # another run of the tests may be under way
     engine = ContainerEngine(name, client, folder)
     subnet = free_subnet(engine.subnets_taken())
-    first = free_port_block(6)
+    first = free_port_block(6, DOCKER_PORTS)
     return engine, Topology(name, 2, 3, "docker", subnet=subnet, base_port=first)
 
 
