@@ -291,3 +291,10 @@ def test_an_exchange_ends_with_the_life_that_served_it() -> None:
     assert one.replica.upkeep.repair.exchange is not None
     one.step("a3", m.News({"a2": {"id of a2": 1, "another": 2}}, {}))
     assert one.replica.upkeep.repair.exchange is None
+
+
+def test_a_late_row_changes_nothing() -> None:
+    one = trio("a2")
+    compare(one, "a2", Clock({"x": 2}))
+    assert not compare(one, "a2", Clock({"x": 1})).asks
+    assert one.replica.upkeep.repair.rows["a2"].clock == Clock({"x": 2})
