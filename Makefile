@@ -17,10 +17,10 @@ RUN     := $(VENV)/bin/python -m
 COTERIE := $(RUN) cluster
 
 .DEFAULT_GOAL := help
-.PHONY: help venv cluster down clean status logs image doctor test check format bench rewrite
+.PHONY: help venv cluster view down clean status logs image doctor test check format bench bench-move rewrite
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-11s %s\n", $$1, $$2 }'
 
 venv: $(STAMP) ## make the virtual environment
 
@@ -38,6 +38,11 @@ cluster: $(STAMP) ## start a cluster: SHARDS=2 REPLICAS=3 ENGINE=auto|docker|pro
 	@$(COTERIE) up --name $(NAME) --engine $(ENGINE) $(if $(SHARDS),--shards $(SHARDS)) \
 	  $(if $(REPLICAS),--replicas $(REPLICAS)) $(if $(SUBNET),--subnet $(SUBNET)) \
 	  $(if $(PORT),--port $(PORT)) $(if $(FRESH),--fresh)
+
+view: $(STAMP) ## change the number of shards while the cluster runs: SHARDS=3 NAME=dev
+	@test -n '$(SHARDS)' || { echo 'make: how many shards? make view SHARDS=3' >&2; exit 2; }
+	@$(COTERIE) view commit --shards $(SHARDS) --yes --name $(NAME)
+	@$(COTERIE) view watch --name $(NAME)
 
 down: $(STAMP) ## stop the cluster, keep its data: NAME=dev
 	@$(COTERIE) down --name $(NAME)
@@ -75,6 +80,9 @@ format: $(STAMP) ## put the code in form
 
 bench: $(STAMP) ## measure against a bare server, in one run
 	$(RUN) cluster.benchmark
+
+bench-move: $(STAMP) ## measure what a view change costs the clients, and how fast keys move
+	$(RUN) cluster.movebench
 
 rewrite: $(STAMP) ## accept what the golden conversations say now; read the diff
 	$(RUN) tests.conversations --rewrite

@@ -1,7 +1,7 @@
 """The `coterie` command: start a cluster on this machine, look at it, hurt it, stop it.
 
-Only arguments and exit codes live here.  0 done, 1 failure, 2 usage, 3 not found, 5 unavailable or
-too late, 130 interrupted.  Data goes to stdout and progress to stderr.
+Only arguments and exit codes live here.  0 done, 1 failure, 2 usage, 3 not found, 4 conflict, 5
+unavailable or too late, 130 interrupted.  Data goes to stdout and progress to stderr.
 """
 
 import signal
@@ -14,12 +14,12 @@ import docker.errors
 import requests.exceptions
 import typer
 
-from cluster import commands, image
+from cluster import commands, growth, image, viewing
 from cluster.choice import expect_no_rival, find, holders
 from cluster.containers import docker_client
 from cluster.engine import TAIL_LINES, Engine, EngineChoice
 from cluster.launch import Wish
-from cluster.report import Report
+from cluster.report import Report, say
 from cluster.topology import DEFAULT_NAME, FAILURE, UNAVAILABLE, USAGE, Trouble, checked_name
 
 HELP = """A sharded, replicated, causally consistent key-value store: clusters on this machine.
@@ -28,6 +28,10 @@ Begin with `coterie up`, then `coterie status`; `coterie split 'alice | bob,caro
 network, `coterie heal` mends it, `coterie down` stops all and keeps the data.
 """
 app = typer.Typer(help=HELP, no_args_is_help=True, pretty_exceptions_enable=False)
+view = typer.Typer(
+    help="Show the view, and change it while the cluster runs.", no_args_is_help=True
+)
+app.add_typer(view, name="view")
 report = Report()
 
 Name = Annotated[str, typer.Option("--name", help="Which cluster.")]
@@ -35,6 +39,13 @@ Choice = Annotated[EngineChoice, typer.Option("--engine", help="What runs the no
 Json = Annotated[bool, typer.Option("--json", help="For programs.")]
 NodeName = Annotated[str, typer.Argument(metavar="NODE", help="As in `coterie status`: alice.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Wait = Annotated[float, typer.Option(help="Seconds until it must be done.")]
+Shards = Annotated[int | None, typer.Option(min=1, help="How many shards. [default: as now]")]
+Nodes = Annotated[str | None, typer.Option(help="All of them: alice,bob,10.10.0.9:8090.")]
+Add = Annotated[str | None, typer.Option(help="Nodes that come.")]
+Remove = Annotated[str | None, typer.Option(help="Nodes that go.")]
+Lost = Annotated[str | None, typer.Option(help="Nodes whose disks are given up.")]
+Force = Annotated[bool, typer.Option("--force", help="Although something may be lost.")]
 
 
 class Run:
@@ -178,6 +189,76 @@ def split(
 def heal(name: Name = DEFAULT_NAME) -> None:
     """Mend the network."""
     engine_of(name).heal()
+
+
+@app.command()
+def add(name: Name = DEFAULT_NAME, wait: Wait = 30.0) -> None:
+    """Start one more node, which joins the view; it owns nothing until `coterie view commit`."""
+    node = growth.add_node(engine_of(name), wait, report, Run.home)
+    say(f"{node.name} {node.url} {node.address}")
+
+
+@view.command("show")
+def show_view(name: Name = DEFAULT_NAME, as_json: Json = False) -> None:
+    """Show shards, members and slots, and how far the last change is."""
+    viewing.show(engine_of(name), as_json)
+
+
+@view.command("plan")
+def plan_view(
+    shards: Shards = None,
+    nodes: Nodes = None,
+    add: Add = None,
+    remove: Remove = None,
+    lost: Lost = None,
+    force: Force = False,
+    name: Name = DEFAULT_NAME,
+    as_json: Json = False,
+) -> None:
+    """Show what a change would do: `coterie view plan --shards 3`; nothing is changed."""
+    change = viewing.Change(shards, nodes, add, remove, lost, force)
+    document = viewing.plan(engine_of(name), change, as_json)
+    if not as_json:
+        say(f"coterie view commit {document['plan']}")
+
+
+@view.command("commit")
+def commit_view(
+    plan: Annotated[str | None, typer.Argument(help="As `coterie view plan` named it.")] = None,
+    shards: Shards = None,
+    nodes: Nodes = None,
+    add: Add = None,
+    remove: Remove = None,
+    lost: Lost = None,
+    force: Force = False,
+    yes: Yes = False,
+    name: Name = DEFAULT_NAME,
+) -> None:
+    """Change the view by a plan, or by one that is made and shown first."""
+    change = viewing.Change(shards, nodes, add, remove, lost, force)
+    if (plan is None) == change.is_empty:
+        raise Trouble("expected the name of a plan, or what to change, as in --shards 3", USAGE)
+    engine = engine_of(name)
+    if plan is None:
+        document = viewing.plan(engine, change, as_json=False)
+        if not viewing.is_change(document):
+            return
+        _confirm("Change the view?", yes)
+        plan = str(document["plan"])
+    viewing.commit(engine, plan, force, report)
+
+
+@view.command("watch")
+def watch_view(name: Name = DEFAULT_NAME, wait: Wait = 600.0) -> None:
+    """Show how far the change is, until it is done."""
+    viewing.watch(engine_of(name), wait, report)
+
+
+@view.command("abort")
+def abort_view(name: Name = DEFAULT_NAME, yes: Yes = False) -> None:
+    """Go back to the view before, as long as the change is under way."""
+    _confirm("Take the change back?", yes)
+    viewing.abort(engine_of(name), report)
 
 
 @app.command()

@@ -10,8 +10,10 @@ import traceback
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from multiprocessing import get_context
+from random import Random
 from typing import NamedTuple
 
+from cluster.faults import swarm_of
 from cluster.trial import Figures, Trial, describe
 
 TRACE_LINES = 40
@@ -69,17 +71,25 @@ def main() -> int:
     parser.add_argument("--seeds", default="0:300", help="first:end, the end is not played")
     parser.add_argument("--seed", type=int, help="play one seed and show a long trace")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
+    parser.add_argument("--changing", action="store_true", help="only seeds that change the view")
     arguments = parser.parse_args()
     if arguments.seed is not None:
         verdicts = [run_seed(arguments.seed, trace_lines=400)]
     else:
         first, end = map(int, arguments.seeds.split(":"))
         verdicts = []
-        for verdict in run_seeds(range(first, end), arguments.jobs):
+        seeds = range(first, end)
+        chosen = filter(changes_view, seeds) if arguments.changing else seeds
+        for verdict in run_seeds(chosen, arguments.jobs):
             verdicts.append(verdict)
             if verdict.failure:
                 print(verdict.failure, flush=True)
     return summarize(verdicts)
+
+
+def changes_view(seed: int) -> bool:
+    """Whether view changes are among what this seed draws."""
+    return swarm_of(Random(seed)).changes > 0
 
 
 def summarize(verdicts: list[Verdict]) -> int:

@@ -6,7 +6,7 @@ is ours carries our labels, and is found and removed by label only, never by nam
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,13 +61,14 @@ class ContainerEngine:
     def recall(self) -> Topology | None:
         """Read the topology from the label of a volume: there is one from `up` to `clean`."""
         volumes = self.client.volumes.list(filters={"label": f"{LABEL}={self.name}"})
-        return _topology_of(volumes[0]) if volumes else None
+        return _largest(map(_topology_of, volumes))
 
     def neighbours(self) -> list[Topology]:
         """Read the topologies of the other clusters from their volumes."""
         volumes = self.client.volumes.list(filters={"label": LABEL})
-        found = {volume.attrs["Labels"][LABEL]: _topology_of(volume) for volume in volumes}
-        return [topology for name, topology in found.items() if name != self.name]
+        names = {volume.attrs["Labels"][LABEL] for volume in volumes} - {self.name}
+        shapes = [_topology_of(volume) for volume in volumes]
+        return [shape for name in names if (shape := _largest(s for s in shapes if s.name == name))]
 
     def prepare(self, topology: Topology, report: Report) -> None:
         """Make a volume for each node and the subnet, then build the image."""
@@ -313,6 +314,11 @@ def _stop_and_remove(container: Any) -> None:
         container.remove(v=False, force=True)
     except docker.errors.NotFound:
         return  # somebody else removed it: what was wanted
+
+
+def _largest(shapes: Iterable[Topology]) -> Topology | None:
+    """Return the newest shape: volumes keep the one they were made with, and clusters only grow."""
+    return max(shapes, key=lambda shape: shape.size, default=None)
 
 
 def _topology_of(volume: Any) -> Topology:

@@ -1,9 +1,11 @@
 """What goes wrong in a run: a drawn subset of faults, and the schedule that does them (swarm).
 
 A seed switches on only some kinds of fault, each with its own strength: runs that do a little of
-everything look alike and find little.  Faults are limited so that the promises can hold: a disk is
-lost only while all its fellows are there and whole, and what only that disk had is excused.
-`heal` ends them all.  (reliability B, «swarm rule».)
+everything look alike and find little.  Some runs change their view, too, once or often, also while
+the last change is unfinished and on both sides of a cut; a change is followed by other faults at
+once.  Faults are limited so that the promises can hold: one disk is lost at a time, never a shard's
+only one, and what only that disk had is excused.  `heal` ends them all.  (reliability B, «swarm
+rule»; protocol D10.)
 """
 
 from collections.abc import Callable
@@ -12,8 +14,10 @@ from random import Random
 
 import msgspec
 
+from cluster.reshaping import SPARES, layout_of
 from cluster.simulation import Weather, World
 from cluster.witness import Witness
+from node.core.messages import Forget, Outcome, Propose
 
 FAULTS = (
     "loss", "duplication", "late", "stalls", "skew",  # all the time
@@ -39,6 +43,8 @@ class Swarm(msgspec.Struct, frozen=True):
 
     nodes: int
     shards: int
+    changes: int  # of the view, at most
+    spares: tuple[str, ...]  # what further machines do (`reshaping.SPARES`)
     faults: tuple[str, ...]
     weather: Weather
     limits: Limits
@@ -57,9 +63,16 @@ TOPOLOGIES = (
 )  # fmt: skip
 
 
+CHANGES = (0, 0, 1, 3, 6)
+FOLLOWED = 0.5  # the share of view changes that another fault follows at once
+PROPOSER_FALLS = 0.2  # and of those whose proposer crashes, where processes do
+ON_BOTH_SIDES = 0.6  # the share of cuts in two with a view change on each side
+
+
 def swarm_of(random: Random) -> Swarm:
     """Draw a run."""
     nodes, shards = random.choice(TOPOLOGIES)
+    changes = random.choice(CHANGES)
     faults = tuple(random.sample(FAULTS, random.randint(2, 6)))
     weather = Weather(
         loss=random.choice((0.02, 0.1)) if "loss" in faults else 0.0,
@@ -71,6 +84,8 @@ def swarm_of(random: Random) -> Swarm:
     return Swarm(
         nodes=nodes,
         shards=shards,
+        changes=changes,
+        spares=tuple(random.choices(SPARES, k=random.randint(0, 3))) if changes else (),
         faults=faults,
         weather=weather,
         limits=limits_of(random),
@@ -83,6 +98,11 @@ def swarm_of(random: Random) -> Swarm:
         deletes=random.choice((0.0, 0.15, 0.15, 0.4)),
         think_s=random.choice((0.01, 0.03, 0.06)),
     )
+
+
+def spares_of(swarm: Swarm) -> dict[str, str]:
+    """The machines beyond the first view, and what each does."""
+    return {f"m{i + 1}": spare for i, spare in enumerate(swarm.spares)}
 
 
 def limits_of(random: Random) -> Limits:
@@ -102,6 +122,9 @@ class Nemesis:
         self._world, self._swarm, self._witness = world, swarm, witness
         self._random, self._timeline = world.random, world.timeline
         self._calm = False
+        self._wiped: str | None = None  # whose disk was lost last
+        self._changes = swarm.changes
+        self._spares, self._machines = spares_of(swarm), list(world.nodes)
         self._events: dict[str, Callable[[], None]] = {
             "cut one": self._cut_one,
             "cut in two": self._cut_in_two,
@@ -109,12 +132,17 @@ class Nemesis:
             "slow links": self._slow_links,
             "crash one": partial(self._crash, 1),
             "crash some": partial(self._crash, 2),
-            "crash all": partial(self._crash, swarm.nodes),
+            "crash all": partial(self._crash, len(world.nodes)),
             "slow disk": self._slow_disk,
             "pause": self._pause,
             "wipe": self._wipe,
+            "reshape": self._reshape,
+            "forget": self._forget,
         }
         self._kinds = [kind for kind in swarm.faults if kind in self._events]
+        self._others = list(self._kinds)
+        if swarm.changes:
+            self._kinds += ["reshape"] * (1 + len(self._kinds) // 2) + ["forget"]
 
     def begin(self) -> None:
         """Bad weather from now on, and the first event soon."""
@@ -123,7 +151,12 @@ class Nemesis:
             for node in self._world.nodes.values():
                 node.skew_s = self._skew()
         for address in self._world.nodes:
-            self._world.start(address)
+            spare = self._spares.get(address)
+            if spare == "joins":
+                late_s = self._random.uniform(0.0, self._swarm.faulty_s)
+                self._timeline.after(late_s, partial(self._start, address))
+            elif spare != "named":
+                self._world.start(address)
         self._plan()
 
     def heal(self) -> None:
@@ -143,12 +176,65 @@ class Nemesis:
 
     def _strike(self) -> None:
         if not self._calm:
-            self._events[self._random.choice(self._kinds)]()
+            self._do(self._random.choice(self._kinds))
             self._plan()
+
+    def _do(self, kind: str) -> None:
+        if self._calm:
+            return
+        if self._witness.is_changing():
+            self._witness.reached[f"{kind} during a view change"] += 1
+        self._events[kind]()
 
     def _skew(self) -> float:
         skew_s = self._swarm.skew_s
         return self._random.uniform(-skew_s, skew_s)
+
+    # ------------------------------------------------------------------ views
+    def _reshape(self) -> None:
+        able = [address for address in self._world.nodes if self._is_able(address)]
+        if able:
+            self._change_view(self._random.choice(able))
+
+    def _is_able(self, address: str) -> bool:
+        """Whether this node knows a view that it could propose to change."""
+        driver = self._world.nodes[address].driver
+        return driver is not None and bool(driver.replica.view.shards)
+
+    def _change_view(self, address: str) -> None:
+        """Propose a view there; often something else goes wrong at once."""
+        driver = self._world.nodes[address].driver
+        if self._calm or not self._changes or driver is None or not self._is_able(address):
+            return
+        self._changes -= 1
+        view = driver.replica.view
+        layout = layout_of(self._random, view, list(self._world.nodes))
+        base = view.id if self._random.random() < 0.3 else None
+        self._world.submit(address, Propose(layout, base), self._on_proposed)
+        for node in layout.nodes:
+            if self._spares.get(node) == "named":
+                late_s = self._random.uniform(0.0, 2 * self._swarm.outage_s)
+                self._timeline.after(late_s, partial(self._restart, node))
+        if "crash one" in self._others and self._random.random() < PROPOSER_FALLS:
+            self._timeline.after(self._random.uniform(0.0, 0.1), partial(self._fell, address))
+        elif self._others and self._random.random() < FOLLOWED:
+            follow = partial(self._do, self._random.choice(self._others))
+            self._timeline.after(self._random.uniform(0.0, 1.5), follow)
+
+    def _on_proposed(self, outcome: Outcome) -> None:
+        self._witness.reached[f"propose {type(outcome).__name__}"] += 1
+
+    def _forget(self) -> None:
+        """A node that has left the view, and all others know it, is told to forget everything."""
+        view = max(self._witness.views.values(), key=lambda view: view.id)
+        gone = [a for a in self._machines if a not in view.nodes and self._is_able(a)]
+        if gone and not self._witness.is_changing():
+            self._world.submit(self._random.choice(gone), Forget(), self._on_proposed)
+
+    def _fell(self, address: str) -> None:
+        """Crash a node, if it is up."""
+        if self._world.nodes[address].driver is not None:
+            self._crash_node(address)
 
     # ------------------------------------------------------------------ the network
     def _cut(self, pairs: set[tuple[str, str]]) -> None:
@@ -163,17 +249,23 @@ class Nemesis:
             self._world.mend(pairs)
 
     def _cut_one(self) -> None:
-        alone = self._random.choice(self._world.view.nodes)
-        others = [address for address in self._world.view.nodes if address != alone]
+        alone = self._random.choice(self._machines)
+        others = [address for address in self._machines if address != alone]
         self._cut({(alone, other) for other in others} | {(other, alone) for other in others})
 
     def _cut_in_two(self) -> None:
-        side = {address: self._random.random() < 0.5 for address in self._world.view.nodes}
+        side = {address: self._random.random() < 0.5 for address in self._machines}
         self._cut({(one, two) for one in side for two in side if side[one] != side[two]})
+        if self._changes > 1 and self._random.random() < ON_BOTH_SIDES:
+            for half in (True, False):
+                able = [a for a in side if side[a] is half and self._is_able(a)]
+                if able:
+                    propose = partial(self._change_view, self._random.choice(able))
+                    self._timeline.after(self._random.uniform(0.0, 0.5), propose)
 
     def _one_way(self) -> None:
         """One node is not heard any more, by one other or by all."""
-        nodes = self._world.view.nodes
+        nodes = self._machines
         mute = self._random.choice(nodes)
         deaf = [address for address in nodes if address != mute]
         if deaf and self._random.random() < 0.5:
@@ -182,7 +274,7 @@ class Nemesis:
 
     def _slow_links(self) -> None:
         """Some links lag behind the others, each in one direction."""
-        nodes = self._world.view.nodes
+        nodes = self._machines
         pairs = [(one, two) for one in nodes for two in nodes if self._random.random() < 0.3]
         lags = {pair: self._random.choice((0.1, 0.5, 2.0)) for pair in pairs}
         self._world.lags.update(lags)
@@ -220,30 +312,37 @@ class Nemesis:
 
     def _pause(self) -> None:
         """A process stands still, often for longer than anybody waits for it."""
-        address = self._random.choice(self._world.view.nodes)
+        address = self._random.choice(self._machines)
         if self._world.nodes[address].driver is not None:
             self._world.pause(address, self._random.uniform(0.1, 2 * self._swarm.outage_s))
 
     def _slow_disk(self) -> None:
-        node = self._world.nodes[self._random.choice(self._world.view.nodes)]
+        node = self._world.nodes[self._random.choice(self._machines)]
         node.stall = self._random.choice((0.3, 1.0))
         self._timeline.after(
             self._random.uniform(0.5, self._swarm.outage_s), partial(setattr, node, "stall", 0.0)
         )
 
     def _wipe(self) -> None:
-        """A disk is lost, where all its fellows are up, whole, and can be reached."""
-        shard = self._random.choice(self._world.view.shards)
-        members = shard.members
-        cut = any((a, b) in self._world.cuts for a in members for b in members)
-        drivers = [self._world.nodes[address].driver for address in members]
-        if len(members) < 2 or cut:
+        """A disk is lost, where the promises can be kept without it: one at a time."""
+        if self._wiped is not None and not self._is_whole(self._wiped):
             return
-        if not all(driver and driver.replica.upkeep.arrived for driver in drivers):
-            return
-        address = self._random.choice(members)
-        if self._witness.may_lose(address):
+        able = [
+            address
+            for address, node in self._world.nodes.items()
+            if node.driver is not None
+            and self._world.told[address].view.nodes != (address,)  # it would begin a cluster
+            and self._witness.may_lose(address)
+        ]
+        if able:
+            self._wiped = address = self._random.choice(able)
             self._world.crash(address)
             self._witness.on_wipe(address, self._timeline.now)
             self._world.wipe(address)
             self._timeline.after(self._random.uniform(0.01, 2.0), partial(self._restart, address))
+
+    def _is_whole(self, address: str) -> bool:
+        """Whether what this node's disk has lost is there again, and no older view is awaited."""
+        driver = self._world.nodes[address].driver
+        arrived = driver is not None and driver.replica.upkeep.arrived
+        return arrived and not self._witness.is_changing()

@@ -173,7 +173,7 @@ def _await_ready(engine: Engine, topology: Topology, wait_s: float, report: Repo
         states = engine.states()
         ended = [name for name in pending if states[name] in (State.STOPPED, State.MISSING)]
         if ended:
-            raise _with_log(engine, ended[0], f"{ended[0]} ended by itself while it started")
+            raise with_log(engine, ended[0], f"{ended[0]} ended by itself while it started")
         return None
 
     def is_agreed() -> bool | None:
@@ -189,7 +189,7 @@ def _await_ready(engine: Engine, topology: Topology, wait_s: float, report: Repo
             if not probe.until(condition, began.left()):
                 name, problem = next(iter(pending.items()))
                 said = problem if problem.startswith(name) else f"{name} is not ready: {problem}"
-                raise _with_log(engine, name, f"{said}, {wait_s:g} s after the start")
+                raise with_log(engine, name, f"{said}, {wait_s:g} s after the start")
 
 
 class _Budget:
@@ -202,7 +202,7 @@ class _Budget:
         return max(0.0, self.deadline - probe.now())
 
 
-def _with_log(engine: Engine, node: str, problem: str) -> Trouble:
+def with_log(engine: Engine, node: str, problem: str) -> Trouble:
     """Return the trouble with the node's last words below it."""
     lines = engine.logs(node, LOG_LINES_SHOWN)
     heading = f"{problem}; expected it ready within the wait; the last lines it wrote:"

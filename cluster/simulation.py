@@ -3,12 +3,13 @@
 The nodes run the product's own Driver and core; only their ports are simulated: a clock that is the
 virtual time plus a skew, links that lose, double, delay and reorder, a disk that forgets in a crash
 what it has not synced.  Everything happens as a callback on one timeline, every choice is drawn
-from one Random, and nothing depends on hash order: the same seed is the same run.  A world knows
-nothing of sessions or of what is right; whoever wants to know watches it (`Watch`).
+from one Random, and nothing depends on hash order: the same seed is the same run.  Two nodes have a
+link while at least one of them knows the other, as in the shell: who is not known is a guest.  A
+world knows nothing of sessions or of what is right; whoever wants to know watches it (`Watch`).
 """
 
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import count
 from random import Random
@@ -17,22 +18,19 @@ from zlib import crc32
 
 import msgspec
 
-from cluster.timeline import Callback, Life, Timeline, Trace
+from cluster.timeline import Callback, Life, SimClock, Timeline, Trace
 from node.core.effects import Record
-from node.core.messages import LinkDown, LinkUp, Message, Outcome, Request
-from node.core.replica import Options, Replica, restore
-from node.core.view import View
+from node.core.messages import Letter, LinkDown, LinkUp, Outcome, Request
+from node.core.replica import Options, Replica, Start, restore
 from node.driver import Driver
 
-WALL_S = 1_000_000.0  # what a clock without skew shows when the virtual time is 0
-TIMER_SLACK_S = 1e-6  # timers fire a little late, so that rounding never makes them early
-
 ENCODER = msgspec.msgpack.Encoder()
-DECODER = msgspec.msgpack.Decoder(list[Message])
+DECODER = msgspec.msgpack.Decoder(list[Letter])
 
 Tables = dict[str, dict[str, tuple[bytes, bool]]]  # table -> key -> (value, open)
 Batch = tuple[Sequence[Record], Callback]
-Build = Callable[[str, View, "SimStore", Options, Random], Replica]
+Told = Mapping[str, Start]
+Build = Callable[[str, Start, "SimStore", Options, Random], Replica]
 
 
 class Weather(msgspec.Struct):
@@ -47,20 +45,6 @@ class Weather(msgspec.Struct):
     stall: float = 0.0  # the share of syncs that take `stall_s`
     stall_s: tuple[float, float] = (0.05, 0.5)
     detect_s: float = 2.0  # a broken link is noticed within this time
-
-
-class SimClock:
-    """The clock of one life: the virtual time, wrong by a constant."""
-
-    def __init__(self, timeline: Timeline, skew_s: float, life: Life) -> None:
-        self._timeline, self._life = timeline, life
-        self._offset = WALL_S + skew_s
-
-    def now(self) -> float:
-        return self._timeline.now + self._offset
-
-    def call_at(self, when: float, callback: Callback) -> None:
-        self._timeline.at(when - self._offset + TIMER_SLACK_S, callback, self._life)
 
 
 def write_rows(tables: Tables, records: Iterable[Record]) -> None:
@@ -100,8 +84,8 @@ class SimStore:
         rows = self._rows.get(table, {})
         return sorted(key for key, (_, is_open) in rows.items() if is_open)
 
-    def count(self, table: str) -> int:
-        return len(self._rows.get(table, {}))
+    def counts(self, table: str) -> dict[str, int]:
+        return dict(Counter(key[:3] for key in self._rows.get(table, {})))
 
     def crash(self, keep: bool) -> None:
         """The batches not yet synced are gone; `keep`: all but a drawn number of the first ones."""
@@ -132,8 +116,9 @@ class SimStore:
 class Watch(Protocol):
     """Sees everything a client cannot: what is sent, and what becomes durable."""
 
-    def on_sent(self, node: "Node", target: str, message: Message) -> None: ...
+    def on_sent(self, node: "Node", target: str, letter: Letter) -> None: ...
     def on_durable(self, node: "Node", records: Sequence[Record]) -> None: ...
+    def on_forgotten(self, node: "Node") -> None: ...
 
 
 class Node:
@@ -147,6 +132,7 @@ class Node:
         self.driver: Driver | None = None
         self.clock: SimClock | None = None
         self.store: SimStore | None = None
+        self.known: set[str] = set()  # whom its driver knows
         self.linked: dict[str, int] = {}  # peer -> the life of it that our link leads to
         self._watch = watch
 
@@ -161,19 +147,22 @@ class SimLinks:
     def __init__(self, world: "World", node: Node) -> None:
         self._world, self._node = world, node
 
-    def send(self, peer: str, message: Message) -> None:
-        self._world.send(self._node, peer, message)
+    def know(self, peers: Collection[str]) -> None:
+        self._world.know(self._node, peers)
+
+    def send(self, peer: str, letter: Letter) -> None:
+        self._world.send(self._node, peer, letter)
 
 
 class World:
-    """The machines and what lies between them."""
+    """The machines, with what each is told when it starts, and what lies between them."""
 
     def __init__(
-        self, view: View, random: Random, watch: Watch, options: Options, build: Build | None = None
+        self, told: Told, random: Random, watch: Watch, options: Options, build: Build | None = None
     ) -> None:
-        self.view, self.random, self.watch = view, random, watch
+        self.told, self.random, self.watch = told, random, watch
         self.timeline, self.trace, self.weather = Timeline(), Trace(), Weather()
-        self.nodes = {address: Node(address, 0.0, watch) for address in view.nodes}
+        self.nodes = {address: Node(address, 0.0, watch) for address in told}
         self.cuts: set[tuple[str, str]] = set()
         self.lags: dict[tuple[str, str], float] = {}  # links that are slower than the weather
         self.bytes_delivered, self.last_arrival = 0, 0.0
@@ -189,12 +178,23 @@ class World:
         node.life = Life(next(self._lives))
         self._note(f"start {address}")
         node.store = store = SimStore(self, node)
-        chance = Random(self.random.getrandbits(64))
-        replica = self._build(address, self.view, store, self._options, chance)
         node.clock = SimClock(self.timeline, node.skew_s, node.life)
-        node.driver = Driver(replica, node.clock, SimLinks(self, node), store)
+        links, renew = SimLinks(self, node), partial(self._renew, node)
+        node.driver = Driver(self._replica(node), node.clock, links, store, renew)
         node.driver.start()
         self._look_at_links([address])
+
+    def _replica(self, node: Node) -> Replica:
+        assert node.store is not None
+        chance = Random(self.random.getrandbits(64))
+        told = self.told[node.address]
+        return self._build(node.address, told, node.store, self._options, chance)
+
+    def _renew(self, node: Node) -> Replica:
+        """The node has been told to forget everything, and has: its disk is as good as new."""
+        self._note(f"{node.address} has forgotten")
+        self.watch.on_forgotten(node)
+        return self._replica(node)
 
     def crash(self, address: str, keep: bool = False) -> None:
         """The process ends; what is not synced is lost, or (`keep`) all but the first batches."""
@@ -204,7 +204,7 @@ class World:
         node.life.over = True
         node.store.crash(keep)
         node.driver = node.store = node.clock = None
-        node.linked = {}
+        node.known, node.linked = set(), {}
         self._look_at_links([address])
 
     def pause(self, address: str, seconds: float) -> None:
@@ -247,16 +247,30 @@ class World:
         self.cuts.difference_update(pairs)
         self._look_at_links(sorted({address for pair in pairs for address in pair}))
 
-    def send(self, node: Node, target: str, message: Message) -> None:
-        """The message leaves; whether, when and how often it arrives is drawn.
+    def know(self, node: Node, peers: Collection[str]) -> None:
+        """From now on this node has links to these, and to those who know it; the others end."""
+        before, node.known = node.known, set(peers) & self.nodes.keys()
+        for peer in sorted(node.known ^ before):
+            self._look_soon(node.address, peer)
+            self._look_soon(peer, node.address)
+
+    def is_linked(self, one: str, other: str) -> bool:
+        """Whether there is a link between them, when both are up and nothing is cut."""
+        nodes = self.nodes
+        return other in nodes and (other in nodes[one].known or one in nodes[other].known)
+
+    def send(self, node: Node, target: str, letter: Letter) -> None:
+        """The letter leaves; whether, when and how often it arrives is drawn.
 
         Single ones may be so late that another life gets them; a link that doubles ends with both.
         """
-        self.watch.on_sent(node, target, message)
+        self.watch.on_sent(node, target, letter)
         weather, random = self.weather, self.random
+        if target not in node.linked and not self.is_linked(node.address, target):
+            return
         if (node.address, target) in self.cuts or random.random() < weather.loss:
             return
-        frame = ENCODER.encode([message])
+        frame = ENCODER.encode([letter])
         deliver = partial(self._deliver, node.address, target, frame)
         life = self.nodes[target].life if random.random() < weather.duplication else None
         lag = self.lags.get((node.address, target), 0.0)
@@ -279,18 +293,22 @@ class World:
             self.timeline.at(life.paused_until, deliver, life)
             return
         self.bytes_delivered += len(frame)
-        for message in DECODER.decode(frame):
-            self._note(f"{source}>{target} {type(message).__name__} {len(frame)}")
-            driver.receive(source, message)
+        for letter in DECODER.decode(frame):
+            kind, view = type(letter.message).__name__, letter.stamp.view
+            self._note(f"{source}>{target} {kind} in {view} {len(frame)}")
+            driver.receive(source, letter)
 
     def _look_at_links(self, changed: list[str]) -> None:
         """Soon, both ends of every link that may have changed look at it, each in its own time."""
         for address in changed:
-            for peer in self.view.nodes:
-                if peer != address:
-                    for one, other in ((address, peer), (peer, address)):
-                        delay = self.random.random() * self.weather.detect_s
-                        self.timeline.after(delay, partial(self._look_at_link, one, other))
+            for peer, other in self.nodes.items():
+                if address in other.linked or self.is_linked(address, peer):
+                    self._look_soon(address, peer)
+                    self._look_soon(peer, address)
+
+    def _look_soon(self, address: str, peer: str) -> None:
+        delay = self.random.random() * self.weather.detect_s
+        self.timeline.after(delay, partial(self._look_at_link, address, peer))
 
     def _look_at_link(self, address: str, peer: str) -> None:
         """Tell a node of its link if that has changed; a one-way cut may stay unseen."""
@@ -304,7 +322,8 @@ class World:
         before = node.linked.get(peer, 0)
         both_ways = {(address, peer), (peer, address)} & self.cuts
         is_seen = len(both_ways) == 2 or (both_ways and crc32(f"{address}{peer}".encode()) % 2)
-        after = 0 if other.life.over or is_seen else other.life.number
+        is_gone = other.life.over or is_seen or not self.is_linked(address, peer)
+        after = 0 if is_gone else other.life.number
         if before and before != after:
             self._note(f"{address} lost {peer}")
             node.driver.receive(address, LinkDown(peer))
@@ -312,6 +331,8 @@ class World:
             self._note(f"{address} found {peer}")
             node.driver.receive(address, LinkUp(peer))
         node.linked[peer] = after
+        if not after:
+            del node.linked[peer]
 
     def _note(self, what: str) -> None:
         self.trace.note(self.timeline.now, what)

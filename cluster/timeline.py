@@ -13,6 +13,8 @@ from zlib import crc32
 
 STEPS_AT_ONCE_MAX = 20_000  # callbacks at one instant; more mean that nothing waits any more
 TRACE_LINES_MAX = 400
+WALL_S = 1_000_000.0  # what a clock without skew shows when the virtual time is 0
+TIMER_SLACK_S = 1e-6  # timers fire a little late, so that rounding never makes them early
 
 Callback = Callable[[], None]
 
@@ -78,3 +80,21 @@ class Timeline:
             elif not life.over:
                 callback()
         self.now = until
+
+
+class SimClock:
+    """The clock of one life: the virtual time, wrong by a constant."""
+
+    def __init__(self, timeline: Timeline, skew_s: float, life: Life) -> None:
+        self._timeline, self._life = timeline, life
+        self._offset = WALL_S + skew_s
+
+    def now(self) -> float:
+        return self.time() + self._offset
+
+    def time(self) -> float:
+        """The virtual time itself."""
+        return self._timeline.now
+
+    def call_at(self, when: float, callback: Callback) -> None:
+        self._timeline.at(when - self._offset + TIMER_SLACK_S, callback, self._life)

@@ -7,7 +7,7 @@ addresses, ports) is computed here from a `Topology`, so a cluster found again i
 import ipaddress
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 EngineKind = Literal["docker", "process"]
@@ -22,6 +22,8 @@ DEFAULT_NAME = "dev"
 DEFAULT_SHARDS = 2
 DEFAULT_REPLICAS = 3
 SUBNETS = tuple(f"10.{second}.0.0/16" for second in range(10, 250))
+DIALECT = "asg4"  # said outright: left to itself, a node at 8085 would take it for another's port
+VIEWLESS = ("admin_view",)  # contracts whose nodes begin without a view
 NAME_PATTERN = re.compile(r"[a-z][a-z0-9-]{0,31}")
 
 
@@ -37,7 +39,7 @@ class SubnetTaken(Trouble):
     """The subnet overlaps a network that is there already."""
 
 
-FAILURE, USAGE, NOT_FOUND, UNAVAILABLE = 1, 2, 3, 5
+FAILURE, USAGE, NOT_FOUND, CONFLICT, UNAVAILABLE = 1, 2, 3, 4, 5
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ class Topology:
     subnet: str = ""
     base_port: int = HOST_PORT
     settings: dict[str, str] = field(default_factory=dict)
+    added: int = 0  # nodes that came later: they join the view of the others
 
     def __post_init__(self) -> None:
         checked_name(self.name)
@@ -79,7 +82,7 @@ class Topology:
                 raise Trouble(f"{word} is {count}; expected at least 1", USAGE)
         if self.size > NODES_MAX:
             raise Trouble(
-                f"{self.shards} shards x {self.replicas} replicas are {self.size} nodes;"
+                f"{self.shape} are {self.size} nodes;"
                 f" expected at most {NODES_MAX}: ask for fewer of either",
                 USAGE,
             )
@@ -95,7 +98,7 @@ class Topology:
     @property
     def size(self) -> int:
         """How many nodes there are."""
-        return self.shards * self.replicas
+        return self.shards * self.replicas + self.added
 
     @property
     def nodes(self) -> tuple[Node, ...]:
@@ -110,14 +113,14 @@ class Topology:
         return Node(name_of(index), str(network[FIRST_ADDRESS + index]), NODE_PORT, host_port)
 
     @property
-    def view(self) -> str:
-        """The VIEW every node is started with."""
-        return ",".join(node.address for node in self.nodes)
-
-    @property
     def shape(self) -> str:
-        """The size in words."""
-        return f"{counted(self.shards, 'shard')} x {counted(self.replicas, 'replica')}"
+        """The size in words, as it was at first."""
+        later = f" and {counted(self.added, 'node')} added" if self.added else ""
+        return f"{counted(self.shards, 'shard')} x {counted(self.replicas, 'replica')}{later}"
+
+    def larger(self) -> "Topology":
+        """The same cluster with one more node."""
+        return replace(self, added=self.added + 1)
 
     def node(self, name: str) -> Node:
         """Return the node of this name, or say which names there are."""
@@ -130,12 +133,22 @@ class Topology:
     def environment(self, node: Node) -> dict[str, str]:
         """Return the settings of a node; what only an engine knows (DATA_DIR) is not among them."""
         return {
+            "DIALECT": DIALECT,
             **self.settings,
             "SOCKET_ADDRESS": node.address,
-            "VIEW": self.view,
-            "SHARD_COUNT": str(self.shards),
+            **self._view_of(node),
             "ENABLE_FAULTS": "1",
         }
+
+    def _view_of(self, node: Node) -> dict[str, str]:
+        """What a node is told of the others: a later one asks them; by some contracts nobody is
+        told anything before somebody puts a view."""
+        if self.settings.get("DIALECT") in VIEWLESS:
+            return {}
+        first = self.nodes[: self.size - self.added]
+        if node in first:
+            return {"VIEW": addresses_of(first), "SHARD_COUNT": str(self.shards)}
+        return {"VIEW": addresses_of(self.nodes)}
 
     def to_json(self) -> dict[str, Any]:
         """Return what `from_json` takes."""
@@ -145,6 +158,11 @@ class Topology:
     def from_json(cls, document: dict[str, Any]) -> "Topology":
         """Take back what `to_json` gave."""
         return cls(**document)
+
+
+def addresses_of(nodes: Iterable[Node]) -> str:
+    """Return their addresses, as VIEW wants them."""
+    return ",".join(node.address for node in nodes)
 
 
 def counted(count: int, noun: str) -> str:

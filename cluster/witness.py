@@ -1,32 +1,38 @@
-"""Sees what no client can: every message sent, every row that became durable, and judges both.
+"""Sees what no client can: every letter sent, every row that became durable, and judges both.
 
-Four promises are checked while a run goes on: a dot names one write for ever; a dot leaves a node
-only when its disk has it; «stored on k replicas» is true on k disks when the client hears it, and
-k is what was asked for; nobody's clock drags another's far ahead.
-Beside every disk the witness keeps a shadow, read from the rows alone, so that a core that fools
-itself does not fool the witness.  When a disk is lost the witness says which writes may be lost
-with it.  (reliability D7; protocol D1, D7.)
+The promises that are checked while a run goes on: a dot names one write for ever, whatever views
+come, and only an owner names one; a dot leaves a node only when its disk has it; «stored on k
+replicas» is true on k disks of one view's owners when the client hears it, and k is what was asked
+for; a slot is forgotten only when another disk has all that was acknowledged of it; nobody's clock
+drags another's far ahead.  When a disk is lost the witness says which writes may be lost with it.
+(reliability D7; protocol D1, D7, D10.)
 """
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-import msgspec
-
 from cluster.history import Operation
+from cluster.shadow import Shadow
 from cluster.simulation import Node
-from node.core.clock import Clock, Dot
+from node.core.clock import Dot
 from node.core.effects import Record
 from node.core.hybrid import LEAD_MS_MAX
-from node.core.keyspace import key_of
-from node.core.messages import AVAILABLE, Ack, Message, Named, Page, Put, Replicate, State, Stored
+from node.core.keyspace import slot_of_key
+from node.core.messages import (
+    AVAILABLE,
+    Ack,
+    Letter,
+    Named,
+    Page,
+    Put,
+    Replicate,
+    State,
+    Stored,
+    Views,
+)
 from node.core.quorum import wanted
 from node.core.siblings import Item
-from node.core.view import View, digest_of, slot_of
-
-ITEMS = msgspec.msgpack.Decoder(Item)
-CLOCKS = msgspec.msgpack.Decoder(Clock)
-NOTHING = Item()
+from node.core.view import FIRST, View, ViewId, view_of
 
 
 class ViolationError(Exception):
@@ -37,66 +43,52 @@ class ViolationError(Exception):
         self.kind = kind
 
 
-class Shadow:
-    """What one disk durably has: its items, every dot they ever held, and its clock."""
-
-    def __init__(self) -> None:
-        self.items: dict[str, Item] = {}
-        self.held: dict[Dot, str] = {}
-        self.clock = Clock()
-
-    def follow(self, records: Iterable[Record]) -> set[Dot]:
-        """Take over rows that became durable; gives the dots of the delete marks in them."""
-        marks: set[Dot] = set()
-        for table, row, value, _ in records:
-            if table == "item":
-                key = key_of(row)
-                self.items[key] = item = ITEMS.decode(value) if value else NOTHING
-                for dot, version in item.versions.items():
-                    self.held[dot] = key
-                    if version.value is None:
-                        marks.add(dot)
-            elif table == "log" and value:
-                actor, _, n = row.rpartition("/")
-                self.clock.add((actor, int(n, 16)))
-            elif row == "clock" and value:
-                self.clock.join(CLOCKS.decode(value))
-        return marks
-
-    def has(self, key: str, dot: Dot) -> bool:
-        """Whether the write is here: held, now or once, or replaced by what is."""
-        if dot in self.held or self.clock.has(dot):
-            return True
-        return self.items.get(key, NOTHING).past.has(dot)
-
-
 class Witness:
     """Watches a world; raises ViolationError at the moment of the break."""
 
-    def __init__(self, view: View) -> None:
-        self._view = view
+    def __init__(self, view: View, machines: Iterable[str] = ()) -> None:
         self.reached: Counter[str] = Counter()  # what this run has exercised, by name
-        self.shadows = {address: Shadow() for address in view.nodes}
+        self.shadows = {address: Shadow() for address in (*view.nodes, *machines)}
+        self.views: dict[ViewId, View] = {view.id: view}  # all that were ever told
+        self.floor = FIRST  # the highest that anybody ever told
+        self.forgetful: set[str] = set()  # who has been told to forget everything
         self.lost_until: dict[str, float] = {}  # key -> when a disk took its writes along
-        self._wiped: dict[str, list[Shadow]] = {address: [] for address in view.nodes}
+        self._wiped: dict[str, list[Shadow]] = {address: [] for address in self.shadows}
         self._writes: dict[Dot, tuple[str, bytes | None]] = {}
-        self._acked: set[Dot] = set()  # with two copies or more
+        self._stored: dict[Dot, int] = {}  # what clients were told, and of how many copies
+        self._lost: set[Dot] = set()
         self._marks: set[Dot] = set()
 
-    def members(self, key: str) -> tuple[str, ...]:
-        return self._view.shard_of(slot_of(digest_of(key, False))).members
-
+    # ------------------------------------------------------------------ disks
     def on_durable(self, node: Node, records: Sequence[Record]) -> None:
-        self._marks |= self.shadows[node.address].follow(records)
+        marks, gone = self.shadows[node.address].follow(records)
+        self._marks |= marks
+        if gone:
+            self.reached["slots with writes forgotten"] += 1
+        for dot, key in gone.items():
+            if dot in self._stored and dot not in self._lost and not self._is_anywhere(key, dot):
+                detail = f"{node.address} forgets {dot} of {key}, which no other disk has"
+                raise ViolationError("ForgottenTooEarly", detail)
+
+    def _is_anywhere(self, key: str, dot: Dot) -> bool:
+        return any(shadow.has(key, dot) for shadow in self.shadows.values())
 
     def marks_among(self, dots: Iterable[Dot]) -> tuple[Dot, ...]:
         """Those of the dots that name deletes."""
         return tuple(dot for dot in dots if dot in self._marks)
 
-    def on_sent(self, node: Node, target: str, message: Message) -> None:
+    def is_changing(self) -> bool:
+        """Whether a view is known somewhere that not all have left their past to."""
+        return self.floor < max(self.views)
+
+    # ------------------------------------------------------------------ letters
+    def on_sent(self, node: Node, target: str, letter: Letter) -> None:
+        message = letter.message
         self.reached[type(message).__name__] += 1
+        self.floor = max(self.floor, letter.stamp.floor)
         if isinstance(message, Replicate):
             self._judge_item(node, message.key, message.item)
+            self._judge_home(node, message)
             self._judge_clock(node)
         elif isinstance(message, Page):
             self._count_page(message)
@@ -106,52 +98,19 @@ class Witness:
             self._judge_dots(node, message.item)
         elif isinstance(message, Ack | Named):
             self._judge_dot(node, message.dot)
+        elif isinstance(message, Views):
+            self._learn_views(message.views)
+
+    def _learn_views(self, views: list[View]) -> None:
+        for view in views:
+            known = self.views.setdefault(view.id, view)
+            if known is not view and known != view:
+                raise ViolationError("ViewReused", f"{view.id} names two views")
 
     def _count_page(self, page: Page) -> None:
         self.reached["page of rows" if page.full else "page of dots"] += 1
         if not page.last:
             self.reached["page of rows, not the last" if page.full else "page, not the last"] += 1
-
-    def on_stored(self, put: Put, stored: Stored) -> None:
-        """A client hears that its write is stored: count the disks."""
-        key, level = put.key, put.level
-        if stored.acks < (1 if level == AVAILABLE else wanted(level, len(self.members(key)))):
-            raise ViolationError("TooFewAcks", f"{stored.acks} acks for level {level}")
-        disks = sum(self._has_or_had(member, key, stored.dot) for member in self.members(key))
-        if disks < stored.acks:
-            raise ViolationError(
-                "FalseAck", f"{stored.dot} of {key}: {stored.acks} acks, {disks} disks"
-            )
-        if stored.acks > 1:
-            self._acked.add(stored.dot)
-
-    def may_lose(self, address: str) -> bool:
-        """Whether this disk may be wiped without breaking P1: nothing acked twice is only here."""
-        return not self._only_here(address) & self._acked
-
-    def on_wipe(self, address: str, now: float) -> None:
-        """What only this disk had may be lost, and with it what those writes had replaced."""
-        for dot in self._only_here(address):
-            self.reached["write lost with a disk"] += 1
-            self.lost_until[self.shadows[address].held[dot]] = now
-        self._wiped[address].append(self.shadows[address])
-        self.shadows[address] = Shadow()
-
-    def excuses(self, operation: Operation) -> bool:
-        """Whether a wiped disk may have taken this write along, or one that had replaced it."""
-        return operation.started <= self.lost_until.get(operation.key, -1.0)
-
-    def _has_or_had(self, address: str, key: str, dot: Dot) -> bool:
-        """Whether it is on this node's disk, or was when that was wiped, after the ack left."""
-        shadows = [self.shadows[address], *self._wiped[address]]
-        return any(shadow.has(key, dot) for shadow in shadows)
-
-    def _only_here(self, address: str) -> set[Dot]:
-        """The dots that no other member of the shard durably has."""
-        shard = self._view.shard_with(address)
-        fellows = [self.shadows[m] for m in shard.members if m != address] if shard else []
-        held = self.shadows[address].held.items()
-        return {dot for dot, key in held if not any(fellow.has(key, dot) for fellow in fellows)}
 
     def _judge_item(self, node: Node, key: str, item: Item) -> None:
         self._judge_dots(node, item)
@@ -159,6 +118,14 @@ class Witness:
             write = key, version.value
             if self._writes.setdefault(dot, write) != write:
                 raise ViolationError("DotReused", f"{dot} names {self._writes[dot]} and {write}")
+
+    def _judge_home(self, node: Node, message: Replicate) -> None:
+        """Who named a write owned its slot in the view the name was given in (I7)."""
+        view = self.views.get(view_of(message.dot[0]))
+        owners = self._owners(view, message.key) if view else (node.address,)
+        if node.address not in owners:
+            detail = f"{node.address} names {message.dot} of {message.key}, which {owners} own"
+            raise ViolationError("NotMine", detail)
 
     def _judge_clock(self, node: Node) -> None:
         """A write is stamped above all it has seen; its writer's clock follows only so far."""
@@ -174,6 +141,75 @@ class Witness:
 
     def _judge_dot(self, node: Node, dot: Dot) -> None:
         """What leaves must be durable where it leaves."""
-        shadow = self.shadows[node.address]
-        if dot not in shadow.held and not shadow.clock.has(dot):
+        if not self.shadows[node.address].vouches_for(dot):
             raise ViolationError("SentTooEarly", f"{node.address} sends {dot} before it is durable")
+
+    # ------------------------------------------------------------------ what a client hears
+    def on_stored(self, put: Put, stored: Stored) -> None:
+        """A client hears that its write is stored: count the disks.
+
+        Those of the owners in some view, who must be as many as the level asks for; and that of
+        the home, which may be none any more.
+        """
+        level, key, dot = put.level, put.key, stored.dot
+        asked = 1 if level == AVAILABLE else wanted(level, stored.copies)
+        groups = {self._owners(view, key) for view in self.views.values()}
+        of_owners = [
+            [member for member in group if self._has_or_had(member, key, dot)]
+            for group in sorted(groups)
+            if len(group) == stored.copies
+        ]
+        disks = [len({*owners, stored.home}) if asked == 1 else len(owners) for owners in of_owners]
+        if max(disks, default=0) < max(asked, stored.acks):
+            detail = f"{dot} of {key}: {stored.acks} acks at level {level}, on disk at {of_owners}"
+            raise ViolationError("FalseAck", detail)
+        if not self._has_or_had(stored.home, key, dot):
+            raise ViolationError("FalseAck", f"{dot} of {key} is not on its home's disk")
+        self._stored[dot] = stored.acks
+
+    def _owners(self, view: View | None, key: str) -> tuple[str, ...]:
+        return view.shard_of(slot_of_key(key)).members if view and view.shards else ()
+
+    def _has_or_had(self, address: str, key: str, dot: Dot) -> bool:
+        """Whether it is on this node's disk, or was, before it was forgotten or wiped."""
+        shadows = [self.shadows[address], *self._wiped[address]]
+        return any(dot in shadow.ever or shadow.has(key, dot) for shadow in shadows)
+
+    # ------------------------------------------------------------------ lost disks
+    def may_lose(self, address: str) -> bool:
+        """Whether this disk may be wiped without breaking P1: it is no shard's only one in any view
+        that is not retired, and nothing acked twice is only here."""
+        views = [view for view in self.views.values() if view.id >= self.floor]
+        if any(shard.members == (address,) for view in views for shard in view.shards):
+            return False
+        if any(self._stored.get(dot, 0) > 1 for dot in self._only_here(address)):
+            self.reached["a disk that has what it should not have alone"] += 1
+            return False
+        return True
+
+    def on_forgotten(self, node: Node) -> None:
+        """A node has done as it was told: its disk is lost."""
+        assert node.clock is not None
+        self.reached["a node has forgotten everything"] += 1
+        self.forgetful.add(node.address)
+        self.on_wipe(node.address, node.clock.time())
+
+    def on_wipe(self, address: str, now: float) -> None:
+        """What only this disk had may be lost, and with it what those writes had replaced."""
+        shadow = self.shadows[address]
+        for dot in self._only_here(address):
+            self.reached["write lost with a disk"] += 1
+            self.lost_until[shadow.held[dot]] = now
+            self._lost.add(dot)
+        self._wiped[address].append(shadow)
+        self.shadows[address] = Shadow()
+
+    def excuses(self, operation: Operation) -> bool:
+        """Whether a wiped disk may have taken this write along, or one that had replaced it."""
+        return operation.started <= self.lost_until.get(operation.key, -1.0)
+
+    def _only_here(self, address: str) -> set[Dot]:
+        """The dots that no other disk durably has."""
+        others = [shadow for at, shadow in self.shadows.items() if at != address]
+        held = self.shadows[address].held.items()
+        return {dot for dot, key in held if not any(other.has(key, dot) for other in others)}

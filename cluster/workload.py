@@ -14,8 +14,7 @@ from random import Random
 import msgspec
 
 from cluster.faults import Swarm
-from cluster.history import History, Kind, Operation, Status
-from cluster.history import Mode as KeyMode
+from cluster.history import History, Kind, Mode as KeyMode, Operation, Status
 from cluster.simulation import World
 from cluster.witness import ViolationError, Witness
 from node.core.messages import (
@@ -42,6 +41,7 @@ MEET = 0.03
 HAND_OVER = 0.03
 BURST = 0.05
 PAIR = 0.1
+UNTOLD = 0.1
 HOT = 0.25  # the share of operations on the key that was written last
 READS = 0.5
 LEVELS = (AVAILABLE, AVAILABLE, "one", "one", "quorum", "all")
@@ -114,7 +114,7 @@ class Workload:
         self.keys = keys_of(world.random, swarm.keys)
         self.history = History()
         self._hot, self._pair = self.keys[0], self.keys[:2]
-        nodes = world.view.nodes
+        nodes = list(world.nodes)
         self.sessions = [Session(i, self._random.choice(nodes)) for i in range(swarm.sessions)]
         self._numbers = swarm.sessions
         self._stopped = False
@@ -141,7 +141,7 @@ class Workload:
     def _next(self, session: Session) -> None:
         if self._stopped:
             return
-        up = [address for address, node in self._world.nodes.items() if node.driver is not None]
+        up = self._able()
         if not up:
             self._timeline.after(RETRY_S, partial(self._next, session))
             return
@@ -153,6 +153,13 @@ class Workload:
                 session.node = self._random.choice(others or up)
             self._operate(session, *self._choose(session))
         self._answered(session)
+
+    def _able(self) -> list[str]:
+        """The nodes to choose from: seldom one that is up and does not know any view."""
+        drivers = {address: node.driver for address, node in self._world.nodes.items()}
+        up = [address for address, driver in drivers.items() if driver is not None]
+        told = [a for a in up if (driver := drivers[a]) and driver.replica.view.number]
+        return up if self._random.random() < UNTOLD else told or up
 
     def _answered(self, session: Session) -> None:
         """When all of a burst is answered the session goes on."""

@@ -21,11 +21,15 @@ import orjson
 from node import config
 from node.config import BadSetting, HelpWanted, Settings
 from node.core.messages import LinkDown, LinkUp
-from node.core.replica import Options, restore
-from node.core.view import View, first_view
+from node.core.replica import Options, Replica, Start, restore
+from node.core.view import View, first_view, no_view
+from node.dialects.admin_view import admin_view
 from node.dialects.asg4 import asg4
 from node.dialects.contract import Dialect, Limits
+from node.dialects.keys_view import keys_view
 from node.dialects.native import native
+from node.dialects.shard_view import shard_view
+from node.dialects.views import views
 from node.driver import Driver
 from node.shell import loop
 from node.shell.links import PeerLinks
@@ -39,7 +43,12 @@ NOTHING_WRONG, STORE_FAILED, CANNOT_START = 0, 1, 2
 
 DIALECTS: Mapping[str, Callable[[Settings], Dialect]] = {
     "asg4": lambda settings: asg4(settings.asg_replaced_word),
+    "admin_view": lambda settings: admin_view(),
+    "keys_view": lambda settings: keys_view(),
+    "shard_view": lambda settings: shard_view(),
 }
+NOT_BUILT = ("data_view", "dynamo", "peers", "causal")
+SPOKEN_ALONE = ("shard_view",)  # what these store is not as the others store it
 
 logger = logging.getLogger("coterie.node")
 
@@ -74,12 +83,16 @@ def start_logging(log_format: str, node: str) -> None:
 
 
 def dialects_of(settings: Settings) -> list[Dialect]:
-    """The chosen dialects in their order, then the native one."""
-    for name in settings.dialect:
+    """The chosen dialects in their order, then the native ones."""
+    names = settings.dialect
+    for name in names:
         if name not in DIALECTS:
             known = ", ".join(sorted(DIALECTS))
-            raise BadSetting("DIALECT", ",".join(settings.dialect), f"names among: {known}")
-    return [*(DIALECTS[name](settings) for name in settings.dialect), native()]
+            lacking = f"; {name} is not built yet" if name in NOT_BUILT else ""
+            raise BadSetting("DIALECT", ",".join(names), f"names among: {known}{lacking}")
+        if name in SPOKEN_ALONE and len(names) > 1:
+            raise BadSetting("DIALECT", ",".join(names), f"{name} without any other")
+    return [*(DIALECTS[name](settings) for name in names), native(), views()]
 
 
 def listening_host(host: str) -> str | None:
@@ -92,7 +105,24 @@ def listening_host(host: str) -> str | None:
     return host if is_loopback else None
 
 
-def warn_of_lone_members(view: View) -> None:
+def start_of(settings: Settings) -> Start:
+    """What a node begins with whose disk knows no view: the view that the settings spell out, or
+    none, where VIEW names others and nobody says how many shards they form: then it asks them.
+    A node that speaks admin_view and knows nobody waits for its view to be put; one that speaks
+    keys_view and has no place in VIEW is told of later views, and waits for one that names it."""
+    told = settings.shard_count is not None or len(settings.view) == 1
+    if "keys_view" in settings.dialect and not (told and settings.socket_address in settings.view):
+        return Start(no_view(settings.view))
+    if settings.shard_count is None and len(settings.view) > 1:
+        return Start(no_view(settings.view), join=True)
+    if settings.shard_count is None and "admin_view" in settings.dialect:
+        return Start(no_view(()))
+    return Start(first_view(settings.view, settings.shard_count or 1))
+
+
+def warn_of_view(view: View) -> None:
+    if not view.number:
+        logger.warning("in no view yet: this node holds nothing until it is told one")
     lone = [shard.id for shard in view.shards if len(shard.members) == 1]
     if lone:
         logger.warning("one node each holds %s: its data has no second copy", ", ".join(lone))
@@ -108,29 +138,30 @@ def calm_garbage_collector() -> None:
 async def serve(settings: Settings) -> int:
     """From the open store to the drained node; gives the exit code."""
     stop: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-    view = first_view(settings.view, settings.shard_count)
     store = SqliteStore(
         settings.data_dir,
         Durability(settings.durability),
         lambda reason: _stop(stop, STORE_FAILED),
     )
     try:
-        return await _serve_from(settings, view, store, stop)
+        return await _serve_from(settings, store, stop)
     finally:
         await store.close()
 
 
-async def _serve_from(
-    settings: Settings, view: View, store: SqliteStore, stop: asyncio.Future[int]
-) -> int:
+async def _serve_from(settings: Settings, store: SqliteStore, stop: asyncio.Future[int]) -> int:
     address = settings.socket_address
     random = SystemRandom()
     options = Options(
         cache_bytes_max=settings.cache_bytes_max, repair_every_s=settings.repair_every_s
     )
-    replica = restore(address, view, store, options, Random(random.getrandbits(64)))
-    links = PeerLinks(address, view, random)
-    driver = Driver(replica, LoopClock(), links, store)
+
+    def restored() -> Replica:
+        chance = Random(random.getrandbits(64))
+        return restore(address, start_of(settings), store, options, chance)
+
+    links = PeerLinks(address, random)
+    driver = Driver(restored(), LoopClock(), links, store, renew=restored)
     server = server_of(settings, driver, links, store)
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signal_number, _stop, stop, NOTHING_WRONG)
@@ -139,7 +170,7 @@ async def _serve_from(
     except OSError as error:
         expected = f"a port to listen on ({error.strerror})"
         raise BadSetting("SOCKET_ADDRESS", address, expected) from error
-    warn_of_lone_members(view)
+    warn_of_view(driver.replica.view)
     links.start(
         driver.receive,
         lambda peer: driver.receive(peer, LinkUp(peer)),

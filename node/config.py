@@ -1,20 +1,24 @@
 """Every setting: name, unit, default, bounds.
 
 A setting has one name.  DATA_DIR in the environment is --data-dir as a flag; where both are given
-the flag counts, and an empty value is no value.  Whatever is wrong raises `BadSetting`, whose text
-is one line that names the setting, what was found and what was expected.
+the flag counts, and an empty value is no value.  Contracts have names of their own for our address:
+which of them is given tells what is to be spoken, where DIALECT does not.  Whatever is wrong raises
+`BadSetting`, whose text is one line that names the setting, what was found and what was expected.
 """
 
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 MIB = 1024 * 1024
 ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
 AN_ADDRESS = "an address host:port with a port from 1 to 65535"
+AUTO = "auto"
+SHARD_VIEW_PORT = "8085"
+DATA_VIEW_ADDRESS = "0.0.0.0:8081"  # its nodes learn from a view where they are
 
 
 class BadSetting(Exception):
@@ -35,7 +39,10 @@ class Settings:
 
     socket_address: str
     view: tuple[str, ...]
-    shard_count: int
+    shard_count: int | None  # None: one, or what the others of VIEW say
+    address: str | None  # as keys_view and admin_view call it
+    repl_factor: int | None
+    node_identifier: str | None
     data_dir: Path
     durability: str
     cache_bytes_max: int
@@ -134,13 +141,36 @@ class Setting:
 SETTINGS = (
     Setting("SOCKET_ADDRESS", Kind(_read_address, AN_ADDRESS), "", None, "where nodes find us"),
     Setting(
+        "ADDRESS",
+        Kind(_read_address, AN_ADDRESS),
+        "",
+        "",
+        "the same, as keys_view and admin_view call it (where SOCKET_ADDRESS is not given)",
+    ),
+    Setting(
         "VIEW",
         Kind(_read_view, "addresses host:port with commas between them"),
         "",
         "",
         "the addresses of all nodes, ours too (default: ours alone)",
     ),
-    Setting("SHARD_COUNT", _whole(1, 4096), "", "1", "how many shards the nodes form"),
+    Setting(
+        "SHARD_COUNT",
+        _whole(1, 4096),
+        "",
+        "",
+        "how many shards the nodes form (default: join the others of VIEW; 1 if all are new)",
+    ),
+    Setting(
+        "REPL_FACTOR",
+        _whole(1, 4096),
+        "",
+        "",
+        "keys_view: how many nodes hold each key, instead of SHARD_COUNT",
+    ),
+    Setting(
+        "NODE_IDENTIFIER", Kind(str, "a name"), "", "", "data_view: which node of a view we are"
+    ),
     Setting(
         "DATA_DIR",
         Kind(Path, "a directory"),
@@ -168,8 +198,8 @@ SETTINGS = (
         "DIALECT",
         Kind(_read_list, "names of dialects with commas between them"),
         "",
-        "asg4",
-        "the HTTP contracts spoken beside the native one",
+        AUTO,
+        "the HTTP contracts spoken beside the native one; auto: by the settings that are given",
     ),
     Setting(
         "ASG_REPLACED_WORD",
@@ -192,6 +222,9 @@ def read(environ: Mapping[str, str], argv: Sequence[str]) -> Settings:
     """
     flags = _flags(argv)
     texts = {s.name: flags.get(s.name) or environ.get(s.name, "").strip() for s in SETTINGS}
+    if texts["DIALECT"] in ("", AUTO):
+        texts["DIALECT"] = fingerprint(texts)
+    texts = {**texts, **_addresses(texts)}
     values = {s.name.lower(): _value(s, texts[s.name]) for s in SETTINGS}
     address = values["socket_address"]
     if not texts["VIEW"]:
@@ -199,8 +232,42 @@ def read(environ: Mapping[str, str], argv: Sequence[str]) -> Settings:
     if not texts["DATA_DIR"]:
         values["data_dir"] = Path("data", re.sub(r"[\[\]:]", "_", address))
     settings = Settings(**values)
+    if "keys_view" in settings.dialect:
+        settings = _with_shards(settings)
     _check_view(settings, texts)
     return settings
+
+
+def fingerprint(texts: Mapping[str, str]) -> str:
+    """The dialect whose settings these are, by their names; asg4 where they say nothing."""
+    if texts["SOCKET_ADDRESS"]:
+        _, _, port = texts["SOCKET_ADDRESS"].rpartition(":")
+        return "shard_view" if port == SHARD_VIEW_PORT else "asg4"
+    if texts["ADDRESS"]:
+        return "keys_view" if texts["VIEW"] else "admin_view"
+    return "data_view" if texts["NODE_IDENTIFIER"] else "asg4"
+
+
+def _addresses(texts: Mapping[str, str]) -> dict[str, str]:
+    """Our address by whatever name; where it has the first one, the second says nothing."""
+    if texts["SOCKET_ADDRESS"]:
+        return {"ADDRESS": ""}
+    if texts["ADDRESS"]:
+        _value(BY_FLAG["--address"], texts["ADDRESS"])  # what is wrong is said of this name
+        return {"SOCKET_ADDRESS": texts["ADDRESS"]}
+    return {"SOCKET_ADDRESS": DATA_VIEW_ADDRESS} if texts["NODE_IDENTIFIER"] else {}
+
+
+def _with_shards(settings: Settings) -> Settings:
+    """REPL_FACTOR nodes or more form a shard; how many shards that makes."""
+    factor, nodes = settings.repl_factor, len(settings.view)
+    if factor is None:
+        return settings
+    if settings.shard_count is not None:
+        raise BadSetting("REPL_FACTOR", str(factor), "no SHARD_COUNT beside it")
+    if factor > nodes:
+        raise BadSetting("REPL_FACTOR", str(factor), f"at most {nodes}, as many as nodes in VIEW")
+    return replace(settings, shard_count=nodes // factor)
 
 
 def _flags(argv: Sequence[str]) -> dict[str, str]:
@@ -235,12 +302,12 @@ def _value(setting: Setting, text: str) -> Any:
 
 def _check_view(settings: Settings, texts: Mapping[str, str]) -> None:
     view, address = settings.view, settings.socket_address
-    if address not in view:
+    if address not in view and "keys_view" not in settings.dialect:  # there we wait to be named
         raise BadSetting("VIEW", texts["VIEW"], f"a list with this node, {address}, in it")
     twice = sorted({node for node in view if view.count(node) > 1})
     if twice:
         raise BadSetting("VIEW", texts["VIEW"], f"every address once, not {', '.join(twice)} again")
-    if settings.shard_count > len(view):
+    if settings.shard_count is not None and settings.shard_count > len(view):
         expected = f"at most {len(view)}, as many as nodes in VIEW"
         raise BadSetting("SHARD_COUNT", str(settings.shard_count), expected)
 

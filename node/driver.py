@@ -7,11 +7,21 @@ real ones, the simulator its own; no asyncio here.
 """
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
 from node.core.effects import Effects, Record
-from node.core.messages import Event, Message, Outcome, Request, Submit, Tick
+from node.core.messages import (
+    Event,
+    Letter,
+    Message,
+    Outcome,
+    Request,
+    Stamp,
+    Submit,
+    Tick,
+    Unavailable,
+)
 from node.core.replica import Replica
 
 
@@ -25,7 +35,9 @@ class Clock(Protocol):
 class Links(Protocol):
     """Sends to a peer, at most once; what cannot be sent is dropped, repair will find it."""
 
-    def send(self, peer: str, message: Message) -> None: ...
+    def send(self, peer: str, letter: Letter) -> None: ...
+    def know(self, peers: Collection[str]) -> None:
+        """These are the nodes to have links with from now on."""
 
 
 class Store(Protocol):
@@ -38,18 +50,28 @@ class Store(Protocol):
     def read(self, table: str, key: str) -> bytes | None: ...
     def scan(self, table: str, after: str | None, limit: int) -> list[tuple[str, bytes]]: ...
     def open_keys(self, table: str) -> list[str]: ...
-    def count(self, table: str) -> int: ...
+    def counts(self, table: str) -> dict[str, int]:
+        """How many rows there are, by the first three characters of their keys."""
 
 
 class Driver:
     """One replica at work.
 
     Takes client requests (`submit`), peer messages (`receive`) and link events; the callback of a
-    request is called exactly once, later.
+    request is called exactly once, later.  `renew` gives the replica of the rows as they are: the
+    next one, after a replica that has forgotten everything.
     """
 
-    def __init__(self, replica: Replica, clock: Clock, links: Links, store: Store) -> None:
+    def __init__(
+        self,
+        replica: Replica,
+        clock: Clock,
+        links: Links,
+        store: Store,
+        renew: Callable[[], Replica] | None = None,
+    ) -> None:
         self.replica = replica
+        self._renew = renew
         self._clock, self._links, self._store = clock, links, store
         self._waiting: dict[int, Callable[[Outcome], None]] = {}
         self._inbox: deque[tuple[str, Event]] = deque()
@@ -84,8 +106,10 @@ class Driver:
 
     def _step(self, source: str, event: Event) -> None:
         effects = self.replica.step(self._clock.now(), source, event)
+        if effects.peers is not None:
+            self._links.know(effects.peers)
         for peer, message in effects.asks:
-            self._send(peer, message)
+            self._send(peer, message, effects.stamp)
         if effects.records:
             self._written += 1
             number = self._written
@@ -105,17 +129,29 @@ class Driver:
 
     def _release(self, effects: Effects) -> None:
         for peer, message in effects.tells:
-            self._send(peer, message)
+            self._send(peer, message, effects.stamp)
         for number, outcome in effects.replies:
             done = self._waiting.pop(number, None)
             if done is not None:
                 done(outcome)
+        if effects.forgets:
+            self._start_anew()
 
-    def _send(self, peer: str, message: Message) -> None:
+    def _start_anew(self) -> None:
+        """Another node lives here from now on; who waits for the last one learns no more of it."""
+        assert self._renew is not None, "this driver's replica was not to forget"
+        waiting, self._waiting = self._waiting, {}
+        self._held.clear()
+        for done in waiting.values():
+            done(Unavailable("this node has been told to forget everything", definite=False))
+        self.replica = self._renew()
+        self.start()
+
+    def _send(self, peer: str, message: Message, stamp: Stamp) -> None:
         if peer == self.replica.address:
             self.receive(peer, message)
         else:
-            self._links.send(peer, message)
+            self._links.send(peer, Letter(stamp, message))
 
     def _arm(self, when: float) -> None:
         """Only the earliest wish counts."""

@@ -7,6 +7,7 @@ SLOW = (
     "tests/simulation/test_seeds.py",
     "tests/simulation/test_mutants.py",
     "tests/test_containers.py",
+    "tests/test_coterie_view.py",
     "tests/test_image.py",
 )
 

@@ -17,7 +17,9 @@ from node.core import messages
 
 DOCS = Path(__file__).parent.parent / "docs"
 MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
-ROUTE = re.compile(r"(?P<source>.+?) -> (?P<target>.+?) \((?P<kind>ask|tell)\)[.:]\s*(?P<text>.*)")
+ROUTE = re.compile(
+    r"(?P<source>.+?) -> (?P<target>.+?) \((?P<kind>(?:ask|tell)\b[^)]*)\)[.:]\s*(?P<text>.*)"
+)
 
 
 def table(head: str, rows: Iterable[Iterable[str]]) -> str:

@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from node.__main__ import DIALECTS, dialects_of, start_of
 from node.config import SETTINGS, BadSetting, HelpWanted, help_text, read
+from node.core.replica import Start
+from node.core.view import first_view, no_view
 
 OURS = {"SOCKET_ADDRESS": "10.10.0.2:8090"}
 
@@ -12,7 +15,7 @@ OURS = {"SOCKET_ADDRESS": "10.10.0.2:8090"}
 def test_defaults() -> None:
     settings = read(OURS, [])
     assert settings.view == ("10.10.0.2:8090",)
-    assert settings.shard_count == 1
+    assert settings.shard_count is None
     assert settings.data_dir == Path("data/10.10.0.2_8090")
     assert settings.durability == "full"
     assert settings.cache_bytes_max == 64 * 1024 * 1024
@@ -44,6 +47,14 @@ def test_a_view_may_have_spaces() -> None:
     )
 
 
+def test_how_many_shards_may_be_left_open() -> None:
+    view = {**OURS, "VIEW": "10.10.0.2:8090,b:2"}
+    assert read(view, []).shard_count is None
+    assert read({**view, "SHARD_COUNT": " "}, []).shard_count is None
+    assert read({**view, "SHARD_COUNT": "2"}, []).shard_count == 2
+    assert read(view, ["--shard-count=1"]).shard_count == 1
+
+
 def test_flags_equal_the_environment_and_count_more() -> None:
     flags = ["--socket-address", "a:1", "--data-dir=/d", "--uvloop=0", "--enable-faults", "1"]
     settings = read({**OURS, "DATA_DIR": "/e", "MAX_WAIT_S": "0.5"}, flags)
@@ -73,6 +84,7 @@ def test_an_empty_value_is_no_value() -> None:
         ("SHARD_COUNT", "0"),
         ("SHARD_COUNT", "2"),
         ("SHARD_COUNT", "one"),
+        ("SHARD_COUNT", "4097"),
         ("DURABILITY", "none"),
         ("CACHE_BYTES_MAX", "1"),
         ("VALUE_BYTES_MAX", "0"),
@@ -109,3 +121,116 @@ def test_help_names_every_setting() -> None:
         assert setting.name in help_text()
         assert setting.flag in help_text()
         assert setting.kind.expected in help_text()
+
+
+# ------------------------------------------------------------------ what the settings' names tell
+
+ALL = "10.10.0.2:13800,10.10.0.3:13800,10.10.0.4:13800,10.10.0.5:13800"
+
+
+@pytest.mark.parametrize(
+    ("given", "dialect"),
+    [
+        ({"SOCKET_ADDRESS": "10.10.0.2:8090"}, "asg4"),
+        ({"SOCKET_ADDRESS": "10.10.0.2:8090", "VIEW": "10.10.0.2:8090"}, "asg4"),
+        ({"SOCKET_ADDRESS": "10.10.0.2:8085"}, "shard_view"),
+        ({"SOCKET_ADDRESS": "10.10.0.2:18085"}, "asg4"),
+        ({"SOCKET_ADDRESS": "10.10.0.2:8090", "ADDRESS": "10.10.0.2:13800"}, "asg4"),
+        ({"ADDRESS": "10.10.0.2:13800", "VIEW": "10.10.0.2:13800"}, "keys_view"),
+        ({"ADDRESS": "10.10.0.2:13800"}, "admin_view"),
+        ({"NODE_IDENTIFIER": "0"}, "data_view"),
+        ({"NODE_IDENTIFIER": "0", "ADDRESS": "10.10.0.2:13800"}, "admin_view"),
+    ],
+)
+def test_the_dialect_is_known_by_the_settings_that_are_given(
+    given: dict[str, str], dialect: str
+) -> None:
+    for said in ({}, {"DIALECT": "auto"}, {"DIALECT": ""}):
+        assert read({**given, **said}, []).dialect == (dialect,)
+    assert read({**given, "DIALECT": "native"}, []).dialect == ("native",)
+
+
+def test_the_first_name_of_our_address_counts_and_the_other_is_not_even_read() -> None:
+    assert read({"ADDRESS": "a:1"}, []).socket_address == "a:1"
+    assert read({**OURS, "ADDRESS": "nonsense"}, []).socket_address == OURS["SOCKET_ADDRESS"]
+    assert read({}, ["--address=a:1"]).socket_address == "a:1"
+    with pytest.raises(BadSetting, match=r"^ADDRESS='nonsense'"):
+        read({"ADDRESS": "nonsense"}, [])
+
+
+def test_a_node_that_is_only_named_listens_where_its_contract_says() -> None:
+    settings = read({"NODE_IDENTIFIER": "2"}, [])
+    assert (settings.host, settings.port) == ("0.0.0.0", 8081)
+
+
+@pytest.mark.parametrize(("factor", "shards"), [("1", 4), ("2", 2), ("3", 1), ("4", 1)])
+def test_how_many_nodes_hold_a_key_makes_the_shards(factor: str, shards: int) -> None:
+    given = {"ADDRESS": "10.10.0.2:13800", "VIEW": ALL, "REPL_FACTOR": factor}
+    assert read(given, []).shard_count == shards
+
+
+def test_other_contracts_do_not_heed_how_many_nodes_hold_a_key() -> None:
+    assert read({**OURS, "REPL_FACTOR": "3"}, []).shard_count is None
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("REPL_FACTOR", {"REPL_FACTOR": "5"}),
+        ("REPL_FACTOR", {"REPL_FACTOR": "0"}),
+        ("REPL_FACTOR", {"REPL_FACTOR": "two"}),
+        ("REPL_FACTOR", {"REPL_FACTOR": "2", "SHARD_COUNT": "2"}),
+        ("VIEW", {"VIEW": ALL + ",10.10.0.3:13800"}),
+        ("VIEW", {"VIEW": "10.10.0.2"}),
+    ],
+)
+def test_a_wrong_value_of_keys_view_is_named(name: str, given: dict[str, str]) -> None:
+    with pytest.raises(BadSetting) as caught:
+        read({"ADDRESS": "10.10.0.2:13800", "VIEW": ALL, **given}, [])
+    assert caught.value.name == name
+
+
+NODES = tuple(ALL.split(","))
+LATE = "10.10.0.9:13800"
+
+
+@pytest.mark.parametrize(
+    ("given", "start"),
+    [
+        ({"ADDRESS": NODES[0], "VIEW": ALL, "REPL_FACTOR": "2"}, Start(first_view(NODES, 2))),
+        ({"ADDRESS": NODES[0], "VIEW": NODES[0]}, Start(first_view(NODES[:1], 1))),
+        ({"ADDRESS": LATE, "VIEW": ALL, "REPL_FACTOR": "2"}, Start(no_view(NODES))),
+        ({"ADDRESS": NODES[0], "VIEW": ALL}, Start(no_view(NODES))),
+        ({"ADDRESS": NODES[0]}, Start(no_view(()))),
+    ],
+)
+def test_a_node_whom_the_view_does_not_name_waits_for_another(
+    given: dict[str, str], start: Start
+) -> None:
+    assert start_of(read(given, [])) == start
+
+
+def test_dialects_are_spoken_together_where_they_can_be() -> None:
+    settings = read({**OURS, "DIALECT": "asg4,keys_view"}, [])
+    names = [dialect.name for dialect in dialects_of(settings)]
+    assert names[:2] == ["asg4", "keys_view"]
+    assert {"asg4", "admin_view", "keys_view", "shard_view"} <= set(DIALECTS)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({**OURS, "DIALECT": "esperanto"}, "names among: admin_view, asg4"),
+        ({**OURS, "DIALECT": "asg4,shard_view"}, "shard_view without any other"),
+        ({**OURS, "DIALECT": "asg4,auto"}, "names among"),
+        ({"NODE_IDENTIFIER": "0"}, "data_view is not built yet"),
+        *(
+            ({**OURS, "DIALECT": name}, f"{name} is not built yet")
+            for name in ("data_view", "dynamo", "peers", "causal")
+        ),
+    ],
+)
+def test_a_dialect_that_cannot_be_spoken_is_named(given: dict[str, str], words: str) -> None:
+    with pytest.raises(BadSetting, match=words) as caught:
+        dialects_of(read(given, []))
+    assert caught.value.name == "DIALECT"

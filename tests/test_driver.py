@@ -1,19 +1,24 @@
 """The driver's one rule: asks leave at once, what tells waits for every earlier record."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from random import Random
 
 import pytest
 
 from node.core import messages as m
 from node.core.effects import Record
-from node.core.replica import Options, restore
-from node.core.view import first_view
+from node.core.placement import with_member, with_node
+from node.core.replica import Options, Replica, Start, restore
+from node.core.view import FIRST, View, ViewId, first_view, no_view
 from node.driver import Driver
 from tests.core.given import MEGABYTE, MemoryRows
 
 NOW = 1000.0
 VIEW = first_view(["a1", "a2", "b1", "b2"], 2)
+STAMP = m.Stamp(FIRST, FIRST)
+SECOND = m.Stamp(ViewId(2, "p"), FIRST)
+LAYOUT = with_member(VIEW, "s1", "b2")
+MOVED = View(2, LAYOUT.nodes, LAYOUT.shards, LAYOUT.owner, "p", (), (FIRST,))
 PUT = m.Put("pear", b"v", level="one")
 
 
@@ -25,6 +30,8 @@ class Ports(MemoryRows):
         self.time = NOW
         self.timers: list[tuple[float, Callable[[], None]]] = []
         self.sent: list[tuple[str, m.Message]] = []
+        self.stamped: list[tuple[m.Stamp, m.Message]] = []
+        self.known: list[Collection[str]] = []
         self.unsynced: list[Callable[[], None]] = []
 
     def now(self) -> float:
@@ -33,8 +40,12 @@ class Ports(MemoryRows):
     def call_at(self, when: float, callback: Callable[[], None]) -> None:
         self.timers.append((when, callback))
 
-    def send(self, peer: str, message: m.Message) -> None:
-        self.sent.append((peer, message))
+    def send(self, peer: str, letter: m.Letter) -> None:
+        self.sent.append((peer, letter.message))
+        self.stamped.append((letter.stamp, letter.message))
+
+    def know(self, peers: Collection[str]) -> None:
+        self.known.append(peers)
 
     def write(self, records: Sequence[Record], done: Callable[[], None]) -> None:
         self.apply(list(records))
@@ -58,12 +69,17 @@ def ports() -> Ports:
 
 @pytest.fixture
 def driver(ports: Ports) -> Driver:
-    replica = restore("a1", VIEW, ports, Options(MEGABYTE), Random(1))
-    driver = Driver(replica, ports, ports, ports)
+    replica = restore("a1", Start(VIEW), ports, Options(MEGABYTE), Random(1))
+
+    def renew() -> Replica:
+        return restore("a1", Start(no_view(())), ports, Options(MEGABYTE), Random(2))
+
+    driver = Driver(replica, ports, ports, ports, renew)
     driver.start()
     for peer in VIEW.nodes[1:]:
         driver.receive("a1", m.LinkUp(peer))
-    replica.upkeep.recovery.arrived = True
+    replica.keyspace.parts.claim(FIRST)
+    replica.moving.is_known = True
     ports.sync()
     ports.sent.clear()
     return driver
@@ -135,7 +151,7 @@ def test_each_callback_is_called_once(driver: Driver, ports: Ports) -> None:
     driver.submit(PUT, outcomes.append)
     ports.sync()
     replicate = next(message for _, message in ports.sent if isinstance(message, m.Replicate))
-    driver.receive("a2", m.Ack(replicate.request, replicate.dot))
+    driver.receive("a2", m.Letter(STAMP, m.Ack(replicate.request, replicate.dot)))
     ports.sync()
     assert len(outcomes) == 1
 
@@ -161,3 +177,51 @@ def test_a_crash_in_a_step_leaves_the_driver_able_to_go_on(driver: Driver) -> No
     driver.submit(m.Get("pear"), outcomes.append)
     assert len(outcomes) == 1
     assert driver.now() == NOW
+
+
+def test_the_links_know_the_nodes_of_all_views(driver: Driver, ports: Ports) -> None:
+    assert ports.known == [["a2", "b1", "b2"]]
+    layout = with_node(VIEW, "c1")
+    view = View(2, layout.nodes, layout.shards, layout.owner, "p", (), (FIRST,))
+    driver.receive("a2", m.Letter(m.Stamp(view.id, FIRST), m.Views([view], FIRST, m.News({}, {}))))
+    assert ports.known[1:] == [["a2", "b1", "b2", "c1"]]
+
+
+def test_what_was_held_back_leaves_under_the_stamp_of_its_own_step(
+    driver: Driver, ports: Ports
+) -> None:
+    """What was said in one view is not to be taken for something of the next."""
+    driver.submit(PUT, lambda outcome: None)
+    driver.receive("a2", m.Letter(SECOND, m.Views([MOVED], FIRST, m.News({}, {}))))
+    ports.sync()
+    stamps = {stamp for stamp, message in ports.stamped if isinstance(message, m.Replicate)}
+    assert stamps == {STAMP, SECOND}  # as it was named, and again in the other view
+
+
+def test_a_node_that_forgets_is_another_one_when_the_disk_has_forgotten(
+    driver: Driver, ports: Ports
+) -> None:
+    outcomes: list[m.Outcome] = []
+    before = driver.replica
+    driver.submit(PUT, lambda outcome: None)
+    ports.sync()
+    driver.submit(m.Get("fig"), outcomes.append)  # another shard's: it waits
+    driver.submit(m.Forget(), outcomes.append)
+    driver.submit(m.Get("pear"), outcomes.append)  # said to nobody
+    assert (driver.replica, outcomes) == (before, [])
+    ports.sync()
+    assert driver.replica is not before
+    assert driver.replica.node_id != before.node_id
+    assert driver.replica.view.number == 0
+    assert ports.tables["item"] == {}
+    assert [type(outcome) for outcome in outcomes] == [m.Forgotten, m.Unavailable, m.Unavailable]
+    unknown = [outcome for outcome in outcomes if isinstance(outcome, m.Unavailable)]
+    assert not any(outcome.definite for outcome in unknown)
+
+
+def test_what_it_forgot_stays_forgotten_over_a_restart(driver: Driver, ports: Ports) -> None:
+    driver.submit(m.Forget(), lambda outcome: None)
+    ports.sync()
+    again = restore("a1", Start(VIEW), ports, Options(MEGABYTE), Random(9))
+    assert again.view.number == 0
+    assert again.moving.history.forgot == FIRST

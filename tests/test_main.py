@@ -17,6 +17,10 @@ from typing import Any
 
 import pytest
 
+from node.__main__ import start_of
+from node.config import read
+from node.core.replica import Start
+from node.core.view import first_view, no_view
 from node.shell.loop import LoopClock
 
 PATIENCE_S = 20.0
@@ -140,6 +144,31 @@ def test_helps() -> None:
     assert "SHARD_COUNT" in ended.stdout
 
 
+# ------------------------------------------------------------------ what a node begins with
+
+OURS = "127.0.0.1:1"
+ALL = (OURS, "127.0.0.1:2")
+
+
+@pytest.mark.parametrize(
+    ("settings", "start"),
+    [
+        ({}, Start(first_view((OURS,), 1))),
+        ({"VIEW": OURS}, Start(first_view((OURS,), 1))),
+        ({"VIEW": OURS, "SHARD_COUNT": "1"}, Start(first_view((OURS,), 1))),
+        ({"VIEW": ",".join(ALL), "SHARD_COUNT": "1"}, Start(first_view(ALL, 1))),
+        ({"VIEW": ",".join(ALL), "SHARD_COUNT": "2"}, Start(first_view(ALL, 2))),
+        ({"VIEW": ",".join(ALL)}, Start(no_view(ALL), join=True)),
+        ({"DIALECT": "admin_view"}, Start(no_view(()))),
+        ({"DIALECT": "admin_view", "SHARD_COUNT": "1"}, Start(first_view((OURS,), 1))),
+    ],
+)
+def test_begins_with_its_own_view_or_asks_the_others(
+    settings: dict[str, str], start: Start
+) -> None:
+    assert start_of(read({"SOCKET_ADDRESS": OURS, **settings}, [])) == start
+
+
 # ------------------------------------------------------------------ nodes that run
 
 
@@ -165,8 +194,8 @@ def test_serves_and_ends_in_order(tmp_path: Path, uvloop: str, log_format: str) 
 
 def test_nodes_meet_and_what_they_acknowledge_survives_kill_9(tmp_path: Path) -> None:
     addresses = free_addresses(3)
-    view = ",".join(addresses)
-    envs = [environment(tmp_path, address, VIEW=view) for address in addresses]
+    settings = {"VIEW": ",".join(addresses), "SHARD_COUNT": "1"}
+    envs = [environment(tmp_path, address, **settings) for address in addresses]
     with ExitStack() as stack:
         first, *others = [stack.enter_context(node(env)) for env in envs]
         for process in (first, *others):
@@ -184,3 +213,46 @@ def test_nodes_meet_and_what_they_acknowledge_survives_kill_9(tmp_path: Path) ->
         for process in others:
             process.kill()
         assert called_until(200, "GET", addresses[0], "/kvs/k", wanted)["value"] == "v"
+
+
+def view_at(address: str) -> Any:
+    return call("GET", address, "/v1/status")[1]["view"]
+
+
+def wait_until(address: str, part: dict[str, Any]) -> None:
+    """Until this node's view has this part."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not part.items() <= (view := view_at(address)).items():
+        assert time.monotonic() < deadline, view
+
+
+def test_a_late_node_joins_and_its_disk_remembers_the_view(tmp_path: Path) -> None:
+    *members, late = sorted(free_addresses(3))
+    settings = {"VIEW": ",".join(members), "SHARD_COUNT": "2"}
+    view = ",".join([late, *members])
+    with ExitStack() as stack:
+        for address in members:
+            stack.enter_context(node(environment(tmp_path, address, **settings)))
+        env = environment(tmp_path, late, VIEW=view)
+        process = stack.enter_context(node(env))
+        said(process, "serving at")
+        for address in (late, *members):
+            wait_until(address, {"nodes": [*members, late]})
+        assert len({view_at(address)["fingerprint"] for address in (late, *members)}) == 1
+        stored = {"value": "v", "causal-metadata": None}
+        answer = called_until(201, "PUT", late, "/kvs/k", stored)
+        process.kill()
+        said(stack.enter_context(node({**env, "VIEW": late})), "serving at")
+        wanted = {"causal-metadata": answer["causal-metadata"]}
+        assert called_until(200, "GET", late, "/kvs/k", wanted)["value"] == "v"
+        assert view_at(late)["nodes"] == [*members, late]
+
+
+def test_new_nodes_without_a_shard_count_form_one_shard(tmp_path: Path) -> None:
+    addresses = free_addresses(3)
+    envs = [environment(tmp_path, a, VIEW=",".join(addresses)) for a in addresses]
+    with ExitStack() as stack:
+        for process in [stack.enter_context(node(env)) for env in envs]:
+            said(process, "serving at")
+        for address in addresses:
+            wait_until(address, {"number": 1, "shards": {"s1": addresses}})

@@ -6,6 +6,9 @@ from importlib.metadata import PackageNotFoundError
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from node.core.replica import Start
+from node.core.view import no_view
+from node.shell.links import Tally
 from node.shell.metrics import build
 from tests.web import NODES, Site, served
 
@@ -73,6 +76,25 @@ async def test_the_node_and_its_links_are_told() -> None:
     }
     assert {name: samples[name] for name in expected} == expected
     assert [name for name, _ in samples].count("coterie_build_info") == 1
+
+
+async def test_peers_come_and_go_between_two_scrapes() -> None:
+    async with served() as site:
+        site.links.tallies = {"a:1": Tally(), "guest:2": Tally(up=True)}
+        first = await scraped(site)
+        del site.links.tallies["guest:2"]
+        second = await scraped(site)
+    assert first["coterie_peer_up", (("peer", "guest:2"),)] == 1
+    assert first["coterie_peer_up", (("peer", "a:1"),)] == 0
+    assert "guest:2" not in str(second)
+
+
+async def test_a_node_that_knows_no_view_says_number_0() -> None:
+    async with served(start=Start(no_view(NODES), join=True)) as site:
+        samples = await scraped(site)
+        said = await site.ask("GET", "/v1/status")
+    assert samples["coterie_view_number", ()] == 0
+    assert said.headers["kv-view"] == "0"
 
 
 async def test_a_store_without_numbers_is_not_shown() -> None:

@@ -1,20 +1,25 @@
 """The server's life: its start, its own routes, the peers' door, and how it ends."""
 
 import asyncio
+import json
 import socket
 from dataclasses import replace
 
 import aiohttp
+import orjson
 import pytest
 
-from node.core.messages import Unavailable
+from node.core.messages import Letter, News, Stamp, Unavailable, Views
+from node.core.replica import Start
+from node.core.view import FIRST, first_view, no_view
 from node.dialects.asg4 import asg4
-from node.dialects.contract import Dialect, Reply, Route
+from node.dialects.contract import Call, Dialect, Reply, Route
 from node.shell.answer import lines_of
 from node.shell.server import Server
 from tests.web import (
     CRASHING,
     LIMITS,
+    NODES,
     ScriptedDriver,
     ScriptedLinks,
     crash,
@@ -120,6 +125,31 @@ async def test_a_drain_ends_in_time_and_sends_guests_home() -> None:
         assert await wire.is_closed()
         done(Unavailable("too late", definite=False))
         await guest.close()
+
+
+def say_facts(call: Call) -> Reply:
+    facts = call.facts()
+    said = {"view": facts.view.number, "moves": facts.movement(), "keys": facts.slot_keys()}
+    return Reply(200, orjson.dumps(said, option=orjson.OPT_NON_STR_KEYS))
+
+
+FACTS = Dialect("facts", (Route("GET", "/facts", say_facts),), not_found)
+
+
+async def test_what_a_node_says_of_itself_follows_its_view() -> None:
+    async with served(FACTS, start=Start(no_view(NODES), join=True)) as site:
+        before = await site.ask("GET", "/facts")
+        ready = await site.ask("GET", "/readyz?verbose")
+        view = first_view(NODES, 2)
+        views = Views([view], FIRST, News({}, {}))
+        site.driver.receive(NODES[1], Letter(Stamp(view.id, FIRST), views))
+        after = await site.ask("GET", "/facts")
+    assert before.headers["kv-view"] == "0"
+    assert json.loads(before.body)["view"] == 0
+    assert json.loads(before.body)["keys"] == {}
+    assert (ready.status, b"[-]view" in ready.body) == (503, True)
+    assert after.headers["kv-view"] == "1"
+    assert json.loads(after.body)["moves"]["view"]["slots"] == {"s1": 2048, "s2": 2048}
 
 
 def test_a_header_cannot_begin_a_line_of_its_own() -> None:

@@ -1,68 +1,24 @@
-"""The store keeps what it called done, shows what was written, and serves nothing damaged."""
+"""The store shows what was written, durable or not, and keeps what it called done."""
 
 import asyncio
-import os
-import signal
+import shutil
 import sqlite3
-import subprocess
-import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, closing
+import threading
+from collections import Counter
+from collections.abc import Collection
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from node.core.effects import Record
-from node.shell import rows
-from node.shell.store import Durability, SqliteStore, StoreError
-
-WRITER = """
-import asyncio, sys
-from pathlib import Path
-from node.core.effects import Record
-from node.shell.store import SqliteStore
-
-async def main():
-    store = SqliteStore(Path(sys.argv[1]))
-    number = 0
-    while True:
-        waits = []
-        for _ in range(7):
-            number += 1
-            wait = asyncio.get_running_loop().create_future()
-            records = [Record("item", f"k{number}", b"%d" % number, True)]
-            store.write(records, lambda n=number, w=wait: (print(n, flush=True), w.set_result(0)))
-            waits.append(wait)
-        await asyncio.gather(*waits[:5])
-
-asyncio.run(main())
-"""
-
-
-@asynccontextmanager
-async def opened(
-    directory: Path, on_failure: Callable[[str], None] = lambda reason: None
-) -> AsyncIterator[SqliteStore]:
-    store = SqliteStore(directory, Durability.FULL, on_failure)
-    try:
-        yield store
-    finally:
-        await store.close()
-
-
-async def written(store: SqliteStore, *records: Record) -> None:
-    done = asyncio.Event()
-    store.write(records, done.set)
-    await done.wait()
-
-
-def damage(directory: Path, statement: str) -> None:
-    with closing(sqlite3.connect(directory / "store.db")) as connection, connection:
-        assert connection.execute(statement).rowcount == 1
+from node.shell import recent, rows
+from node.shell.recent import Portion
+from node.shell.store import SqliteStore, StoreError
+from tests.stores import opened, written
 
 
 async def test_shows_a_write_at_once_and_after_a_restart(tmp_path: Path) -> None:
@@ -125,7 +81,75 @@ async def test_scans_in_the_order_of_keys_with_the_overlay_in_place(tmp_path: Pa
         assert store.scan("item", None, 10) == expected
         assert store.scan("item", "a", 2) == expected[1:3]
         assert store.scan("item", "g", 2) == []
-        assert store.count("item") == 4
+
+
+async def test_counts_by_the_beginning_of_keys_with_the_overlay_in_place(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        assert store.counts("item") == {}
+        old = ("00a/1", "00a/2", "00b/1", "fff/1", "x", "")
+        await written(store, *(Record("item", key, b"old") for key in old))
+        await written(store, Record("meta", "00a/1", b"old"))
+        assert store.counts("item") == {"00a": 2, "00b": 1, "fff": 1, "x": 1, "": 1}
+        store.write(
+            [Record("item", "00a/1", b"new"), Record("item", "00a/3", b"new")]
+            + [Record("item", key, None) for key in ("00b/1", "00c/never", "x")],
+            lambda: None,
+        )
+        assert store.counts("item") == {"00a": 3, "fff": 1, "": 1}
+        assert store.counts("log") == {}
+    async with opened(tmp_path) as store:
+        assert store.counts("item") == {"00a": 3, "fff": 1, "": 1}
+
+
+async def test_a_count_sees_one_moment_although_a_batch_becomes_durable_within_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(tmp_path) as store:
+        await written(store, Record("item", "00a/1", b"old"))
+        release = threading.Event()
+        real = rows.commit
+
+        def commit(
+            writer: sqlite3.Connection, records: Collection[Record], number: int, portion: Portion
+        ) -> tuple[int, int]:
+            release.wait()
+            done = real(writer, records, number, portion)
+            committed.set()
+            return done
+
+        committed = threading.Event()
+        monkeypatch.setattr(rows, "commit", commit)
+        store.write([Record("item", "00a/2", b"new"), Record("item", "00a/1", None)], lambda: None)
+        is_durable = store._is_durable
+
+        def look_late(table: str, key: str) -> bool:
+            release.set()
+            committed.wait()
+            return is_durable(table, key)
+
+        monkeypatch.setattr(store, "_is_durable", look_late)
+        assert store.counts("item") == {"00a": 1}
+
+
+async def test_an_overlay_is_made_once_and_kept_up_while_there_are_scans(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.shell.store.OVERLAY_BATCHES", 3)
+    async with opened(tmp_path) as store:
+        fresh = [Record("item", f"{n:05}", b"new") for n in range(2_000)]
+        store.write(fresh, lambda: None)
+        overlay = store._overlay("item")
+        assert [key for key, _ in store.scan("item", "00997", 3)] == ["00998", "00999", "01000"]
+        assert store._overlay("item") is overlay
+        store.write([Record("item", "00999", None), Record("meta", "x", b"1")], lambda: None)
+        await written(store, Record("item", "00998x", b"new"), Record("item", "00998", b"newer"))
+        assert store._overlay("item") is overlay
+        expected = [("00998", b"newer"), ("00998x", b"new"), ("01000", b"new")]
+        assert store.scan("item", "00997", 3) == expected
+        for _ in range(3):
+            await written(store, Record("item", "z", b"1"))
+        assert store._overlay("item") is not overlay
+        assert store.scan("item", "00997", 3) == expected
 
 
 KEYS = ["", "\0", "a", "a\0", "a\0b", "aa", "ä", "z", "\u07ff", "\u0800", "\uffff", "\U00010000"]
@@ -161,16 +185,22 @@ async def test_knows_open_rows(tmp_path: Path) -> None:
 Step = tuple[str, bytes | None, bool]
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from("abcdef"), st.one_of(st.none(), st.binary(max_size=3)), st.booleans()
+        st.sampled_from(("a", "b", "00a/x", "00a/y", "00b/x", "ffff")),
+        st.one_of(st.none(), st.binary(max_size=3)),
+        st.booleans(),
     ),
     max_size=30,
 )
 
 
-@given(STEPS)
-@settings(max_examples=40, deadline=None)
-def test_agrees_with_a_dictionary(steps: list[Step]) -> None:
-    asyncio.run(_agree(steps))
+@given(STEPS, st.sampled_from((1, 2, 3, 16_384)))
+@settings(max_examples=60, deadline=None)
+def test_agrees_with_a_dictionary(steps: list[Step], generation_rows: int) -> None:
+    """However often the generations of recent rows change."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recent, "GENERATION_ROWS", generation_rows)
+        patch.setattr(recent, "PORTION_ROWS", 1)
+        asyncio.run(_agree(steps))
 
 
 async def _agree(steps: list[Step]) -> None:
@@ -187,114 +217,48 @@ async def _agree(steps: list[Step]) -> None:
                 if value is not None:
                     model[key] = value
                 assert store.scan("item", None, 100) == sorted(model.items())
-                assert store.count("item") == len(model)
+                assert store.counts("item") == Counter(key[:3] for key in model)
         async with opened(Path(directory)) as store:
             assert store.scan("item", None, 100) == sorted(model.items())
 
 
-# ------------------------------------------------------------------ crashes and damage
-
-
-def write_until_killed(directory: Path, lines: int) -> list[int]:
-    """The numbers of the rows that a killed writer has called done, at least so many."""
-    command = [sys.executable, "-c", WRITER, str(directory)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    with process, process.stdout:
-        printed = [process.stdout.readline() for _ in range(lines)]
-        os.kill(process.pid, signal.SIGKILL)
-        printed += process.stdout.readlines()
-    return [int(line) for line in printed if line.endswith("\n")]
-
-
-def break_pages(directory: Path) -> None:
-    with open(directory / "store.db", "r+b") as file:
-        for page in range(10, 300):
-            file.seek(page * 4096)
-            file.write(b"\xff" * 4096)
-
-
-@pytest.mark.parametrize("lines", [1, 40, 400])
-async def test_has_all_it_called_done_after_kill_9(tmp_path: Path, lines: int) -> None:
-    done = write_until_killed(tmp_path, lines)
-    assert done == list(range(1, len(done) + 1))
+async def test_what_is_removed_soon_never_reaches_its_table(tmp_path: Path) -> None:
+    settled: list[str] = []
     async with opened(tmp_path) as store:
-        for number in done:
-            assert store.read("item", f"k{number}") == b"%d" % number
-        assert store.count("item") >= len(done)
-        assert len(store.open_keys("item")) == store.count("item")
+        store._writer.set_trace_callback(settled.append)
+        await written(store, Record("log", "a/1", b"key"), Record("item", "key", b"1"))
+        await written(store, Record("log", "a/1", None), Record("item", "key", b"2"))
+        assert not any("item" in statement for statement in settled)
+    assert sum("REPLACE INTO item" in statement for statement in settled) == 1
+    assert not any("REPLACE INTO log" in statement for statement in settled)
 
 
-async def test_opens_with_a_torn_log(tmp_path: Path) -> None:
-    """The machine died in the middle of a commit: that one is gone, the earlier ones are not."""
-    write_until_killed(tmp_path, 20)
-    os.truncate(tmp_path / "store.db-wal", (tmp_path / "store.db-wal").stat().st_size - 2000)
+async def test_recent_rows_settle_as_others_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recent, "GENERATION_ROWS", 20)
+    monkeypatch.setattr(recent, "PORTION_ROWS", 4)
     async with opened(tmp_path) as store:
-        assert store.count("item") > 0
-        assert len(store.scan("item", None, 10_000)) == store.count("item")
+        for number in range(200):
+            await written(store, Record("item", f"{number:03}", b"1"), Record("item", "x", b"1"))
+            assert len(store._recent) < 60
+            assert sum(store.counts("item").values()) == number + 2
+        assert [key for key, _ in store.scan("item", "150", 2)] == ["151", "152"]
 
 
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "UPDATE item SET value = x'00' WHERE key = 'b'",
-        "UPDATE item SET crc = crc + 1 WHERE key = 'b'",
-        "UPDATE item SET key = 'bb' WHERE key = 'b'",
-    ],
-)
-async def test_a_damaged_row_is_a_failure_not_an_absence(tmp_path: Path, statement: str) -> None:
+async def test_a_commit_that_no_row_can_hold_is_several(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rows, "BLOB_BYTES_MAX", 100)
+    crashed = tmp_path / "crashed"
     async with opened(tmp_path) as store:
-        await written(store, *(Record("item", key, b"value") for key in "abc"))
-    damage(tmp_path, statement)
-    key = "bb" if "'bb'" in statement else "b"
-    async with opened(tmp_path) as store:
-        assert store.read("item", "a") == b"value"
-        with pytest.raises(StoreError, match="is damaged"):
-            store.read("item", key)
-        with pytest.raises(StoreError, match="is damaged"):
-            store.scan("item", None, 3)
-        assert "is damaged" in store.failed
-
-
-async def test_a_file_that_cannot_be_read_is_an_error_not_an_absence(tmp_path: Path) -> None:
-    async with opened(tmp_path) as store:
-        await written(store, *(Record("item", f"{n:05}", b"v" * 500) for n in range(3000)))
-    break_pages(tmp_path)
-    with pytest.raises(StoreError, match="check the disk"):
-        async with opened(tmp_path) as store:
-            store.scan("item", None, 5000)
-
-
-@pytest.fixture
-def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Commits fail, but only once the row named "last straw" is among them."""
-    real = rows.commit
-
-    def commit(writer: sqlite3.Connection, records: list[Record]) -> None:
-        records = list(records)
-        if any(record.key == "last straw" for record in records):
-            raise sqlite3.OperationalError("database or disk is full")
-        real(writer, records)
-
-    monkeypatch.setattr(rows, "commit", commit)
-
-
-@pytest.mark.usefixtures("full_disk")
-async def test_acknowledges_nothing_after_a_failed_commit(tmp_path: Path) -> None:
-    done: list[str] = []
-    failure: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    async with opened(tmp_path, failure.set_result) as store:
-        await written(store, Record("item", "before", b"1"))
-        store.write([Record("item", "last straw", b"1")], lambda: done.append("last straw"))
-        reason = await failure
-        assert "disk is full" in reason
-        assert str(tmp_path) in reason
-        assert store.failed == reason
-        store.write([Record("item", "after", b"1")], lambda: done.append("after"))
-        assert store.read("item", "after") == b"1"
-    assert done == []
-    async with opened(tmp_path) as store:
-        assert [key for key, _ in store.scan("item", None, 10)] == ["before"]
+        await written(store, *(Record("item", f"{n:03}", b"v" * 40) for n in range(100)))
+        assert store._recent.number > 50
+        await written(store, Record("item", "last", b"v" * 200))
+        shutil.copytree(tmp_path, crashed, ignore=lambda *_: ["lock", "crashed"])
+    async with opened(crashed) as store:
+        assert len(store.scan("item", None, 200)) == 101
+        assert len(store._recent) == 101
 
 
 # ------------------------------------------------------------------ opening

@@ -41,7 +41,8 @@ def test_the_default_cluster_is_the_documented_one() -> None:
     assert nodes[0].address == "10.10.0.2:8090"
     assert nodes[5].address == "10.10.0.7:8090"
     assert [node.url for node in nodes[:2]] == ["http://localhost:8082", "http://localhost:8083"]
-    assert shape().view == ",".join(f"10.10.0.{last}:8090" for last in range(2, 8))
+    view = shape().environment(nodes[0])["VIEW"]
+    assert view == ",".join(f"10.10.0.{last}:8090" for last in range(2, 8))
 
 
 def test_processes_have_the_same_host_ports_on_loopback() -> None:
@@ -54,12 +55,28 @@ def test_every_node_is_told_the_same_view_and_its_own_address() -> None:
     topology = Topology("dev", 2, 1, "process", settings={"DURABILITY": "os", "VIEW": "no"})
     for node in topology.nodes:
         assert topology.environment(node) == {
+            "DIALECT": "asg4",
             "DURABILITY": "os",
             "SOCKET_ADDRESS": node.address,
             "VIEW": "127.0.0.1:8082,127.0.0.1:8083",
             "SHARD_COUNT": "2",
             "ENABLE_FAULTS": "1",
         }
+
+
+def test_a_later_node_is_told_of_all_and_asks_them() -> None:
+    topology = Topology("dev", 2, 1, "process").larger()
+    alice, _, carol = topology.nodes
+    assert topology.environment(alice)["VIEW"] == "127.0.0.1:8082,127.0.0.1:8083"
+    assert topology.environment(carol)["VIEW"] == "127.0.0.1:8082,127.0.0.1:8083,127.0.0.1:8084"
+    assert "SHARD_COUNT" not in topology.environment(carol)
+    assert topology.shape == "2 shards x 1 replica and 1 node added"
+
+
+def test_where_views_are_put_nobody_is_told_one() -> None:
+    topology = Topology("dev", 2, 1, "process", settings={"DIALECT": "admin_view"})
+    told = topology.environment(topology.nodes[0])
+    assert {"VIEW", "SHARD_COUNT"} & set(told) == set()
 
 
 def test_a_topology_survives_being_written_down() -> None:

@@ -6,7 +6,7 @@ Nothing here waits for time to pass: a test waits for bytes, or for the driver t
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from random import Random
 from typing import Any
 from unittest.mock import patch
@@ -14,7 +14,7 @@ from unittest.mock import patch
 from aiohttp import web
 
 from node.core.messages import Absent, Found, Outcome, Put, Request, Stored
-from node.core.replica import Options, restore
+from node.core.replica import Options, Start, restore
 from node.core.siblings import Past
 from node.core.token import Token
 from node.core.view import first_view
@@ -22,6 +22,7 @@ from node.dialects.asg4 import asg4
 from node.dialects.contract import Call, Dialect, Limits, Reply, Route
 from node.dialects.native import native
 from node.driver import Driver
+from node.shell.links import Tally
 from node.shell.server import Server
 from tests.conversations.ports import Disk, Life, LifeClock, LifeLinks, LifeStore, Timeline
 
@@ -29,6 +30,7 @@ ADDRESS = "127.0.0.1:8090"
 NODES = (ADDRESS, "127.0.0.1:8091")
 VALUE_BYTES_MAX = 1_000_000
 LIMITS = Limits(VALUE_BYTES_MAX, 20.0)
+START = Start(first_view(NODES, 1))
 
 Done = Callable[[Outcome], None]
 
@@ -36,11 +38,11 @@ Done = Callable[[Outcome], None]
 class ScriptedDriver(Driver):
     """Keeps values in a dict and answers at once; while `holds`, it waits to be told to."""
 
-    def __init__(self) -> None:
+    def __init__(self, start: Start = START) -> None:
         time = Timeline()
         store = LifeStore(Disk(), lambda records, durable: None)
-        replica = restore(ADDRESS, first_view(NODES, 1), store, Options(), Random(1))
-        links = LifeLinks(ADDRESS, lambda source, target, message: None)
+        replica = restore(ADDRESS, start, store, Options(), Random(1))
+        links = LifeLinks(ADDRESS, lambda source, target, letter: None)
         super().__init__(replica, LifeClock(time, Life(), lambda callback: None), links, store)
         self.values: dict[str, bytes] = {}
         self.holds = False
@@ -73,6 +75,9 @@ class ScriptedLinks:
     heals: int = 0
     guests: int = 0
     is_broken: bool = False
+    tallies: dict[str, Tally] = field(
+        default_factory=lambda: {NODES[1]: Tally(True, 3, 300, 2, 200, 1)}
+    )
 
     async def accept(self, request: web.BaseRequest) -> web.StreamResponse:
         if self.is_broken:
@@ -96,8 +101,7 @@ class ScriptedLinks:
         self.heals += 1
 
     def stats(self) -> dict[str, dict[str, int]]:
-        tally = {"connected": True, "frames_sent": 3, "frames_received": 2, "dropped": 1}
-        return {NODES[1]: tally}
+        return {peer: asdict(tally) for peer, tally in self.tallies.items()}
 
 
 def crash(call: Call) -> Reply:
@@ -171,8 +175,10 @@ class Site:
 
 
 @asynccontextmanager
-async def served(*dialects: Dialect, faults: bool = False, **options: Any) -> AsyncIterator[Site]:
-    driver, links = ScriptedDriver(), ScriptedLinks()
+async def served(
+    *dialects: Dialect, faults: bool = False, start: Start = START, **options: Any
+) -> AsyncIterator[Site]:
+    driver, links = ScriptedDriver(start), ScriptedLinks()
     spoken = (asg4(), native(), *dialects)
     site = Site(Server(driver, links, spoken, LIMITS, faults, **options), driver, links)
     with patch("node.shell.server.CLOSE_TIMEOUT_S", 0.1):

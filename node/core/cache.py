@@ -8,7 +8,8 @@ ITEM_OVERHEAD_BYTES = 700  # a decoded item of one short version, measured, besi
 
 
 class ItemCache:
-    """Least recently used items go first; sizes are estimates from the encoded length."""
+    """Least recently used items go first, but only when they may: what a step has written is in no
+    row before the step is over.  Sizes are estimates from the encoded length."""
 
     def __init__(self, bytes_max: int) -> None:
         self._bytes_max = bytes_max
@@ -27,6 +28,13 @@ class ItemCache:
         old = self._items.pop(key, None)
         self._bytes += size - (old[1] if old else 0)
         self._items[key] = item, size
+
+    def trim(self) -> None:
+        """Let go of what is over the bound."""
         while self._bytes > self._bytes_max and len(self._items) > 1:
             _, (_, freed) = self._items.popitem(last=False)
             self._bytes -= freed
+
+    def drop(self, key: str) -> None:
+        old = self._items.pop(key, None)
+        self._bytes -= old[1] if old else 0

@@ -9,37 +9,62 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-Actor = str
+from node.core.view import FIRST, NO_VIEW, Actor, ViewId, view_of
+
 Dot = tuple[Actor, int]
 Vector = dict[Actor, int]  # "every dot of this actor up to n"
 
 
 class Clock(msgspec.Struct, array_like=True):
-    """A set of dots; `loose[a]` holds only numbers above `base[a]` + 1."""
+    """A set of dots; `loose[a]` holds only numbers above `base[a]` + 1.  Every dot of a view below
+    the floor is in it, and has no entry of its own."""
 
     base: Vector = msgspec.field(default_factory=dict)
     loose: dict[Actor, set[int]] = msgspec.field(default_factory=dict)
+    floor: ViewId = NO_VIEW
 
     def has(self, dot: Dot) -> bool:
         actor, n = dot
-        return n <= self.base.get(actor, 0) or n in self.loose.get(actor, ())
+        return n <= self.base.get(actor, 0) or n in self.loose.get(actor, ()) or self.drops(actor)
+
+    def drops(self, actor: Actor) -> bool:
+        """Whether this actor wrote below the floor."""
+        return self.floor > FIRST and view_of(actor) < self.floor
+
+    def raise_floor(self, floor: ViewId) -> None:
+        """From now on every dot below is known: the entries that say so go."""
+        if floor > self.floor:
+            self.floor = floor
+            self.base = {a: n for a, n in self.base.items() if not self.drops(a)}
+            self.loose = {a: numbers for a, numbers in self.loose.items() if not self.drops(a)}
+
+    def below(self, view: ViewId) -> "Clock":
+        """The part of this clock that older views wrote."""
+        base = {a: n for a, n in self.base.items() if view_of(a) < view}
+        loose = {a: set(numbers) for a, numbers in self.loose.items() if view_of(a) < view}
+        return Clock(base, loose, self.floor)
 
     def add(self, dot: Dot) -> None:
         actor, n = dot
+        if self.drops(actor):
+            return
         base = self.base.get(actor, 0)
-        if n == base + 1 and actor not in self.loose:
-            self.base[actor] = n
-        elif n > base:
+        if n > base + 1:
             self.loose.setdefault(actor, set()).add(n)
-            self._close(actor)
+        elif n == base + 1:
+            self.base[actor] = n
+            if actor in self.loose:
+                self._close(actor)
 
     def join(self, other: "Clock") -> None:
         """Afterwards this clock has every dot that either had."""
+        self.raise_floor(other.floor)
         for actor, n in other.base.items():
-            if n > self.base.get(actor, 0):
+            if n > self.base.get(actor, 0) and not self.drops(actor):
                 self.base[actor] = n
         for actor, numbers in other.loose.items():
-            self.loose.setdefault(actor, set()).update(numbers)
+            if not self.drops(actor):
+                self.loose.setdefault(actor, set()).update(numbers)
         for actor in list(self.loose):
             self._close(actor)
 
@@ -58,11 +83,15 @@ class Clock(msgspec.Struct, array_like=True):
             del self.loose[actor]
 
     def copy(self) -> "Clock":
-        return Clock(dict(self.base), {a: set(numbers) for a, numbers in self.loose.items()})
+        loose = {a: set(numbers) for a, numbers in self.loose.items()}
+        return Clock(dict(self.base), loose, self.floor)
 
     def missing_from(self, other: "Clock") -> Iterator[Dot]:
-        """The dots here that `other` lacks: actor by actor, lowest first, one by one."""
+        """The dots here that `other` lacks: actor by actor, lowest first, one by one.  Of those
+        below a floor nobody has the names any more."""
         for actor, n in sorted(self.base.items()):
+            if other.drops(actor):
+                continue
             seen = other.loose.get(actor, ())
             for i in range(other.base.get(actor, 0) + 1, n + 1):
                 if i not in seen:
@@ -74,7 +103,7 @@ class Clock(msgspec.Struct, array_like=True):
 
     def lacks(self, other: "Clock") -> bool:
         """Whether `other` has a dot that this clock has not."""
-        return next(other.missing_from(self), None) is not None
+        return other.floor > self.floor or next(other.missing_from(self), None) is not None
 
     def highest(self, actor: Actor) -> int:
         """The largest number of this actor's dots here; 0 when there is none."""

@@ -9,7 +9,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from node.core.messages import Message, Outcome
+from node.core.messages import Message, Outcome, Stamp
+
+UNSTAMPED = Stamp()
 
 
 class Record(NamedTuple):
@@ -22,10 +24,15 @@ class Record(NamedTuple):
 
 
 class Effects(msgspec.Struct):
-    """Everything one step causes; by `wake_at` the core wants its next `Tick`."""
+    """Everything one step causes.  Messages leave under `stamp`; by `wake_at` the core wants its
+    next `Tick`; `peers` are the nodes to have links with (None: as before).  `forgets`: once the
+    records are durable this replica is over, and the rows are those of a new node."""
 
     asks: list[tuple[str, Message]] = msgspec.field(default_factory=list)
     records: list[Record] = msgspec.field(default_factory=list)
     tells: list[tuple[str, Message]] = msgspec.field(default_factory=list)
     replies: list[tuple[int, Outcome]] = msgspec.field(default_factory=list)
     wake_at: float = 0.0
+    stamp: Stamp = UNSTAMPED
+    peers: list[str] | None = None
+    forgets: bool = False

@@ -1,72 +1,125 @@
-"""The two halves of repair by missing dots: making a page for a fellow, and merging one.
+"""The two halves of repair by missing dots: making a page for an owner, and merging one.
 
-The fellow that pulls keeps the state; the one that serves is stateless. A page's items are filled
-with the clock of the moment they were read, for that is what they were stripped by; the snapshot of
-the first page only says what the exchange is about. If every missing dot is in the log, a page
-holds the items of the next missing dots and accounts for just these dots. If one is not, the
-exchange is full: pages walk all rows in order and account for every row between their bounds,
-absent ones included (that is how a delete travels), and the snapshot joins the clock with the last
-page, never earlier. (protocol D5; DottedDB, SRDS 2017.)
+The owner that pulls keeps the state; the holder that serves is stateless.  A page's items are
+filled with the clock of the moment they were read, for that is what they were stripped by; the
+snapshot of the first page only says what the exchange is about.  If every missing dot is in the
+log, a page holds the items of the next missing dots and accounts for just these dots.  If one is
+not, the exchange is full: pages walk all rows of the slots in order and account for every row
+between their bounds, absent ones included (that is how a delete travels), and the snapshot joins
+the clock with the last page, never earlier.  With the last page of either kind the views for which
+the holder is whole are handed on.  (protocol D5, D10 R3; DottedDB, SRDS 2017.)
 """
 
 from itertools import islice
 
+from msgspec.structs import replace
+
 from node.core.clock import Clock, Dot
-from node.core.keyspace import ITEMS, Keyspace, key_of
+from node.core.keyspace import ITEMS, Keyspace, key_of, slot_of_key
 from node.core.messages import Page, Pull
+from node.core.parts import Part, from_bytes, to_bytes
 from node.core.siblings import Item, Past
+from node.core.walk import rows_within
 
 PAGE_ITEMS = 128
 PAGE_BYTES_MAX = 512 * 1024
 PAGE_DOTS_MAX = 4096
 FIRST_ROW = ""
+NOT_HERE = ""  # stands for the key of a dot that concerns no slot of the exchange
 
 
-def serve(keyspace: Keyspace, pull: Pull, arrived: bool) -> Page:
-    """The next page of what the puller lacks."""
-    snapshot = pull.snapshot or keyspace.clock.copy()
-    if pull.after is not None:
-        return _page_of_rows(keyspace, pull, snapshot, arrived)
+def serve(keyspace: Keyspace, pull: Pull) -> Page | None:
+    """The next page of what the puller lacks; None when these slots have come apart here since
+    the first page, are not held at all, or were in an earlier life of this node."""
+    slots = from_bytes(pull.slots)
+    part = next((part for part in keyspace.parts if part.slots & slots), None)
+    if part is None:
+        return None
+    if pull.snapshot is not None and (slots & ~part.slots or part.clock.lacks(pull.snapshot)):
+        return None
+    snapshot = pull.snapshot or part.clock.copy()
+    if pull.after is not None or snapshot.floor > pull.clock.floor:
+        return _page_of_rows(keyspace, pull, part, snapshot)
     missing = list(islice(snapshot.missing_from(pull.clock), PAGE_DOTS_MAX))
     keys = {dot: keyspace.log.key_of(dot) for dot in missing}
     if None in keys.values():
-        return _page_of_rows(keyspace, pull, snapshot, arrived)
+        return _page_of_rows(keyspace, pull, part, snapshot)
     named = {dot: key for dot, key in keys.items() if key is not None}
-    return _page_of_dots(keyspace, pull, snapshot, named, arrived)
+    return _page_of_dots(keyspace, pull, part, snapshot, named)
 
 
 def _page_of_dots(
-    keyspace: Keyspace, pull: Pull, snapshot: Clock, keys: dict[Dot, str], arrived: bool
+    keyspace: Keyspace, pull: Pull, part: Part, snapshot: Clock, keys: dict[Dot, str]
 ) -> Page:
-    items: dict[str, Item] = {}
-    dots: dict[Dot, str] = {}
+    page = _empty_page(pull, part, snapshot)
+    slots = from_bytes(page.slots)
     size = 0
     for dot, key in keys.items():
-        if key not in items:
-            if len(items) == PAGE_ITEMS or size > PAGE_BYTES_MAX:
+        if not slots >> slot_of_key(key) & 1:
+            page.dots[dot] = NOT_HERE
+            continue
+        if key not in page.items:
+            if len(page.items) == PAGE_ITEMS or size > PAGE_BYTES_MAX:
                 break
-            items[key] = keyspace.item(key)
-            size += _bytes_of(items[key])
-        dots[dot] = key
-    last = len(dots) == len(keys) < PAGE_DOTS_MAX
-    base = dict(keyspace.clock.base)
-    return Page(pull.exchange, snapshot, base, items, dots, False, last, None, None, arrived)
+            page.items[key] = keyspace.item(key)
+            size += _bytes_of(page.items[key])
+        page.dots[dot] = key
+    last = len(page.dots) == len(keys) < PAGE_DOTS_MAX
+    return replace(page, base=_past_of(part.clock), last=last)
 
 
-def _page_of_rows(keyspace: Keyspace, pull: Pull, snapshot: Clock, arrived: bool) -> Page:
-    items: dict[str, Item] = {}
+def _page_of_rows(keyspace: Keyspace, pull: Pull, part: Part, snapshot: Clock) -> Page:
+    page = _empty_page(pull, part, snapshot)
+    changed = changed_since(keyspace, part, snapshot)
     size, upto = 0, None
-    rows = keyspace.rows.scan("item", pull.after or None, PAGE_ITEMS)
-    for row, blob in rows:
-        items[key_of(row)] = ITEMS.decode(blob)
+    found = rows_within(keyspace.rows, from_bytes(page.slots), pull.after or None, PAGE_ITEMS)
+    for row, blob in found:
+        key = key_of(row)
+        if changed is None or key in changed:
+            item = ITEMS.decode(blob)
+            past = item.past.with_all(_past_of(part.clock))
+            page.items[key] = Item(item.versions, past)
+        elif key in keyspace.open_keys:
+            page.items[key] = ITEMS.decode(blob)
+        else:
+            page.rows[row] = blob
         upto, size = row, size + len(blob)
         if size > PAGE_BYTES_MAX:
             break
-    last = len(items) == len(rows) < PAGE_ITEMS
-    after = pull.after or FIRST_ROW
-    bound = None if last else upto
-    base = dict(keyspace.clock.base)
-    return Page(pull.exchange, snapshot, base, items, {}, True, last, after, bound, arrived)
+    last = len(page.items) + len(page.rows) == len(found) < PAGE_ITEMS
+    after, bound = pull.after or FIRST_ROW, None if last else upto
+    return replace(page, base=_past_of(snapshot), full=True, last=last, after=after, upto=bound)
+
+
+def changed_since(keyspace: Keyspace, part: Part, snapshot: Clock) -> set[str] | None:
+    """The keys written since the snapshot; None when the log does not know them all any more, or
+    when rows have been stripped by a floor that the snapshot has not."""
+    if part.clock.floor > snapshot.floor:
+        return None
+    keys = [keyspace.log.key_of(dot) for dot in part.clock.missing_from(snapshot)]
+    return {key for key in keys if key is not None} if None not in keys else None
+
+
+def _past_of(clock: Clock) -> Past:
+    return Past(dict(clock.base), set(), clock.floor)
+
+
+def _empty_page(pull: Pull, part: Part, snapshot: Clock) -> Page:
+    slots = to_bytes(from_bytes(pull.slots) & part.slots)
+    return Page(
+        exchange=pull.exchange,
+        slots=slots,
+        snapshot=snapshot,
+        base=Past(),
+        items={},
+        rows={},
+        dots={},
+        full=False,
+        last=False,
+        after=None,
+        upto=None,
+        claims=sorted(part.whole),
+    )
 
 
 def _bytes_of(item: Item) -> int:
@@ -74,33 +127,62 @@ def _bytes_of(item: Item) -> int:
 
 
 def absorb(keyspace: Keyspace, page: Page, now: float) -> None:
-    """Merge one page; with the last page of a full exchange the snapshot joins the clock."""
-    dots_of: dict[str, list[Dot]] = {}
-    if not page.full:
-        assert page.items.keys() >= set(page.dots.values()), "a dot without the item of its key"
-        for dot, key in page.dots.items():
-            dots_of.setdefault(key, []).append(dot)
-    for key, item in page.items.items():
-        keyspace.take(
-            key, Item(item.versions, item.past.joined(page.base)), dots_of.get(key, ()), now
-        )
+    """Merge one page; with the last page the holder's claims are ours, and the snapshot of a full
+    exchange joins the clock."""
+    slots = from_bytes(page.slots)
     if page.full:
-        for key in absent_keys(keyspace, page):
-            keyspace.take(key, Item({}, Past(page.base)), (), now)
-        keyspace.account(page.snapshot, page.upto or "")
-        if page.last:
-            keyspace.join(page.snapshot)
-            keyspace.account(None)
+        _absorb_rows(keyspace, page, now)
+        keyspace.account(page.snapshot, slots, page.upto or "")
+    else:
+        _absorb_dots(keyspace, page, now)
+    if page.last:
+        keyspace.account(None)
+        claims = [view for view in page.claims if view >= keyspace.floor]
+        keyspace.join(slots, page.snapshot if page.full else Clock(), claims)
 
 
-def absent_keys(keyspace: Keyspace, page: Page) -> list[str]:
-    """Local keys within the page's bounds that the sender does not hold."""
-    absent: list[str] = []
-    after = page.after or None
-    while rows := keyspace.rows.scan("item", after, PAGE_ITEMS):
+def _absorb_dots(keyspace: Keyspace, page: Page, now: float) -> None:
+    dots_of: dict[str, list[Dot]] = {}
+    for dot, key in page.dots.items():
+        dots_of.setdefault(key, []).append(dot)
+    vacuous = dots_of.pop(NOT_HERE, [])
+    assert page.items.keys() >= dots_of.keys(), "a dot without the item of its key"
+    if vacuous:
+        keyspace.parts.add(from_bytes(page.slots), vacuous)
+        keyspace.save_parts()
+    for key, item in page.items.items():
+        filled = Item(item.versions, item.past.with_all(page.base))
+        keyspace.take(key, filled, dots_of.get(key, ()), now)
+
+
+def _absorb_rows(keyspace: Keyspace, page: Page, now: float) -> None:
+    """Every row within the bounds: the sender's, and those that it does not hold."""
+    told = page.snapshot
+    mine = _rows_between(keyspace, page)
+    is_fresh = keyspace.is_fresh(from_bytes(page.slots))
+    for row, blob in page.rows.items():
+        if row not in mine and is_fresh:
+            keyspace.adopt_row(row, blob)
+        elif mine.get(row) != blob or key_of(row) in keyspace.open_keys:
+            item = ITEMS.decode(blob)
+            filled = Item(item.versions, item.past.with_all(page.base))
+            keyspace.take(key_of(row), filled, (), now, told)
+    for key, item in page.items.items():
+        filled = Item(item.versions, item.past.with_all(page.base))
+        keyspace.take(key, filled, (), now, told)
+    for row in mine:
+        if row not in page.rows and key_of(row) not in page.items:
+            keyspace.take(key_of(row), Item({}, page.base), (), now, told)
+
+
+def _rows_between(keyspace: Keyspace, page: Page) -> dict[str, bytes]:
+    """Our rows within the page's bounds."""
+    slots, after = from_bytes(page.slots), page.after or None
+    found: dict[str, bytes] = {}
+    while rows := rows_within(keyspace.rows, slots, after, PAGE_ITEMS):
         after = rows[-1][0]
-        inside = [row for row, _ in rows if page.upto is None or row <= page.upto]
-        absent.extend(key for row in inside if (key := key_of(row)) not in page.items)
-        if len(inside) < len(rows):
+        inside = [(row, blob) for row, blob in rows if page.upto is None or row <= page.upto]
+        found.update(inside)
+        if len(inside) < len(rows) or len(rows) < PAGE_ITEMS:
             break
-    return absent
+    return found

@@ -8,11 +8,11 @@ what its writer had written before. (protocol D9.2, D9.3, D9.11; docs/decisions/
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from node.core.clock import Actor, Clock, Vector
+from node.core.clock import Clock, Dot, Vector
 from node.core.messages import Absent, Found, Get, Mode, Outcome, Scope
 from node.core.siblings import Item, Past, Version
 from node.core.token import Token, same_key
-from node.core.view import Digest
+from node.core.view import FIRST, Actor, Digest, ViewId
 
 Missing = dict[Actor, tuple[int, int]]  # actor -> (have, need)
 
@@ -23,11 +23,16 @@ class Need:
 
     digest: Digest
     same_shard: Callable[[Digest], bool]  # of the digest of an exact dot
-    elsewhere: Callable[[Actor], bool]  # whether an actor is known to be of another shard
+    elsewhere: Callable[[Actor], bool]  # whether an actor never wrote for this key's slot
+    here: Callable[[Dot, Digest], bool]  # whether this node has a dot of another key
     stable: Vector
+    view: ViewId
+    trim: Callable[[Token], Token]  # as it leaves with an answer
 
     def to_show(self, get: Get, item: Item, clock: Clock) -> Missing:
         """What a read of this filled item lacks; empty: it may be answered."""
+        if get.token.view > self.view:
+            return {f"view.{get.token.view}": (self.view.number, get.token.view.number)}
         missing = self.of(get.token, get.scope, item.past, clock)
         if get.mode is Mode.SIBLINGS:
             for version in item.versions.values():
@@ -41,13 +46,15 @@ class Need:
             if same_key(tag, self.digest):
                 covered = past.has((actor, n))
             else:
-                covered = scope is Scope.KEY or not self.same_shard(tag) or clock.has((actor, n))
+                matters = scope is Scope.SHARD and self.same_shard(tag)
+                covered = not matters or clock.has((actor, n)) or self.here((actor, n), tag)
+                covered = covered or self.elsewhere(actor)
             if not covered and n > self.stable.get(actor, 0):
                 missing[actor] = clock.base.get(actor, 0), n
         if scope is Scope.SHARD or token.binds(self.digest):
             for actor, n in token.floor.items():
-                have = past.base.get(actor, 0)
-                if n > max(have, self.stable.get(actor, 0)) and not self.elsewhere(actor):
+                have = max(past.base.get(actor, 0), self.stable.get(actor, 0))
+                if n > have and not past.retires(actor) and not self.elsewhere(actor):
                     missing[actor] = have, n
         return missing
 
@@ -73,9 +80,11 @@ def token_after_read(token: Token, need: Need, item: Item) -> Token:
         if not version.deps:
             is_stable = dot[1] <= need.stable.get(dot[0], 0)
             exact = {} if is_stable else {dot: need.digest}
-            return Token({}, exact, b"", max(token.stamp, version.stamp, version.deps.stamp))
+            stamp = max(token.stamp, version.stamp, version.deps.stamp)
+            alone = Token({}, exact, b"", stamp, token.view)
+            return alone if need.view <= FIRST else need.trim(alone)
     mine = {d: tag for d, tag in token.exact.items() if not same_key(tag, need.digest)}
-    joined = Token(token.floor, mine, token.keys, token.stamp)
+    joined = Token(token.floor, mine, token.keys, token.stamp, token.view)
     stamp = token.stamp
     for version in item.versions.values():
         joined = joined.joined(version.deps)
@@ -86,7 +95,8 @@ def token_after_read(token: Token, need: Need, item: Item) -> Token:
         if not (same_key(tag, need.digest) and item.past.has(d))
     }
     exact.update(dict.fromkeys(item.versions, need.digest))
-    return Token(joined.floor, exact, joined.keys, max(stamp, joined.stamp)).trimmed(need.stable)
+    stamp = max(stamp, joined.stamp)
+    return need.trim(Token(joined.floor, exact, joined.keys, stamp, joined.view))
 
 
 def shown_versions(mode: Mode, item: Item) -> dict[tuple[Actor, int], Version]:

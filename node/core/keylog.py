@@ -5,10 +5,12 @@ A restart reads it back: the clock is the one saved when entries were last dropp
 (protocol D5, D6; «Concise Server-Wide Causality Management», DAIS 2015.)
 """
 
+from collections.abc import Callable
 from typing import Protocol
 
-from node.core.clock import Actor, Clock, Dot, Vector
+from node.core.clock import Dot, Vector
 from node.core.effects import Record
+from node.core.view import Actor, ViewId, view_of
 
 ENTRIES_MAX = 1_000_000  # beyond it the oldest go, and repair falls back to full exchanges
 DROPPED_AT_ONCE_MAX = 2_000
@@ -32,19 +34,23 @@ class KeyLog:
         self._dropped_below: Vector = {}
         self.entries = 0
 
-    def load(self, rows: Scans, clock: Clock) -> None:
-        """Read the log back and add its dots to the clock."""
+    def load(self, rows: Scans, note: Callable[[Dot, str], None]) -> None:
+        """Read the log back, noting each dot and its key."""
         after: str | None = None
         while page := rows.scan("log", after, PAGE_ROWS):
             for row, key in page:
                 actor, _, n = row.rpartition("/")
                 self._keys.setdefault(actor, {})[int(n, 16)] = key.decode()
-                clock.add((actor, int(n, 16)))
+                note((actor, int(n, 16)), key.decode())
                 self.entries += 1
             after = page[-1][0]
 
     def add(self, dot: Dot, key: str) -> None:
+        if self.key_of(dot) is not None:
+            return
         self._keys.setdefault(dot[0], {})[dot[1]] = key
+        if dot[1] <= self._dropped_below.get(dot[0], 0):
+            self._dropped_below[dot[0]] = dot[1] - 1
         self.entries += 1
         self._outbox.append(Record("log", log_row(dot), key.encode()))
 
@@ -64,6 +70,16 @@ class KeyLog:
     def has_below(self, low: Vector) -> bool:
         """Whether `drop_below` would find something to drop."""
         return any(low.get(a, 0) > self._dropped_below.get(a, 0) for a in self._keys)
+
+    def bounds_below(self, view: ViewId) -> Vector:
+        """What `drop_below` must be given to drop whatever was written in views below."""
+        return {a: max(numbers) for a, numbers in self._keys.items() if view_of(a) < view}
+
+    def drop_keys(self, is_gone: Callable[[str], bool]) -> None:
+        """Drop the dots of keys that this node does not hold any more."""
+        for actor, numbers in list(self._keys.items()):
+            for n in [n for n, key in numbers.items() if is_gone(key)]:
+                self._drop(actor, n)
 
     def drop_below(self, low: Vector) -> None:
         """Drop the dots that every member has, some at a time."""

@@ -2,30 +2,35 @@
 
 The one idea (I3): every dot in a slot's clock that concerns a key of the slot is in that key's item
 or obsolete.  So an item is always filled with the *old* clock before it is merged, and stripped by
-the *new* one before it is stored.  Clocks are kept per slot and shared while equal: a dot names one
-key, so it is vacuous, hence known, in every other slot.  Every change becomes records in `outbox`;
-what must be durable before what leaves is the driver's business.  (protocol D3, D4, D6, D10 R2.)
+the *new* one before it is stored.  Which slots are held, with which clock, is said by `parts`.
+Every change becomes records in `outbox`; what must be durable before what leaves is the driver's
+business.  (protocol D3, D4, D6, D10 R2-R4.)
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 import msgspec
 
 from node.core.cache import ItemCache
-from node.core.clock import Actor, Clock, Dot, Vector
+from node.core.clock import Clock, Dot, Vector
 from node.core.effects import Record
 from node.core.hybrid import NO_STAMP, HybridClock
 from node.core.keylog import KeyLog
 from node.core.messages import Mode, Put
+from node.core.parts import Parts, Saved, Slots, each_of, from_bytes, to_bytes
 from node.core.siblings import Item, Past, Version, discard, fill, strip, sync
 from node.core.token import Token
-from node.core.view import SLOTS, digest_of, slot_of
+from node.core.view import FIRST, SLOTS, Actor, Slot, ViewId, digest_of, slot_of, view_of
+from node.core.walk import rows_within
 
 NO_DOT: Dot = ("", 0)
 ENCODER = msgspec.msgpack.Encoder()
 ITEMS = msgspec.msgpack.Decoder(Item)
-CLOCKS = msgspec.msgpack.Decoder(Clock)
+PARTS = msgspec.msgpack.Decoder(list[Saved])
+NOTHING = Clock()
+SWEPT_AT_ONCE_MAX = 1_000
 
 
 class Rows(Protocol):
@@ -34,7 +39,7 @@ class Rows(Protocol):
     def read(self, table: str, key: str) -> bytes | None: ...
     def scan(self, table: str, after: str | None, limit: int) -> list[tuple[str, bytes]]: ...
     def open_keys(self, table: str) -> list[str]: ...
-    def count(self, table: str) -> int: ...
+    def counts(self, table: str) -> dict[str, int]: ...
 
 
 class Written(NamedTuple):
@@ -47,9 +52,15 @@ class Written(NamedTuple):
     replaced: bool
 
 
+@lru_cache(maxsize=16_384)
+def slot_of_key(key: str) -> Slot:
+    return slot_of(digest_of(key, False))
+
+
+@lru_cache(maxsize=16_384)
 def row_of(key: str) -> str:
     """The row of a key: rows of one slot lie together."""
-    return f"{slot_of(digest_of(key, False)):03x}/{key}"
+    return f"{slot_of_key(key):03x}/{key}"
 
 
 def key_of(row: str) -> str:
@@ -61,66 +72,119 @@ class Keyspace:
 
     `stable` is what every replica of every shard has (tokens and deps are trimmed by it); `low`
     what every member of this shard has, by our own rows; `frontier` how far each member had
-    written by then.
+    written by then.  `actor` is ours in the current view.
     """
 
-    def __init__(self, rows: Rows, actor: Actor, cache_bytes_max: int) -> None:
+    def __init__(self, rows: Rows, cache_bytes_max: int) -> None:
         self.rows = rows
-        self.actor = actor
+        self.actor: Actor = ""
+        self.counter = 0
+        self.view = self.floor = FIRST
         self.hybrid = HybridClock()
         self.outbox: list[Record] = []
         self.stable: Vector = {}
         self.low: Vector = {}
         self.frontier: Vector = {}
         self.lost: Vector = {}  # ended lives that are closed here and everywhere
-        self._accounted: tuple[Vector, str] | None = None
+        self._accounted: tuple[Past, Slots, str] | None = None
         self._horizon: dict[Dot, Vector] = {}
         self._cache = ItemCache(cache_bytes_max)
         self.log = KeyLog(self.outbox)
-        saved = rows.read("meta", "clock")
-        clock = CLOCKS.decode(saved) if saved else Clock()
-        self._clocks = [clock] * SLOTS
-        self.log.load(rows, clock)
-        self.open_keys = dict.fromkeys(key_of(row) for row in rows.open_keys("item"))
-        self.live_keys = rows.count("item") - sum(
-            not self.item(key).is_live() for key in self.open_keys
-        )
+        saved = rows.read("meta", "parts")
+        self.parts = Parts(PARTS.decode(saved) if saved else ())
+        sweeping = rows.read("meta", "sweep")
+        self.sweeping: Slots = from_bytes(sweeping) if sweeping else 0
+        held = [row for row in rows.open_keys("item") if not self.sweeping >> int(row[:3], 16) & 1]
+        self.open_keys = dict.fromkeys(key_of(row) for row in held)
+        counts = rows.counts("item")
+        self.live = [counts.get(f"{slot:03x}", 0) for slot in range(SLOTS)]
+        for slot in each_of(self.sweeping):
+            self.live[slot] = 0
+        for key in self.open_keys:
+            self.live[slot_of_key(key)] -= not self.item(key).is_live()
+
+    def load_log(self) -> None:
+        """The dots since the clocks were saved; once it is known which slots are ours."""
+        self.log.load(self.rows, lambda dot, key: self.parts.note(dot, slot_of_key(key)))
+
+    def enter(self, view: ViewId, floor: ViewId, actor: Actor) -> None:
+        """Write as this actor from now on; what belonged to the last view alone is forgotten."""
+        self.view, self.floor, self.actor = view, floor, actor
+        clocks = [part.clock for part in self.parts]
+        self.counter = max((clock.highest(actor) for clock in clocks), default=0)
+        self.low, self.frontier, self.lost = {}, {}, {}
+        self._horizon.clear()
+        self._accounted = None
+
+    @property
+    def live_keys(self) -> int:
+        """The keys with a value in the slots this node owns."""
+        return sum(sum(self.live[slot] for slot in each_of(p.slots)) for p in self.parts.owned())
 
     # ---- clocks, per slot
     def clock_of(self, key: str) -> Clock:
-        return self._clocks[slot_of(digest_of(key, False))]
+        part = self.parts.at(slot_of_key(key))
+        return part.clock if part else NOTHING
 
     @property
     def clock(self) -> Clock:
-        """The clock that all slots share."""
-        return self._clocks[0]
-
-    def _distinct_clocks(self) -> list[Clock]:
-        return [self._clocks[0]]
+        """The clock of our first slots: of all of them, when the view has settled."""
+        return next((part.clock for part in self.parts if part.owned), NOTHING)
 
     def note(self, dot: Dot, key: str) -> None:
-        """This dot is known from now on, in every slot."""
-        for clock in self._distinct_clocks():
-            if clock.has(dot):
-                return
-            clock.add(dot)
+        """This dot is known from now on, in every slot that we own."""
+        slot = slot_of_key(key)
+        part = self.parts.at(slot)
+        if part is None or part.clock.has(dot):
+            return
+        self.parts.note(dot, slot)
         self.log.add(dot, key)
         if self.log.is_full():
-            self.save_clock()
+            self.save_parts()
             self.log.drop_oldest()
 
-    def join(self, clock: Clock) -> None:
+    def join(self, slots: Slots, clock: Clock, claims: Iterable[ViewId]) -> None:
         """Take over a whole clock: only when every item it speaks of has been merged."""
-        self.clock.join(clock)
-        self.save_clock()
+        if self.parts.join(slots, clock, claims):
+            self.save_parts()
 
     def close(self, actor: Actor) -> None:
         """Fill the gaps of an ended life (D7)."""
-        self.clock.close(actor)
-        self.save_clock()
+        for part in self.parts:
+            part.clock.close(actor)
+        self.save_parts()
 
-    def save_clock(self) -> None:
-        self.outbox.append(Record("meta", "clock", ENCODER.encode(self.clock)))
+    def save_parts(self) -> None:
+        self.outbox.append(Record("meta", "parts", ENCODER.encode(self.parts.saved())))
+
+    # ---- slots that are not ours any more
+    def forget(self, slots: Slots) -> None:
+        """All owners have these slots durably: their store goes at once, their rows soon (R4)."""
+        self.parts.drop(slots)
+        self.save_parts()
+        self._sweep_slots(self.sweeping | slots)
+        self.log.drop_keys(lambda key: bool(slots >> slot_of_key(key) & 1))
+        for slot in each_of(slots):
+            self.live[slot] = 0
+        for key in [key for key in self.open_keys if slots >> slot_of_key(key) & 1]:
+            del self.open_keys[key]
+
+    def _sweep_slots(self, slots: Slots) -> None:
+        self.sweeping = slots
+        self.outbox.append(Record("meta", "sweep", to_bytes(slots) if slots else None))
+
+    def sweep(self, limit: int = SWEPT_AT_ONCE_MAX) -> None:
+        """Remove some rows of forgotten slots."""
+        if not self.sweeping:
+            return
+        found = rows_within(self.rows, self.sweeping, None, limit)
+        for row, _ in found:
+            key = key_of(row)
+            self.outbox.append(Record("item", row, None))
+            self._cache.put(key, Item(), 0)  # the row is there until the step is over
+            self.open_keys.pop(key, None)
+        if len(found) < limit:
+            self._sweep_slots(0)
 
     # ---- items
     def item(self, key: str) -> Item:
@@ -132,16 +196,27 @@ class Keyspace:
             self._cache.put(key, item, len(blob) if blob else 0)
         return item
 
+    def trim_cache(self) -> None:
+        """The step is over: what it has written can be read again from its rows."""
+        self._cache.trim()
+
     def filled(self, key: str) -> Item:
-        item = fill(self.item(key), self.clock_of(key))
-        if self._accounted is not None and row_of(key) <= self._accounted[1]:
-            item = Item(item.versions, item.past.joined(self._accounted[0]))
+        part = self.parts.at(slot_of_key(key))
+        if part is None:
+            return Item()
+        item = fill(self.item(key), part.clock)
+        if self._accounted is not None:
+            past, slots, upto = self._accounted
+            if slots >> slot_of_key(key) & 1 and row_of(key) <= upto:
+                item = Item(item.versions, item.past.with_all(past))
         return item
 
-    def account(self, snapshot: Clock | None, upto: str = "") -> None:
-        """In a full exchange the rows up to here are as whole as the snapshot, before it joins the
-        clock: what comes late must not pass them by.  None: no such exchange is under way."""
-        self._accounted = (snapshot.base, upto) if snapshot is not None else None
+    def account(self, snapshot: Clock | None, slots: Slots = 0, upto: str = "") -> None:
+        """In a full exchange the rows of these slots up to here are as whole as the snapshot,
+        before it joins the clock: what comes late must not pass them by.  None: no such exchange
+        is under way."""
+        past = Past(snapshot.base, set(), snapshot.floor) if snapshot is not None else None
+        self._accounted = (past, slots, upto) if past is not None else None
 
     def write(self, put: Put, now: float) -> Written:
         """Name a write here, at its home: the next dot of this actor (D4.1, D9.5-7)."""
@@ -161,35 +236,73 @@ class Keyspace:
         item = Item({**rest.versions, dot: version}, rest.past.joined({dot[0]: dot[1]}))
         self.note(dot, put.key)
         self._save(put.key, item)
-        token = put.token.after_write(digest, dot, stamp, replaced).trimmed(self.stable)
+        token = self.trim(put.token.after_write(digest, dot, stamp, replaced))
         context = put.context if lww else put.context.joined({}, {dot})
         return Written(dot, item, token, context, local.is_live())
 
     def next_dot(self) -> Dot:
-        return self.actor, self.clock.base.get(self.actor, 0) + 1
+        self.counter += 1
+        return self.actor, self.counter
+
+    def trim(self, token: Token) -> Token:
+        """The token as it leaves with an answer."""
+        return token.in_view(self.view, self.floor).trimmed(self.stable)
 
     def stored_deps(self, token: Token) -> Token:
         """A version keeps its writer's whole token: transitivity lives only here."""
-        return token.trimmed(self.stable)
+        deps = self.trim(token)
+        return Token(deps.floor, deps.exact, deps.keys, deps.stamp)
 
-    def take(self, key: str, incoming: Item, dots: Iterable[Dot], now: float) -> None:
-        """Merge a filled item of another replica; `dots` of this key are known by it (D4.2)."""
+    def take(
+        self,
+        key: str,
+        incoming: Item,
+        dots: Iterable[Dot],
+        now: float,
+        told: Clock = NOTHING,
+    ) -> None:
+        """Merge a filled item of another replica; `dots` of this key are known by it (D4.2).
+
+        What the clock will be `told` at the end of a full exchange is neither noted nor kept: if
+        that end never comes, the exchange begins again, and until then fewer dots count as known.
+        """
         local = self.filled(key)
         merged = sync(local, incoming)
         for version in incoming.versions.values():
             self.hybrid.witness(version.stamp, now)
         for dot in (*incoming.versions, *dots):
-            self.note(dot, key)
-        self._save(key, merged)
+            if not told.has(dot):
+                self.note(dot, key)
+        self._save(key, merged, told)
 
-    def _save(self, key: str, item: Item) -> None:
+    def is_fresh(self, slots: Slots) -> bool:
+        """Whether these slots began empty in this view and nothing older has come yet: then a row
+        that is not here was never here."""
+        return all(
+            not part.answers
+            and part.clock.floor <= FIRST
+            and all(view_of(a) == self.view for a in (*part.clock.base, *part.clock.loose))
+            for part in self.parts
+            if part.slots & slots
+        )
+
+    def adopt_row(self, row: str, blob: bytes) -> None:
+        """Take a fellow's row as it is: an item that is live, stripped, and not here yet."""
+        self._cache.drop(key_of(row))
+        self.live[int(row[:3], 16)] += 1
+        self.outbox.append(Record("item", row, blob))
+
+    def _save(self, key: str, item: Item, told: Clock = NOTHING) -> None:
         """Store the item without marks that are done and without what the clock says (D3, D6)."""
         before = self.item(key)
         kept = strip(self._without_done_marks(item), self.clock_of(key), self.lost)
+        if told is not NOTHING:
+            own = strip(before, self.clock_of(key), self.lost).past  # no exchange brings it again
+            kept = Item(kept.versions, strip(kept, told).past.with_all(own))
         if kept == before:
             return
         has_marks = kept.has_marks()
-        self.live_keys += kept.is_live() - before.is_live()
+        self.live[slot_of_key(key)] += kept.is_live() - before.is_live()
         is_open = has_marks or bool(kept.past)
         if is_open:
             self.open_keys[key] = None
@@ -223,11 +336,12 @@ class Keyspace:
             return False
         beside = self._horizon.setdefault(dot, dict(self.frontier))
         late = any(not self._has_everybody(actor, n) for actor, n in beside.items())
-        return not late and not mark.deps.trimmed(self.stable)
+        return not late and not self.trim(mark.deps)
 
     def _has_everybody(self, actor: Actor, n: int) -> bool:
         """Whether every member has this dot, or nobody ever will."""
-        return n <= self.low.get(actor, 0) or actor in self.lost
+        is_retired = self.floor > FIRST and view_of(actor) < self.floor
+        return is_retired or n <= self.low.get(actor, 0) or actor in self.lost
 
     def settle(self, limit: int) -> None:
         """Look again at open items: strip what the clock covers, erase marks that are done."""

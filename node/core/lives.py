@@ -5,8 +5,7 @@ ended and their dots will never grow.  Only a node itself adds a life to its own
 does so when it hears that others knew somebody else there.
 """
 
-from node.core.clock import Actor
-from node.core.view import actor_of
+from node.core.view import Actor, ViewId, actor_of, short_name
 
 Table = dict[str, dict[str, int]]
 
@@ -14,27 +13,37 @@ Table = dict[str, dict[str, int]]
 class Lives:
     """The lives this node has heard of; entries are only added."""
 
-    def __init__(self, table: Table, view_number: int) -> None:
+    def __init__(self, table: Table) -> None:
         self.table = table
-        self._view_number = view_number
-        self.address_of: dict[Actor, str] = {}
-        self._name_actors()
+        self._addresses: dict[str, str] = {}
+        self._name_nodes()
 
-    def _name_actors(self) -> None:
+    def _name_nodes(self) -> None:
         for address, lives in self.table.items():
             for node_id in lives:
-                self.address_of[actor_of(self._view_number, node_id)] = address
+                self._addresses[short_name(node_id)] = address
+
+    def address_of(self, actor: Actor) -> str | None:
+        """Where this actor writes or wrote."""
+        return self._addresses.get(actor.partition(".")[0])
 
     def current(self, address: str) -> str | None:
         """The id that lives there now."""
         lives = self.table.get(address)
         return max(lives, key=lambda node_id: (lives[node_id], node_id)) if lives else None
 
-    def ended(self, address: str) -> list[Actor]:
+    def is_first(self, address: str) -> bool:
+        """Whether nobody else is known to have lived there."""
+        return len(self.table.get(address, ())) <= 1
+
+    def ended(self, address: str, view: ViewId) -> list[Actor]:
         """The actors of the lives that are over."""
         now = self.current(address)
         ids = sorted(self.table.get(address, ()))
-        return [actor_of(self._view_number, node_id) for node_id in ids if node_id != now]
+        return [actor_of(view, node_id) for node_id in ids if node_id != now]
+
+    def copy(self) -> Table:
+        return {address: dict(lives) for address, lives in self.table.items()}
 
     def learn(self, table: Table) -> bool:
         """Take over what another node knows; whether anything was new."""
@@ -46,7 +55,7 @@ class Lives:
                     mine[node_id] = life
                     changed = True
         if changed:
-            self._name_actors()
+            self._name_nodes()
         return changed
 
     def claim(self, address: str, node_id: str) -> bool:

@@ -1,130 +1,41 @@
-"""Every message, once: the type, the codec and the validation of what nodes say to each other,
-what clients may ask of their node, and what their node may answer.
+"""Every message, once: the type, the codec and the validation of what nodes say to each other, and
+of what clients ask of their node (`node.core.requests`, whose names are here, too).
 
 A request's state lives only at its *origin*, the node whose client waits; `request` is its number
 there.  Asks may leave at once; tells leave when every earlier record is durable; docs/protocol.md
 has the table.
 """
 
-from enum import StrEnum
-
 import msgspec
 
-from node.core.clock import Actor, Clock, Dot, Vector
+from node.core.clock import Clock, Dot, Vector
+from node.core.requests import (
+    AVAILABLE as AVAILABLE,
+    Absent as Absent,
+    Adopted as Adopted,
+    Count as Count,
+    Counted as Counted,
+    Forget as Forget,
+    Forgotten as Forgotten,
+    Found as Found,
+    Get as Get,
+    Level as Level,
+    List as List,
+    Listed as Listed,
+    Mode as Mode,
+    Outcome as Outcome,
+    Outdated as Outdated,
+    Propose as Propose,
+    Put as Put,
+    Request as Request,
+    Scope as Scope,
+    Stored as Stored,
+    Unavailable as Unavailable,
+    Unmet as Unmet,
+)
 from node.core.siblings import Item, Past
 from node.core.token import Token
-
-# ------------------------------------------------------------------ what a client asks of its node
-
-
-class Mode(StrEnum):
-    """What a write replaces: all that its home holds (lww), or what its context has seen."""
-
-    LWW = "lww"
-    SIBLINGS = "siblings"
-
-
-class Scope(StrEnum):
-    """What of a token a request waits for: its key's entries, or those of its whole shard."""
-
-    KEY = "key"
-    SHARD = "shard"
-
-
-AVAILABLE = "available"  # a majority if it can be reached within the write budget, else what is up
-Level = str  # "available", "one", "quorum", "all" or a number
-
-
-class Put(msgspec.Struct, frozen=True):
-    """Write a value (None: delete).  `refuse_unmet` refuses when the token is not covered."""
-
-    key: str
-    value: bytes | None
-    mode: Mode = Mode.LWW
-    token: Token = msgspec.field(default_factory=Token)
-    context: Past = msgspec.field(default_factory=Past)
-    level: Level = AVAILABLE
-    refuse_unmet: Scope | None = None
-    if_present: bool = False  # a delete that answers `Absent` where nothing is shown
-
-
-class Get(msgspec.Struct, frozen=True):
-    """Read a key from `copies` replicas; wait `wait_s` for what the token needs (0: refuse)."""
-
-    key: str
-    mode: Mode = Mode.LWW
-    token: Token = msgspec.field(default_factory=Token)
-    scope: Scope = Scope.KEY
-    copies: int = 1
-    wait_s: float = 0.0
-
-
-class Count(msgspec.Struct, frozen=True):
-    """How many live keys has this shard?"""
-
-    shard: str
-
-
-Request = Put | Get | Count
-
-
-# ------------------------------------------------------------------ what the node answers
-
-
-class Stored(msgspec.Struct, frozen=True):
-    """Durable on `acks` of `copies` replicas; `context` is what the client has seen of the key."""
-
-    token: Token
-    context: Past
-    dot: Dot
-    replaced: bool  # a value was shown before
-    acks: int
-    copies: int
-    home: str
-
-
-class Found(msgspec.Struct, frozen=True):
-    """Values, newest stamp first (lww: just one); `dots` names all versions the key holds."""
-
-    values: tuple[bytes, ...]
-    shown: tuple[Dot, ...]
-    dots: tuple[Dot, ...]
-    token: Token
-    context: Past
-    served_by: str
-
-
-class Absent(msgspec.Struct, frozen=True, tag=True):
-    """No value is shown; `dots` names the delete marks, and what they hide, that explain it."""
-
-    dots: tuple[Dot, ...]
-    token: Token
-    context: Past
-    served_by: str
-
-
-class Unmet(msgspec.Struct, frozen=True, tag=True):
-    """The token is ahead of all replicas that were reached: actor -> (have, need).  Definite."""
-
-    missing: dict[Actor, tuple[int, int]]
-
-
-class Unavailable(msgspec.Struct, frozen=True, tag=True):
-    """Not answered.  `definite` promises that nothing was written; otherwise nobody knows."""
-
-    reason: str
-    definite: bool
-    acks: int = 0
-
-
-class Counted(msgspec.Struct, frozen=True):
-    """The live keys of a shard, as one of its members counts them."""
-
-    keys: int
-
-
-Outcome = Stored | Found | Absent | Unmet | Unavailable | Counted
-
+from node.core.view import FIRST, Actor, Layout, View, ViewId
 
 # ------------------------------------------------------------------ what nodes say to each other
 
@@ -134,10 +45,14 @@ class Frame(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Accept(Frame, tag=1, frozen=True):
-    """Origin -> home (ask): give this write a name."""
+    """Origin -> home (ask): give this write a name.  Each time a home is asked is an attempt of
+    its own; a refusal is of one attempt, and final.  `looked`: a read has shown the origin what
+    there is, as far as it can be known."""
 
     request: int
     put: Put
+    attempt: int = 1
+    looked: bool = False
 
 
 class Ack(Frame, tag=2, frozen=True):
@@ -182,12 +97,13 @@ class Fetch(Frame, tag=6, frozen=True):
 
 
 class State(Frame, tag=7, frozen=True):
-    """Owner -> origin (tell): its filled state, its clock, and whether it has arrived."""
+    """Holder -> origin (tell): its filled state, the clock of its slot, and the views for which
+    that slot is whole here (D10 R5)."""
 
     request: int
     item: Item
     clock: Clock
-    arrived: bool
+    claims: list[ViewId]
 
 
 class CountKeys(Frame, tag=8, frozen=True):
@@ -203,8 +119,16 @@ class KeyCount(Frame, tag=9, frozen=True):
     keys: int
 
 
+class Holding(msgspec.Struct, array_like=True, frozen=True):
+    """Slots (a mask of 512 bytes) that share one clock, and the views they are whole for."""
+
+    slots: bytes
+    clock: Clock
+    claims: list[ViewId]
+
+
 class Compare(Frame, tag=10, frozen=True):
-    """Member -> fellows (tell): what I durably have (a row of the matrix, D6), and all lives.
+    """Holder -> owners (tell): what I durably have (a row of the matrix, D6), and all lives.
 
     Rows and lives travel together: who hears a newer row hears of a new life, too (D9.10).
     `ended` names the past lives the sender refuses, `closed` those whose gaps it has closed;
@@ -212,8 +136,7 @@ class Compare(Frame, tag=10, frozen=True):
     """
 
     node_id: str
-    clock: Clock
-    arrived: bool
+    holdings: list[Holding]
     lives: dict[str, dict[str, int]]
     ended: list[Actor]
     closed: list[Actor]
@@ -221,58 +144,155 @@ class Compare(Frame, tag=10, frozen=True):
 
 
 class Pull(Frame, tag=11, frozen=True):
-    """Member -> fellow (ask): send the objects of the dots that I lack, one page.
+    """Owner -> holder (ask): send the objects of these slots whose dots I lack, one page.
 
     `snapshot` is the clock of the first page, echoed; `after` the cursor of a full exchange.
     """
 
     exchange: int
     node_id: str
+    slots: bytes
     clock: Clock
     snapshot: Clock | None = None
     after: str | None = None
 
 
 class Page(Frame, tag=12, frozen=True):
-    """Fellow -> member (tell): items to be filled with `base`, the sender's clock when it read and
-    stripped them, and the dots they account for.
+    """Holder -> owner (tell): items to be filled with `base`, the sender's clock when it read and
+    stripped them, and the dots they account for; a dot of another slot's key comes with "".
 
+    `slots` are those of the pull that share one clock here: the exchange is about these alone.
     In a full exchange the page accounts for every row in (after, upto]; the last page has
-    `upto` None and accounts for all rows beyond `after`.
+    `upto` None and accounts for all rows beyond `after`; `rows` are those of which nothing has
+    changed since the snapshot, as they lie on disk.  With the last page the receiver is whole for
+    `claims`, too.
     """
 
     exchange: int
+    slots: bytes
     snapshot: Clock
-    base: Vector
+    base: Past
     items: dict[str, Item]
+    rows: dict[str, bytes]
     dots: dict[Dot, str]
     full: bool
     last: bool
     after: str | None
     upto: str | None
-    arrived: bool
+    claims: list[ViewId]
 
 
 class Beat(Frame, tag=13, frozen=True):
-    """Any -> any (ask): I am here, in this life."""
+    """Any -> any (ask): I am here, in this life; how many slots I own and lack, and how many I
+    hold for others, who do not have them yet."""
 
     node_id: str
+    lacking: int = 0
+    leaving: int = 0
 
 
 class News(Frame, tag=14, frozen=True):
-    """Any -> any (tell): the lives of every member, and what every replica has (D9.10)."""
+    """Any -> any (tell): the lives of every member, what every replica has (D9.10), which view
+    each node has left its past to (D10 R7), and the node ids that were declared lost."""
 
     lives: dict[str, dict[str, int]]
     stable: Vector
+    reports: dict[str, ViewId] = {}
+    lost: list[str] = []
+
+
+class Views(Frame, tag=15, frozen=True):
+    """Any -> any (tell; ask where it only passes on what others said): the maps of the views that
+    are not retired, and the floor below which all are (D10 R1)."""
+
+    views: list[View]
+    floor: ViewId
+    news: News
+
+
+class Elsewhere(Frame, tag=16, frozen=True):
+    """Home -> origin (tell): in my view the key is not mine, or nobody has heard of me yet;
+    certainly not written by this attempt."""
+
+    request: int
+    attempt: int = 1
+
+
+class Unsure(Frame, tag=18, frozen=True):
+    """Home -> origin (tell): certainly not written by this attempt; whether it may be depends on a
+    past that has not arrived here.  Look first."""
+
+    request: int
+    attempt: int = 1
+
+
+class Wish(Frame, tag=19, frozen=True):
+    """A node outside the view -> a node of it (ask): propose this.  `anew`: it was made without
+    knowing any view, make it from the current one."""
+
+    request: int
+    layout: Layout
+    anew: bool = False
+    lost: tuple[str, ...] = ()
+
+
+class Granted(Frame, tag=20, frozen=True):
+    """A node of the view -> who passed a wish on (tell): the current view, and whether it is the
+    one that was wished for."""
+
+    request: int
+    view: View
+    adopted: bool
+
+
+class Join(Frame, tag=17, frozen=True):
+    """A node of no view -> any (ask): add me to yours."""
+
+    address: str
 
 
 Message = (
     Accept | Ack | Named | Declined | Replicate | Fetch | State
-    | CountKeys | KeyCount | Compare | Pull | Page | Beat | News
+    | CountKeys | KeyCount | Compare | Pull | Page | Beat | News | Views | Elsewhere | Join
+    | Unsure | Wish | Granted
 )  # fmt: skip
 
 
+class Stamp(msgspec.Struct, array_like=True, frozen=True):
+    """The view a message was sent in, and the floor its sender knew."""
+
+    view: ViewId = FIRST
+    floor: ViewId = FIRST
+
+
+class Letter(msgspec.Struct, array_like=True, frozen=True):
+    """What travels between nodes: a message under the stamp of its sender's view (D10 R1)."""
+
+    stamp: Stamp
+    message: Message
+
+
 # ------------------------------------------------------------------ what the driver tells the core
+
+
+class Letters(msgspec.Struct, frozen=True):
+    """Letters of one peer that came together: done in one step, so with one write to the disk."""
+
+    letters: list[Letter]
+
+
+def together(letters: list[Letter]) -> list[Letter | Letters]:
+    """The same letters in their order, those that come one by one in great number taken together.
+    None of these changes the view, so all that one step causes leaves under one stamp."""
+    grouped: list[Letter | Letters] = []
+    for letter in letters:
+        if not isinstance(letter.message, Replicate | Ack):
+            grouped.append(letter)
+        elif grouped and isinstance(grouped[-1], Letters):
+            grouped[-1].letters.append(letter)
+        else:
+            grouped.append(Letters([letter]))
+    return grouped
 
 
 class Submit(msgspec.Struct, frozen=True):
@@ -298,4 +318,4 @@ class Tick(msgspec.Struct, frozen=True):
     """The time that `wake_at` named has come."""
 
 
-Event = Message | Submit | LinkUp | LinkDown | Tick
+Event = Letter | Letters | Message | Submit | LinkUp | LinkDown | Tick

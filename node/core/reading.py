@@ -1,9 +1,10 @@
 """Reads that wait, at their origin: for a member's state, or for the past their token names.
 
-A read is the join of the states it has been sent (its own, if it is a member), judged against the
-token here and nowhere else.  Not covered: all members are asked what they hold.  Still not covered:
-the read is refused at once, or parks and asks again until its deadline.  A member that has not
-arrived (D7) contributes its state, but at least one that has must be among them.
+A read is the join of the states it has been sent (its own, if it holds the slot), judged against
+the token here and nowhere else.  It may be answered when, for the current view and every one that
+led to it, as many states as copies are wanted come from stores that are whole for that view (D10
+R5).  Not covered: everybody who may hold the slot, by any view, is asked.  Still not covered: the
+read is refused at once, or parks and asks again until its deadline.
 (protocol D4.3, D9.2, D9.3, D9.11.)
 """
 
@@ -21,6 +22,7 @@ from node.core.messages import (
     Unmet,
 )
 from node.core.siblings import Item, sync
+from node.core.view import ViewId
 
 ASK_AGAIN_S = 0.1
 UNREACHABLE_S = 0.5
@@ -35,26 +37,36 @@ class Read:
 
     get: Get
     need: Need
-    members: tuple[str, ...]
+    owners: tuple[str, ...]
+    holders: tuple[str, ...]  # whoever may hold the slot, the owners first
+    views: set[ViewId]  # those that it takes
     started: float
     item: Item = field(default_factory=Item)
     clock: Clock = field(default_factory=Clock)
-    answered: set[str] = field(default_factory=set)
-    arrived: set[str] = field(default_factory=set)
+    claims: dict[str, list[ViewId]] = field(default_factory=dict)  # by who has answered
     asked: dict[str, float] = field(default_factory=dict)
 
     def add(self, source: str, state: State) -> None:
         self.item = sync(self.item, state.item)
         self.clock.join(state.clock)
-        self.answered.add(source)
-        if state.arrived:
-            self.arrived.add(source)
+        self.claims[source] = state.claims
 
     def missing(self) -> Missing:
         return self.need.to_show(self.get, self.item, self.clock)
 
-    def copies(self) -> int:
-        return min(self.get.copies, len(self.members))
+    def whole(self) -> list[str]:
+        """Those whose own state is whole for every view it takes."""
+        return [source for source, claims in self.claims.items() if self.views <= set(claims)]
+
+    def has_whole(self) -> bool:
+        """Whether what is missing here is missing indeed."""
+        return bool(self.whole()) or self.is_whole()
+
+    def is_whole(self) -> bool:
+        """Whether all states together are: for each view from as many as copies are wanted."""
+        copies = min(self.get.copies, len(self.owners))
+        claims = [view for claimed in self.claims.values() for view in claimed]
+        return bool(copies) and all(claims.count(view) >= copies for view in self.views)
 
 
 class Reads:
@@ -71,14 +83,19 @@ class Reads:
     def begin(self, request: int, read: Read, now: float) -> Asks:
         """Ask as many members as the read wants copies of; the first ones are preferred."""
         self._reads[request] = read
-        wanted = read.copies() - len(read.arrived)
-        able = [m for m in read.members if self._detector.reachable(m, now)]
-        return self._ask(request, read, [m for m in able if m not in read.answered][:wanted], now)
+        wanted = min(read.get.copies, len(read.owners)) - len(read.whole())
+        able = [m for m in read.owners if self._detector.reachable(m, now)]
+        fresh = [m for m in able if m not in read.claims]
+        return self._ask(request, read, fresh[: max(0, wanted)], now)
 
     def _ask(self, request: int, read: Read, members: list[str], now: float) -> Asks:
         for member in members:
             read.asked[member] = now
         return [(member, Fetch(request, read.get.key)) for member in members]
+
+    def drop(self, request: int) -> None:
+        """Nobody waits for this read any more."""
+        self._reads.pop(request, None)
 
     def get(self, request: int) -> Read | None:
         """The read of this number, if it still waits."""
@@ -91,18 +108,18 @@ class Reads:
     def wants_pull(self, read: Read) -> bool:
         """Whether the states sent for this read should also repair this replica: a read that is
         refused at once does not pull."""
-        return read.get.wait_s > 0 and self._address in read.members
+        return read.get.wait_s > 0 and self._address in read.owners
 
     def judge(self, request: int, read: Read, now: float) -> tuple[Asks, Outcome | None]:
         """Answer, ask everybody, refuse, or go on waiting."""
         missing = read.missing()
-        if not missing and len(read.arrived) >= read.copies():
+        if not missing and read.is_whole():
             return [], self._finish(request, read)
-        able = [m for m in read.members if self._detector.reachable(m, now)]
-        unasked = [m for m in able if m not in read.asked and m not in read.answered]
-        if unasked and (read.answered or now - read.started >= ASK_AGAIN_S):
+        able = [m for m in read.holders if self._detector.reachable(m, now)]
+        unasked = [m for m in able if m not in read.asked and m not in read.claims]
+        if unasked and (read.claims or now - read.started >= ASK_AGAIN_S):
             return self._ask(request, read, unasked, now), None
-        all_answered = read.answered.issuperset(able) and bool(read.arrived)
+        all_answered = all(m in read.claims for m in able) and read.has_whole()
         if missing and all_answered and not read.get.wait_s:
             del self._reads[request]
             return [], Unmet(missing)
@@ -110,8 +127,14 @@ class Reads:
 
     def _finish(self, request: int, read: Read) -> Outcome:
         del self._reads[request]
-        served_by = self._address if self._address in read.arrived else min(read.arrived)
+        whole = read.whole() or list(read.claims)
+        served_by = self._address if self._address in whole else min(whole)
         return answer(read.get, read.need, read.item, served_by)
+
+    def restart(self) -> list[tuple[int, Read]]:
+        """Forget what has been sent, and by whom: all reads begin again, in another view."""
+        reads, self._reads = self._reads, {}
+        return list(reads.items())
 
     def tick(self, now: float) -> tuple[Asks, list[tuple[int, Outcome]]]:
         """What time has decided: deadlines, and members to be asked again."""
@@ -131,14 +154,18 @@ class Reads:
     def _expired(self, request: int, read: Read, now: float) -> Outcome | None:
         waited = now - read.started
         missing = read.missing()
-        if missing and read.arrived:
+        if missing and read.has_whole():
             patience = read.get.wait_s or ASK_AGAIN_S
             outcome: Outcome = Unmet(missing)
-        elif read.answered:
+        elif read.claims:
             patience = max(read.get.wait_s, DEADLINE_S)
-            outcome = Unavailable("too few replicas of the key's shard answered", definite=True)
+            claims = {view for claimed in read.claims.values() for view in claimed}
+            unheard = ", ".join(str(view) for view in sorted(read.views - claims))
+            reason = "too few replicas of the key's shard answered"
+            reason += f": nobody who was reached has all of view {unheard}" if unheard else ""
+            outcome = Unavailable(reason, definite=True)
         else:
-            able = any(self._detector.reachable(m, now) for m in read.members)
+            able = any(self._detector.reachable(m, now) for m in read.holders)
             patience = max(read.get.wait_s, DEADLINE_S) if able else UNREACHABLE_S
             outcome = Unavailable("no replica of the key's shard can be reached", definite=True)
         if waited < patience:

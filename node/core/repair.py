@@ -1,185 +1,329 @@
-"""Repair inside a shard: what each member has, what everybody has, and the pull under way.
+"""Repair: what each node has of our slots, what all owners have, and the pull under way.
 
-Members send each other their clocks (`Compare`). From these rows come the minimum that prunes
-logs and tokens, the gaps of ended lives that may be closed, and the decision to pull. A dot
-that is just on its way is not missing: a pull starts only if it is still lacking a moment
-later. One exchange at a time; its state is here, the fellow that serves it keeps none.
-(protocol D5, D6, D7.)
+Whoever holds slots tells their owners its clocks (`Compare`).  From these rows come the minimum
+that prunes logs and tokens, the gaps of ended lives that may be closed, the proof that slots which
+belong to others may be forgotten, and the decision to pull.  A dot that is just on its way is not
+missing: a pull starts only if it is still lacking a moment later.  One exchange at a time; its
+state is here, the holder that serves it keeps none.  (protocol D5-D7, D10 R3, R4, R7.)
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from node.core.clock import Actor, Clock, Vector, lowest
+from node.core.clock import Clock, Vector, lowest
 from node.core.messages import Compare, Page, Pull
+from node.core.parts import Part, Parts, Slots, from_bytes, to_bytes
 from node.core.token import COUNT_MAX
+from node.core.view import Actor, View, ViewId
 
 GRACE_S = 0.3  # a dot lacking for less is taken to be on its way
 PAGE_PATIENCE_S = 1.0  # then the same page is asked for again, TRIES_MAX times
 TRIES_MAX = 5
+REST_MAX_S = 0.003
 SETTLED_AFTER_LINK_UP_S = 1.0  # a reconnected peer is left alone for a moment
 GENESIS_WAIT_S = 2.0
 
 
 @dataclass(slots=True)
-class Recovery:
-    """How far this run of the node has come back: `arrived` holds what its address ever held,
-    `level_with` names the fellows whose clocks it has covered since it started."""
+class Held:
+    """Slots of a peer that share one clock, and the views they are whole for."""
 
-    arrived: bool
+    slots: Slots
+    clock: Clock
+    claims: set[ViewId]
+
+
+@dataclass(slots=True)
+class Row:
+    """What a peer says it durably has."""
+
+    held: list[Held]
+    ended: set[Actor]
+    closed: set[Actor]
+
+    def covers(self, part: Part, clock: Clock, claims: set[ViewId]) -> Slots:
+        """The slots of a part in which the peer has all that this clock and these claims say."""
+        covered = 0
+        for h in self.held:
+            common = h.slots & part.slots
+            if common and claims <= h.claims and not h.clock.lacks(clock):
+                covered |= common
+        return covered
+
+    def news_for(self, part: Part) -> Slots:
+        """The slots in which the peer has what this part lacks."""
+        slots = 0
+        for h in self.held:
+            common = h.slots & part.slots
+            if common and (not h.claims <= part.whole or part.clock.lacks(h.clock)):
+                slots |= common
+        return slots
+
+    def claims_for(self, part: Part) -> set[ViewId]:
+        return {view for h in self.held if h.slots & part.slots for view in h.claims}
+
+    def clocks_of(self, slots: Slots) -> list[Clock]:
+        return [h.clock for h in self.held if h.slots & slots]
+
+
+@dataclass(slots=True)
+class Recovery:
+    """How far this run of the node has come back: `level_with` names the peers whose clocks it has
+    covered since it started."""
+
     caught_up: bool = False
     level_with: set[str] = field(default_factory=set)
 
-    @property
-    def over(self) -> bool:
-        return self.arrived and self.caught_up
+
+def row_of(compare: Compare, floor: ViewId) -> Row:
+    """What a peer says; what it claims of retired views is claimed by all."""
+    held = [
+        Held(from_bytes(h.slots), h.clock, {view for view in h.claims if view >= floor})
+        for h in compare.holdings
+    ]
+    return Row(held, set(compare.ended), set(compare.closed))
+
+
+def goes_back(before: Row, after: Row, owned: Slots, floor: ViewId) -> bool:
+    """Whether a row is older than another of the same life: what a node owns only grows."""
+    for old in before.held:
+        claims = {view for view in old.claims if view >= floor}
+        for new in after.held:
+            if old.slots & new.slots & owned and (
+                new.clock.lacks(old.clock) or not claims <= new.claims
+            ):
+                return True
+    return False
 
 
 @dataclass(slots=True)
 class Exchange:
-    """One pull: its fellow, its number, its snapshot and cursor."""
+    """One pull: its holder, its number, its slots, its snapshot and cursor."""
 
-    fellow: str
+    holder: str
     number: int
+    slots: Slots
     asked: float
     snapshot: Clock | None = None
     after: str | None = None
     tries: int = 0
-
-
-def closable(mine: Clock, rows: list[Clock], actor: Actor) -> bool:
-    """Whether nobody has a dot of this ended life that another lacks: its gaps are for ever."""
-    return all(row.entry(actor) == mine.entry(actor) for row in rows)
+    rest_until: float = 0.0  # then the next page may be asked for; 0: it has been
 
 
 class Repair:
-    """What one member knows of its fellows' clocks."""
+    """What one node knows of the others' clocks, in the current view."""
 
-    def __init__(self, address: str, members: tuple[str, ...]) -> None:
-        self.fellows = tuple(m for m in members if m != address)
-        self.rows: dict[str, Compare] = {}  # of the fellows' present lives
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self.fellows: tuple[str, ...] = ()
+        self.rows: dict[str, Row] = {}  # of the nodes' present lives
         self.closed: dict[Actor, None] = {}  # ended lives whose gaps were filled here
         self.exchange: Exchange | None = None
         self._lacking_since: dict[str, float] = {}
         self._numbers = 0
         self.pulled_items = 0
 
+    def enter(self, view: View) -> None:
+        """All rows are of a view: they begin empty in the next."""
+        shard = view.shard_with(self._address)
+        members = shard.members if shard else ()
+        self.fellows = tuple(m for m in members if m != self._address)
+        self.rows, self.closed, self.exchange = {}, {}, None
+        self._lacking_since.clear()
+
     # ---- rows
-    def learn(self, source: str, row: Compare, mine: Clock, now: float) -> bool:
-        """Take a fellow's row; False for one that is older than what is known: a row of one life
+    def learn(self, source: str, row: Row, parts: Parts, floor: ViewId, now: float) -> bool:
+        """Take a peer's row; False for one that is older than what is known: a row of one life
         never goes back."""
         known = self.rows.get(source)
-        if known is not None and (row.clock.lacks(known.clock) or known.arrived > row.arrived):
+        both = parts.owned_slots if source in self.fellows else 0
+        if known is not None and goes_back(known, row, both, floor):
             return False
         self.rows[source] = row
-        if mine.lacks(row.clock):
+        if any(row.news_for(part) for part in parts.owned()):
             self._lacking_since.setdefault(source, now)
         else:
             self._lacking_since.pop(source, None)
         return True
 
-    def forget(self, fellow: str) -> None:
+    def claims(self, view: ViewId) -> bool:
+        """Whether a fellow may be whole for this view: it says so, or has said nothing yet."""
+        rows = [self.rows[fellow] for fellow in self.fellows if fellow in self.rows]
+        return not self.complete() or any(view in held.claims for row in rows for held in row.held)
+
+    def retire(self, floor: ViewId) -> None:
+        """Views below the floor are retired: nobody need claim them, and who held slots of ours
+        for them has nothing more to say."""
+        for peer in [peer for peer in self.rows if peer not in self.fellows]:
+            self.forget(peer)
+        for row in self.rows.values():
+            for held in row.held:
+                held.claims = {view for view in held.claims if view >= floor}
+
+    def forget(self, peer: str) -> None:
         """Another life lives there now: its row begins empty, and it never served our exchange."""
-        if self.exchange is not None and self.exchange.fellow == fellow:
+        if self.exchange is not None and self.exchange.holder == peer:
             self.exchange = None
-        self.rows.pop(fellow, None)
-        self._lacking_since.pop(fellow, None)
+        self.rows.pop(peer, None)
+        self._lacking_since.pop(peer, None)
 
     def complete(self) -> bool:
         """Whether every fellow has a row."""
-        return len(self.rows) == len(self.fellows)
+        return all(fellow in self.rows for fellow in self.fellows)
 
-    def low(self, mine: Clock) -> Vector:
+    def _clocks(self, parts: Parts) -> list[Clock]:
+        """The clocks of the slots we own, ours and our fellows'."""
+        rows = (self.rows[fellow] for fellow in self.fellows if fellow in self.rows)
+        theirs = [clock for row in rows for clock in row.clocks_of(parts.owned_slots)]
+        return [part.clock for part in parts.owned()] + theirs
+
+    def low(self, parts: Parts) -> Vector:
         """What every member durably has; nothing while a row is missing."""
         if not self.complete():
             return {}
-        return lowest([mine.base, *(row.clock.base for row in self.rows.values())])
+        return lowest([clock.base for clock in self._clocks(parts)])
 
-    def frontier(self, mine: Clock) -> Vector:
+    def frontier(self, parts: Parts) -> Vector:
         """How far each actor is known to have written, by any row."""
-        clocks = [mine, *(row.clock for row in self.rows.values())]
+        clocks = self._clocks(parts)
         actors = {actor for clock in clocks for actor in (*clock.base, *clock.loose)}
         return {actor: max(clock.highest(actor) for clock in clocks) for actor in actors}
 
-    def to_close(self, mine: Clock, ended: list[Actor]) -> list[Actor]:
+    def to_close(self, parts: Parts, ended: list[Actor]) -> list[Actor]:
         """Ended lives whose gaps may be filled now."""
-        return [a for a in ended if a not in self.closed and self._may_close(mine, a)]
+        return [a for a in ended if a not in self.closed and self._may_close(parts, a)]
 
-    def _may_close(self, mine: Clock, actor: Actor) -> bool:
+    def _may_close(self, parts: Parts, actor: Actor) -> bool:
         """All members refuse this life and are equal in it, or a fellow has found that before."""
-        rows = list(self.rows.values())
-        if any(actor in r.closed and r.clock.entry(actor)[0] == mine.highest(actor) for r in rows):
-            return True
+        mine = max((part.clock.highest(actor) for part in parts.owned()), default=0)
+        rows = [self.rows[fellow] for fellow in self.fellows if fellow in self.rows]
+        for row in rows:
+            clocks = row.clocks_of(parts.owned_slots)
+            if actor in row.closed and all(c.entry(actor)[0] == mine for c in clocks):
+                return True
         all_refuse = self.complete() and all(actor in row.ended for row in rows)
-        return all_refuse and closable(mine, [row.clock for row in rows], actor)
+        return all_refuse and self._are_equal(parts, actor)
 
-    def beyond(self, mine: Clock, ended: list[Actor]) -> Vector:
+    def _are_equal(self, parts: Parts, actor: Actor) -> bool:
+        """Whether nobody has a dot of this actor that another lacks."""
+        return len({clock.entry(actor) for clock in self._clocks(parts)}) <= 1
+
+    def beyond(self, parts: Parts, ended: list[Actor]) -> Vector:
         """Ended lives that are closed everywhere: whatever a token says of them is had or lost."""
-        rows = list(self.rows.values())
+        rows = [self.rows[fellow] for fellow in self.fellows if fellow in self.rows]
         return {
             actor: COUNT_MAX
             for actor in ended
             if self.complete()
             and actor in self.closed
             and all(actor in row.closed for row in rows)
-            and all(row.clock.entry(actor) == mine.entry(actor) for row in rows)
+            and self._are_equal(parts, actor)
         }
+
+    # ---- what others have of what we hold
+    def covered(self, part: Part, view: View, clock: Clock, claims: set[ViewId]) -> Slots:
+        """The slots of a part of which every owner durably has all that this clock and these
+        claims say (R4)."""
+        covered = 0
+        for i, shard in enumerate(view.shards):
+            common = part.slots & view.slots_of_shard(i)
+            for owner in shard.members if common else ():
+                if owner != self._address:
+                    row = self.rows.get(owner)
+                    common &= row.covers(part, clock, claims) if row else 0
+            covered |= common
+        return covered
 
     # ---- the pull
     def next_pull(
-        self, node_id: str, mine: Clock, able: list[str], state: Recovery, now: float
+        self, node_id: str, parts: Parts, able: Iterable[str], grace_s: float, now: float
     ) -> tuple[str, Pull] | None:
         """The next page to ask for: of the exchange under way, or of a new one."""
-        exchange = self.exchange
+        exchange, able = self.exchange, list(able)
+        if exchange is not None and exchange.rest_until:
+            if now < exchange.rest_until:
+                return None
+            exchange.asked, exchange.rest_until = now, 0.0
+            return exchange.holder, self._page_wanted(exchange, node_id, parts)
         if exchange is not None and now - exchange.asked < PAGE_PATIENCE_S:
             return None
-        if exchange is not None and exchange.fellow in able and exchange.tries < TRIES_MAX:
+        if exchange is not None and exchange.holder in able and exchange.tries < TRIES_MAX:
             exchange.asked = now
             exchange.tries += 1
-            again = Pull(exchange.number, node_id, mine, exchange.snapshot, exchange.after)
-            return exchange.fellow, again
-        fellow = self._whom(mine, able, state, now)
-        if fellow is None:
-            self.exchange = None
+            return exchange.holder, self._page_wanted(exchange, node_id, parts)
+        if exchange is not None:  # what its row said may not be so any more
+            self.forget(exchange.holder)
+        choice = self._choose(parts, able, grace_s, now)
+        if choice is None:
             return None
+        holder, slots = choice
         self._numbers += 1
-        self.exchange = Exchange(fellow, self._numbers, now)
-        return fellow, Pull(self._numbers, node_id, mine)
+        self.exchange = Exchange(holder, self._numbers, slots, now)
+        return holder, self._page_wanted(self.exchange, node_id, parts)
 
-    def _whom(self, mine: Clock, able: list[str], state: Recovery, now: float) -> str | None:
-        """While arriving, any fellow that has arrived; then one that has had for a while what we
-        lack, the longest first."""
-        if not state.arrived:
-            return next((f for f in able if f in self.rows and self.rows[f].arrived), None)
-        grace = GRACE_S if state.caught_up else 0.0
-        due = [
-            f
-            for f in able
-            if f in self._lacking_since
-            and now - self._lacking_since[f] >= grace
-            and mine.lacks(self.rows[f].clock)
-        ]
-        return min(due, key=lambda f: self._lacking_since[f], default=None)
+    def _page_wanted(self, exchange: Exchange, node_id: str, parts: Parts) -> Pull:
+        slots, after = to_bytes(exchange.slots), exchange.after
+        if after is not None:  # in a full exchange the cursor alone says what is lacking
+            return Pull(exchange.number, node_id, slots, Clock(), exchange.snapshot, after)
+        part = next(part for part in parts if part.slots & exchange.slots)
+        return Pull(exchange.number, node_id, slots, part.clock.copy(), exchange.snapshot)
+
+    def _choose(
+        self, parts: Parts, able: list[str], grace_s: float, now: float
+    ) -> tuple[str, Slots] | None:
+        """For slots that have not arrived, whoever is whole for most of what they need; then
+        whoever has had for a while what we lack, the longest first."""
+        for part in parts.owned():
+            if part.answers:
+                continue
+            lacking = parts.need - part.whole
+            gain = {
+                peer: (len(lacking & self.rows[peer].claims_for(part)), slots.bit_count())
+                for peer in able
+                if peer in self.rows and (slots := self.rows[peer].news_for(part))
+            }
+            best = max(gain, key=lambda peer: (gain[peer], peer), default=None)
+            if best is not None and gain[best][0]:
+                return best, self._slots_to_pull(best, part, lacking)
+        due = [p for p in able if now - self._lacking_since.get(p, now + 1) >= grace_s]
+        for peer in sorted(due, key=lambda p: self._lacking_since[p]):
+            for part in parts.owned():
+                if self.rows[peer].news_for(part):
+                    return peer, self._slots_to_pull(peer, part, set())
+        return None
+
+    def _slots_to_pull(self, peer: str, part: Part, lacking: set[ViewId]) -> Slots:
+        """Slots with one clock on either side: those that bring most of what is lacking."""
+        news = self.rows[peer].news_for(part)
+        common = [h for h in self.rows[peer].held if h.slots & news]
+        best = max(common, key=lambda h: (len(h.claims & lacking), (h.slots & news).bit_count()))
+        return best.slots & news
 
     def expects(self, source: str, page: Page) -> bool:
         """Whether this page is the one asked for: late and doubled ones are not."""
         e = self.exchange
         return (
             e is not None
-            and (e.fellow, e.number) == (source, page.exchange)
+            and (e.holder, e.number) == (source, page.exchange)
             and (not page.full or (page.after or None) == e.after)
         )
 
-    def on_page(self, page: Page, node_id: str, mine: Clock, now: float) -> Pull | None:
-        """The page has been merged: the next one to ask for; None when it was the last."""
+    def on_page(self, page: Page, parts: Parts, busy: bool, now: float) -> bool:
+        """The page has been merged; whether it was the last.  While clients are served the next
+        one is asked for only after a rest, as long as this one took."""
         exchange = self.exchange
         assert exchange is not None
+        took = now - exchange.asked
+        exchange.rest_until = now + (min(took, REST_MAX_S) if busy else 0.0)
         exchange.asked = now
         exchange.tries = 0
         exchange.snapshot = page.snapshot
+        exchange.slots = from_bytes(page.slots)
         exchange.after = page.upto if page.full else None
-        self.pulled_items += len(page.items)
+        self.pulled_items += len(page.items) + len(page.rows)
         if page.last:
-            self._lacking_since.pop(exchange.fellow, None)
             self.exchange = None
-            return None
-        return Pull(exchange.number, node_id, mine, page.snapshot, exchange.after)
+            row = self.rows.get(exchange.holder)
+            if row is None or not any(row.news_for(part) for part in parts.owned()):
+                self._lacking_since.pop(exchange.holder, None)
+        return page.last

@@ -5,8 +5,8 @@ handler is named for its event and reads top to bottom.  No I/O, no clock, no ch
 in, `wake_at` goes out, the random generator is given.
 """
 
+import base64
 import random
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -14,23 +14,34 @@ from typing import Any
 import msgspec
 
 from node.core import messages as m
+from node.core.answering import Answers
 from node.core.counting import Counts
 from node.core.detector import Detector
 from node.core.effects import Effects, Record
-from node.core.judging import Need, answer
-from node.core.keyspace import Keyspace, Rows
-from node.core.lives import Lives
+from node.core.history import History, Saved
+from node.core.home import Home
+from node.core.keyspace import Keyspace, Rows, slot_of_key
+from node.core.listing import Lists
+from node.core.lives import Lives, Table
+from node.core.moving import Moving
+from node.core.proposing import Proposals
 from node.core.quorum import wanted
-from node.core.reading import Read, Reads
+from node.core.repair import Repair
 from node.core.siblings import Item
 from node.core.turn import Turn
 from node.core.upkeep import Upkeep
-from node.core.view import View, actor_of, digest_of, slot_of
+from node.core.view import NO_VIEW, View, no_view
 from node.core.waiting import Writes
 
+TABLES = ("item", "log", "meta")
+FORGOTTEN_AT_ONCE = 5_000
+LIVES = msgspec.msgpack.Decoder(Table)
+VIEWS = msgspec.msgpack.Decoder(Saved)
 WAITING_TICK_S = 0.05
-REMEMBERED_ACCEPTS_MAX = 10_000
-RECOVERING = m.Unavailable("this replica recovers and cannot tell whether the key exists", True)
+SWEEPING_TICK_S = 0.02
+NO_VIEW_YET = m.Unavailable("this node has not been told its view yet", definite=True)
+# These count only between two nodes of one view (D10 R1).
+BOUND_TO_VIEW = frozenset({m.Ack, m.Replicate, m.Fetch, m.State, m.Compare, m.Pull, m.Page})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,76 +52,132 @@ class Options:
     repair_every_s: float = 3.0
 
 
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a node whose disk knows no view begins with; `join`: it asks to be added to the view
+    of the others."""
+
+    view: View
+    join: bool = False
+
+
 class Replica:
     """A node's share of the store, and the requests of the clients that wait at it."""
 
     def __init__(
         self,
         address: str,
-        view: View,
+        saved: Saved,
         rows: Rows,
         node_id: str,
         options: Options,
         chance: random.Random,
     ) -> None:
-        self.address, self.view, self.node_id = address, view, node_id
-        shard = view.shard_with(address)
-        self._members = shard.members if shard else ()
-        self.keyspace = Keyspace(rows, actor_of(view.number, node_id), options.cache_bytes_max)
-        saved = rows.read("meta", "lives")
-        table = msgspec.msgpack.decode(saved, type=dict[str, dict[str, int]]) if saved else {}
-        lives = Lives(table, view.number)
+        self.address, self.node_id = address, node_id
+        self.keyspace = Keyspace(rows, options.cache_bytes_max)
+        table = rows.read("meta", "lives")
+        lives = Lives(LIVES.decode(table) if table else {})
         if lives.claim(address, node_id):
             self.keyspace.outbox.append(Record("meta", "node", node_id.encode()))
-        self._turn = Turn()
+        self._turn = turn = Turn()
         self.detector = Detector(address)
-        rooms = self._turn, self.keyspace, self.detector, lives
-        self.upkeep = Upkeep(address, node_id, view, rooms, options.repair_every_s, chance)
+        repair = Repair(address)
+        rooms = turn, self.keyspace, lives, repair
+        self.moving = Moving(address, node_id, History(saved), rooms)
+        waited = turn, self.keyspace, self.detector, lives
+        self._proposals = Proposals(self.moving, waited)
+        background = turn, self.keyspace, self.detector, lives, repair
+        self.upkeep = Upkeep(self.moving, background, options.repair_every_s, chance)
         self._writes = Writes(address, self.detector)
-        self._reads = Reads(address, self.detector)
+        self._answers = Answers(self.moving, waited, self._members_for, self.on_put)
         self._counts = Counts(self.detector)
-        self._accepted: OrderedDict[tuple[str, int], m.Message] = OrderedDict()
+        self._home = Home(self.moving, self.upkeep, self.keyspace, turn, self._answers.feed)
+        self._lists = Lists(self.moving, self.keyspace, turn)
+        self._is_over = False  # told to forget: nothing is done any more
         self._last_request = 0
-        self._handlers: dict[type, Callable[[str, Any], None]] = {
+        self._stamp = m.Stamp()  # of the letter in hand
+        self._handlers = self._table()
+
+    def _table(self) -> dict[type, Callable[[str, Any], None]]:
+        """Which room handles what: all branching on the kind of an event."""
+        return {
+            m.Letter: self.on_letter,
+            m.Letters: self.on_letters,
             m.Submit: self.on_submit,
-            m.Accept: self.on_accept,
+            m.Accept: self._home.on_accept,
             m.Named: self.on_ack,
             m.Ack: self.on_ack,
             m.Declined: self.on_declined,
-            m.Replicate: self.on_replicate,
-            m.Fetch: self.on_fetch,
-            m.State: self.on_state,
+            m.Elsewhere: self.on_elsewhere,
+            m.Unsure: self.on_unsure,
+            m.Replicate: self._home.on_replicate,
+            m.Fetch: self._answers.on_fetch,
+            m.State: self._answers.on_state,
             m.CountKeys: self.on_count_keys,
             m.KeyCount: self.on_key_count,
             m.Compare: self.upkeep.on_compare,
             m.Pull: self.upkeep.on_pull,
             m.Page: self.upkeep.on_page,
-            m.Beat: self.upkeep.on_beat,
-            m.News: self.upkeep.on_news,
+            m.Beat: self.on_beat,
+            m.News: self.on_news,
+            m.Views: self.on_views,
+            m.Join: self._proposals.on_join,
+            m.Wish: self._proposals.on_wish,
+            m.Granted: self._proposals.on_granted,
             m.LinkUp: self.on_link_up,
             m.LinkDown: self.on_link_down,
             m.Tick: self.on_tick,
         }
+
+    @property
+    def view(self) -> View:
+        """The current view."""
+        return self.moving.view
 
     def step(self, now: float, source: str, event: m.Event) -> Effects:
         """Handle one event of `source` (an address; our own for clients and timers) at `now`
         (seconds, never going back)."""
         turn = self._turn
         turn.begin(now)
-        if source != self.address and type(event) is not m.LinkDown:
-            self.detector.hear(source, now)
+        floor = self.moving.history.floor
         self._handlers[type(event)](source, event)
+        if floor != self.moving.history.floor:
+            self._answers.restart()
         effects = turn.effects
         if self.keyspace.outbox:
             effects.records = list(self.keyspace.outbox)
             self.keyspace.outbox.clear()
+        self.keyspace.trim_cache()
+        effects.stamp = self.moving.stamp
         effects.wake_at = self._wake_at(now)
         return effects
 
+    def on_letter(self, source: str, letter: m.Letter) -> None:
+        """A peer's message; one that is bound to another view is not for us."""
+        self.detector.hear(source, self._turn.now)
+        message, stamp = letter.message, letter.stamp
+        if stamp != self.moving.stamp and type(message) is not m.Views:
+            is_ahead = self.upkeep.gossip.is_ahead(source, stamp)
+            is_other = is_ahead or stamp.view != self.moving.stamp.view
+            if is_other and type(message) in BOUND_TO_VIEW:
+                return
+            if type(message) is m.State:  # what it claims is worth less than by our floor
+                return
+        self._stamp = stamp
+        self._handlers[type(message)](source, message)
+
+    def on_letters(self, source: str, letters: m.Letters) -> None:
+        for letter in letters.letters:
+            self.on_letter(source, letter)
+
     def _wake_at(self, now: float) -> float:
-        if self._writes or self._reads or self._counts:
-            return now + WAITING_TICK_S
-        return self.upkeep.next_beat
+        if self._is_over:
+            return float("inf")
+        if self._writes or self._answers or self._lists or self._counts or self._proposals:
+            return min(now + WAITING_TICK_S, self.upkeep.next_page)
+        if self.keyspace.sweeping:
+            return min(now + SWEEPING_TICK_S, self.upkeep.next_page)
+        return min(self.upkeep.gossip.next_beat, self.upkeep.next_page)
 
     def next_request(self, now: float) -> int:
         """A number for a request, unlike any of an earlier run of this node."""
@@ -123,74 +190,63 @@ class Replica:
 
     def waiting(self) -> dict[str, int]:
         """How many of our clients' requests are under way."""
-        return {"writes": len(self._writes), "reads": len(self._reads)}
+        return {"writes": len(self._writes), "reads": len(self._answers)}
 
     # ---- our clients
     def on_submit(self, source: str, submit: m.Submit) -> None:
-        operation = submit.operation
-        if isinstance(operation, m.Put):
-            self.on_put(submit.request, operation)
+        request, operation = submit.request, submit.operation
+        if isinstance(operation, m.Propose):
+            self._proposals.on_propose(request, operation)
+        elif isinstance(operation, m.Forget):
+            self._forget(request)
+        elif not self.view.shards:
+            self._turn.reply(request, NO_VIEW_YET)
+        elif isinstance(operation, m.List):
+            self._lists.begin(request, operation)
+        elif isinstance(operation, m.Put):
+            self.on_put(request, operation)
         elif isinstance(operation, m.Get):
-            self.on_get(submit.request, operation)
+            self._answers.begin(request, operation)
         else:
-            self.on_count(submit.request, operation)
+            self.on_count(request, operation)
 
-    def on_put(self, request: int, put: m.Put) -> None:
+    def _forget(self, request: int) -> None:
+        """Nothing is left on the disk but which view was forgotten; the rest is silence."""
+        rows, outbox = self.keyspace.rows, self.keyspace.outbox
+        for table in TABLES:
+            after: str | None = None
+            while page := rows.scan(table, after, FORGOTTEN_AT_ONCE):
+                outbox.extend(Record(table, row, None) for row, _ in page)
+                after = page[-1][0]
+        forgot = max(self.view.id, self.moving.history.forgot)
+        nothing = Saved([no_view((self.address,))], NO_VIEW, {}, [], False, forgot)
+        outbox.append(Record("meta", "views", msgspec.msgpack.encode(nothing)))
+        self._turn.effects.forgets = True
+        self._turn.reply(request, m.Forgotten())
+        self._handlers = dict.fromkeys(self._handlers, lambda source, event: None)
+        self._is_over = True
+
+    def on_put(self, request: int, put: m.Put, found: bool | None = None) -> None:
+        """`found`: what a read has shown first, because a home could not tell."""
         members = self._members_for(put.key, request)
         try:
             wanted(put.level, len(members))
         except ValueError as error:
             self._turn.reply(request, m.Unavailable(str(error), definite=True))
             return
-        for home, accept in self._writes.begin(request, put, members, self._turn.now):
-            self._turn.ask(home, accept)
+        for home, accept in self._writes.begin(request, put, members, self._turn.now, found):
+            if home == self.address:  # in this very step
+                self._home.on_accept(home, accept)
+            else:
+                self._turn.ask(home, accept)
 
     def _members_for(self, key: str, request: int) -> tuple[str, ...]:
         """The replicas of a key: ourselves first, otherwise each in its turn."""
-        members = self.view.shard_of(slot_of(digest_of(key, False))).members
+        members = self.view.shard_of(slot_of_key(key)).members
         if self.address in members:
             return (self.address, *(m for m in members if m != self.address))
         first = request % len(members)
         return members[first:] + members[:first]
-
-    def on_get(self, request: int, get: m.Get) -> None:
-        digest = digest_of(get.key, get.mode is m.Mode.LWW)
-        members = self.view.shard_of(slot_of(digest)).members
-        need, mine = self._need(digest), self.address in members
-        if mine and get.copies == 1 and self.upkeep.arrived:
-            outcome = self._answer_alone(get, need)
-            if outcome is not None:
-                self._turn.reply(request, outcome)
-                return
-        ordered = self._members_for(get.key, request)
-        read = Read(get, need, ordered, self._turn.now)
-        if mine:
-            read.add(self.address, self._state(request, get.key))
-        for member, fetch in self._reads.begin(request, read, self._turn.now):
-            self._turn.ask(member, fetch)
-        if mine:
-            self._judge(request, read)
-
-    def _answer_alone(self, get: m.Get, need: Need) -> m.Outcome | None:
-        """What this replica's own state says, if it covers the token."""
-        item = self.keyspace.item(get.key)
-        if get.token or get.mode is m.Mode.SIBLINGS:
-            item = self.keyspace.filled(get.key)
-            if need.to_show(get, item, self.keyspace.clock_of(get.key)):
-                return None
-        return answer(get, need, item, self.address)
-
-    def _need(self, digest: int) -> Need:
-        shard = self.view.shard_of(slot_of(digest))
-
-        def elsewhere(actor: str) -> bool:
-            address = self.upkeep.lives.address_of.get(actor)
-            return address is not None and address not in shard.members
-
-        def same_shard(tag: int) -> bool:
-            return self.view.shard_of(slot_of(tag)) is shard
-
-        return Need(digest, same_shard, elsewhere, self.keyspace.stable)
 
     def on_count(self, request: int, count: m.Count) -> None:
         shard = self.view.shard_named(count.shard)
@@ -204,92 +260,44 @@ class Replica:
                 self._turn.ask(member, ask)
 
     # ---- writes
-    def on_accept(self, source: str, accept: m.Accept) -> None:
-        """Be the home of a write: once for each request, however often it is asked."""
-        remembered = self._accepted.get((source, accept.request))
-        if remembered is None:
-            if not self._owns(accept.put.key):
-                return
-            remembered = self._decline(accept) or self._name(source, accept)
-            self._accepted[source, accept.request] = remembered
-            if len(self._accepted) > REMEMBERED_ACCEPTS_MAX:
-                self._accepted.popitem(last=False)
-        self._turn.tell(source, remembered)
-
-    def _owns(self, key: str) -> bool:
-        return self.address in self.view.shard_of(slot_of(digest_of(key, False))).members
-
-    def _decline(self, accept: m.Accept) -> m.Declined | None:
-        put = accept.put
-        if not put.if_present and (put.refuse_unmet is None or not put.token):
-            return None
-        need = self._need(digest_of(put.key, put.mode is m.Mode.LWW))
-        item, clock = self.keyspace.filled(put.key), self.keyspace.clock_of(put.key)
-        scope = put.refuse_unmet or m.Scope.KEY
-        missing = need.of(put.token, scope, item.past, clock)
-        if missing and put.refuse_unmet is not None:
-            return m.Declined(accept.request, m.Unmet(missing))
-        if put.if_present and not missing:
-            outcome = answer(m.Get(put.key, put.mode, put.token), need, item, self.address)
-            if isinstance(outcome, m.Absent):
-                return m.Declined(accept.request, outcome if self.upkeep.arrived else RECOVERING)
-        return None
-
-    def _name(self, source: str, accept: m.Accept) -> m.Named:
-        """Write here, tell the fellows; they answer the origin (three hops)."""
-        put = accept.put
-        written = self.keyspace.write(put, self._turn.now)
-        replicate = m.Replicate(accept.request, source, put.key, written.item, written.dot)
-        for fellow in self.upkeep.repair.fellows:
-            self._turn.tell(fellow, replicate)
-        self._feed(put.key)
-        return m.Named(
-            accept.request, written.dot, written.token, written.context, written.replaced
-        )
-
-    def on_replicate(self, source: str, message: m.Replicate) -> None:
-        """A fellow's write; one of a life that has ended is refused (D7)."""
-        if not self._owns(message.key) or message.dot[0] in self.upkeep.ended:
-            return
-        self.keyspace.take(message.key, message.item, (message.dot,), self._turn.now)
-        self._turn.tell(message.origin, m.Ack(message.request, message.dot))
-        self._feed(message.key)
-
     def on_ack(self, source: str, ack: m.Ack | m.Named) -> None:
         self._turn.reply(ack.request, self._writes.on_ack(source, ack, self._turn.now))
 
     def on_declined(self, source: str, declined: m.Declined) -> None:
         self._turn.reply(declined.request, self._writes.on_declined(declined))
 
-    # ---- reads
-    def _state(self, request: int, key: str) -> m.State:
-        clock = self.keyspace.clock_of(key).copy()
-        return m.State(request, self.keyspace.filled(key), clock, self.upkeep.arrived)
-
-    def on_fetch(self, source: str, fetch: m.Fetch) -> None:
-        if self._owns(fetch.key):
-            self._turn.tell(source, self._state(fetch.request, fetch.key))
-
-    def on_state(self, source: str, state: m.State) -> None:
-        read = self._reads.get(state.request)
-        if read is None:
+    def on_elsewhere(self, source: str, message: m.Elsewhere) -> None:
+        """The home is not the key's in its view: it certainly did not write, another may."""
+        write = self._writes.without_home(source, message)
+        if write is None:
             return
-        if self._reads.wants_pull(read):
-            self.keyspace.take(read.get.key, state.item, (), self._turn.now)
-        read.add(source, state)
-        self._judge(state.request, read)
+        write.members = self._members_for(write.put.key, message.request)
+        for home, accept in self._writes.ask_another(message.request, write, self._turn.now):
+            self._turn.ask(home, accept)
 
-    def _judge(self, request: int, read: Read) -> None:
-        asks, outcome = self._reads.judge(request, read, self._turn.now)
-        for member, fetch in asks:
-            self._turn.ask(member, fetch)
-        self._turn.reply(request, outcome)
+    def on_unsure(self, source: str, message: m.Unsure) -> None:
+        """The home's own past has not arrived: find out by a read whether the write is allowed."""
+        put = self._writes.give_up(source, message)
+        if put is not None:
+            self._answers.look_first(message.request, put)
 
-    def _feed(self, key: str) -> None:
-        """This key changed here: reads that wait for it may go on."""
-        for request, read in self._reads.waiting_for(key):
-            read.add(self.address, self._state(request, key))
-            self._judge(request, read)
+    # ---- views
+    def on_beat(self, source: str, beat: m.Beat) -> None:
+        self.upkeep.gossip.on_beat(source, beat, self._stamp)
+
+    def on_news(self, source: str, news: m.News) -> None:
+        self.upkeep.on_news(source, news, self._stamp)
+
+    def on_views(self, source: str, message: m.Views) -> None:
+        """Requests under way go on in the view that is adopted."""
+        if source == self.address and not self._proposals.is_complete(message.views[0]):
+            return
+        if self.upkeep.on_views(source, message):
+            self._proposals.on_adopted()
+            for request, outcome in self._writes.enter(self._members_for):
+                self._turn.reply(request, outcome)
+            self._answers.restart()
+            self._home.replicate_again()
 
     # ---- counts
     def on_count_keys(self, source: str, message: m.CountKeys) -> None:
@@ -309,10 +317,15 @@ class Replica:
 
     def on_tick(self, source: str, event: m.Tick) -> None:
         self._tick_waiting()
+        self._proposals.tick()
+        if self.moving.is_orphaned():
+            self._proposals.replace_us()
         self.upkeep.tick()
 
     def _tick_waiting(self) -> None:
-        for room in (self._writes, self._reads, self._counts):
+        self._answers.tick()
+        self._lists.tick()
+        for room in (self._writes, self._counts):
             if not room:
                 continue
             asks, replies = room.tick(self._turn.now)
@@ -323,9 +336,12 @@ class Replica:
 
 
 def restore(
-    address: str, view: View, rows: Rows, options: Options, chance: random.Random
+    address: str, start: Start, rows: Rows, options: Options, chance: random.Random
 ) -> Replica:
     """The replica whose rows these are; a new life with a new random id where there are none."""
-    saved = rows.read("meta", "node")
-    node_id = saved.decode() if saved else f"{chance.getrandbits(128):032x}"
-    return Replica(address, view, rows, node_id, options, chance)
+    node = rows.read("meta", "node")
+    fresh = base64.urlsafe_b64encode(chance.getrandbits(128).to_bytes(16, "big"))
+    node_id = node.decode() if node else fresh.decode().rstrip("=")
+    views = rows.read("meta", "views")
+    saved = VIEWS.decode(views) if views else History.begin(start.view, start.join)
+    return Replica(address, saved, rows, node_id, options, chance)

@@ -6,8 +6,10 @@ never renamed.
 
 from typing import Any
 
+from node.core import messages as m
 from node.core.clock import Clock
 from node.core.replica import Replica
+from node.core.view import NO_VIEW, View
 
 
 def alive(replica: Replica, now: float) -> tuple[str, ...]:
@@ -17,16 +19,17 @@ def alive(replica: Replica, now: float) -> tuple[str, ...]:
 
 def checks(replica: Replica) -> tuple[tuple[str, str], ...]:
     """(name, "" or what is wrong); a node that is cut off is ready: it takes writes."""
+    unknown = "this node knows no view yet: it waits to be told one, or to be added to one"
     arriving = (
-        "this node began with an empty disk and has not yet heard from enough of its fellows "
-        "to know that it holds everything; it takes writes, and reads through the others"
+        "this node does not yet hold all that belongs to its slots; it takes writes, and reads "
+        "through the others"
     )
     comparing = "this node has started and not yet compared what it holds with a fellow"
-    recovery = replica.upkeep.recovery
+    is_first_start = replica.upkeep.arrived or replica.moving.previous is not None
     return (
-        ("view", ""),
-        ("arrived", "" if recovery.arrived else arriving),
-        ("caught up", "" if recovery.caught_up else comparing),
+        ("view", "" if replica.view.number else unknown),
+        ("arrived", "" if is_first_start else arriving),
+        ("caught up", "" if replica.upkeep.recovery.caught_up else comparing),
     )
 
 
@@ -40,8 +43,13 @@ def status(replica: Replica, now: float) -> dict[str, Any]:
         "actor": keyspace.actor,
         "shard": shard.id if shard else None,
         "arrived": upkeep.arrived,
+        "settled": upkeep.settled,
+        "lacking_slots": keyspace.parts.lacking().bit_count(),
+        "leaving_slots": sum(part.slots.bit_count() for part in keyspace.parts.held()),
+        "waited_for": replica.moving.waited_for() if not upkeep.settled else [],
         "view": {
-            "id": replica.view.id,
+            "id": str(replica.view.id),
+            "fingerprint": replica.view.fingerprint,
             "number": replica.view.number,
             "nodes": list(replica.view.nodes),
             "shards": {shard.id: list(shard.members) for shard in replica.view.shards},
@@ -49,7 +57,7 @@ def status(replica: Replica, now: float) -> dict[str, Any]:
         "lives": upkeep.lives.table,
         "clock": _clock(keyspace.clock),
         "stable": keyspace.stable,
-        "peers": {peer: _peer(replica, peer, now) for peer in upkeep.peers},
+        "peers": {peer: _peer(replica, peer, now) for peer in upkeep.gossip.peers},
         "waiting": replica.waiting(),
         "store": {
             "keys": keyspace.live_keys,
@@ -57,8 +65,55 @@ def status(replica: Replica, now: float) -> dict[str, Any]:
             "open_items": len(keyspace.open_keys),
         },
         "repair": {
-            "pulling_from": upkeep.repair.exchange and upkeep.repair.exchange.fellow,
+            "pulling_from": upkeep.repair.exchange and upkeep.repair.exchange.holder,
             "pulled_items": upkeep.repair.pulled_items,
+        },
+    }
+
+
+def movement(replica: Replica, now: float) -> dict[str, Any]:
+    """How far a view change has come, as this node knows it: what each node lacks of its slots,
+    what it still holds for others, and whether it has left its past to them."""
+    moving, upkeep = replica.moving, replica.upkeep
+    view, waited = moving.view, set(moving.waited_for())
+    nodes = {}
+    for node in moving.history.nodes():
+        beat, stamp = upkeep.gossip.beats.get(node, (m.Beat(""), m.Stamp(NO_VIEW)))
+        if node == replica.address:
+            beat, stamp = upkeep.gossip.beat(), moving.stamp
+        nodes[node] = {
+            "in_view": stamp.view == view.id,
+            "alive": replica.detector.alive(node, now),
+            "lacking": beat.lacking,
+            "leaving": beat.leaving,
+            "done": moving.history.settled or node not in waited,
+        }
+    return {
+        "view": _shape(view),
+        "previous": moving.previous and _shape(moving.previous),
+        "settled": moving.history.settled,
+        "lacking_slots": sum(node["lacking"] for node in nodes.values()),
+        "leaving_slots": sum(node["leaving"] for node in nodes.values()),
+        "moved_items": upkeep.repair.pulled_items,
+        "started": moving.adopted_at,
+        "nodes": nodes,
+        "history": list(moving.past),
+    }
+
+
+def slot_keys(replica: Replica) -> dict[int, int]:
+    """The live keys of each slot held here."""
+    return {slot: keys for slot, keys in enumerate(replica.keyspace.live) if keys}
+
+
+def _shape(view: View) -> dict[str, Any]:
+    return {
+        "id": str(view.id),
+        "number": view.number,
+        "nodes": list(view.nodes),
+        "shards": {shard.id: list(shard.members) for shard in view.shards},
+        "slots": {
+            shard.id: view.slots_of_shard(i).bit_count() for i, shard in enumerate(view.shards)
         },
     }
 
@@ -75,7 +130,7 @@ def _peer(replica: Replica, peer: str, now: float) -> dict[str, Any]:
         "reachable": detector.reachable(peer, now),
         "alive": detector.alive(peer, now),
         "heard_s_ago": round(now - heard, 3) if heard > 0 else None,
-        "lag": row and _distance(replica.keyspace.clock, row.clock),
+        "lag": _distance(replica.keyspace.clock, row.held[0].clock) if row and row.held else None,
     }
 
 

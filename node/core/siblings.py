@@ -11,29 +11,42 @@ from collections.abc import Container, Iterable
 
 import msgspec
 
-from node.core.clock import Actor, Clock, Dot, Vector, join_vectors
+from node.core.clock import Clock, Dot, Vector, join_vectors
 from node.core.hybrid import NO_STAMP, Stamp
 from node.core.token import Token
+from node.core.view import FIRST, NO_VIEW, Actor, ViewId, view_of
 
 
 class Past(msgspec.Struct, array_like=True):
-    """The writes of one key that are shown or replaced: a vector and loose dots above it."""
+    """The writes of one key that are shown or replaced: a vector and loose dots above it, and
+    everything written in views below the floor."""
 
     base: Vector = msgspec.field(default_factory=dict)
     loose: set[Dot] = msgspec.field(default_factory=set)
+    floor: ViewId = NO_VIEW
 
     def has(self, dot: Dot) -> bool:
-        return dot[1] <= self.base.get(dot[0], 0) or dot in self.loose
+        return dot[1] <= self.base.get(dot[0], 0) or dot in self.loose or self.retires(dot[0])
 
-    def joined(self, base: Vector, loose: Iterable[Dot] = ()) -> "Past":
+    def retires(self, actor: Actor) -> bool:
+        """Whether this actor wrote below the floor."""
+        return self.floor > FIRST and view_of(actor) < self.floor
+
+    def joined(self, base: Vector, loose: Iterable[Dot] = (), floor: ViewId = NO_VIEW) -> "Past":
         """A past that also covers these."""
         both = join_vectors(self.base, base)
+        higher = max(self.floor, floor)
         if not self.loose and not loose:
-            return Past(both)
-        return Past(both, {d for d in self.loose.union(loose) if d[1] > both.get(d[0], 0)})
+            return Past(both, set(), higher)
+        rest = {d for d in self.loose.union(loose) if d[1] > both.get(d[0], 0)}
+        return Past(both, rest, higher)
+
+    def with_all(self, other: "Past") -> "Past":
+        """A past that covers both."""
+        return self.joined(other.base, other.loose, other.floor)
 
     def __bool__(self) -> bool:
-        return bool(self.base or self.loose)
+        return bool(self.base or self.loose or self.floor > NO_VIEW)
 
 
 class Version(msgspec.Struct, array_like=True, frozen=True):
@@ -81,18 +94,20 @@ class Item(msgspec.Struct, array_like=True):
 
 def fill(item: Item, clock: Clock) -> Item:
     """The item with its replica's clock in its past: absent dots at or below it are obsolete."""
-    return Item(item.versions, item.past.joined(clock.base))
+    return Item(item.versions, item.past.joined(clock.base, floor=clock.floor))
 
 
 def strip(item: Item, clock: Clock, lost: Container[Actor] = ()) -> Item:
     """The item without what the clock's base says anyway; of `lost` actors, ended lives that are
     closed here, nothing above the base exists any more."""
-    had, past = clock.base, item.past
-    if not past:
-        return item
-    base = {a: n for a, n in past.base.items() if n > had.get(a, 0) and a not in lost}
-    loose = {d for d in past.loose if d[1] > had.get(d[0], 0) and d[0] not in lost}
-    return Item(item.versions, Past(base, loose))
+    past, had = item.past, clock.base
+    floor = past.floor if past.floor > clock.floor else NO_VIEW
+    base = {a: n for a, n in past.base.items() if n > had.get(a, 0)}
+    loose = {d for d in past.loose if d[1] > had.get(d[0], 0)} if past.loose else set()
+    if base or loose:
+        base = {a: n for a, n in base.items() if a not in lost and not clock.drops(a)}
+        loose = {d for d in loose if d[0] not in lost and not clock.drops(d[0])}
+    return Item(item.versions, Past(base, loose, floor))
 
 
 def sync(one: Item, two: Item) -> Item:
@@ -100,10 +115,10 @@ def sync(one: Item, two: Item) -> Item:
     it.  Commutative, associative, idempotent."""
     kept = {d: v for d, v in one.versions.items() if d in two.versions or not two.past.has(d)}
     kept.update((d, v) for d, v in two.versions.items() if d in one.versions or not one.past.has(d))
-    return Item(kept, one.past.joined(two.past.base, two.past.loose))
+    return Item(kept, one.past.with_all(two.past))
 
 
 def discard(item: Item, context: Past) -> Item:
     """The filled item without the versions the context has seen."""
     kept = {d: v for d, v in item.versions.items() if not context.has(d)}
-    return Item(kept, item.past.joined(context.base, context.loose))
+    return Item(kept, item.past.with_all(context))

@@ -12,8 +12,9 @@ from typing import Any
 
 import msgspec
 
-from node.core.clock import Actor, Dot, Vector, join_vectors
+from node.core.clock import Dot, Vector, join_vectors
 from node.core.hybrid import NO_STAMP, Stamp
+from node.core.view import FIRST, NO_VIEW, Actor, ViewId, view_of
 
 EXACT_MAX = 32
 FILTER_BITS = 512
@@ -22,12 +23,14 @@ COUNT_MAX = 2**53  # larger numbers do not survive a JSON parser
 
 
 class Token(msgspec.Struct, array_like=True):
-    """`floor` and `exact` as above; `keys` is the filter (b"" when there are no floors)."""
+    """`floor` and `exact` as above; `keys` is the filter (b"" when there are no floors); `view` the
+    highest view its client has met (D10 R6)."""
 
     floor: Vector = msgspec.field(default_factory=dict)
     exact: dict[Dot, int] = msgspec.field(default_factory=dict)
     keys: bytes = b""
     stamp: Stamp = NO_STAMP
+    view: ViewId = NO_VIEW
 
     def __bool__(self) -> bool:
         return bool(self.floor or self.exact)
@@ -43,14 +46,26 @@ class Token(msgspec.Struct, array_like=True):
 
     def joined(self, other: "Token") -> "Token":
         """What a session depends on that has met both (rule 8)."""
-        if not other.floor and not other.exact and other.stamp <= self.stamp:
+        is_new = other.stamp > self.stamp or other.view > self.view
+        if not other.floor and not other.exact and not is_new:
             return self
         return Token(
             join_vectors(self.floor, other.floor),
             {**self.exact, **other.exact},
             _or(self.keys, other.keys),
             max(self.stamp, other.stamp),
+            max(self.view, other.view),
         )
+
+    def in_view(self, view: ViewId, floor: ViewId) -> "Token":
+        """The token of an answer given in this view: what was written below the floor is dropped,
+        for everybody has it (D10 R6, R7)."""
+        if view <= FIRST and self.view <= FIRST:
+            return self
+        floors = {a: n for a, n in self.floor.items() if view_of(a) >= floor}
+        exact = {d: tag for d, tag in self.exact.items() if view_of(d[0]) >= floor}
+        keys = self.keys if floors else b""
+        return Token(floors, exact, keys, self.stamp, max(view, self.view))
 
     def after_write(self, digest: int, dot: Dot, stamp: Stamp, replaced: Vector) -> "Token":
         """The token of a write's answer: the key's dots that it surely replaced go (rule 7)."""
@@ -60,7 +75,7 @@ class Token(msgspec.Struct, array_like=True):
             if not same_key(tag, digest) or d[1] > replaced.get(d[0], 0)
         }
         exact[dot] = digest
-        return Token(self.floor, exact, self.keys, max(self.stamp, stamp))
+        return Token(self.floor, exact, self.keys, max(self.stamp, stamp), self.view)
 
     def trimmed(self, stable: Vector, exact_max: int = EXACT_MAX) -> "Token":
         """Without what every replica has, and within its bound (rule 9)."""
@@ -77,7 +92,7 @@ class Token(msgspec.Struct, array_like=True):
             below = [d for d in exact if d[0] == actor and d[1] <= floor[actor]]
             for dot in below:
                 keys = _or(keys, _mask(exact.pop(dot)).to_bytes(FILTER_BITS // 8, "big"))
-        return Token(floor, exact, keys, self.stamp)
+        return Token(floor, exact, keys, self.stamp, self.view)
 
 
 def same_key(one: int, two: int) -> bool:
@@ -121,6 +136,7 @@ class _Wire(msgspec.Struct, omit_defaults=True):
     t: dict[str, tuple[int, dict[str, str]]] = msgspec.field(default_factory=dict)
     h: tuple[int, int, str] | None = None
     k: str = ""
+    w: tuple[int, str] | None = None
 
 
 def encode(token: Token) -> bytes:
@@ -131,7 +147,8 @@ def encode(token: Token) -> bytes:
         entry[1][str(n)] = _text((tag << 4).to_bytes(5, "big"))[:6]
     stamp = token.stamp if token.stamp != NO_STAMP else None
     keys = _text(token.keys) if token.floor else ""
-    return msgspec.json.encode(_Wire(1, entries, stamp, keys))
+    view = token.view if token.view > FIRST else None
+    return msgspec.json.encode(_Wire(1, entries, stamp, keys, view))
 
 
 def decode(wire: Any) -> Token:
@@ -148,7 +165,9 @@ def decode(wire: Any) -> Token:
 def _checked(wire: _Wire) -> Token:
     if wire.v != 1:
         raise Malformed(f"unknown version {wire.v}")
-    token = Token(stamp=wire.h or NO_STAMP)
+    token = Token(stamp=wire.h or NO_STAMP, view=ViewId(*wire.w) if wire.w else NO_VIEW)
+    if not 0 <= token.view.number < COUNT_MAX or len(token.view.proposer) > 6:
+        raise Malformed("a view out of range")
     for actor, (floor, numbers) in wire.t.items():
         if not 0 <= floor < COUNT_MAX or not 0 < len(actor) <= 24:
             raise Malformed("a floor or an actor out of range")

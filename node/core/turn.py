@@ -9,6 +9,7 @@ class Turn:
 
     def __init__(self) -> None:
         self.now = 0.0
+        self.served = float("-inf")  # when something was last done for a client, ours or another's
         self.effects = Effects()
 
     def begin(self, now: float) -> None:

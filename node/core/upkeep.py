@@ -1,29 +1,41 @@
 """Keeping a replica whole: lives, arrival, repair, pruning.
 
-Nobody waits for what happens here. A node with an empty disk is a new life: it answers no read
-by itself until it has arrived, that is, until it covers what a fellow had that knew of its new
-life first (D7), or until all fellows are as new as it is and none ever knew another life of it
-(genesis).
+Nobody waits for what happens here.  A node with an empty disk is a new life: it answers no read by
+itself until its slots have arrived (D7, D10 R5).  In the first view nobody can tell a first start
+from a lost disk, so there its slots are whole when all fellows are as new as it is and none ever
+knew another life of it (genesis).
 """
 
 import random
 
 import msgspec
 
-from node.core.clock import Actor, join_vectors
-from node.core.detector import BEAT_EVERY_S, Detector
-from node.core.effects import Record
+from node.core.clock import join_vectors
+from node.core.detector import Detector
 from node.core.exchange import absorb, serve
+from node.core.gossip import Gossip
 from node.core.keyspace import Keyspace
 from node.core.lives import Lives, Table
-from node.core.messages import Beat, Compare, News, Page, Pull
+from node.core.messages import Beat, Compare, Holding, News, Page, Pull, Stamp, Views
+from node.core.moving import Moving
+from node.core.parts import to_bytes
 from node.core.quorum import majority
-from node.core.repair import GENESIS_WAIT_S, SETTLED_AFTER_LINK_UP_S, Recovery, Repair
+from node.core.repair import (
+    GENESIS_WAIT_S,
+    GRACE_S,
+    SETTLED_AFTER_LINK_UP_S,
+    Recovery,
+    Repair,
+    row_of,
+)
 from node.core.turn import Turn
-from node.core.view import View
+from node.core.view import FIRST
 
 RECOVERING_EVERY_S = 0.3
+MOVING_EVERY_S = 0.5
+BUSY_S = 0.1  # so long after something was done for a client, background work gives way
 NEWS_EVERY_S = 15.0
+GUEST_S = 5.0
 SETTLED_AT_ONCE_MAX = 200
 
 encode = msgspec.msgpack.encode
@@ -34,73 +46,87 @@ class Upkeep:
 
     def __init__(
         self,
-        address: str,
-        node_id: str,
-        view: View,
-        rooms: tuple[Turn, Keyspace, Detector, Lives],
+        moving: Moving,
+        rooms: tuple[Turn, Keyspace, Detector, Lives, Repair],
         repair_every_s: float,
         chance: random.Random,
     ) -> None:
-        self.address, self.node_id, self.view = address, node_id, view
-        self._turn, self._keyspace, self._detector, self.lives = rooms
-        shard = view.shard_with(address)
-        self.repair = Repair(address, shard.members if shard else ())
-        self.peers = tuple(node for node in view.nodes if node != address)
+        self.moving = moving
+        self.address, self.node_id = moving.address, moving.node_id
+        self._turn, self._keyspace, self._detector, self.lives, self.repair = rooms
         self._repair_every_s = repair_every_s
         self._chance = chance
-        self.ended = self._ended_here()  # refused from now on; their gaps close one day
-        self.recovery = Recovery(self._keyspace.rows.read("meta", "arrived") is not None)
+        self.recovery = Recovery()
+        self.gossip = Gossip(moving, rooms, chance)
         self._started: float | None = None
-        self.next_beat = self._next_repair = self._news_due = 0.0
-        self._last_news: News | None = None
-        if not self.repair.fellows:
-            self._arrive()
-            self.recovery.caught_up = True
+        self._next_repair = 0.0
+        self.enter()
 
     @property
     def arrived(self) -> bool:
-        """Whether this replica may answer reads by itself (D7)."""
-        return self.recovery.arrived
+        """Whether this replica may answer reads of all its slots by itself."""
+        return not self._keyspace.parts.lacking()
+
+    @property
+    def settled(self) -> bool:
+        return self.moving.history.settled
+
+    def enter(self) -> None:
+        """The view has changed: compare at once."""
+        self._next_repair = 0.0
+        if not self.repair.fellows:
+            self.recovery.caught_up = True
+            if self.moving.view.id == FIRST:
+                self._arrive()
 
     # ---- time
     def tick(self) -> None:
         now = self._turn.now
         if self._started is None:
             self._started = now
-        if now >= self.next_beat:
-            self.next_beat = now + BEAT_EVERY_S
-            for peer in self.peers:
-                self._turn.ask(peer, Beat(self.node_id))
+            self._turn.effects.peers = self.moving.peers()
+        if self.gossip.tick(self._started):
             self._take_minima()
             self._settle()
         if now >= self._next_repair:
             every = self._repair_every_s * self._chance.uniform(0.75, 1.25)
-            self._next_repair = now + (every if self.recovery.over else RECOVERING_EVERY_S)
-            for fellow in self._able():
-                self._turn.tell(fellow, self._compare(answer=not self.recovery.over))
-            self._spread_news()
+            self._next_repair = now + min(every, self._pace_s())
+            self._compare_with_all()
+            self.gossip.spread_news()
+        self._keyspace.sweep()
         self._pull()
         self._genesis()
+        self._move_on()
         if not self.recovery.caught_up:
             self._catch_up()
 
+    def _pace_s(self) -> float:
+        """How soon to compare again at the latest."""
+        if not (self.arrived and self.recovery.caught_up):
+            return RECOVERING_EVERY_S
+        is_quiet = self.settled and not self._keyspace.parts.held()
+        return self._repair_every_s * 2 if is_quiet else MOVING_EVERY_S
+
     def _able(self) -> list[str]:
-        """Fellows whose links have been up for a moment; a node that recovers does not wait."""
+        """Peers whose links have been up for a moment; a node that recovers does not wait."""
         now = self._turn.now
-        rest = SETTLED_AFTER_LINK_UP_S if self.recovery.over else 0.0
+        rest = SETTLED_AFTER_LINK_UP_S if self._is_calm() else 0.0
         return [
-            fellow
-            for fellow in self.repair.fellows
-            if self._detector.reachable(fellow, now)
-            and now - self._detector.up_since(fellow) >= rest
+            peer
+            for peer in self.moving.peers()
+            if self._detector.reachable(peer, now) and now - self._detector.up_since(peer) >= rest
         ]
+
+    def _is_calm(self) -> bool:
+        return self.arrived and self.recovery.caught_up and self.settled
 
     def _settle(self) -> None:
         """Prune what every member has: log entries, open items."""
         keyspace = self._keyspace
-        if keyspace.log.has_below(keyspace.low):
-            keyspace.save_clock()
-            keyspace.log.drop_below(keyspace.low)
+        gone = {**keyspace.low, **keyspace.log.bounds_below(keyspace.floor)}
+        if keyspace.log.has_below(gone):
+            keyspace.save_parts()
+            keyspace.log.drop_below(gone)
         keyspace.settle(SETTLED_AT_ONCE_MAX)
 
     def on_link_up(self, peer: str) -> None:
@@ -109,149 +135,167 @@ class Upkeep:
         soon = self._turn.now + SETTLED_AFTER_LINK_UP_S
         self._next_repair = min(self._next_repair, soon)
 
-    # ---- lives
-    def on_beat(self, source: str, beat: Beat) -> None:
-        known = self.lives.current(source)
-        if known is None:
-            self._learn_lives({source: {beat.node_id: 1}})
-        elif known != beat.node_id:
-            self._turn.tell(source, self._news())
+    # ---- views
+    def on_views(self, source: str, message: Views) -> bool:
+        """Whether another view has been adopted."""
+        self.gossip.learn_lives(message.news.lives)
+        before = self.moving.stamp
+        adopted = self.moving.learn(message)
+        if adopted:
+            self.enter()
+        if self.moving.stamp != before:
+            self.gossip.announce_view()
+        if adopted:
+            self._compare_with_all()
+        return adopted
 
-    def on_news(self, source: str, news: News) -> None:
-        self._learn_lives(news.lives)
-        self._keyspace.stable = join_vectors(self._keyspace.stable, news.stable)
+    def on_news(self, source: str, news: News, stamp: Stamp) -> None:
+        self.gossip.on_news(source, news)
+        if stamp.view == self.moving.view.id:
+            self._hear_of_us(source, news.lives)
+        self._move_on()
 
-    def _learn_lives(self, table: Table) -> None:
-        before = {fellow: self.lives.current(fellow) for fellow in self.repair.fellows}
-        if not self.lives.learn(table):
+    def _hear_of_us(self, source: str, lives: Table) -> None:
+        """A fellow in our view that knows our life tells of it with whatever it reports."""
+        if source in self.repair.fellows and self.node_id in lives.get(self.address, ()):
+            self.moving.become_known()
+
+    def _move_on(self) -> None:
+        """Forget what others have, report, retire."""
+        if self._keyspace.parts.held():
+            self.moving.forget()
+        if self.settled:
             return
-        self.lives.claim(self.address, self.node_id)
-        self.ended = self._ended_here()
-        self._keyspace.outbox.append(Record("meta", "lives", encode(self.lives.table)))
-        for fellow, life in before.items():
-            if self.lives.current(fellow) != life:
-                self.repair.forget(fellow)
-                self._keyspace.low = {}
-        self._news_due = 0.0
-        self._spread_news()
-
-    def _news(self) -> News:
-        return News(
-            {a: dict(lives) for a, lives in self.lives.table.items()}, self._keyspace.stable
-        )
-
-    def _spread_news(self) -> None:
-        """Tell everybody, when there is something new, and now and then without."""
-        news = self._news()
-        if news == self._last_news and self._turn.now < self._news_due:
-            return
-        self._last_news, self._news_due = news, self._turn.now + NEWS_EVERY_S
-        for peer in self.peers:
-            self._turn.tell(peer, news)
-
-    def _ended_here(self) -> dict[Actor, None]:
-        """The past lives of this shard's members."""
-        members = (self.address, *self.repair.fellows)
-        return dict.fromkeys(actor for member in members for actor in self.lives.ended(member))
+        if self.moving.report():
+            self.gossip.spread_news()
+        if self.moving.retire():
+            self.moving.name_ended()
+            self.gossip.announce_floor()
 
     # ---- rows
     def _compare(self, answer: bool) -> Compare:
+        parts = self._keyspace.parts
         return Compare(
             self.node_id,
-            self._keyspace.clock.copy(),
-            self.arrived,
-            {a: dict(lives) for a, lives in self.lives.table.items()},
-            list(self.ended),
+            [Holding(to_bytes(p.slots), p.clock.copy(), sorted(p.whole)) for p in parts],
+            self.lives.copy(),
+            list(self.moving.ended),
             list(self.repair.closed),
             answer,
         )
 
-    def on_compare(self, source: str, row: Compare) -> None:
-        self._learn_lives(row.lives)
-        if source not in self.repair.fellows or self.lives.current(source) != row.node_id:
+    def _compare_with_all(self) -> None:
+        """With our fellows; while slots move, with everybody."""
+        answer = not (self.arrived and self.recovery.caught_up)
+        whom = self._able()
+        if self.settled and self._keyspace.parts.held():
+            answer = True  # their owners have nothing to ask us
+        elif self.settled:
+            whom = [peer for peer in whom if peer in self.repair.fellows]
+        for peer in whom:
+            self._turn.tell(peer, self._compare(answer))
+
+    def on_compare(self, source: str, compare: Compare) -> None:
+        self.gossip.learn_lives(compare.lives)
+        if self.lives.current(source) != compare.node_id:
             return
-        clock = self._keyspace.clock
-        if not self.repair.learn(source, row, clock, self._turn.now):
+        keyspace, floor = self._keyspace, self.moving.history.floor
+        self._hear_of_us(source, compare.lives)
+        row = row_of(compare, floor)
+        if not self.repair.learn(source, row, keyspace.parts, floor, self._turn.now):
             return
-        if not clock.lacks(row.clock):
+        if not any(row.news_for(part) for part in keyspace.parts.owned()):
             self.recovery.level_with.add(source)
-        if self.arrived:
-            for actor in self.repair.to_close(clock, list(self.ended)):
+        if self.arrived and self.settled:
+            for actor in self.repair.to_close(keyspace.parts, list(self.moving.ended)):
                 self.repair.closed[actor] = None
-                self._keyspace.close(actor)
+                keyspace.close(actor)
         self._take_minima()
-        if row.answer:
+        if compare.answer:
             self._turn.tell(source, self._compare(answer=False))
         self._genesis()
+        self._move_on()
         self._pull()
 
     def _take_minima(self) -> None:
-        """What all members have, and how far everybody had written by then, taken together."""
+        """What all members have, and how far everybody had written by then, taken together: only
+        of a view that everybody has left its past to."""
         keyspace, repair = self._keyspace, self.repair
-        keyspace.low = repair.low(keyspace.clock)
-        keyspace.frontier = repair.frontier(keyspace.clock)
+        if not self.settled or not keyspace.parts.owned():
+            return
+        keyspace.low = repair.low(keyspace.parts)
+        frontier = repair.frontier(keyspace.parts).items()
+        ours = {self.address, *repair.fellows}
+        keyspace.frontier = {a: n for a, n in frontier if self.lives.address_of(a) in ours}
         stable = join_vectors(keyspace.stable, keyspace.low)
-        keyspace.lost = repair.beyond(keyspace.clock, list(self.ended))
+        keyspace.lost = repair.beyond(keyspace.parts, list(self.moving.ended))
         keyspace.stable = join_vectors(stable, keyspace.lost)
 
     # ---- arrival
     def _genesis(self) -> None:
-        """There is nobody to arrive from: all fellows are as new as we are, or, after a moment,
-        a majority is and nobody ever knew another life of us."""
-        if self.arrived or self._started is None:
+        """In the first view: there is nobody to arrive from; all fellows are as new as we are, or,
+        after a moment, a majority is and nobody ever knew another life of us."""
+        if self.moving.view.id != FIRST or self.arrived or self._started is None:
             return
-        rows = self.repair.rows.values()
-        if any(row.arrived for row in rows):
+        repair = self.repair
+        rows = [repair.rows[fellow] for fellow in repair.fellows if fellow in repair.rows]
+        if any(FIRST in held.claims for row in rows for held in row.held):
             return
-        first_life = len(self.lives.table[self.address]) == 1
         waited = self._turn.now - self._started >= GENESIS_WAIT_S
-        enough = 1 + len(rows) >= majority(1 + len(self.repair.fellows))
-        if self.repair.complete() or (first_life and waited and enough):
+        enough = 1 + len(rows) >= majority(1 + len(repair.fellows))
+        is_first = self.lives.is_first(self.address)
+        if repair.complete() or (is_first and waited and enough):
             self._arrive()
 
     def _arrive(self) -> None:
-        self.recovery.arrived = True
-        self._keyspace.outbox.append(Record("meta", "arrived", b"1"))
+        if not self.arrived:
+            self._keyspace.parts.claim(FIRST)
+            self._keyspace.save_parts()
 
     def _catch_up(self) -> None:
         """A restart is over when this node was level with every fellow; with those that can be
         reached, after a moment: a node that is alone serves what it has."""
         assert self._started is not None
         waited = self._turn.now - self._started >= GENESIS_WAIT_S
-        awaited = self._able() if waited else self.repair.fellows
+        able = self._able()
+        awaited = [f for f in self.repair.fellows if f in able or not waited]
         self.recovery.caught_up = self.recovery.level_with.issuperset(awaited)
 
     # ---- exchange
-    def _pull(self) -> None:
-        clock = self._keyspace.clock
+    @property
+    def next_page(self) -> float:
+        """When the exchange under way goes on after a rest."""
         exchange = self.repair.exchange
-        pull = self.repair.next_pull(
-            self.node_id, clock.copy(), self._able(), self.recovery, self._turn.now
-        )
+        return exchange.rest_until if exchange and exchange.rest_until else float("inf")
+
+    def _pull(self) -> None:
+        exchange = self.repair.exchange
+        grace_s = GRACE_S if self.recovery.caught_up and self.settled else 0.0
+        parts, now = self._keyspace.parts, self._turn.now
+        pull = self.repair.next_pull(self.node_id, parts, self._able(), grace_s, now)
         if self.repair.exchange is not exchange:
             self._keyspace.account(None)
         if pull is not None:
             self._turn.ask(*pull)
 
     def on_pull(self, source: str, pull: Pull) -> None:
-        """Serve the present life of a fellow: its old row is forgotten before the snapshot (D7).
-
-        A snapshot that this node does not cover was made by an earlier life of it.
-        """
-        if source not in self.repair.fellows or self.lives.current(source) != pull.node_id:
-            return
-        if pull.snapshot is None or not self._keyspace.clock.lacks(pull.snapshot):
-            self._turn.tell(source, serve(self._keyspace, pull, self.arrived))
+        """Serve the present life of a peer: its old row is forgotten before the snapshot (D7)."""
+        if self.lives.current(source) == pull.node_id:
+            page = serve(self._keyspace, pull)
+            if page is not None:
+                self._turn.tell(source, page)
 
     def on_page(self, source: str, page: Page) -> None:
         if not self.repair.expects(source, page):
             return
-        absorb(self._keyspace, page, self._turn.now)
-        clock = self._keyspace.clock.copy()
-        following = self.repair.on_page(page, self.node_id, clock, self._turn.now)
-        if following is not None:
-            self._turn.ask(source, following)
+        parts, now = self._keyspace.parts, self._turn.now
+        absorb(self._keyspace, page, now)
+        busy = now - self._turn.served < BUSY_S
+        if not self.repair.on_page(page, parts, busy, now):
+            self._pull()
             return
         self.recovery.level_with.add(source)
-        if page.arrived and not self.arrived:
-            self._arrive()
+        if not self.settled:
+            self._compare_with_all()
+        self._move_on()
+        self._pull()

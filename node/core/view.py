@@ -1,19 +1,19 @@
 """Where keys live: keys hash to 4096 slots, shards own slots, and a view says which and who.
 
-A view is a value: numbered, the same on every node that computes it from the same settings.  The
+A view is a value: numbered, and named after the node that proposed it, so that any two views have
+an order.  The first one is the same on every node that computes it from the same settings.  The
 hash is keyed with a fixed salt, so that it is the same everywhere and names in sequence spread
-evenly.  (protocol D10, «Placement»; design, section 1.)
+evenly.  (protocol D10; design, section 1.)
 """
 
 import base64
-from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from hashlib import blake2b
+from typing import NamedTuple
 
 import msgspec
 
-from node.core.clock import Actor
-
+Actor = str
 SLOTS = 4096
 SALT = b"coterie-1818"
 Digest = int  # 36 bits: 12 of the slot, 23 more of the hash, and 1 if the key is in lww mode
@@ -38,13 +38,53 @@ class Shard(msgspec.Struct, array_like=True, frozen=True):
     members: tuple[str, ...]
 
 
+class ViewId(NamedTuple):
+    """The name of a view and its place in the order of all views: the higher one wins.
+
+    `proposer` is a short name of the proposer's node id, empty for the first view.
+    """
+
+    number: int
+    proposer: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.number}.{self.proposer}" if self.proposer else str(self.number)
+
+
+NO_VIEW = ViewId(0)
+FIRST = ViewId(1)
+
+
+class Layout(msgspec.Struct, frozen=True):
+    """What a view change is about: nodes, shards, and the shard (by its place) of each slot."""
+
+    nodes: tuple[str, ...]
+    shards: tuple[Shard, ...]
+    owner: bytes
+
+
 class View(msgspec.Struct, frozen=True, dict=True):
-    """Nodes, shards, and the shard (by its place in `shards`) of each slot."""
+    """A layout with its place in history.
+
+    `ids` are the node ids that the proposer knew at `nodes`, in their order ("" where it knew
+    none; all unknown when there are none at all); `ancestors` the unretired views it knew.
+    """
 
     number: int
     nodes: tuple[str, ...]
     shards: tuple[Shard, ...]
     owner: bytes
+    proposer: str = ""
+    ids: tuple[str, ...] = ()
+    ancestors: tuple[ViewId, ...] = ()
+
+    @cached_property
+    def id(self) -> ViewId:
+        return ViewId(self.number, self.proposer)
+
+    @property
+    def layout(self) -> Layout:
+        return Layout(self.nodes, self.shards, self.owner)
 
     def shard_of(self, slot: Slot) -> Shard:
         return self.shards[self.owner[slot]]
@@ -60,14 +100,47 @@ class View(msgspec.Struct, frozen=True, dict=True):
     def _shard_with(self) -> dict[str, Shard]:
         return {address: shard for shard in self.shards for address in shard.members}
 
+    def id_at(self, address: str) -> str:
+        """The node id that the proposer knew there, or nothing."""
+        known = dict(zip(self.nodes, self.ids, strict=False))
+        return known.get(address, "")
+
+    def slots_of(self, address: str) -> int:
+        """The slots this node owns, as a mask: bit n is slot n."""
+        return self._slots_of.get(address, 0)
+
+    @cached_property
+    def _slots_of(self) -> dict[str, int]:
+        return {
+            address: self.slots_of_shard(i)
+            for i, shard in enumerate(self.shards)
+            for address in shard.members
+        }
+
+    def slots_of_shard(self, place: int) -> int:
+        """The slots of the shard at this place, as a mask."""
+        return self._masks[place]
+
+    @cached_property
+    def _masks(self) -> list[int]:
+        masks = [0] * len(self.shards)
+        for slot, shard in enumerate(self.owner):
+            masks[shard] |= 1 << slot
+        return masks
+
     @property
-    def id(self) -> str:
+    def fingerprint(self) -> str:
         """Equal on two nodes exactly when their views are equal."""
         digest = blake2b(msgspec.msgpack.encode(self), digest_size=6).digest()
         return f"{self.number}-{base64.urlsafe_b64encode(digest).decode()}"
 
 
-def first_view(nodes: Sequence[str], shard_count: int) -> View:
+def no_view(nodes: tuple[str, ...]) -> View:
+    """Where a node begins that has yet to be told its view: it owns nothing and asks these."""
+    return View(0, nodes, (), b"")
+
+
+def first_view(nodes: tuple[str, ...] | list[str], shard_count: int) -> View:
     """The view that all nodes compute from the same VIEW and SHARD_COUNT.
 
     Raises ValueError when there are fewer nodes than shards, or an address comes twice.
@@ -106,7 +179,20 @@ def spread(owner: bytes, shard_count: int) -> bytes:
     return bytes(dealt)
 
 
-def actor_of(view_number: int, node_id: str) -> Actor:
-    """The name of one life of a replica in one view (D1): never used by another."""
+def short_name(node_id: str) -> str:
+    """Six characters for a node id of many."""
     digest = blake2b(node_id.encode(), digest_size=6).digest()
-    return f"{base64.urlsafe_b64encode(digest).decode()[:6]}.{view_number}"
+    return base64.urlsafe_b64encode(digest).decode()[:6]
+
+
+def actor_of(view: ViewId, node_id: str) -> Actor:
+    """The name of one life of a replica in one view (D1): never used by another."""
+    return f"{short_name(node_id)}.{view}"
+
+
+@lru_cache(maxsize=4096)
+def view_of(actor: Actor) -> ViewId:
+    """The view in which this actor writes."""
+    _, _, rest = actor.partition(".")
+    number, _, proposer = rest.partition(".")
+    return ViewId(int(number), proposer) if number.isdecimal() else FIRST

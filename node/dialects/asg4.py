@@ -11,22 +11,28 @@ from typing import Any
 
 from node.core.messages import (
     Absent,
+    Adopted,
     Count,
     Counted,
     Found,
     Get,
     Outcome,
+    Outdated,
+    Propose,
     Put,
     Scope,
     Stored,
     Unavailable,
     Unmet,
 )
+from node.core.placement import reshaped, with_member, with_node, without
 from node.core.token import Token, encode
-from node.core.view import Shard
+from node.core.view import Layout, Shard, View
 from node.dialects.contract import Ask, Call, Dialect, Reply, Route
 from node.dialects.words import (
     METADATA_HEADER,
+    NOT_TOLD,
+    OVERTAKEN,
     address_of,
     fields_of,
     missing_of,
@@ -34,6 +40,7 @@ from node.dialects.words import (
     said,
     token_of,
     value_of,
+    where_stored,
 )
 
 KEY_CHARACTERS_MAX = 50
@@ -50,7 +57,6 @@ NO_OWN_SHARD = refused(404, "This node is a member of no shard")
 TOO_FEW_NODES = refused(
     400, "Not enough nodes to provide fault tolerance with requested shard count"
 )
-FIXED = "the members of this cluster are fixed: this node cannot %s while it runs"
 
 
 def asg4(replaced_word: str = "replaced") -> Dialect:
@@ -144,8 +150,7 @@ def say_get(outcome: Outcome) -> Reply:
 
 def _stored(status: int, word: str, outcome: Stored) -> Reply:
     body = b'{"result":"%b","causal-metadata":%b}' % (word.encode(), encode(outcome.token))
-    acks = f"{outcome.acks}/{outcome.copies}"
-    return Reply(status, body, {"Kv-Acks": acks, "Kv-Served-By": outcome.home})
+    return Reply(status, body, where_stored(outcome))
 
 
 def _say_otherwise(outcome: Outcome) -> Reply:
@@ -167,30 +172,62 @@ def _say_otherwise(outcome: Outcome) -> Reply:
 
 
 def get_view(call: Call) -> Reply:
-    return said(200, {"view": call.facts().alive})
+    """Who is alive of the view; a node that has not been told one knows of itself alone."""
+    facts = call.facts()
+    return said(200, {"view": facts.alive if facts.view.number else [facts.address]})
 
 
-def add_node(call: Call) -> Reply:
+def add_node(call: Call) -> Reply | Ask:
     address = _address(call)
     if isinstance(address, Reply):
         return address
-    if address in call.facts().view.nodes:
+    if _has(call, address):
         return said(200, {"result": "already present"})
-    return refused(501, FIXED % f"add {address} to the view")
+    return _changed(call, lambda view: with_node(view, address), said(201, {"result": "added"}))
 
 
-def delete_node(call: Call) -> Reply:
+def delete_node(call: Call) -> Reply | Ask:
     address = _address(call)
     if isinstance(address, Reply):
         return address
-    if address not in call.facts().view.nodes:
-        return NO_REPLICA
-    return refused(501, FIXED % f"delete {address} from the view")
+    if not _has(call, address):
+        return NO_REPLICA if call.facts().view.number else NOT_TOLD
+    return _changed(call, lambda view: without(view, address), said(200, {"result": "deleted"}))
 
 
 def _address(call: Call) -> str | Reply:
     fields = fields_of(call)
     return fields if isinstance(fields, Reply) else address_of(fields, "socket-address")
+
+
+def _has(call: Call, address: str) -> bool:
+    """Whether the node is in the view; nobody is in the view of a node without one."""
+    view = call.facts().view
+    return view.number > 0 and address in view.nodes
+
+
+def _changed(call: Call, layout_of: Callable[[View], Layout], done: Reply) -> Reply | Ask:
+    """Change the view to this layout of its nodes; at once where it is so already."""
+    view = call.facts().view
+    if not view.number:
+        return NOT_TOLD
+    try:
+        layout = layout_of(view)
+    except ValueError as error:
+        return refused(400, str(error))
+    if layout == view.layout:
+        return done
+    return Ask(Propose(layout, view.id), partial(say_changed, done=done))
+
+
+def say_changed(outcome: Outcome, done: Reply) -> Reply:
+    match outcome:
+        case Adopted():
+            return done
+        case Outdated():
+            return OVERTAKEN
+        case _:
+            return _say_otherwise(outcome)
 
 
 # ------------------------------------------------------------------ shards
@@ -225,28 +262,34 @@ def say_count(outcome: Outcome) -> Reply:
     return _say_otherwise(outcome)
 
 
-def add_member(call: Call) -> Reply:
+def add_member(call: Call) -> Reply | Ask:
     shard, address = _shard(call), _address(call)
     if shard is None:
         return NO_SHARD
     if isinstance(address, Reply):
         return address
-    if address not in call.facts().view.nodes:
+    if not _has(call, address):
         return NO_REPLICA
-    return refused(501, FIXED % f"make {address} a member of shard {shard.id}")
+    done = said(200, {"result": "node added to shard"})
+    if address in shard.members:
+        return done
+    return _changed(call, lambda view: with_member(view, shard.id, address), done)
 
 
 def _shard(call: Call) -> Shard | None:
     return call.facts().view.shard_named(call.path["shard"])
 
 
-def reshard(call: Call) -> Reply:
+def reshard(call: Call) -> Reply | Ask:
+    """All nodes of the view, also those that were in no shard, form so many shards."""
     fields = fields_of(call)
     if isinstance(fields, Reply):
         return fields
     count = fields.get("shard-count")
     if type(count) is not int:
         return refused(400, "shard-count is missing, or not an integer")
-    if not 1 <= count <= len(call.facts().view.nodes) // SHARD_NODES_MIN:
+    view = call.facts().view
+    if view.number and not 1 <= count <= len(view.nodes) // SHARD_NODES_MIN:
         return TOO_FEW_NODES
-    return refused(501, FIXED % f"change the number of shards to {count}")
+    done = said(200, {"result": "resharded"})
+    return _changed(call, lambda view: reshaped(view, view.nodes, count), done)

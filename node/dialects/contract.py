@@ -1,16 +1,17 @@
 """What a dialect is: a table of routes whose handlers turn HTTP words into ours, and back.
 
-A handler is pure.  It takes a `Call` and returns a `Reply` at once, or an `Ask`: a request for the
-core and the function that turns its outcome into a `Reply`.  The server does all I/O; a dialect
-knows neither aiohttp nor the clock.
+A handler is pure.  It takes a `Call` and returns a `Reply` at once, an `Ask` (a request for the
+core and the function that turns its outcome into a `Reply`), a `Talk` (several requests, and waits
+between them, for one reply), or `Events`, which go on.  The server does all I/O; a dialect knows
+neither aiohttp nor the clock.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from node.core.messages import Outcome, Request
-from node.core.view import View
+from node.core.view import Slot, View
 
 JSON = "application/json"
 
@@ -20,11 +21,15 @@ class Facts:
     """What a node can say of itself without asking anybody."""
 
     address: str
-    view: View
+    view: View  # the current one; its number is 0 until the node has been told one
     alive: tuple[str, ...]  # the view's nodes that have been heard of lately, in the view's order
     ready: bool
     checks: tuple[tuple[str, str], ...]  # (name, "" or what is wrong), for /readyz?verbose
     status: Callable[[], dict[str, Any]]  # the body of /v1/status, made only when asked for
+    movement: Callable[[], dict[str, Any]] = dict  # the view, and what of it is still to move
+    slot_keys: Callable[[], dict[Slot, int]] = dict  # live keys of each slot that is held here
+    previous: View | None = None  # the view before this one, where it is remembered
+    now: float = 0.0  # seconds since the epoch, never going back
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +71,27 @@ class Ask:
     say: Callable[[Outcome], Reply]
 
 
-Handler = Callable[[Call], Reply | Ask]
+Steps = Generator[Sequence[Request] | float, Sequence[Outcome], Reply]
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """Several requests for one reply: a generator that yields some, to be done at once, and is sent
+    their outcomes, or yields so many seconds to wait and is sent none.  It returns the reply."""
+
+    steps: Steps
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """A stream of server-sent events: `poll` is asked every so often for what is new, and ends the
+    stream with None; nothing new is nothing."""
+
+    poll: Callable[[], bytes | None]
+    every_s: float
+
+
+Handler = Callable[[Call], Reply | Ask | Talk | Events]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import orjson
 
-from node.core.messages import Unmet
+from node.core.messages import Stored, Unmet
 from node.core.token import TOKEN_BYTES_MAX, Malformed, Token, decode
 from node.dialects.contract import Call, Reply
 
@@ -32,6 +32,9 @@ def refused(status: int, words: str, headers: Mapping[str, str] | None = None) -
     """A reply whose body is {"error": words}."""
     return said(status, {"error": words}, headers)
 
+
+NOT_TOLD = refused(503, "this node has not been told its view yet", {"Retry-After": "1"})
+OVERTAKEN = refused(503, "another view came at the same time; try again", {"Retry-After": "1"})
 
 # ------------------------------------------------------------------ reading a request
 
@@ -111,6 +114,11 @@ def address_of(fields: Mapping[str, Any], name: str) -> str | Reply:
 
 
 # ------------------------------------------------------------------ saying an outcome
+
+
+def where_stored(stored: Stored) -> dict[str, str]:
+    """The headers of ours beside every answer to a write."""
+    return {"Kv-Acks": f"{stored.acks}/{stored.copies}", "Kv-Served-By": stored.home}
 
 
 def missing_of(unmet: Unmet) -> str:

@@ -1,15 +1,17 @@
 """The links port on WebSockets: one link per pair of nodes, at /peer of the node's one port.
 
-The node with the smaller address dials, the other accepts.  Both say hello first; a stranger, or a
-node with another view or version, is refused.  A message is sent at most once: what cannot leave
-now is dropped and counted, nothing waits for a link to come back, and a new link ends the old one,
-so that nothing old arrives after something new.  The core's beats keep links alive.
+Whom a node knows changes while it runs.  It dials all it knows, the smaller address of a pair
+first; when both dial, the link dialed by the smaller one stays.  Anybody may call: whoever is not
+known is a *guest*, and gets what is sent to it while its link lasts.  A letter is sent at most
+once: what cannot leave now is dropped and counted, nothing waits for a link to come back, and a new
+link ends the old one, so that nothing old arrives after something new.  The core's beats keep
+links alive, those of guests too.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Collection, Coroutine, Iterable
+from dataclasses import asdict, dataclass, field
 from random import Random
 from typing import Any
 
@@ -17,30 +19,30 @@ import aiohttp
 import msgspec
 from aiohttp import web
 
-from node.core.messages import Message
-from node.core.view import View
-from node.shell.sockets import RECEIVE_BYTES_MAX, REFUSED, SILENCE_S, Link, WebSocket
+from node.core.messages import Letter, Letters, together
+from node.shell.greeting import (
+    VERSION,
+    Hello,
+    connected,
+    encode,
+    objection,
+    received_hello,
+)
+from node.shell.sockets import RECEIVE_BYTES_MAX, SILENCE_S, Link
 
-VERSION = 1
-PATH = "/peer"
 HELLO_S = 2.0  # dialing and both hellos
+HEAD_START_S = 0.5  # the larger address dials when the smaller one has not for so long
 BACKOFF_MIN_S = 0.1
 BACKOFF_MAX_S = 1.0
+GUESTS_MAX = 64  # one more is refused
+BUGS_MAX = 1000  # different ones, of which each is logged once with its traceback
 
 logger = logging.getLogger("coterie.links")
 
 
-class Hello(msgspec.Struct, frozen=True):
-    """The first message of both sides."""
-
-    version: int
-    address: str
-    view: str
-
-
 @dataclass(slots=True)
 class Tally:
-    """What one peer has cost since the node's start."""
+    """What one peer has cost since it was first known; a guest, since it came."""
 
     up: bool = False
     frames_out: int = 0
@@ -50,64 +52,107 @@ class Tally:
     dropped: int = 0
 
 
-OnMessage = Callable[[str, Message], None]
+@dataclass(slots=True)
+class Peer:
+    """Another node: one that is known, or a guest while its link lasts."""
+
+    tally: Tally = field(default_factory=Tally)
+    link: Link | None = None
+    dialer: asyncio.Task[None] | None = None
+    apart: asyncio.Event = field(default_factory=asyncio.Event)  # set while there is no link
+
+
+OnLetter = Callable[[str, Letter | Letters], None]
 OnPeer = Callable[[str], None]
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(list[Message]).decode
-_decode_hello = msgspec.msgpack.Decoder(Hello).decode
+_decode = msgspec.msgpack.Decoder(list[Letter]).decode
 
 
 class PeerLinks:
-    """Links to all other nodes of the view; silent until `start`."""
+    """Links to all nodes this one knows, and to those that call it; silent until `start`."""
 
-    def __init__(
-        self, address: str, view: View, random: Random, silence_s: float = SILENCE_S
-    ) -> None:
-        self._hello = Hello(VERSION, address, view.id)
+    def __init__(self, address: str, random: Random, silence_s: float = SILENCE_S) -> None:
+        self._address, self._hello = address, Hello(VERSION, address)
         self._random, self._silence_s = random, silence_s
-        self._peers = tuple(node for node in view.nodes if node != address)
-        self._tallies = {peer: Tally() for peer in self._peers}
-        self._links: dict[str, Link] = {}
+        self._known: frozenset[str] = frozenset()
+        self._peers: dict[str, Peer] = {}
         self._cuts: dict[str, float] = {}  # peer -> deadline, on the loop's clock
         self._refused: dict[str, str] = {}  # peer -> the reason that was logged last
         self._bugs: set[str] = set()
-        self._is_open = False
-        self._dialers: list[asyncio.Task[None]] = []
-        self._on_message: OnMessage = lambda peer, message: None
+        self._session: aiohttp.ClientSession | None = None  # while it is open
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._on_letter: OnLetter = lambda peer, letter: None
         self._on_up: OnPeer = lambda peer: None
         self._on_down: OnPeer = lambda peer: None
 
-    def start(self, on_message: OnMessage, on_up: OnPeer, on_down: OnPeer) -> None:
-        """Dials, and accepts from now on.  All messages of a peer lie between its up and down."""
-        self._on_message, self._on_up, self._on_down = on_message, on_up, on_down
-        self._is_open = True
-        larger = [peer for peer in self._peers if self._hello.address < peer]
-        self._dialers = [asyncio.create_task(self._keep_dialing(peer)) for peer in larger]
+    def start(self, on_letter: OnLetter, on_up: OnPeer, on_down: OnPeer) -> None:
+        """Dials, and accepts from now on.  All letters of a peer lie between its up and down."""
+        self._on_letter, self._on_up, self._on_down = on_letter, on_up, on_down
+        connector = aiohttp.TCPConnector(use_dns_cache=False, force_close=True, limit=0)
+        timeout = aiohttp.ClientTimeout(total=None)
+        self._session = aiohttp.ClientSession(connector=connector, timeout=timeout)
+        self.know(self._known)
+
+    def know(self, peers: Collection[str]) -> None:
+        """These are the other nodes from now on.
+
+        New ones are dialed.  The others are dialed no more: each is a guest while its link lasts.
+        """
+        self._known = frozenset(peers) - {self._address}
+        for address, peer in list(self._peers.items()):
+            if address not in self._known:
+                self._forget(address, peer)
+        for address in sorted(self._known):
+            peer = self._peers.setdefault(address, Peer())
+            if self._session is not None and peer.dialer is None:
+                peer.dialer = self._spawn(self._keep_linked(self._session, address, peer))
+
+    def _forget(self, address: str, peer: Peer) -> None:
+        if peer.dialer is not None:
+            peer.dialer.cancel()
+            peer.dialer = None
+        if peer.link is None:
+            del self._peers[address]
+        self._refused.pop(address, None)
 
     async def close(self) -> None:
         """Sends what is queued, then ends all links; nothing is accepted or dialed any more."""
-        self._is_open = False
-        await asyncio.gather(*(link.finish() for link in self._links.values()))
-        for dialer in self._dialers:
-            dialer.cancel()
-        await asyncio.gather(*self._dialers, return_exceptions=True)
-        for peer in list(self._links):
-            self._end(peer)
+        session, self._session = self._session, None
+        for peer in self._peers.values():
+            if peer.dialer is not None:
+                peer.dialer.cancel()
+        links = [peer.link for peer in self._peers.values() if peer.link is not None]
+        await asyncio.gather(*(link.finish() for link in links))
+        for link in links:
+            self._end(link)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if session is not None:
+            await session.close()
 
-    def send(self, peer: str, message: Message) -> None:
-        link = self._links.get(peer)
-        if link is None or (self._cuts and self._is_cut(peer)) or not link.send(_encode(message)):
-            self._tallies[peer].dropped += 1
+    def send(self, peer: str, letter: Letter) -> None:
+        """Queues the letter.  Without a link it is dropped; for who is no peer, without a trace."""
+        known = self._peers.get(peer)
+        if known is None:
+            return
+        link = known.link
+        if link is None or (self._cuts and self._is_cut(peer)) or not link.send(encode(letter)):
+            known.tally.dropped += 1
 
     def stats(self) -> dict[str, dict[str, int]]:
-        return {peer: asdict(tally) for peer, tally in self._tallies.items()}
+        """Each peer's tally; the guests of this moment are among them."""
+        return {address: asdict(peer.tally) for address, peer in self._peers.items()}
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     # -------------------------------------------------------------- faults, for tests of clusters
 
     @property
     def cut(self) -> set[str]:
         """The peers that are cut off now."""
-        return {peer for peer in self._cuts if self._is_cut(peer)}
+        return {peer for peer in list(self._cuts) if self._is_cut(peer)}
 
     def cut_off(self, peers: Iterable[str], ttl_s: float) -> None:
         """Drops everything to and from these peers, in silence, for so long; others as before."""
@@ -129,164 +174,169 @@ class PeerLinks:
     async def accept(self, request: web.BaseRequest) -> web.StreamResponse:
         """Serves GET /peer for as long as the link lasts."""
         transport = request.transport
-        if not self._is_open or transport is None:
+        if self._session is None or transport is None:
             return web.Response(status=503, text="not open to peers")
         web_socket = web.WebSocketResponse(compress=False, max_msg_size=RECEIVE_BYTES_MAX)
         await web_socket.prepare(request)
-        link = Link("", web_socket, transport, self._silence_s)
+        link = Link(web_socket, transport, self._silence_s)
         try:
             async with asyncio.timeout(HELLO_S):
-                hello = await _receive_hello(web_socket)
-                if await self._admit(link, hello, ""):
-                    await web_socket.send_bytes(_encode(self._hello))
+                hello = await received_hello(web_socket)
         except (ConnectionError, TimeoutError) as error:
             logger.debug("a caller left before its hello: %r", error)
             link.abort()
-        if link.peer:
-            await self._run(link)
+        else:
+            if await self._admit(link, hello, ""):
+                await self._run(link, encode(self._hello))
         return web_socket
 
-    async def _keep_dialing(self, peer: str) -> None:
-        """For good.  Only a link that lasted makes the next attempt come soon."""
+    async def _keep_linked(self, session: aiohttp.ClientSession, address: str, peer: Peer) -> None:
+        """Dials whenever there is no link, for good.  Only a link that lasted makes the next
+        attempt come soon."""
         loop = asyncio.get_running_loop()
-        connector = aiohttp.TCPConnector(use_dns_cache=False, force_close=True)
-        timeout = aiohttp.ClientTimeout(total=None)
-        backoff_s = BACKOFF_MIN_S
-        async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
-            while True:
-                began = loop.time()
-                link = None if self._is_cut(peer) else await self._dial(session, peer)
-                if link is not None:
-                    await self._run(link)
-                if self._is_cut(peer) or loop.time() - began > 2 * BACKOFF_MAX_S:
-                    backoff_s = BACKOFF_MIN_S
-                await asyncio.sleep(backoff_s * self._random.uniform(0.5, 1.0))
-                backoff_s = min(BACKOFF_MAX_S, 2 * backoff_s)
+        head_start_s = 0.0 if self._address < address else HEAD_START_S
+        pause_s, backoff_s = head_start_s, BACKOFF_MIN_S
+        while True:
+            await asyncio.sleep(pause_s)
+            began, was_cut = loop.time(), self._is_cut(address)
+            if peer.link is None and not was_cut:
+                await self._dial(session, address)
+            if peer.link is not None:
+                await peer.apart.wait()
+            if was_cut or loop.time() - began > 2 * BACKOFF_MAX_S:
+                backoff_s = BACKOFF_MIN_S
+            pause_s = head_start_s + backoff_s * self._random.uniform(0.5, 1.0)
+            backoff_s = min(BACKOFF_MAX_S, 2 * backoff_s)
 
-    async def _dial(self, session: aiohttp.ClientSession, peer: str) -> Link | None:
-        """One attempt: the link, once both sides have agreed to it."""
-        link = None
+    async def _dial(self, session: aiohttp.ClientSession, peer: str) -> None:
+        """One attempt; the link runs by itself, once both sides have agreed to it."""
+        link, began = None, False
         try:
             async with asyncio.timeout(HELLO_S):
-                web_socket = await session.ws_connect(
-                    f"http://{peer}{PATH}", max_msg_size=RECEIVE_BYTES_MAX
-                )
-                # aiohttp does not show a client's transport; only that can end a link at once.
-                connection = web_socket._response.connection
-                if connection is None or connection.transport is None:
-                    return None
-                link = Link("", web_socket, connection.transport, self._silence_s)
-                await web_socket.send_bytes(_encode(self._hello))
-                if await self._admit(link, await _receive_hello(web_socket), peer):
-                    return link
+                link = await connected(session, peer, self._silence_s)
+                if link is None:
+                    return
+                await link.say(encode(self._hello))
+                hello = await received_hello(link.socket)
+            began = await self._admit(link, hello, peer)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             logger.debug("%s cannot be reached: %r", peer, error)
-            if link is not None:
+        finally:
+            if link is not None and not began:
                 link.abort()
-        return None
+        if began:
+            assert link is not None
+            self._spawn(self._run(link))
 
     async def _admit(self, link: Link, hello: Hello | str, dialed: str) -> bool:
-        """Names the link's peer, if the other side is who may talk to us."""
+        """Begins the link, if the other side is who may talk to us and has no better one."""
         reason = self._objection(hello, dialed)
-        peer = hello.address if isinstance(hello, Hello) else dialed
         if reason:
-            known = peer if peer in self._tallies else ""
-            if self._refused.get(known) != reason:
-                self._refused[known] = reason
-                logger.warning("no link with %s: %s", peer or "a stranger", reason)
+            self._log_refusal(hello.address if isinstance(hello, Hello) else dialed, reason)
             await link.refuse(reason)
-        elif self._is_cut(peer):
+            return False
+        assert isinstance(hello, Hello)
+        link.peer, link.dialer = hello.address, self._address if dialed else hello.address
+        known = self._peers.get(link.peer)
+        has_better = known and known.link and known.link.dialer < link.dialer
+        if self._session is None or has_better or self._is_cut(link.peer):
             link.abort()
-        else:
-            self._refused.pop(peer, None)
-            link.peer = peer
-        return bool(link.peer)
+            return False
+        self._begin(link)
+        return True
 
     def _objection(self, hello: Hello | str, dialed: str) -> str:
-        if isinstance(hello, str):
-            return hello
-        if hello.version != VERSION:
-            return f"it speaks version {hello.version}, this node {VERSION}"
-        if hello.address not in self._tallies:
-            return f"{hello.address} is not another node of the view"
-        if hello.view != self._hello.view:
-            return f"its view is {hello.view}, this node's {self._hello.view}"
-        if dialed and hello.address != dialed:
-            return f"it says it is {hello.address}"
-        if not dialed and hello.address > self._hello.address:
-            return f"{self._hello.address} dials {hello.address}, not the other way"
-        return ""
+        reason = objection(hello, self._hello, dialed)
+        if reason or not isinstance(hello, Hello) or hello.address in self._peers:
+            return reason
+        is_full = len(self._peers) - len(self._known) >= GUESTS_MAX
+        return f"this node has {GUESTS_MAX} guests and takes no more" if is_full else ""
+
+    def _log_refusal(self, peer: str, reason: str) -> None:
+        """Once for each reason, and not for each attempt."""
+        known = peer if peer in self._known else ""
+        if self._refused.get(known) != reason:
+            self._refused[known] = reason
+            logger.warning("no link with %.300s: %.300s", peer or "a stranger", reason)
 
     # -------------------------------------------------------------- how links live and end
 
-    async def _run(self, link: Link) -> None:
-        peer, tally = link.peer, self._tallies[link.peer]
-        self._end(peer)
-        self._links[peer] = link
-        tally.up = True
+    def _begin(self, link: Link) -> None:
+        known = self._peers.get(link.peer)
+        if known and known.link:
+            self._end(known.link)
+        peer = self._peers.setdefault(link.peer, Peer())
+        tally = peer.tally
+        peer.link, tally.up = link, True
+        peer.apart.clear()
 
         def on_sent(frame_bytes: int) -> None:
             tally.frames_out += 1
             tally.bytes_out += frame_bytes
 
         link.on_sent = on_sent
-        logger.info("link with %s up", peer)
-        self._on_up(peer)
-        try:
-            await link.run(self._on_frame)
-        finally:
-            if self._links.get(peer) is link:
-                self._end(peer)
+        self._refused.pop(link.peer, None)
+        logger.info("link with %s up", link.peer)
+        self._hand_over(self._on_up, link.peer)
 
-    def _end(self, peer: str) -> None:
-        link = self._links.pop(peer, None)
-        if link is not None:
-            link.abort()
-            self._tallies[peer].up = False
-            logger.info("link with %s down", peer)
-            self._on_down(peer)
+    async def _run(self, link: Link, hello: bytes = b"") -> None:
+        """Until the link ends; it has begun, and what it was given to send follows this hello."""
+        try:
+            if hello:
+                await link.say(hello)
+            await link.run(self._on_frame)
+        except ConnectionError as error:
+            logger.debug("%s left at once: %r", link.peer, error)
+        finally:
+            self._end(link)
+
+    def _end(self, link: Link) -> None:
+        peer = self._peers.get(link.peer)
+        if peer is None or peer.link is not link:
+            return  # another one has taken its place
+        link.abort()
+        peer.link, peer.tally.up = None, False
+        peer.apart.set()
+        if link.peer not in self._known:
+            del self._peers[link.peer]
+        logger.info("link with %s down", link.peer)
+        self._hand_over(self._on_down, link.peer)
 
     def _on_frame(self, link: Link, frame: Any) -> bool:
-        if self._links.get(link.peer) is not link:
+        peer = self._peers.get(link.peer)
+        if peer is None or peer.link is not link:
             return False
         if self._cuts and self._is_cut(link.peer):
             return True
         link.heard()
-        tally = self._tallies[link.peer]
         try:
-            messages = _decode(frame)
+            letters = _decode(frame)
         except (msgspec.MsgspecError, TypeError) as error:
             what = repr(frame)[:100] if isinstance(frame, Exception) else error
             logger.warning("link with %s closed: a frame cannot be read: %s", link.peer, what)
             return False
-        tally.frames_in += 1
-        tally.bytes_in += len(frame)
-        for message in messages:
-            self._hand_over(link.peer, message)
+        peer.tally.frames_in += 1
+        peer.tally.bytes_in += len(frame)
+        for letter in together(letters):
+            self._hand_over(self._on_letter, link.peer, letter)
         return True
 
-    def _hand_over(self, peer: str, message: Message) -> None:
+    def _hand_over(
+        self, handler: Callable[..., None], peer: str, *letter: Letter | Letters
+    ) -> None:
         try:
-            self._on_message(peer, message)
+            handler(peer, *letter)
         except Exception as error:  # noqa: BLE001 - a bug in one handler must not end the link
-            bug = f"{type(message).__name__}: {error!r}"[:200]
-            self._log_bug(peer, bug)
+            what = _name_of(letter[0]) if letter else "a link"
+            self._log_bug(peer, f"{what}: {error!r}"[:200])
 
     def _log_bug(self, peer: str, bug: str) -> None:
         """With its traceback the first time, counted as a line after that."""
-        is_new = bug not in self._bugs and len(self._bugs) < 1000
+        is_new = bug not in self._bugs and len(self._bugs) < BUGS_MAX
         self._bugs.add(bug) if is_new else None
         logger.error("cannot handle what %s sent: %s", peer, bug, exc_info=is_new)
 
 
-async def _receive_hello(web_socket: WebSocket) -> Hello | str:
-    """What the other side says first, or what is wrong with it."""
-    message = await web_socket.receive()
-    if message.type is aiohttp.WSMsgType.CLOSE and message.data == REFUSED:
-        return f"it refuses this node: {message.extra}"
-    if message.type is not aiohttp.WSMsgType.BINARY:
-        raise ConnectionResetError("closed before its hello")
-    try:
-        return _decode_hello(message.data)
-    except msgspec.MsgspecError as error:
-        return f"its first message is no hello: {error}"
+def _name_of(letter: Letter | Letters) -> str:
+    last = letter.letters[-1] if isinstance(letter, Letters) else letter
+    return type(last.message).__name__

@@ -39,13 +39,13 @@ STORE_COUNTERS = (
     ("coterie_store_commits", "Commits: each one fsync, for all that waited.", "commits"),
     ("coterie_store_rows", "Rows written.", "rows"),
 )
-LINK_DIRECTIONS = ("sent", "received")
+LINK_DIRECTIONS = (("sent", "frames_out"), ("received", "frames_in"))
 
 
 class Metrics(Collector):
     """All metric families of one node.  Who knows the numbers is asked at each scrape.
 
-    `links` has, for each peer, connected, frames_sent, frames_received and dropped.
+    `links` has, for each peer of this moment, up, frames_out, frames_in and dropped.
     """
 
     def __init__(
@@ -106,10 +106,10 @@ class Metrics(Collector):
             "coterie_link_dropped", "Messages that could not be sent.", labels=("peer",)
         )
         for peer, stats in self._links().items():
-            up.add_metric((peer,), int(stats.get("connected", 0)))
-            dropped.add_metric((peer,), stats.get("dropped", 0))
-            for direction in LINK_DIRECTIONS:
-                frames.add_metric((peer, direction), stats.get(f"frames_{direction}", 0))
+            up.add_metric((peer,), int(stats["up"]))
+            dropped.add_metric((peer,), stats["dropped"])
+            for direction, key in LINK_DIRECTIONS:
+                frames.add_metric((peer, direction), stats[key])
         yield from (up, frames, dropped)
 
 

@@ -1,30 +1,39 @@
 """The database file: its tables, its checksums, and how it is opened.
 
-Three tables of one shape.  Keys are TEXT and compare byte by byte, which for UTF-8 is the order of
-Python's strings.  Every row carries a checksum of its table, key and value, so that a row which the
-disk has changed is noticed and never served.  Statements handle many rows at once: SQLite lets go
-of the interpreter's lock once a statement, and getting it back beside a busy loop may take
-milliseconds.
+Three tables of one shape, and `recent`, in which each row is a whole commit until its rows have
+settled in their tables (node/shell/recent.py).  Keys are TEXT and compare byte by byte, which for
+UTF-8 is the order of Python's strings.  Every row carries a checksum of its table, key and value,
+so that a row which the disk has changed is noticed and never served.  Statements are few and handle
+many rows at once: SQLite lets go of the interpreter's lock once a statement, and getting it back
+beside a busy loop may take milliseconds.
 """
 
 import fcntl
 import os
 import sqlite3
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
+import msgspec
+
 from node.core.effects import Record
+from node.shell.recent import Portion, Recent, rows_of
 
 TABLES = ("item", "log", "meta")
-FORMAT = 1  # PRAGMA user_version; a file of another format is refused
+FORMAT = 3  # PRAGMA user_version; a file of another format is refused (2: without `recent`)
+INSERT_COMMIT = "INSERT INTO recent (number, value, crc) VALUES (?, ?, ?)"
+BLOB_BYTES_MAX = 256 * 1024 * 1024
 ROWS_PER_STATEMENT = 64
 READER_CACHE_KIB = 16 * 1024
 WRITER_CACHE_KIB = 16 * 1024
 
 Batched = TypeVar("Batched")
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(list[Record]).decode
 
 
 class Durability(StrEnum):
@@ -62,17 +71,21 @@ def lock_directory(directory: Path) -> int:
     return lock
 
 
-def open_pair(path: Path, durability: Durability) -> tuple[sqlite3.Connection, sqlite3.Connection]:
-    """A connection that writes and one that reads; raises `StoreError` and leaves neither open."""
-    opened: list[sqlite3.Connection] = []
+def opened(
+    path: Path, durability: Durability
+) -> tuple[sqlite3.Connection, sqlite3.Connection, Recent]:
+    """A connection that writes, one that reads, and what has not settled; raises `StoreError` and
+    leaves neither open."""
+    connections: list[sqlite3.Connection] = []
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        opened.append(_connect(path, WRITER_CACHE_KIB))
-        _prepare(opened[0], path, durability)
-        opened.append(_connect(path, READER_CACHE_KIB))
-        opened[1].execute("PRAGMA query_only = ON")
+        connections.append(_connect(path, WRITER_CACHE_KIB))
+        _prepare(connections[0], path, durability)
+        recent = recalled(connections[0], path)
+        connections.append(_connect(path, READER_CACHE_KIB))
+        connections[1].execute("PRAGMA query_only = ON")
     except (OSError, sqlite3.Error, StoreError) as error:
-        for connection in opened:
+        for connection in connections:
             connection.close()
         if isinstance(error, StoreError):
             raise
@@ -80,7 +93,7 @@ def open_pair(path: Path, durability: Durability) -> tuple[sqlite3.Connection, s
             f"{path} cannot be opened ({error}): free space, fix its permissions, or move it away "
             "so that the node starts empty and its shard fills it again"
         ) from error
-    return opened[0], opened[1]
+    return connections[0], connections[1], recent
 
 
 def _connect(path: Path, cache_kib: int) -> sqlite3.Connection:
@@ -107,26 +120,85 @@ def _prepare(writer: sqlite3.Connection, path: Path, durability: Durability) -> 
             f"CREATE TABLE IF NOT EXISTS {table} (key TEXT PRIMARY KEY NOT NULL, "
             "value BLOB NOT NULL, crc INTEGER NOT NULL, open INTEGER NOT NULL) WITHOUT ROWID"
         )
+    writer.execute(
+        "CREATE TABLE IF NOT EXISTS recent (number INTEGER PRIMARY KEY NOT NULL, "
+        "value BLOB NOT NULL, crc INTEGER NOT NULL)"
+    )
     writer.execute("CREATE INDEX IF NOT EXISTS item_open ON item (key) WHERE open = 1")
     writer.execute(f"PRAGMA user_version = {FORMAT}")
     writer.execute("COMMIT")
 
 
-def commit(writer: sqlite3.Connection, records: Iterable[Record]) -> None:
-    """Writes all records in one transaction, at most one per row; raises sqlite3.Error."""
+def recalled(writer: sqlite3.Connection, path: Path) -> Recent:
+    """The commits whose rows have not settled; raises `StoreError` when one is damaged."""
+    recent = Recent()
+    for number, blob, crc in writer.execute("SELECT number, value, crc FROM recent ORDER BY 1"):
+        if checksum("recent", str(number), blob) != crc:
+            raise StoreError(damage(path, "recent", number))
+        recent.add(number, rows_of(_decode(blob)), len(blob))
+    return recent
+
+
+def damage(path: Path, table: str, key: object) -> str:
+    return (
+        f"row {key!r} of table {table} in {path} is damaged: stop the node, throw its data "
+        "directory away and start it; the other replicas refill it"
+    )
+
+
+def commit(
+    writer: sqlite3.Connection, records: Collection[Record], number: int, portion: Portion
+) -> tuple[int, int]:
+    """Writes all records, at most one per row, as one commit from this number on, and settles a
+    portion of earlier ones; gives its last number and its bytes.  Raises sqlite3.Error."""
+    blobs = _encoded(list(records))
+    numbered = enumerate(blobs, number)
+    values = [(at, blob, checksum("recent", str(at), blob)) for at, blob in numbered]
+    if len(values) == 1 and not portion.records:
+        writer.execute(INSERT_COMMIT, values[0])  # one statement, which commits itself
+    else:
+        with _transaction(writer):
+            writer.executemany(INSERT_COMMIT, values)
+            _settle(writer, portion)
+    return values[-1][0], sum(map(len, blobs))
+
+
+def _encoded(records: list[Record]) -> list[bytes]:
+    """One blob, unless it would be larger than SQLite takes."""
+    blob = _encode(records)
+    if len(blob) <= BLOB_BYTES_MAX or len(records) == 1:
+        return [blob]
+    half = len(records) // 2
+    return [*_encoded(records[:half]), *_encoded(records[half:])]
+
+
+def settle(writer: sqlite3.Connection, portion: Portion) -> None:
+    """Moves these rows to their tables; raises sqlite3.Error."""
+    with _transaction(writer):
+        _settle(writer, portion)
+
+
+@contextmanager
+def _transaction(writer: sqlite3.Connection) -> Iterator[None]:
     writer.execute("BEGIN IMMEDIATE")
     try:
-        by_table: dict[str, list[Record]] = {}
-        for record in records:
-            by_table.setdefault(record.table, []).append(record)
-        for table, rows in by_table.items():
-            _replace(writer, table, [row for row in rows if row.value is not None])
-            _remove(writer, table, [row.key for row in rows if row.value is None])
+        yield
         writer.execute("COMMIT")
     except sqlite3.Error:
         if writer.in_transaction:
             writer.execute("ROLLBACK")
         raise
+
+
+def _settle(writer: sqlite3.Connection, portion: Portion) -> None:
+    by_table: dict[str, list[Record]] = {}
+    for record in portion.records:
+        by_table.setdefault(record.table, []).append(record)
+    for table, rows in by_table.items():
+        _replace(writer, table, [row for row in rows if row.value is not None])
+        _remove(writer, table, [row.key for row in rows if row.value is None])
+    if portion.ends is not None:
+        writer.execute("DELETE FROM recent WHERE number <= ?", (portion.ends,))
 
 
 def _replace(writer: sqlite3.Connection, table: str, rows: Sequence[Record]) -> None:

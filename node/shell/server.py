@@ -16,14 +16,26 @@ from typing import Any
 from aiohttp import web
 
 from node.core import report
-from node.core.messages import Outcome
-from node.dialects.contract import Call, Dialect, Facts, Handler, Limits, Reply
+from node.core.messages import Outcome, Request
+from node.dialects.contract import (
+    Ask,
+    Call,
+    Dialect,
+    Events,
+    Facts,
+    Handler,
+    Limits,
+    Reply,
+    Steps,
+    Talk,
+)
 from node.dialects.words import refused
 from node.driver import Driver
 from node.shell.answer import Answer
 from node.shell.intake import Listener, arrived_body_of, body_of
 from node.shell.metrics import Metrics, Stats
 from node.shell.routes import NOTHING, Endpoint, Table, decoded
+from node.shell.streams import Streams
 from node.shell.upkeep import Links, upkeep
 
 BODY_SLACK_BYTES = 64 * 1024  # metadata, and JSON's escapes, beside the value
@@ -32,6 +44,7 @@ CLOSE_TIMEOUT_S = 1.0  # for answers that are still being written when a drain e
 CLOSING = frozenset({408, 413})  # the rest of such a body is not worth waiting for
 INTERNAL_ERROR = refused(500, "internal error")
 NOT_TEXT = refused(400, "the path is not percent-encoded UTF-8")
+STREAMS_FULL = refused(503, "too many event streams are open", {"Retry-After": "1"})
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +62,10 @@ def facts_of(driver: Driver, server: "Server") -> Facts:
         ready=not any(wrong for _, wrong in checks),
         checks=checks,
         status=partial(report.status, replica, now),
+        movement=partial(report.movement, replica, now),
+        slot_keys=partial(report.slot_keys, replica),
+        previous=replica.moving.previous,
+        now=now,
     )
 
 
@@ -83,6 +100,7 @@ class Server:
         self._in_flight = 0
         self._idle = asyncio.Event()
         self._guests: set[asyncio.Task[Any]] = set()  # the WebSockets of peers
+        self._streams = Streams()
         self._runner: web.ServerRunner | None = None
         self.port = 0  # the one it listens on, once started
 
@@ -108,6 +126,7 @@ class Server:
         Peers stay connected until then, since what is in flight needs them.
         """
         self.draining = True
+        self._streams.end()
         if self._runner is None:
             return
         for site in self._runner.sites:
@@ -134,12 +153,13 @@ class Server:
         if endpoint is self._peer:
             return await self._accept(request)
         self._in_flight += 1
+        reply: Reply | Events
         try:
             if endpoint.handler is None:
                 reply = self._reply_of_nobody(path)
             else:
                 reply = await self._reply(request, endpoint.handler, placeholders, query)
-            answer = self._say(reply)
+            answer = reply if isinstance(reply, Events) else self._say(reply)
         except ConnectionError:  # the client went away in the middle of its body
             raise
         except Exception:
@@ -150,7 +170,10 @@ class Server:
             self._in_flight -= 1
             if self.draining and not self._in_flight:
                 self._idle.set()
-        endpoint.count(reply.status, perf_counter() - started)
+        status = reply.status if isinstance(reply, Reply) else 200
+        endpoint.count(status, perf_counter() - started)
+        if isinstance(answer, Events):
+            return await self._streams.serve(request, answer)
         return answer
 
     async def _reply(
@@ -159,7 +182,7 @@ class Server:
         handler: Handler,
         placeholders: Mapping[str, str],
         query: str,
-    ) -> Reply:
+    ) -> Reply | Events:
         path = decoded(placeholders)
         if path is None:
             return NOT_TEXT
@@ -172,11 +195,32 @@ class Server:
         said = handler(
             Call(request.method, path, words, request.headers, body, self._facts, self._limits)
         )
-        if isinstance(said, Reply):
-            return said
+        if isinstance(said, Ask):
+            return said.say(await self._outcome(said.request))  # no turn of the loop when at once
+        if isinstance(said, Talk):
+            return await self._talk(said.steps)
+        return STREAMS_FULL if isinstance(said, Events) and self._streams.is_full else said
+
+    def _outcome(self, request: Request) -> asyncio.Future[Outcome]:
         answer: asyncio.Future[Outcome] = self._new_future()
-        self._driver.submit(said.request, partial(_resolve, answer))
-        return said.say(await answer)  # takes no turn of the loop when it was answered at once
+        self._driver.submit(request, partial(_resolve, answer))
+        return answer
+
+    async def _talk(self, steps: Steps) -> Reply:
+        """Step by step to the reply; a client that goes away ends it between two steps."""
+        try:
+            wish = next(steps)
+            while True:
+                outcomes: list[Outcome] = []
+                if isinstance(wish, float):
+                    await asyncio.sleep(wish)
+                else:
+                    asked = [self._outcome(request) for request in wish]
+                    outcomes = [await outcome for outcome in asked]
+                wish = steps.send(outcomes)
+        except StopIteration as end:
+            reply: Reply = end.value
+            return reply
 
     def _reply_of_nobody(self, path: str) -> Reply:
         methods = self._table.methods_of(path)

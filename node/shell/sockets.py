@@ -1,9 +1,9 @@
 """One open WebSocket to a peer: frames out, frames in, and an end when it falls silent.
 
-A frame is a msgpack list of messages.  A message is encoded when it is sent, so what happens to its
-parts afterwards does not show; all messages of one turn of the loop leave in one frame.  What is
+A frame is a msgpack list of letters.  A letter is encoded when it is sent, so what happens to its
+parts afterwards does not show; all letters of one turn of the loop leave in one frame.  What is
 over the queue's bounds is refused, never kept: the owner counts it and repair finds it.  Knows
-neither who dials nor what a message means.
+neither who may talk to us nor what a letter means.
 """
 
 import asyncio
@@ -33,13 +33,17 @@ LIST_HEADER: Final = struct.Struct(">BI")  # msgpack's array 32
 
 
 class Link:
-    """Sends and receives over one socket, from the hello on, until either side ends it."""
+    """Sends and receives over one socket, from the hello on, until either side ends it.
+
+    `peer` and `dialer` are addresses: who is at the other end, and which of the two dialed; both
+    are empty until the hello.
+    """
 
     def __init__(
-        self, peer: str, web_socket: WebSocket, transport: asyncio.Transport, silence_s: float
+        self, web_socket: WebSocket, transport: asyncio.Transport, silence_s: float
     ) -> None:
-        self.peer = peer
-        self._socket, self._transport, self._silence_s = web_socket, transport, silence_s
+        self.peer = self.dialer = ""
+        self.socket, self._transport, self._silence_s = web_socket, transport, silence_s
         self._loop = asyncio.get_running_loop()
         self._heard_at = self._loop.time()
         self._queue: deque[bytes] = deque()
@@ -74,19 +78,25 @@ class Link:
         if raw is not None and not self._transport.is_closing():
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._transport.abort()
+        if isinstance(self.socket, aiohttp.ClientWebSocketResponse):
+            self.socket._response.close()  # or aiohttp waits for somebody to close it
 
     async def run(self, on_frame: Callable[["Link", Any], bool]) -> None:
         """Sends and receives until the link ends; `on_frame` says whether it may go on."""
         sender = asyncio.create_task(self._send_queue())
         self._watch()
         try:
-            async for message in self._socket:
+            async for message in self.socket:
                 if not on_frame(self, message.data):
                     break
         finally:
             sender.cancel()
             await asyncio.gather(sender, return_exceptions=True)
             await self._close(aiohttp.WSCloseCode.GOING_AWAY, "")
+
+    async def say(self, message: bytes) -> None:
+        """Sends these bytes as they are, before `run`; ConnectionError: the socket is gone."""
+        await self.socket.send_bytes(message)
 
     async def refuse(self, reason: str) -> None:
         await self._close(REFUSED, reason)
@@ -100,10 +110,11 @@ class Link:
 
     async def _close(self, code: int, reason: str) -> None:
         """Says good-bye if the peer listens; the socket is gone in any case."""
+        text = reason.encode("ascii", "replace")[:REASON_BYTES_MAX]
         async with self._closing:
             try:
                 async with asyncio.timeout(CLOSE_S):
-                    await self._socket.close(code=code, message=reason.encode()[:REASON_BYTES_MAX])
+                    await self.socket.close(code=code, message=text)
             except TimeoutError:
                 pass
             finally:
@@ -119,7 +130,7 @@ class Link:
                     await self._wake
                     self._idle.clear()
                 frame = self._next_frame()
-                await self._socket.send_bytes(frame)  # waits when the kernel takes no more
+                await self.socket.send_bytes(frame)  # waits when the kernel takes no more
                 self.on_sent(len(frame))
         except ConnectionError:
             self.abort()

@@ -1,10 +1,10 @@
 """The store port on SQLite: rows that survive a crash once `done` has been called.
 
-One thread writes.  It takes everything that is queued, commits it as one transaction, and tells the
-loop once (group commit).  Until then an overlay holds what was written, so that reads see all of
-it.  A commit that fails is final: what the kernel did with the pages is unknown, so it is never
-tried again and nothing is acknowledged any more; the node steps aside and a restart reads what is
-really there.  All methods belong to the loop's thread.
+One thread writes.  It takes everything that is queued, commits it as one row, and tells the loop
+once (group commit).  An overlay holds what was written and has not settled in its table yet, so
+that reads see all of it.  A commit that fails is final: what the kernel did with the pages is
+unknown, so it is never tried again and nothing is acknowledged any more; the node steps aside and a
+restart reads what is really there.  All methods belong to the loop's thread.
 """
 
 import asyncio
@@ -14,7 +14,8 @@ import os
 import queue
 import sqlite3
 import threading
-from collections import deque
+from bisect import bisect_right, insort
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -23,6 +24,7 @@ from typing import Any
 
 from node.core.effects import Record
 from node.shell import rows
+from node.shell.recent import Portion, Row
 from node.shell.rows import Durability, StoreError, checksum
 
 __all__ = ["Durability", "SqliteStore", "StoreError"]
@@ -30,13 +32,16 @@ __all__ = ["Durability", "SqliteStore", "StoreError"]
 IDLE_S = 0.05  # so long without a write: a good moment to move the log into the tables
 CHECKPOINT_IDLE_BYTES = 4 * 1024 * 1024
 CHECKPOINT_BUSY_BYTES = 64 * 1024 * 1024  # the bound of the log: now, even if a commit waits
-ROW_COST_BYTES = 4096  # a row makes at least a page dirty
+ROW_COST_BYTES = 4096  # a row that settles makes at least a page dirty
+SETTLED_WHEN_IDLE_ROWS = 1024
 FILE_NAME = "store.db"
+OVERLAY_BATCHES = 64  # so many without a scan, and the overlay is dropped
+OVERLAY_ROWS_MAX = 65_536  # a larger one is made anew, without what has settled
+COUNTS = "SELECT substr(key, 1, 3), count(*)"
 
 logger = logging.getLogger("coterie.store")
 
 Done = Callable[[], None]
-Row = tuple[str, str]
 
 
 @dataclass(slots=True)
@@ -46,9 +51,33 @@ class _Batch:
     records: dict[Row, Record] = field(default_factory=dict)
     dones: deque[Done] = field(default_factory=deque)
 
-    def cost_bytes(self) -> int:
-        values = (record.value for record in self.records.values())
-        return ROW_COST_BYTES * len(self.records) + sum(len(value) for value in values if value)
+
+class _Overlay:
+    """Records that lie over the rows of a table, by their keys; made for scans and then kept up,
+    as long as there are scans.  Those that have settled meanwhile do no harm in it."""
+
+    def __init__(self, records: dict[str, Record]) -> None:
+        self.records = records
+        self.unused_batches = 0
+        self._keys = sorted(records)
+
+    def add(self, record: Record) -> None:
+        if record.key not in self.records:
+            insort(self._keys, record.key)
+        self.records[record.key] = record
+
+    def is_wanted(self) -> bool:
+        """Asked once a batch."""
+        self.unused_batches += 1
+        return self.unused_batches < OVERLAY_BATCHES and len(self.records) < OVERLAY_ROWS_MAX
+
+    def after(self, key: str | None) -> Iterator[tuple[str, bytes]]:
+        """Those with a value, in the order of their keys."""
+        first = 0 if key is None else bisect_right(self._keys, key)
+        for at in range(first, len(self._keys)):
+            record = self.records[self._keys[at]]
+            if record.value is not None:
+                yield record.key, record.value
 
 
 class SqliteStore:
@@ -70,13 +99,14 @@ class SqliteStore:
         self._loop = asyncio.get_running_loop()
         self._path = directory / FILE_NAME
         self._gathering = _Batch()  # what the next transaction will hold
+        self._overlays: dict[str, _Overlay] = {}  # by table
         self._under_way: deque[_Batch] = deque()  # taken by the writer, not yet told; oldest first
         self._handover = threading.Lock()  # holds for both, from the loop to the writer
         self._unmoved_bytes = 0  # in the log and not yet in the tables; the writer's thread's own
         self._calls: queue.SimpleQueue[bool] = queue.SimpleQueue()  # True: a batch; False: the end
         self._lock = rows.lock_directory(directory)
         try:
-            self._writer, self._reader = rows.open_pair(self._path, durability)
+            self._writer, self._reader, self._recent = rows.opened(self._path, durability)
         except StoreError:
             os.close(self._lock)
             raise
@@ -85,12 +115,16 @@ class SqliteStore:
 
     def write(self, records: Sequence[Record], done: Done) -> None:
         """Calls `done` when these and all earlier records are durable; never after a failure."""
+        if self._overlays:
+            for record in records:
+                if record.table in self._overlays:
+                    self._overlays[record.table].add(record)
         with self._handover:
             batch = self._gathering
             if not batch.dones:
                 self._calls.put(True)
             for record in records:
-                batch.records[record.table, record.key] = record
+                batch.records[record[:2]] = record  # table and key
             batch.dones.append(done)
 
     def read(self, table: str, key: str) -> bytes | None:
@@ -107,34 +141,31 @@ class SqliteStore:
     def scan(self, table: str, after: str | None, limit: int) -> list[tuple[str, bytes]]:
         """At most `limit` rows whose keys come after `after`, in the order of the keys."""
         overlay = self._overlay(table)
-        fresh = sorted(
-            (key, record.value)
-            for key, record in overlay.items()
-            if record.value is not None and (after is None or key > after)
-        )
-        durable = self._durable_after(table, after, overlay)
-        return list(islice(heapq.merge(durable, fresh), limit))
+        durable = self._durable_after(table, after, overlay.records)
+        return list(islice(heapq.merge(durable, overlay.after(after)), limit))
 
     def open_keys(self, table: str) -> list[str]:
-        overlay = self._overlay(table)
+        overlay = self._overlay(table).records
         durable = self._select(f"SELECT key FROM {table} WHERE open = 1", ())
         keys = {key for (key,) in durable if key not in overlay}
         keys.update(key for key, record in overlay.items() if _is_open(record))
         return sorted(keys)
 
-    def count(self, table: str) -> int:
-        """How many rows there are, damaged ones included.  Walks the table: for starts, not often.
+    def counts(self, table: str) -> dict[str, int]:
+        """How many rows there are, damaged ones included, by the first three characters of their
+        keys.  Walks the table: for starts, not often.
 
         One snapshot for all reads: a batch may become durable in between.
         """
-        overlay = self._overlay(table)
+        overlay = self._overlay(table).records
         self._reader.execute("BEGIN")
         try:
-            durable: int = next(self._select(f"SELECT count(*) FROM {table}", ()))[0]
-            covered = sum(self._is_durable(table, key) for key in overlay)
+            counts = Counter(dict(self._select(f"{COUNTS} FROM {table} GROUP BY 1", ())))
+            counts.subtract(key[:3] for key in overlay if self._is_durable(table, key))
         finally:
             self._reader.execute("COMMIT")
-        return durable - covered + sum(record.value is not None for record in overlay.values())
+        counts.update(key[:3] for key, record in overlay.items() if record.value is not None)
+        return {start: count for start, count in counts.items() if count}
 
     @property
     def waiting_rows(self) -> int:
@@ -152,20 +183,27 @@ class SqliteStore:
     # -------------------------------------------------------------- on the loop's thread
 
     def _waiting(self, table: str, key: str) -> Record | None:
-        """The last record of a row that is not durable yet."""
+        """The last record of a row that has not settled yet."""
         with self._handover:
             for batch in (self._gathering, *reversed(self._under_way)):
                 record = batch.records.get((table, key))
                 if record is not None:
                     return record
-        return None
+            return self._recent.find((table, key))
 
-    def _overlay(self, table: str) -> dict[str, Record]:
-        """All such records of a table."""
-        with self._handover:
-            batches = (*self._under_way, self._gathering)
-        rows = (row for batch in batches for row in batch.records.items())
-        return {key: record for (name, key), record in rows if name == table}
+    def _overlay(self, table: str) -> _Overlay:
+        """All such records of a table, and maybe some that have settled."""
+        overlay = self._overlays.get(table)
+        if overlay is not None:
+            overlay.unused_batches = 0
+        else:
+            with self._handover:
+                batches = [batch.records for batch in (*self._under_way, self._gathering)]
+                layers = [self._recent.older, self._recent.newer, *batches]
+                rows = [row for layer in layers for row in layer.items() if row[0][0] == table]
+            records = {key: record for (_, key), record in rows}
+            overlay = self._overlays[table] = _Overlay(records)
+        return overlay
 
     def _is_durable(self, table: str, key: str) -> bool:
         found = self._select(f"SELECT 1 FROM {table} WHERE key = ?", (key,))
@@ -194,10 +232,7 @@ class SqliteStore:
         replica vouch for what it has lost, and the others would forget it too."""
         if checksum(table, key, value) == crc:
             return
-        self._fail(
-            f"row {key!r} of table {table} in {self._path} is damaged: stop the node, throw its "
-            "data directory away and start it; the other replicas refill it"
-        )
+        self._fail(rows.damage(self._path, table, key))
         raise StoreError(self.failed)
 
     def _finish(self, batch: _Batch) -> None:
@@ -206,6 +241,9 @@ class SqliteStore:
         self.rows_committed += len(batch.records)
         with self._handover:
             told = self._under_way.popleft()
+        if self._overlays:
+            kept = {table: one for table, one in self._overlays.items() if one.is_wanted()}
+            self._overlays = kept
         assert told is batch, "batches become durable in their order"
         self._tell(batch.dones)
 
@@ -230,6 +268,7 @@ class SqliteStore:
         try:
             for batch in self._batches():
                 self._write_batch(batch)
+            self._settle_all()
             reason = ""
         except sqlite3.Error as error:
             reason = f"{error}: free space or replace the disk"
@@ -240,8 +279,9 @@ class SqliteStore:
 
     def _write_batch(self, batch: _Batch) -> None:
         if batch.records:
-            rows.commit(self._writer, batch.records.values())
-            self._unmoved_bytes += batch.cost_bytes()
+            self._commit(batch)
+        elif not batch.dones and self._recent.older:
+            self._settle()
         if batch.dones:
             self._loop.call_soon_threadsafe(self._finish, batch)
         limit_bytes = CHECKPOINT_BUSY_BYTES if batch.dones else CHECKPOINT_IDLE_BYTES
@@ -249,11 +289,40 @@ class SqliteStore:
             self._writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
             self._unmoved_bytes = 0
 
+    def _commit(self, batch: _Batch) -> None:
+        recent, records = self._recent, batch.records.values()
+        portion = recent.portion(len(records))
+        number, size = rows.commit(self._writer, records, recent.number + 1, portion)
+        with self._handover:
+            recent.settled(portion)
+            recent.add(number, batch.records, size)
+        if recent.is_full():
+            self._turn()
+        self._unmoved_bytes += size + _cost_bytes(portion)
+
+    def _settle(self) -> None:
+        portion = self._recent.portion(SETTLED_WHEN_IDLE_ROWS)
+        rows.settle(self._writer, portion)
+        with self._handover:
+            self._recent.settled(portion)
+        self._unmoved_bytes += _cost_bytes(portion)
+
+    def _settle_all(self) -> None:
+        while self._recent:
+            if not self._recent.older:
+                self._turn()
+            self._settle()
+
+    def _turn(self) -> None:
+        in_order = self._recent.in_order()
+        with self._handover:
+            self._recent.turn(in_order)
+
     def _batches(self) -> Iterable[_Batch]:
-        """All that waits, batch by batch until closed; an empty one when a checkpoint is due."""
+        """All that waits, batch by batch until closed; empty ones while idle and there is work."""
         is_open = True
         while is_open:
-            is_due = self._unmoved_bytes > CHECKPOINT_IDLE_BYTES
+            is_due = self._unmoved_bytes > CHECKPOINT_IDLE_BYTES or bool(self._recent.older)
             try:
                 is_open = self._calls.get(timeout=IDLE_S if is_due else None)
             except queue.Empty:
@@ -268,6 +337,11 @@ class SqliteStore:
             if batch.dones:
                 self._under_way.append(batch)
         return batch
+
+
+def _cost_bytes(portion: Portion) -> int:
+    values = (record.value for record in portion.records)
+    return ROW_COST_BYTES * len(portion.records) + sum(len(value) for value in values if value)
 
 
 def _is_open(record: Record) -> bool:

@@ -13,19 +13,20 @@ from node.core.messages import (
     Count,
     Found,
     Get,
-    LinkDown,
     Mode,
     Outcome,
+    Propose,
     Put,
     Request,
     Scope,
     Stored,
 )
-from node.core.replica import Options
+from node.core.placement import reshaped, with_member, without
+from node.core.replica import Options, Start
 from node.core.siblings import Past
 from node.core.token import Token
-from node.core.view import first_view
-from tests.conversations.stage import Letter, Stage
+from node.core.view import Layout, View, first_view, no_view
+from tests.conversations.stage import Posted, Stage
 
 Choices = dict[str, str]
 
@@ -44,8 +45,8 @@ class Play:
     def __init__(self) -> None:
         self._stage: Stage | None = None
         self._sessions: dict[str, Session] = {}
-        self._kept: dict[str, Letter] = {}
-        self._counts = {"w": 0, "r": 0, "n": 0}
+        self._kept: dict[str, Posted] = {}
+        self._counts = {"w": 0, "r": 0, "n": 0, "v": 0}
 
     @property
     def stage(self) -> Stage:
@@ -68,13 +69,18 @@ class Play:
         names = [chr(ord("a") + s) for s in range(int(shards))]
         nodes = [f"{name}{i + 1}" for name in names for i in range(count)]
         options = Options(repair_every_s=float(repair))
-        self._stage = Stage(first_view(nodes, int(shards)), options)
+        start = Start(first_view(nodes, int(shards)))
+        self._stage = Stage(dict.fromkeys(nodes, start), options)
         if "asleep" not in words:
             for node in nodes:
                 self.stage.start(node)
             self.stage.wait(2.5, self.stage.deliver_all)
             self.stage.take_lines()
             self.stage.say(f"{' '.join(nodes)} at rest")
+
+    def on_add(self, node: str, *known: str) -> None:
+        """node known ..: a machine that knows these and no view, and will ask to be let in."""
+        self.stage.add(node, Start(no_view((*known, node)), join=True))
 
     def on_start(self, *nodes: str) -> None:
         """node ...: start them for the first time, or again."""
@@ -109,7 +115,7 @@ class Play:
         for one, other in self._across(words):
             self.stage.cuts.add((one, other))
         for one, other in self._across(words):
-            self.stage.event(one, other, LinkDown(other))
+            self.stage.link_down(one, other)
 
     def on_mute(self, *words: str) -> None:
         """a1 .. | a2 ..: nothing passes, and no link is seen to break."""
@@ -130,11 +136,19 @@ class Play:
         return pairs + [(other, one) for one, other in pairs]
 
     def on_hear(self, *kinds: str) -> None:
-        """kind ...: show this chatter from now on (Beat, Compare, News); none: hide all."""
+        """kind ...: show this chatter from now on (Beat, Compare, News, Views); none: hide all."""
         self.stage.heard = set(kinds)
 
+    def on_hold(self, *kinds: str) -> None:
+        """kind ...: chatter of these kinds waits to be delivered from now on; none: it flows."""
+        self.stage.held = set(kinds)
+
+    def on_lose(self, *kinds: str, to: str = "") -> None:
+        """kind ... [to=node]: chatter of these kinds is lost from now on; none: nothing is."""
+        self.stage.losing = to, set(kinds)
+
     # ---- messages
-    def _matching(self, words: tuple[str, ...]) -> list[Letter]:
+    def _matching(self, words: tuple[str, ...]) -> list[Posted]:
         """The letters on their way that `a1->*` and a kind, where given, name; oldest first."""
         link = next((word for word in words if "->" in word), "*->*")
         source, target = link.split("->")
@@ -183,8 +197,11 @@ class Play:
 
     # ---- clients
     def on_put(self, node: str, key: str, value: str, **options: str) -> None:
-        """node key value [by=session] [mode=] [level=] [refuse=key|shard]: a write."""
-        self._write(node, key, value.encode(), options)
+        """node key value [by=session] [mode=] [level=] [refuse=key|shard]: a write; the value may
+        be `1000*x`."""
+        times, star, letter = value.partition("*")
+        text = letter * int(times) if star else value
+        self._write(node, key, text.encode(), options)
 
     def on_delete(self, node: str, key: str, **options: str) -> None:
         """node key [by=] [mode=] [level=] [refuse=] [present=yes]: a delete."""
@@ -211,6 +228,12 @@ class Play:
     def on_count(self, node: str, shard: str) -> None:
         """node shard: how many keys does the shard hold?"""
         self._submit("n", node, "", Count(shard), {})
+
+    def on_view(self, node: str, *lost: str, **wish: str) -> None:
+        """node shards=n | add=node to=shard | drop=node [lost ..]: another view; `lost` nodes
+        are given up."""
+        view = self.stage.driver(node).replica.view
+        self._submit("v", node, "", Propose(_layout(view, **wish), view.id, lost), {})
 
     def _submit(self, kind: str, node: str, key: str, operation: Request, options: Choices) -> None:
         stage, driver = self.stage, self.stage.driver(node)
@@ -243,6 +266,8 @@ class Play:
             return
         stage.say(f"{node} {'arrived' if upkeep.arrived else 'is arriving'}")
         stage.say(f"  clock {words.clock(keyspace.clock)}")
+        for line in words.place(replica):
+            stage.say(f"  {line}")
         stage.say(f"  stable {words.vector(keyspace.stable)}")
         stage.say(f"  keys {keyspace.live_keys}")
         stage.say(f"  log {keyspace.log.entries}")
@@ -254,6 +279,15 @@ class Play:
         for letter in self.stage.queue:
             kind = self.stage.words.kind(letter.message)
             self.stage.say(f"{letter.source} -> {letter.target} {kind}")
+
+
+def _layout(now: View, *, shards: str = "", add: str = "", to: str = "", drop: str = "") -> Layout:
+    """What a wish for another view comes to."""
+    if add:
+        return with_member(now, to, add)
+    if drop:
+        return without(now, drop)
+    return reshaped(now, now.nodes, int(shards))
 
 
 def played(text: str) -> str:

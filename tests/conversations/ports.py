@@ -5,13 +5,13 @@ Whoever asks a life that is over gets no answer: its timers and its writes end w
 """
 
 import heapq
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
 from node.core.effects import Record
-from node.core.messages import Message
+from node.core.messages import Letter
 
 START_S = 1000.0
 
@@ -118,15 +118,20 @@ class LifeStore:
         rows = self._rows.get(table, {})
         return sorted(key for key, (_, is_open) in rows.items() if is_open)
 
-    def count(self, table: str) -> int:
-        return len(self._rows.get(table, {}))
+    def counts(self, table: str) -> dict[str, int]:
+        return dict(Counter(key[:3] for key in self._rows.get(table, {})))
 
 
 class LifeLinks:
-    """The links of one life: whatever is sent is handed to the network of the play."""
+    """The links of one life: whatever is sent is handed to the network of the play; `known` are
+    the nodes that its driver knows now."""
 
-    def __init__(self, source: str, send: Callable[[str, str, Message], None]) -> None:
+    def __init__(self, source: str, send: Callable[[str, str, Letter], None]) -> None:
         self._source, self._send = source, send
+        self.known: set[str] = set()
 
-    def send(self, peer: str, message: Message) -> None:
-        self._send(self._source, peer, message)
+    def know(self, peers: Collection[str]) -> None:
+        self.known = set(peers)
+
+    def send(self, peer: str, letter: Letter) -> None:
+        self._send(self._source, peer, letter)

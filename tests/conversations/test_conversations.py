@@ -13,4 +13,4 @@ def test_goes_as_written(path: Path) -> None:
 
 
 def test_there_are_texts() -> None:
-    assert len(TEXTS) >= 14
+    assert len(TEXTS) >= 32

@@ -1,16 +1,20 @@
 """What the core's tests are given: small values for properties, and rows in memory."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from node.core.clock import Clock, Dot, Vector
 from node.core.effects import Record
 from node.core.hybrid import Stamp
 from node.core.keyspace import Keyspace
-from node.core.messages import Compare
+from node.core.messages import Compare, Holding, Page
+from node.core.parts import ALL, Parts, Slots, to_bytes
 from node.core.siblings import Item, Past, Version
 from node.core.token import FILTER_BITS, Token
+from node.core.view import FIRST, ViewId
 from tests.conversations.ports import Tables, write_rows
 
 NUMBER_MAX = 7
@@ -91,23 +95,41 @@ class MemoryRows:
         rows = self.tables.get(table, {})
         return sorted(key for key, (_, is_open) in rows.items() if is_open)
 
-    def count(self, table: str) -> int:
-        return len(self.tables.get(table, {}))
+    def counts(self, table: str) -> dict[str, int]:
+        return dict(Counter(key[:3] for key in self.tables.get(table, {})))
+
+
+def parts_with(clock: Clock, *, arrived: bool = True, slots: Slots = ALL) -> Parts:
+    """All these slots, owned in the first view, with this clock."""
+    parts = Parts()
+    parts.adopt(FIRST, slots, {FIRST}, FIRST if arrived else None)
+    parts.join(slots, clock, ())
+    return parts
 
 
 class Held:
-    """A keyspace and its rows, which are durable as soon as it is asked for."""
+    """A keyspace that owns these slots in the first view and is whole for it; its rows are durable
+    as soon as it is asked for."""
 
-    def __init__(self, actor: str, rows: MemoryRows | None = None) -> None:
+    def __init__(self, actor: str, rows: MemoryRows | None = None, slots: Slots = ALL) -> None:
         self.rows = rows or MemoryRows()
-        self.keyspace = Keyspace(self.rows, actor, MEGABYTE)
+        self.slots = slots
+        self.keyspace = Keyspace(self.rows, MEGABYTE)
+        self.keyspace.parts.adopt(FIRST, slots, {FIRST}, FIRST)
+        self.keyspace.load_log()
+        self.keyspace.enter(FIRST, FIRST, actor)
 
     def sync(self) -> list[Record]:
         return self.rows.apply(self.keyspace.outbox)
 
     def restarted(self) -> "Held":
         """The same disk in the next process."""
-        return Held(self.keyspace.actor, self.rows)
+        return Held(self.keyspace.actor, self.rows, self.slots)
+
+
+def holding(clock: Clock, slots: Slots = ALL, claims: Sequence[ViewId] = (FIRST,)) -> Holding:
+    """Slots of a peer that share one clock."""
+    return Holding(to_bytes(slots), clock, list(claims))
 
 
 def row(
@@ -117,9 +139,45 @@ def row(
     arrived: bool = True,
     ended: Sequence[str] = (),
     closed: Sequence[str] = (),
+    answer: bool = False,
 ) -> Compare:
-    """A member's row."""
-    return Compare(node_id, clock, arrived, {}, list(ended), list(closed), answer=False)
+    """A member's row: in the first view, where every shard's slots have one clock."""
+    whole = [holding(clock, claims=(FIRST,) if arrived else ())]
+    return Compare(node_id, whole, {}, list(ended), list(closed), answer)
+
+
+def page_of_dots(
+    items: dict[str, Item],
+    dots: dict[Dot, str],
+    *,
+    exchange: int = 1,
+    slots: Slots = ALL,
+    snapshot: Clock | None = None,
+    base: Past | None = None,
+    last: bool = True,
+    claims: Sequence[ViewId] = (FIRST,),
+) -> Page:
+    """A page of an exchange whose missing dots were all in the log."""
+    return Page(
+        exchange=exchange,
+        slots=to_bytes(slots),
+        snapshot=snapshot or Clock(),
+        base=base or Past(),
+        items=items,
+        rows={},
+        dots=dots,
+        full=False,
+        last=last,
+        after=None,
+        upto=None,
+        claims=list(claims),
+    )
+
+
+def page_of_rows(items: dict[str, Item], after: str, upto: str | None, snapshot: Clock) -> Page:
+    """A page of a full exchange over all slots; without `upto` the last one."""
+    page = page_of_dots(items, {}, snapshot=snapshot, base=Past(snapshot.base), last=upto is None)
+    return replace(page, full=True, after=after, upto=upto)
 
 
 def stamp(milliseconds: int) -> Stamp:

@@ -3,8 +3,7 @@
 from itertools import permutations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from node.core.clock import Clock, Dot, Vector, join_vectors, lowest
 from tests.core.given import actors, all_dots, clock_of, clocks, dot_sets, dots, dots_of, vectors

@@ -5,18 +5,19 @@ rows included, and its clock joins with the last page, never earlier.
 """
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from node.core import exchange
 from node.core.clock import Clock
-from node.core.exchange import absent_keys, absorb, serve
+from node.core.exchange import absorb, serve
 from node.core.keyspace import Keyspace, row_of
 from node.core.messages import Page, Pull, Put
+from node.core.parts import ALL, to_bytes
 from node.core.siblings import Item, Past, Version
-from tests.core.given import Held
+from tests.core.given import Held, page_of_dots, page_of_rows
 
 NOW = 1000.0
+SLOTS = to_bytes(ALL)
 KEYS = [f"key{n}" for n in range(8)]
 GONE = min(KEYS, key=row_of)  # its row is walked first
 
@@ -29,24 +30,38 @@ def write(held: Held, key: str, value: bytes | None = b"v") -> Item:
     return written.item
 
 
+def pull_of(clock: Clock, snapshot: Clock | None = None, after: str | None = None) -> Pull:
+    return Pull(1, "x", SLOTS, clock, snapshot, after)
+
+
+def served(source: Keyspace, pull: Pull) -> Page:
+    page = serve(source, pull)
+    assert page is not None
+    return page
+
+
 def pages_of(source: Keyspace, target: Held) -> list[Page]:
     """One whole exchange."""
     pages: list[Page] = []
-    pull = Pull(1, "x", target.keyspace.clock.copy())
+    pull = pull_of(target.keyspace.clock.copy())
     while not pages or not pages[-1].last:
-        page = serve(source, pull, arrived=True)
+        page = served(source, pull)
         absorb(target.keyspace, page, NOW)
         target.sync()
         pages.append(page)
         after = page.upto if page.full else None
-        pull = Pull(1, "x", target.keyspace.clock.copy(), page.snapshot, after)
+        pull = pull_of(target.keyspace.clock.copy(), page.snapshot, after)
         assert len(pages) < 100
     return pages
 
 
+def rows_in(page: Page) -> int:
+    return len(page.items) + len(page.rows)
+
+
 def forget_log(held: Held) -> None:
     """As if everybody had everything once, and somebody lost a disk since."""
-    held.keyspace.save_clock()
+    held.keyspace.save_parts()
     held.keyspace.log.drop_below(dict(held.keyspace.clock.base))
     held.sync()
 
@@ -93,12 +108,12 @@ def test_a_page_of_rows_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     forget_log(source)
     monkeypatch.setattr(exchange, "PAGE_ITEMS", 3)
     pages = pages_of(source.keyspace, Held("b"))
-    assert [len(page.items) for page in pages] == [3, 2]
+    assert [rows_in(page) for page in pages] == [3, 2]
     assert all(page.full for page in pages)
     assert [page.upto is None for page in pages] == [False, True]
     assert pages[1].after == pages[0].upto
     monkeypatch.setattr(exchange, "PAGE_BYTES_MAX", 300)
-    assert [len(page.items) for page in pages_of(source.keyspace, Held("b"))] == [2, 2, 1]
+    assert [rows_in(page) for page in pages_of(source.keyspace, Held("b"))] == [2, 2, 1]
 
 
 def test_a_full_exchange_joins_with_the_last_page(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,12 +122,12 @@ def test_a_full_exchange_joins_with_the_last_page(monkeypatch: pytest.MonkeyPatc
         write(source, f"key{n % 3}")
     forget_log(source)
     monkeypatch.setattr(exchange, "PAGE_ITEMS", 2)
-    first = serve(source.keyspace, Pull(1, "x", Clock()), arrived=True)
+    first = served(source.keyspace, pull_of(Clock()))
     absorb(target.keyspace, first, NOW)
     assert not first.last
     assert target.keyspace.clock != source.keyspace.clock
-    pull = Pull(1, "x", target.keyspace.clock, first.snapshot, first.upto)
-    absorb(target.keyspace, serve(source.keyspace, pull, arrived=True), NOW)
+    pull = pull_of(target.keyspace.clock, first.snapshot, first.upto)
+    absorb(target.keyspace, served(source.keyspace, pull), NOW)
     assert target.keyspace.clock == source.keyspace.clock
 
 
@@ -122,11 +137,11 @@ def test_items_are_read_after_the_snapshot_that_fills_them(monkeypatch: pytest.M
     source, target = Held("a"), Held("b")
     write(source, "key0")
     write(source, "key1")
-    first = serve(source.keyspace, Pull(1, "x", Clock()), arrived=True)
+    first = served(source.keyspace, pull_of(Clock()))
     absorb(target.keyspace, first, NOW)
     write(source, "key0", b"later")
-    pull = Pull(1, "x", target.keyspace.clock.copy(), first.snapshot)
-    absorb(target.keyspace, serve(source.keyspace, pull, arrived=True), NOW)
+    pull = pull_of(target.keyspace.clock.copy(), first.snapshot)
+    absorb(target.keyspace, served(source.keyspace, pull), NOW)
     assert not target.keyspace.clock.has(("a", 3))
     pages_of(source.keyspace, target)
     assert target.keyspace.filled("key0") == source.keyspace.filled("key0")
@@ -175,30 +190,47 @@ def test_a_late_copy_between_two_pages_does_not_come_back(monkeypatch: pytest.Mo
     monkeypatch.setattr(exchange, "PAGE_ITEMS", 1)
     target = Held("b")
     source, old = deleted_and_forgotten(target)
-    pull = Pull(1, "x", Clock())
+    pull = pull_of(Clock())
     for _ in KEYS:  # one row a page, and the last one
-        page = serve(source.keyspace, pull, arrived=True)
+        page = served(source.keyspace, pull)
         absorb(target.keyspace, page, NOW)
         assert (page.upto is None) == page.last
         target.keyspace.take(GONE, old, (("a", 1),), NOW)
         target.sync()
-        pull = Pull(1, "x", Clock(), page.snapshot, page.upto)
+        pull = pull_of(Clock(), page.snapshot, page.upto)
     assert page.last
+    assert not target.keyspace.item(GONE).versions
+
+
+def test_a_row_that_has_gone_here_since_does_not_come_back_with_a_late_page() -> None:
+    """Absence alone does not say that a row was never here: its delete may be forgotten by all."""
+    source, target = Held("a"), Held("b")
+    old = write(source, GONE)
+    forget_log(source)
+    late = served(source.keyspace, pull_of(Clock()))
+    target.keyspace.take(GONE, old, (), NOW)
+    write(target, GONE, None)
+    target.keyspace.low = {"a": 1, "b": 1}
+    target.keyspace.settle(10)
+    target.sync()
+    assert target.keyspace.item(GONE) == Item()
+    absorb(target.keyspace, late, NOW)
+    target.sync()
     assert not target.keyspace.item(GONE).versions
 
 
 def test_absent_are_local_rows_within_the_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exchange, "PAGE_ITEMS", 2)
-    held = Held("b")
-    for key in KEYS:
-        write(held, key)
-    rows = sorted(held.rows.tables["item"])
+    rows = sorted(map(row_of, KEYS))
     order = [row[4:] for row in rows]
-    sent = {order[1]: Item()}
 
-    def absent(after: str | None, upto: str | None) -> list[str]:
-        page = Page(1, Clock(), {}, sent, {}, True, upto is None, after, upto, True)
-        return absent_keys(held.keyspace, page)
+    def absent(after: str, upto: str | None) -> list[str]:
+        """The keys that go when the sender, who has seen them all, holds just the second."""
+        held = Held("b")
+        sent = {key: write(held, key) for key in KEYS}
+        items = {order[1]: Item(sent[order[1]].versions)}
+        absorb(held.keyspace, page_of_rows(items, after, upto, held.keyspace.clock.copy()), NOW)
+        return [key for key in order if not held.keyspace.item(key).versions]
 
     assert absent("", None) == [key for key in order if key != order[1]]
     assert absent("", rows[2]) == [order[0], order[2]]
@@ -211,10 +243,10 @@ def test_a_replaced_value_stays_replaced_where_both_have_seen_it() -> None:
     target = Held("b")
     item = Item({("a", 2): Version(b"new")}, Past({"a": 2}))
     target.keyspace.take("key0", item, (("a", 2),), NOW)
-    page = Page(
-        1, Clock({"a": 1}), {"a": 1}, {"key0": Item({("a", 1): Version(b"old")})},
-        {("a", 1): "key0"}, False, True, None, None, True,
-    )  # fmt: skip
+    old = {"key0": Item({("a", 1): Version(b"old")})}
+    page = page_of_dots(
+        old, {("a", 1): "key0"}, snapshot=Clock({"a": 1}), base=Past({"a": 1}), claims=()
+    )
     absorb(target.keyspace, page, NOW)
     assert target.keyspace.item("key0").versions.keys() == {("a", 2)}
     assert target.keyspace.clock == Clock({"a": 2})
@@ -225,11 +257,11 @@ def test_items_are_filled_with_the_clock_that_stripped_them() -> None:
     first page's snapshot would not tell what they replaced."""
     source, target = Held("a"), Held("b")
     source.keyspace.take("key0", Item({("x", 2): Version(b"new")}, Past({"x": 2})), (), NOW)
-    first = serve(source.keyspace, Pull(1, "b", Clock()), arrived=True)
-    source.keyspace.join(Clock({"x": 2}))
+    first = served(source.keyspace, pull_of(Clock()))
+    source.keyspace.join(ALL, Clock({"x": 2}), ())
     source.keyspace.settle(10)
     assert not source.keyspace.item("key0").past
     target.keyspace.take("key0", Item({("x", 1): Version(b"old")}, Past({"x": 1})), (), NOW)
-    later = serve(source.keyspace, Pull(1, "b", Clock(), first.snapshot), arrived=True)
+    later = served(source.keyspace, pull_of(Clock(), first.snapshot))
     absorb(target.keyspace, later, NOW)
     assert target.keyspace.item("key0").versions.keys() == {("x", 2)}

@@ -1,7 +1,6 @@
 """Stamps follow causality, whatever the wall clocks say, and no wrong clock drags others far."""
 
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from node.core.hybrid import LEAD_MS_MAX, NO_STAMP, HybridClock, Stamp
 

@@ -7,7 +7,7 @@ from node.core.judging import Need, answer, shown_versions
 from node.core.messages import Absent, Found, Get, Mode, Scope
 from node.core.siblings import Item, Past, Version
 from node.core.token import Token
-from node.core.view import digest_of
+from node.core.view import FIRST, ViewId, digest_of
 from tests.core.given import stamp
 
 PEAR, PLUM = digest_of("pear", True), digest_of("plum", False)
@@ -18,7 +18,15 @@ def need(**options: object) -> Need:
     stable = options.get("stable", {})
     assert isinstance(stable, dict)
     here = options.get("plum_is_here", True)
-    return Need(PEAR, lambda tag: tag == PEAR or bool(here), lambda actor: actor == "far", stable)
+    return Need(
+        digest=PEAR,
+        same_shard=lambda tag: tag == PEAR or bool(here),
+        elsewhere=lambda actor: actor == "far",
+        here=lambda dot, tag: (dot, tag) == (("c", 1), PLUM),
+        stable=stable,
+        view=FIRST,
+        trim=lambda token: token.trimmed(stable),
+    )
 
 
 def lacking(token: Token, scope: Scope, past: Past | None = None, **options: object) -> set[str]:
@@ -42,6 +50,8 @@ def test_dots_of_other_keys_bind_the_shard_only() -> None:
     assert lacking(token, KEY) == set()
     assert lacking(token, SHARD) == {"b"}
     assert lacking(token, SHARD, plum_is_here=False) == set()
+    assert lacking(Token({}, {("c", 1): PLUM}), SHARD) == set()  # its own slot has it here
+    assert lacking(Token({}, {("c", 2): PLUM}), SHARD) == {"c"}
 
 
 def test_floors_bind_the_keys_of_the_filter_in_their_own_shard() -> None:
@@ -68,6 +78,20 @@ def test_siblings_are_shown_with_their_own_past_of_the_key() -> None:
     assert need().to_show(Get("pear", Mode.SIBLINGS), item, clock) == {"b": (0, 1)}
     covered = Item(item.versions, Past({"a": 1, "b": 1}))
     assert need().to_show(Get("pear", Mode.SIBLINGS), covered, clock) == {}
+
+
+def test_a_token_of_a_newer_view_is_not_judged_here() -> None:
+    """Who has met a view may depend on what only that view's owners have (D10 R6)."""
+    get = Get("pear", token=Token(view=ViewId(3, "p")))
+    item = Item({("a", 1): Version(b"v")}, Past({"a": 1}))
+    assert need().to_show(get, item, Clock({"a": 9})) == {"view.3.p": (1, 3)}
+    assert need().to_show(Get("pear", token=Token(view=FIRST)), item, Clock()) == {}
+
+
+def test_floors_below_the_floor_of_a_past_are_covered() -> None:
+    token = Token({"a": 9, "b.2.p": 1}, {("c", 3): PEAR}, ALL_KEYS)
+    assert lacking(token, KEY, Past(floor=ViewId(2, "p"))) == {"b.2.p"}
+    assert lacking(token, KEY, Past(floor=ViewId(3, "p"))) == set()
 
 
 RED, GREEN = Version(b"red", stamp=stamp(1)), Version(b"green", stamp=stamp(2))

@@ -4,10 +4,11 @@ import pytest
 from hypothesis import given
 
 from node.core import keylog
-from node.core.clock import Clock, Dot, Vector
+from node.core.clock import Dot, Vector
 from node.core.effects import Record
 from node.core.keylog import KeyLog, log_row
-from tests.core.given import MemoryRows, all_dots, clock_of, dot_sets, vectors
+from node.core.view import FIRST, ViewId
+from tests.core.given import MemoryRows, all_dots, dot_sets, vectors
 
 
 def filled(dots: frozenset[Dot], outbox: list[Record]) -> KeyLog:
@@ -23,10 +24,10 @@ def test_what_is_not_below_is_kept_and_read_back(dots: frozenset[Dot], low: Vect
     log = filled(dots, outbox)
     log.drop_below(low)
     assert not log.has_below(low)
-    read, clock = KeyLog([]), Clock()
-    read.load(MemoryRows(outbox), clock)
+    read, noted = KeyLog([]), dict[Dot, str]()
+    read.load(MemoryRows(outbox), noted.__setitem__)
     kept = dots - all_dots(low)
-    assert clock == clock_of(kept)
+    assert noted == {dot: f"key of {dot}" for dot in kept}
     assert log.entries == read.entries == len(kept)
     for dot in dots:
         key = f"key of {dot}" if dot in kept else None
@@ -38,9 +39,9 @@ def test_reads_back_page_by_page(rows_a_page: int, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(keylog, "PAGE_ROWS", rows_a_page)
     outbox: list[Record] = []
     filled(frozenset(all_dots({"a": 3, "b": 2})), outbox)
-    log, clock = KeyLog([]), Clock()
-    log.load(MemoryRows(outbox), clock)
-    assert clock == Clock({"a": 3, "b": 2})
+    log, noted = KeyLog([]), dict[Dot, str]()
+    log.load(MemoryRows(outbox), noted.__setitem__)
+    assert noted.keys() == all_dots({"a": 3, "b": 2})
     assert log.entries == 5
 
 
@@ -73,3 +74,31 @@ def test_rows_lie_in_the_order_of_the_dots() -> None:
     numbers = [1, 9, 10, 15, 16, 255, 2**40, 2**53 - 1]
     rows = [log_row(("a", n)) for n in numbers]
     assert rows == sorted(rows)
+
+
+def test_a_dot_is_noted_once_and_may_come_again_after_it_was_dropped() -> None:
+    outbox: list[Record] = []
+    log = filled(frozenset(all_dots({"a": 3})), outbox)
+    log.add(("a", 2), "key")
+    assert (log.entries, len(outbox)) == (3, 3)
+    log.drop_below({"a": 3})
+    assert not log.has_below({"a": 3})
+    log.add(("a", 2), "key")  # of slots that were forgotten and are back
+    assert log.has_below({"a": 3})
+    log.drop_below({"a": 3})
+    assert log.entries == 0
+
+
+def test_what_older_views_wrote_is_dropped_below_a_floor() -> None:
+    log = filled(frozenset({("a", 1), ("a", 7), ("b.2.p", 3), ("c.3.p", 1)}), [])
+    assert log.bounds_below(ViewId(3, "p")) == {"a": 7, "b.2.p": 3}
+    assert log.bounds_below(FIRST) == {}
+
+
+def test_dots_of_keys_that_are_not_held_any_more_go() -> None:
+    outbox: list[Record] = []
+    log = filled(frozenset(all_dots({"a": 2, "b": 1})), outbox)
+    outbox.clear()
+    log.drop_keys(lambda key: "'a'" in key)
+    assert log.entries == len(outbox) + 1 - 2 == 1
+    assert log.key_of(("b", 1))

@@ -5,17 +5,17 @@ uses the keyspace alone: a Replicate carries the filled item, may be lost, doubl
 """
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from node.core import keylog
 from node.core.clock import Clock, Dot
 from node.core.hybrid import NO_STAMP
-from node.core.keyspace import CLOCKS, Written, key_of, row_of
+from node.core.keyspace import PARTS, Written, key_of, row_of
 from node.core.messages import Mode, Put
+from node.core.parts import ALL, Saved, to_bytes
 from node.core.siblings import Item, Past, Version
 from node.core.token import Token
-from node.core.view import digest_of
+from node.core.view import FIRST, ViewId, digest_of
 from tests.core.given import Held, clock_of, dots_of
 
 NOW = 1000.0
@@ -164,7 +164,7 @@ def test_a_mark_goes_when_everybody_has_it_and_what_was_written_beside_it() -> N
     assert space.item("k") == Item()
     assert space.open_keys == {}
     assert held.sync()[-1].value is None
-    assert held.rows.count("item") == 0
+    assert held.rows.counts("item") == {}
 
 
 def test_a_mark_waits_for_what_it_depends_on() -> None:
@@ -216,12 +216,13 @@ def test_an_item_whose_past_the_clock_covers_is_open_no_more() -> None:
 
 def test_joining_and_closing_are_durable() -> None:
     held = Held("a")
-    held.keyspace.join(clock_of([("b", 1), ("b", 3)]))
+    held.keyspace.join(ALL, clock_of([("b", 1), ("b", 3)]), ())
     held.keyspace.close("b")
     held.sync()
-    saved = held.rows.read("meta", "clock")
+    saved = held.rows.read("meta", "parts")
     assert saved is not None
-    assert CLOCKS.decode(saved) == held.keyspace.clock == Clock({"b": 3})
+    assert PARTS.decode(saved) == [Saved(to_bytes(ALL), Clock({"b": 3}), [FIRST])]
+    assert held.keyspace.clock == Clock({"b": 3})
     assert held.restarted().keyspace.clock == Clock({"b": 3})
 
 
@@ -236,3 +237,29 @@ def test_a_full_log_drops_its_oldest_under_a_saved_clock(monkeypatch: pytest.Mon
     assert held.keyspace.log.entries == 2
     assert held.keyspace.log.key_of(("a", 2)) is None
     assert dots_of(held.restarted().keyspace.clock) == {("a", n) for n in range(1, 5)}
+
+
+def test_of_slots_that_are_not_held_nothing_is_known() -> None:
+    held = Held("a", slots=0)
+    assert held.keyspace.filled("k") == Item()
+    assert held.keyspace.clock_of("k") == held.keyspace.clock == Clock()
+    held.keyspace.note(("b", 1), "k")
+    assert held.keyspace.log.entries == 0
+
+
+def test_a_restart_finds_the_past_that_was_noted_before_slots_changed_hands() -> None:
+    """A dot of an older view is known in its own slot; of the current one in all that are owned."""
+    second = ViewId(2, "p")
+    held = Held("a")
+    held.keyspace.write(put("k", b"v"), NOW)
+    held.keyspace.parts.adopt(second, ALL, {second}, second)
+    held.keyspace.enter(second, FIRST, "a.2.p")
+    held.keyspace.save_parts()
+    assert held.keyspace.write(put("l", b"w"), NOW).dot == ("a.2.p", 1)
+    held.sync()
+    again = Held("a", held.rows)
+    again.keyspace.parts.adopt(second, ALL, {second}, None)
+    again.keyspace.load_log()
+    again.keyspace.enter(second, FIRST, "a.2.p")
+    assert again.keyspace.clock == held.keyspace.clock == Clock({"a": 1, "a.2.p": 1})
+    assert again.keyspace.write(put("l", b"x"), NOW).dot == ("a.2.p", 2)

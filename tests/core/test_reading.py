@@ -3,18 +3,27 @@
 from node.core.clock import Clock
 from node.core.detector import Detector
 from node.core.judging import Need
-from node.core.messages import Fetch, Found, Get, State, Unavailable, Unmet
+from node.core.messages import Absent, Fetch, Found, Get, State, Unavailable, Unmet
 from node.core.reading import ASK_AGAIN_S, DEADLINE_S, UNREACHABLE_S, Read, Reads
 from node.core.siblings import Item, Past, Version
 from node.core.token import Token
-from node.core.view import digest_of
+from node.core.view import FIRST, ViewId, digest_of
 
 MEMBERS = ("m1", "m2", "m3")
 PEAR = digest_of("pear", True)
+NEED = Need(
+    digest=PEAR,
+    same_shard=lambda tag: True,
+    elsewhere=lambda actor: False,
+    here=lambda dot, tag: False,
+    stable={},
+    view=FIRST,
+    trim=lambda token: token,
+)
 AHEAD = Token({}, {("a", 1): PEAR})
-EMPTY = State(7, Item(), Clock(), True)
-FULL = State(7, Item({("a", 1): Version(b"v")}, Past({"a": 1})), Clock({"a": 1}), True)
-ARRIVING = State(7, Item(), Clock(), False)
+EMPTY = State(7, Item(), Clock(), [FIRST])
+FULL = State(7, Item({("a", 1): Version(b"v")}, Past({"a": 1})), Clock({"a": 1}), [FIRST])
+ARRIVING = State(7, Item(), Clock(), [])
 
 
 def reads(*up: str) -> Reads:
@@ -25,8 +34,7 @@ def reads(*up: str) -> Reads:
 
 
 def begun(room: Reads, get: Get) -> tuple[Read, list[tuple[str, Fetch]]]:
-    need = Need(PEAR, lambda tag: True, lambda actor: False, {})
-    read = Read(get, need, MEMBERS, 0.0)
+    read = Read(get, NEED, MEMBERS, MEMBERS, {FIRST}, 0.0)
     return read, room.begin(7, read, 0.0)
 
 
@@ -120,11 +128,78 @@ def test_nobody_there_is_said_soon_silence_later() -> None:
 
 
 def test_only_a_member_that_waits_pulls() -> None:
-    need = Need(PEAR, lambda tag: True, lambda actor: False, {})
     for wait_s, members, wants in [
         (1.0, ("m0", "m1"), True),
         (0.0, ("m0",), False),
         (1.0, MEMBERS, False),
     ]:
-        read = Read(Get("pear", wait_s=wait_s), need, members, 0.0)
+        read = Read(Get("pear", wait_s=wait_s), NEED, members, members, {FIRST}, 0.0)
         assert reads().wants_pull(read) is wants
+
+
+# ---- R5: whole for a view and for all that led to it
+
+SECOND = ViewId(2, "p")
+BOTH = {FIRST, SECOND}
+
+
+def moving_read(room: Reads, copies: int = 1, token: Token = AHEAD) -> Read:
+    """Of a key whose slot m3 holds for the owners m1 and m2."""
+    get = Get("pear", copies=copies, token=token)
+    read = Read(get, NEED, MEMBERS[:2], MEMBERS, BOTH, 0.0)
+    room.begin(7, read, 0.0)
+    return read
+
+
+def state(*claims: ViewId) -> State:
+    return State(7, Item(), Clock(), list(claims))
+
+
+def test_one_state_that_is_whole_answers_alone() -> None:
+    room = reads(*MEMBERS)
+    read = moving_read(room, token=Token())
+    asks, outcome = answered(room, read, "m2", state(FIRST, SECOND))
+    assert isinstance(outcome, Absent)
+    assert (asks, outcome.served_by) == ([], "m2")
+
+
+def test_an_owner_that_has_not_arrived_makes_the_read_ask_whoever_may_hold_the_slot() -> None:
+    room = reads(*MEMBERS)
+    read = moving_read(room, token=Token())
+    asks, outcome = answered(room, read, "m1", state(SECOND))
+    assert (asks, outcome) == (["m2", "m3"], None)
+
+
+def test_states_that_are_whole_together_answer_together() -> None:
+    room = reads(*MEMBERS)
+    read = moving_read(room, token=Token())
+    answered(room, read, "m1", state(SECOND))
+    asks, outcome = answered(room, read, "m3", state(FIRST))
+    assert isinstance(outcome, Absent)
+    assert (asks, outcome.served_by) == ([], "m1")
+
+
+def test_each_view_wants_as_many_states_as_copies() -> None:
+    room = reads(*MEMBERS)
+    read = moving_read(room, copies=2, token=Token())
+    answered(room, read, "m1", state(FIRST, SECOND))
+    assert answered(room, read, "m2", state(SECOND))[1] is None
+    assert isinstance(answered(room, read, "m3", state(FIRST))[1], Absent)
+
+
+def test_what_is_missing_is_refused_only_when_it_is_missing_indeed() -> None:
+    """Not while somebody who was not reached may be whole for a view that nobody here is."""
+    room = reads(*MEMBERS)
+    read = moving_read(room)
+    for member in MEMBERS:
+        assert answered(room, read, member, state(SECOND))[1] is None
+    _, [(_, outcome)] = room.tick(DEADLINE_S)
+    assert isinstance(outcome, Unavailable)
+    assert "has all of view 1" in outcome.reason
+
+
+def test_in_another_view_all_reads_begin_again() -> None:
+    room = reads(*MEMBERS)
+    read = moving_read(room)
+    assert room.restart() == [(7, read)]
+    assert len(room) == 0

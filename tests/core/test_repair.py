@@ -1,48 +1,92 @@
 """Members' rows: what everybody has, which gaps may close, and whom to pull from, page by page."""
 
+from collections.abc import Sequence
+
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
+from msgspec.structs import replace
 
 from node.core.clock import Clock
 from node.core.messages import Page, Pull
-from node.core.repair import GRACE_S, PAGE_PATIENCE_S, TRIES_MAX, Recovery, Repair, closable
+from node.core.parts import ALL, to_bytes
+from node.core.repair import (
+    GRACE_S,
+    PAGE_PATIENCE_S,
+    REST_MAX_S,
+    TRIES_MAX,
+    Repair,
+    Row,
+    row_of,
+)
 from node.core.token import COUNT_MAX
-from tests.core.given import all_dots, clock_of, clocks, dots_of, row
+from node.core.view import FIRST, first_view
+from tests.core.given import (
+    all_dots,
+    clock_of,
+    clocks,
+    dots_of,
+    page_of_dots,
+    parts_with,
+    row as compare,
+)
 
-WHOLE = Recovery(arrived=True, caught_up=True)
+SLOTS = to_bytes(ALL)
 A3, GAP = clock_of(all_dots({"a": 3})), clock_of([("a", 1), ("a", 3)])
+
+
+def row(
+    clock: Clock, *, arrived: bool = True, ended: Sequence[str] = (), closed: Sequence[str] = ()
+) -> Row:
+    """A member's row: of all slots."""
+    return row_of(compare(clock, arrived=arrived, ended=ended, closed=closed), FIRST)
 
 
 def repair_with(*rows: Clock, now: float = 0.0, mine: Clock | None = None) -> Repair:
     """Of member m0, with a row of each fellow m1, m2 .."""
-    repair = Repair("m0", tuple(f"m{i}" for i in range(len(rows) + 1)))
+    repair = Repair("m0")
+    repair.enter(first_view([f"m{i}" for i in range(len(rows) + 1)], 1))
     for i, clock in enumerate(rows):
-        repair.learn(f"m{i + 1}", row(clock), mine or Clock(), now)
+        learn(repair, f"m{i + 1}", row(clock), mine or Clock(), now)
     return repair
+
+
+def learn(repair: Repair, fellow: str, row: Row, mine: Clock, now: float = 0.0) -> bool:
+    return repair.learn(fellow, row, parts_with(mine), FIRST, now)
+
+
+def to_close(repair: Repair, mine: Clock, ended: list[str]) -> list[str]:
+    return repair.to_close(parts_with(mine), ended)
+
+
+def beyond(repair: Repair, mine: Clock, ended: list[str]) -> dict[str, int]:
+    return repair.beyond(parts_with(mine), ended)
+
+
+def low(repair: Repair, mine: Clock) -> dict[str, int]:
+    return repair.low(parts_with(mine))
 
 
 @given(clocks, st.lists(clocks, min_size=1, max_size=3))
 def test_low_is_what_all_have_and_frontier_what_anybody_has(mine: Clock, rows: list[Clock]) -> None:
     repair = repair_with(*rows, mine=mine)
-    low, frontier = all_dots(repair.low(mine)), repair.frontier(mine)
+    lowest, frontier = all_dots(low(repair, mine)), repair.frontier(parts_with(mine))
     for clock in (mine, *rows):
-        assert low <= dots_of(clock)
+        assert lowest <= dots_of(clock)
         assert all(n <= frontier[actor] for actor, n in dots_of(clock))
     assert all(max(c.highest(a) for c in (mine, *rows)) == n for a, n in frontier.items())
 
 
 def test_nothing_is_low_while_a_row_is_missing() -> None:
     repair = repair_with(A3, A3)
-    assert repair.low(A3) == {"a": 3}
+    assert low(repair, A3) == {"a": 3}
     repair.forget("m2")
-    assert repair.low(A3) == {}
-    assert repair.to_close(A3, ["a"]) == []
-    assert repair.beyond(A3, ["a"]) == {}
+    assert low(repair, A3) == {}
+    assert to_close(repair, A3, ["a"]) == []
+    assert beyond(repair, A3, ["a"]) == {}
 
 
 def test_alone_the_own_clock_is_low() -> None:
-    assert Repair("m0", ("m0",)).low(A3) == {"a": 3}
+    assert low(repair_with(), A3) == {"a": 3}
 
 
 @pytest.mark.parametrize(
@@ -55,35 +99,38 @@ def test_alone_the_own_clock_is_low() -> None:
     ],
 )
 def test_gaps_close_where_all_are_equal(mine: Clock, rows: list[Clock], may: bool) -> None:
-    assert closable(mine, rows, "a") is may
+    repair = repair_with(*rows)
+    for i, clock in enumerate(rows):
+        learn(repair, f"m{i + 1}", row(clock, ended=["a"]), mine)
+    assert to_close(repair, mine, ["a"]) == (["a"] if may else [])
 
 
 def test_gaps_close_only_when_all_refuse_the_life() -> None:
     repair = repair_with(GAP, GAP)
-    repair.learn("m1", row(GAP, ended=["a"]), GAP, 0.0)
-    assert repair.to_close(GAP, ["a"]) == []
-    repair.learn("m2", row(GAP, ended=["a"]), GAP, 0.0)
-    assert repair.to_close(GAP, ["a"]) == ["a"]
-    assert repair.to_close(GAP, []) == []
+    learn(repair, "m1", row(GAP, ended=["a"]), GAP)
+    assert to_close(repair, GAP, ["a"]) == []
+    learn(repair, "m2", row(GAP, ended=["a"]), GAP)
+    assert to_close(repair, GAP, ["a"]) == ["a"]
+    assert to_close(repair, GAP, []) == []
     repair.closed["a"] = None
-    assert repair.to_close(GAP, ["a"]) == []
+    assert to_close(repair, GAP, ["a"]) == []
 
 
 def test_who_hears_that_a_gap_was_closed_closes_it_too() -> None:
     repair = repair_with(GAP, GAP)
-    repair.learn("m1", row(A3, closed=["a"]), GAP, 0.0)
-    assert repair.to_close(GAP, ["a"]) == ["a"]
-    assert repair.to_close(clock_of([("a", 1)]), ["a"]) == []  # it has less than was closed
+    learn(repair, "m1", row(A3, closed=["a"]), GAP)
+    assert to_close(repair, GAP, ["a"]) == ["a"]
+    assert to_close(repair, clock_of([("a", 1)]), ["a"]) == []  # it has less than was closed
 
 
 def test_beyond_is_what_all_have_closed() -> None:
     repair = repair_with(A3, A3)
     repair.closed["a"] = None
-    assert repair.beyond(A3, ["a"]) == {}
+    assert beyond(repair, A3, ["a"]) == {}
     for fellow in ("m1", "m2"):
-        repair.learn(fellow, row(A3, closed=["a"]), A3, 0.0)
-    assert repair.beyond(A3, ["a", "b"]) == {"a": COUNT_MAX}
-    assert repair.beyond(GAP, ["a"]) == {}
+        learn(repair, fellow, row(A3, closed=["a"]), A3)
+    assert beyond(repair, A3, ["a", "b"]) == {"a": COUNT_MAX}
+    assert beyond(repair, GAP, ["a"]) == {}
 
 
 # ---- the pull
@@ -91,8 +138,9 @@ def test_beyond_is_what_all_have_closed() -> None:
 
 def pulled(repair: Repair, now: float, mine: Clock | None = None, **options: bool) -> str | None:
     """The fellow that is asked now, if any."""
-    state = Recovery(options.get("arrived", True), options.get("caught_up", True))
-    pull = repair.next_pull("x", mine or Clock(), ["m1", "m2"], state, now)
+    parts = parts_with(mine or Clock(), arrived=options.get("arrived", True))
+    grace_s = GRACE_S if options.get("caught_up", True) else 0.0
+    pull = repair.next_pull("x", parts, ["m1", "m2"], grace_s, now)
     return pull and pull[0]
 
 
@@ -106,19 +154,17 @@ def test_a_dot_on_its_way_is_not_missing() -> None:
 def test_after_a_start_there_is_no_grace() -> None:
     assert pulled(repair_with(A3, Clock()), 0.0, caught_up=False) == "m1"
     assert pulled(repair_with(Clock(), Clock()), 9.0, caught_up=False) is None
-    assert not Recovery(arrived=True).over
-    assert WHOLE.over
 
 
 def test_the_fellow_that_has_had_it_longest_is_asked() -> None:
     repair = repair_with(Clock(), A3)
-    repair.learn("m1", row(A3), Clock(), 1.0)
+    learn(repair, "m1", row(A3), Clock(), 1.0)
     assert pulled(repair, 2.0) == "m2"
 
 
 def test_what_is_lacking_no_more_is_not_pulled() -> None:
     repair = repair_with(A3, A3)
-    repair.learn("m1", row(A3), A3, 1.0)
+    learn(repair, "m1", row(A3), A3, 1.0)
     repair.forget("m2")
     assert pulled(repair, 2.0) is None
 
@@ -126,7 +172,7 @@ def test_what_is_lacking_no_more_is_not_pulled() -> None:
 def test_who_arrives_asks_who_has_arrived_at_once() -> None:
     repair = repair_with(Clock(), Clock())
     repair.forget("m1")
-    repair.learn("m1", row(A3, arrived=False), Clock(), 0.0)
+    repair.learn("m1", row(A3, arrived=False), parts_with(Clock(), arrived=False), FIRST, 0.0)
     assert pulled(repair, 0.0, arrived=False) == "m2"
 
 
@@ -134,7 +180,7 @@ def test_a_page_that_does_not_come_is_asked_for_again_some_times() -> None:
     repair = repair_with(A3, A3)
     asked, now = [], GRACE_S
     for _ in range(TRIES_MAX + 2):
-        pull = repair.next_pull("x", Clock(), ["m1", "m2"], WHOLE, now)
+        pull = repair.next_pull("x", parts_with(Clock()), ["m1", "m2"], GRACE_S, now)
         assert pull is not None
         asked.append(pull[1].exchange)
         assert pulled(repair, now + PAGE_PATIENCE_S / 2) is None
@@ -144,39 +190,60 @@ def test_a_page_that_does_not_come_is_asked_for_again_some_times() -> None:
 
 def test_a_fellow_that_went_away_ends_the_exchange() -> None:
     repair = repair_with(A3)
-    assert repair.next_pull("x", Clock(), ["m1"], WHOLE, GRACE_S) == ("m1", Pull(1, "x", Clock()))
-    assert repair.next_pull("x", Clock(), [], WHOLE, GRACE_S + PAGE_PATIENCE_S) is None
+    mine = parts_with(Clock())
+    first = repair.next_pull("x", mine, ["m1"], GRACE_S, GRACE_S)
+    assert first == ("m1", Pull(1, "x", SLOTS, Clock()))
+    assert repair.next_pull("x", mine, [], GRACE_S, GRACE_S + PAGE_PATIENCE_S) is None
     assert repair.exchange is None
 
 
 def page(number: int, *, last: bool, after: str | None = None, upto: str | None = None) -> Page:
-    full = after is not None
-    return Page(number, A3, A3.base, {}, {}, full, last, after, upto, True)
+    dotted = page_of_dots({}, {}, exchange=number, snapshot=A3, last=last)
+    return replace(dotted, full=after is not None, after=after, upto=upto)
 
 
 def test_only_the_page_asked_for_is_expected() -> None:
     repair = repair_with(A3)
     assert not repair.expects("m1", page(1, last=True))
-    repair.next_pull("x", Clock(), ["m1"], WHOLE, GRACE_S)
+    repair.next_pull("x", parts_with(Clock()), ["m1"], GRACE_S, GRACE_S)
     assert repair.expects("m1", page(1, last=False, after="", upto="row"))
     assert not repair.expects("m2", page(1, last=True))
     assert not repair.expects("m1", page(2, last=True))
-    first = page(1, last=False, after="", upto="row")
-    assert repair.on_page(first, "x", Clock(), 1.0) == Pull(1, "x", Clock(), A3, "row")
+    first, mine = page(1, last=False, after="", upto="row"), parts_with(Clock())
+    assert not repair.on_page(first, mine, False, 1.0)
+    following = repair.next_pull("x", mine, ["m1"], GRACE_S, 1.0)
+    assert following == ("m1", Pull(1, "x", SLOTS, Clock(), A3, "row"))
     assert not repair.expects("m1", first)  # doubled
     second = page(1, last=True, after="row")
     assert repair.expects("m1", second)
-    assert repair.on_page(second, "x", Clock(), 2.0) is None
+    assert repair.on_page(second, mine, False, 2.0)
     assert repair.exchange is None
     assert not repair.expects("m1", second)
 
 
 def test_a_row_of_one_life_never_goes_back() -> None:
     """A late Compare of before a fellow arrived would make everybody look new again."""
-    repair = Repair("a1", ("a1", "a2"))
-    assert repair.learn("a2", row(A3, arrived=True), Clock(), 0.0)
-    assert not repair.learn("a2", row(GAP, arrived=True), Clock(), 1.0)
-    assert not repair.learn("a2", row(A3, arrived=False), Clock(), 1.0)
-    assert repair.rows["a2"] == row(A3, arrived=True)
-    repair.forget("a2")
-    assert repair.learn("a2", row(Clock(), arrived=False), Clock(), 2.0)
+    repair = repair_with(A3)
+    assert not learn(repair, "m1", row(GAP), Clock(), 1.0)
+    assert not learn(repair, "m1", row(A3, arrived=False), Clock(), 1.0)
+    assert repair.rows["m1"] == row(A3)
+    repair.forget("m1")
+    assert learn(repair, "m1", row(Clock(), arrived=False), Clock(), 2.0)
+
+
+def test_while_clients_are_served_the_next_page_waits_as_long_as_this_one_took() -> None:
+    repair, mine = repair_with(A3), parts_with(Clock())
+    repair.next_pull("x", mine, ["m1"], 0.0, 1.0)
+    took = REST_MAX_S / 2
+    done = 1.0 + took
+    assert not repair.on_page(page(1, last=False), mine, True, done)
+    assert repair.next_pull("x", mine, ["m1"], 0.0, done + took / 2) is None
+    assert repair.next_pull("x", mine, ["m1"], 0.0, done + took) is not None
+    assert repair.next_pull("x", mine, ["m1"], 0.0, done + 2 * took) is None  # it is asked for
+
+
+def test_a_slow_page_does_not_make_the_next_one_wait_for_long() -> None:
+    repair, mine = repair_with(A3), parts_with(Clock())
+    repair.next_pull("x", mine, ["m1"], 0.0, 1.0)
+    assert not repair.on_page(page(1, last=False), mine, True, 1.9)
+    assert repair.next_pull("x", mine, ["m1"], 0.0, 1.9 + REST_MAX_S) is not None

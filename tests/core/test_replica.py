@@ -4,14 +4,14 @@ from random import Random
 
 import pytest
 
-from node.core import messages as m
-from node.core import replica as replica_module
+from node.core import home, messages as m, replica as replica_module
 from node.core.clock import Clock
 from node.core.effects import Effects
-from node.core.replica import Options, Replica, restore
+from node.core.history import History
+from node.core.replica import Options, Replica, Start, restore
 from node.core.siblings import Item, Past, Version
 from node.core.token import Token
-from node.core.view import View, actor_of, digest_of, first_view
+from node.core.view import FIRST, View, actor_of, digest_of, first_view
 from tests.core.given import MEGABYTE, MemoryRows
 
 NOW = 1000.0
@@ -21,25 +21,42 @@ PEAR, FIG = "pear", "fig"  # of shards s1 (a1, a2) and s2 (b1, b2)
 
 
 class One:
-    """One replica whose records are durable at once."""
+    """One replica whose records are durable at once; a fellow has heard of it."""
 
     def __init__(
         self, address: str = "a1", view: View = VIEW, rows: MemoryRows | None = None
     ) -> None:
         self.rows = rows or MemoryRows()
-        self.replica = restore(address, view, self.rows, Options(MEGABYTE), Random(address))
+        start, chance = Start(view), Random(address)
+        self.replica = restore(address, start, self.rows, Options(MEGABYTE), chance)
+        self.replica.moving.is_known = True
         self.step(address, m.Tick())
         for peer in view.nodes:
             if peer != address:
                 self.step(address, m.LinkUp(peer))
 
-    def step(self, source: str, event: m.Event, now: float = NOW) -> Effects:
+    def step(
+        self, source: str, event: m.Event, now: float = NOW, stamp: m.Stamp | None = None
+    ) -> Effects:
+        """What a peer says comes as a letter: of our view and floor, unless it is stamped."""
+        if isinstance(event, m.Frame) and source != self.replica.address:
+            event = m.Letter(stamp or self.replica.moving.stamp, event)
         effects = self.replica.step(now, source, event)
         self.rows.apply(list(effects.records))
         return effects
 
+    def arrive(self) -> None:
+        """As if all its slots had come."""
+        self.replica.keyspace.parts.claim(FIRST)
+
     def submit(self, operation: m.Request, request: int = 7, now: float = NOW) -> Effects:
         return self.step(self.replica.address, m.Submit(request, operation), now)
+
+
+def replica_of(view: View) -> Replica:
+    """A replica that has not stepped yet."""
+    saved = History.begin(view, joining=False)
+    return Replica("a1", saved, MemoryRows(), "id", Options(), Random(1))
 
 
 def alone() -> One:
@@ -52,16 +69,13 @@ def test_a_new_node_names_itself_once_and_keeps_its_name() -> None:
     assert one.rows.read("meta", "node") == node_id.encode()
     again = One(rows=one.rows)
     assert again.replica.node_id == node_id
-    assert again.replica.keyspace.actor == actor_of(1, node_id)
+    assert again.replica.keyspace.actor == actor_of(FIRST, node_id)
     assert One("a2").replica.node_id != node_id
 
 
-def test_a_local_put_asks_itself() -> None:
-    one = One()
-    put = m.Put(PEAR, b"v")
-    effects = one.submit(put)
-    assert effects.asks == [("a1", m.Accept(7, put))]
-    named = one.step("a1", m.Accept(7, put))
+def test_a_local_put_is_named_in_the_same_step() -> None:
+    named = One().submit(m.Put(PEAR, b"v"))
+    assert named.asks == []
     kinds = [(peer, type(message)) for peer, message in named.tells]
     assert kinds == [("a2", m.Replicate), ("a1", m.Named)]
     assert [record.table for record in named.records] == ["log", "item"]
@@ -70,8 +84,7 @@ def test_a_local_put_asks_itself() -> None:
 
 def test_alone_a_put_is_stored_on_one_of_one() -> None:
     one = alone()
-    one.submit(m.Put(PEAR, b"v"))
-    [(_, named)] = one.step("a1", m.Accept(7, m.Put(PEAR, b"v"))).tells
+    [(_, named)] = one.submit(m.Put(PEAR, b"v")).tells
     [(request, stored)] = one.step("a1", named).replies
     assert isinstance(stored, m.Stored)
     assert (request, stored.acks, stored.copies) == (7, 1, 1)
@@ -89,21 +102,21 @@ def test_a_level_that_is_none_is_refused() -> None:
     assert outcome.definite
 
 
-def test_messages_about_keys_of_other_shards_are_dropped() -> None:
+def test_of_keys_of_other_shards_a_node_writes_nothing_and_vouches_for_nothing() -> None:
     one = One()
-    strays: list[m.Message] = [
-        m.Accept(7, m.Put(FIG, b"v")),
-        m.Replicate(7, "b1", FIG, Item(), ("x", 1)),
-        m.Fetch(7, FIG),
+    strays: list[tuple[m.Message, list[tuple[str, m.Message]]]] = [
+        (m.Accept(7, m.Put(FIG, b"v")), [("b1", m.Elsewhere(7))]),
+        (m.Replicate(7, "b1", FIG, Item(), ("x", 1)), []),
+        (m.Fetch(7, FIG), [("b1", m.State(7, Item(), Clock(), []))]),
     ]
-    for stray in strays:
+    for stray, tells in strays:
         effects = one.step("b1", stray)
-        assert not effects.tells
+        assert effects.tells == tells
         assert not effects.records
 
 
 def test_an_accept_is_named_once_however_often_it_comes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(replica_module, "REMEMBERED_ACCEPTS_MAX", 2)
+    monkeypatch.setattr(home, "REMEMBERED_ACCEPTS_MAX", 2)
     one = One()
     first = one.step("b1", m.Accept(1, m.Put(PEAR, b"v"))).tells[-1]
     again = one.step("b1", m.Accept(1, m.Put(PEAR, b"v")))
@@ -132,7 +145,7 @@ AHEAD = Token({}, {("x", 4): digest_of(PEAR, True)})
 )
 def test_what_a_home_declines(put: m.Put, declined: type | None) -> None:
     one = One()
-    one.replica.upkeep.recovery.arrived = True
+    one.arrive()
     message = one.step("b1", m.Accept(7, put)).tells[-1][1]
     if declined is None:
         assert isinstance(message, m.Named)
@@ -141,10 +154,21 @@ def test_what_a_home_declines(put: m.Put, declined: type | None) -> None:
         assert isinstance(message.outcome, declined)
 
 
-def test_a_recovering_home_does_not_vouch_for_an_absence() -> None:
-    put = m.Put(PEAR, None, if_present=True)
-    [(_, declined)] = One().step("b1", m.Accept(7, put)).tells
-    assert declined == m.Declined(7, replica_module.RECOVERING)
+@pytest.mark.parametrize(
+    "put",
+    [
+        m.Put(PEAR, None, if_present=True),
+        m.Put(PEAR, b"v", token=AHEAD, refuse_unmet=m.Scope.KEY),
+    ],
+)
+def test_a_home_that_has_not_arrived_cannot_say_no(put: m.Put) -> None:
+    one = One()
+    effects = one.step("b1", m.Accept(7, put))
+    assert (effects.tells, effects.records) == ([("b1", m.Unsure(7))], [])
+    one.arrive()
+    assert one.step("b1", m.Accept(7, put)).tells == [("b1", m.Unsure(7))]  # as it was answered
+    [(_, declined)] = one.step("b1", m.Accept(7, put, attempt=2)).tells
+    assert isinstance(declined, m.Declined)
 
 
 def test_a_delete_of_what_is_there_is_named() -> None:
@@ -183,9 +207,9 @@ def test_a_read_of_siblings_is_filled() -> None:
 
 def test_floors_of_another_shard_do_not_bind_here() -> None:
     one = One()
-    far = actor_of(1, "far")
+    far = actor_of(FIRST, "far")
     one.step("b1", m.News({"b1": {"far": 1}}, {}))
-    one.replica.upkeep.recovery.arrived = True
+    one.arrive()
     token = Token({far: 5}, {}, b"\xff" * 64)
     [(_, outcome)] = one.submit(m.Get(PEAR, token=token)).replies
     assert isinstance(outcome, m.Absent)
@@ -208,7 +232,7 @@ def test_late_answers_find_nobody() -> None:
         m.Ack(1, actor),
         m.Named(1, actor, Token(), Past(), False),
         m.Declined(1, m.Unmet({})),
-        m.State(1, Item({actor: Version(b"v")}), Clock(), True),
+        m.State(1, Item({actor: Version(b"v")}), Clock(), [FIRST]),
         m.KeyCount(1, 3),
     ]
     for message in late:
@@ -238,17 +262,17 @@ def test_request_numbers_only_grow_even_over_a_restart() -> None:
 def test_a_node_outside_the_view_only_forwards() -> None:
     one = One("x1", VIEW)
     assert one.submit(m.Put(PEAR, b"v"), 4).asks[0][0] == "a1"
-    assert not one.step("a1", m.Accept(1, m.Put(PEAR, b"v"))).tells
+    accepted = one.step("a1", m.Accept(1, m.Put(PEAR, b"v")))
+    assert (accepted.tells, accepted.records) == ([("a1", m.Elsewhere(1))], [])
     assert one.replica.upkeep.arrived
 
 
 def test_equal_events_cause_equal_effects() -> None:
     def run() -> list[Effects]:
         one = One()
-        put = m.Put(PEAR, b"v")
         return [
-            one.submit(put),
-            one.step("a1", m.Accept(7, put)),
+            one.submit(m.Put(PEAR, b"v")),
+            one.step("a1", m.Accept(7, m.Put(PEAR, b"v"))),
             one.step("a1", m.Tick(), NOW + 9),
         ]
 
@@ -256,6 +280,6 @@ def test_equal_events_cause_equal_effects() -> None:
 
 
 def test_options_have_defaults() -> None:
-    replica = Replica("a1", VIEW, MemoryRows(), "id", Options(), Random(1))
+    replica = replica_of(VIEW)
     assert replica.node_id == "id"
     assert Options().repair_every_s > 0

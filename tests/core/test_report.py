@@ -1,14 +1,14 @@
 """What a replica says of itself is what it knows, and saying it changes nothing."""
 
-from random import Random
-
 from node.core import messages as m
 from node.core.clock import Clock
-from node.core.replica import Options, Replica
-from node.core.report import alive, checks, status
+from node.core.keyspace import slot_of_key
+from node.core.report import alive, checks, movement, slot_keys, status
 from node.core.siblings import Item, Past, Version
-from tests.core.given import MemoryRows, row
-from tests.core.test_replica import NOW, PEAR, VIEW, One
+from node.core.view import FIRST
+from tests.core.given import row
+from tests.core.test_moving import SECOND, moved
+from tests.core.test_replica import NOW, PEAR, VIEW, One, replica_of
 
 
 def told() -> One:
@@ -27,9 +27,10 @@ def test_checks_say_what_is_wrong_in_words() -> None:
     problems = dict(checks(one.replica))
     assert list(problems) == ["view", "arrived", "caught up"]
     assert problems["view"] == ""
-    assert "empty disk" in problems["arrived"]
+    assert "does not yet hold all" in problems["arrived"]
     assert "compared" in problems["caught up"]
-    one.replica.upkeep.recovery.arrived = one.replica.upkeep.recovery.caught_up = True
+    one.arrive()
+    one.replica.upkeep.recovery.caught_up = True
     assert not any(dict(checks(one.replica)).values())
 
 
@@ -67,8 +68,7 @@ def test_status_of_peers() -> None:
 
 
 def test_a_peer_never_heard_of_has_no_age() -> None:
-    replica = Replica("a1", VIEW, MemoryRows(), "id", Options(), Random(1))
-    assert status(replica, NOW)["peers"]["b1"]["heard_s_ago"] is None
+    assert status(replica_of(VIEW), NOW)["peers"]["b1"]["heard_s_ago"] is None
 
 
 def test_a_node_outside_the_view_has_no_shard() -> None:
@@ -78,3 +78,59 @@ def test_a_node_outside_the_view_has_no_shard() -> None:
 def test_the_fellow_that_is_pulled_from_is_named() -> None:
     one = told()
     assert status(one.replica, NOW)["repair"]["pulling_from"] == "a2"
+
+
+# ---- movement
+
+
+def test_a_settled_view_has_moved_everything() -> None:
+    one = One("b2")
+    one.arrive()
+    known = movement(one.replica, NOW)
+    assert known["view"] == {
+        "id": "1",
+        "number": 1,
+        "nodes": ["a1", "a2", "b1", "b2"],
+        "shards": {"s1": ["a1", "a2"], "s2": ["b1", "b2"]},
+        "slots": {"s1": 2048, "s2": 2048},
+    }
+    assert (known["previous"], known["settled"], known["history"]) == (None, True, [])
+    assert (known["lacking_slots"], known["leaving_slots"]) == (0, 0)
+    assert all(node["done"] for node in known["nodes"].values())
+
+
+def test_while_slots_move_each_node_says_what_it_lacks_and_still_holds() -> None:
+    one = moved("b2")
+    one.step("a1", m.Beat("id of a1", 0, 7), NOW + 1, m.Stamp(SECOND, FIRST))
+    one.step("b1", m.Beat("id of b1", 5, 0), NOW + 1, m.Stamp(FIRST, FIRST))
+    known = movement(one.replica, NOW + 2)
+    assert (known["view"]["id"], known["previous"]["id"]) == ("2.p", "1")
+    assert not known["settled"]
+    assert known["started"] == NOW
+    assert known["lacking_slots"] == 2048 + 5
+    assert known["leaving_slots"] == 2048 + 7
+    assert known["nodes"]["b2"] == {
+        "in_view": True,
+        "alive": True,
+        "lacking": 2048,
+        "leaving": 2048,
+        "done": False,
+    }
+    assert known["nodes"]["a1"]["in_view"]
+    assert not known["nodes"]["b1"]["in_view"]
+    assert [entry["id"] for entry in known["history"]] == ["2.p"]
+
+
+def test_who_has_reported_is_done() -> None:
+    one = moved("b2")
+    one.step("a1", m.News({}, {}, {"id of a2": SECOND}))
+    nodes = movement(one.replica, NOW)["nodes"]
+    assert [node for node, known in nodes.items() if known["done"]] == ["a2"]
+
+
+def test_keys_are_counted_by_slot() -> None:
+    one = One()
+    for n, key in enumerate([PEAR, PEAR, "plum"]):
+        one.step("a1", m.Accept(n, m.Put(key, b"v")))
+    one.step("a1", m.Accept(9, m.Put("fig tree", None)))
+    assert slot_keys(one.replica) == {slot_of_key(PEAR): 1, slot_of_key("plum"): 1}

@@ -7,8 +7,7 @@ live afterwards if some state holds it and none has seen and dropped it.
 from itertools import permutations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from node.core.clock import Clock, Dot
 from node.core.siblings import Item, Past, Version, discard, fill, strip, sync

@@ -1,8 +1,7 @@
 """The small rooms: a bounded cache, a detector that only costs time, lives, and one turn."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from node.core.cache import ITEM_OVERHEAD_BYTES, ItemCache
 from node.core.counting import ASK_AGAIN_S, DEADLINE_S, Counts
@@ -11,7 +10,7 @@ from node.core.lives import Lives, Table
 from node.core.messages import Beat, Counted, CountKeys, KeyCount, Unavailable
 from node.core.siblings import Item
 from node.core.turn import Turn
-from node.core.view import actor_of
+from node.core.view import FIRST, ViewId, actor_of
 
 # ---- the cache
 
@@ -23,6 +22,7 @@ def test_the_least_recently_used_goes_first() -> None:
         cache.put(key, items[key], 100)
     assert cache.get("a") is items["a"]
     cache.put("d", items["d"], 100)
+    cache.trim()
     assert [key for key in "abcd" if cache.get(key)] == ["a", "c", "d"]
 
 
@@ -31,6 +31,7 @@ def test_an_item_put_again_counts_once() -> None:
     cache.put("a", Item(), 100)
     for _ in range(10):
         cache.put("b", Item(), 100)
+    cache.trim()
     assert cache.get("a")
 
 
@@ -38,6 +39,9 @@ def test_the_last_item_stays_however_large() -> None:
     cache = ItemCache(1)
     cache.put("a", Item(), 10)
     cache.put("b", Item(), 10_000_000)
+    assert cache.get("a"), "nothing goes before the step is over"
+    cache.put("b", Item(), 10_000_000)
+    cache.trim()
     assert cache.get("a") is None
     assert cache.get("b")
 
@@ -90,27 +94,33 @@ def copy(table: Table) -> Table:
 
 @given(lives_tables, lives_tables)
 def test_learning_is_a_join(one: Table, two: Table) -> None:
-    first, second = Lives(copy(one), 1), Lives(copy(two), 1)
+    first, second = Lives(copy(one)), Lives(copy(two))
     first.learn(two)
     second.learn(one)
     for address in ("n1", "n2"):
         assert first.current(address) == second.current(address)
-        assert first.ended(address) == second.ended(address)
+        assert first.ended(address, FIRST) == second.ended(address, FIRST)
     assert not first.learn(second.table)
-    assert first.address_of == second.address_of
+    for actor in (
+        actor_of(FIRST, node_id) for ids in (*one.values(), *two.values()) for node_id in ids
+    ):
+        assert first.address_of(actor) == second.address_of(actor) is not None
 
 
 def test_the_highest_life_is_the_present_one() -> None:
-    lives = Lives({}, 1)
+    lives = Lives({})
     assert lives.current("n1") is None
-    assert lives.ended("n1") == []
+    assert lives.ended("n1", FIRST) == []
     assert lives.claim("n1", "x")
     assert not lives.claim("n1", "x")
     assert lives.claim("n1", "y")
     assert lives.table == {"n1": {"x": 1, "y": 2}}
     assert lives.current("n1") == "y"
-    assert lives.ended("n1") == [actor_of(1, "x")]
-    assert lives.address_of == {actor_of(1, "x"): "n1", actor_of(1, "y"): "n1"}
+    assert lives.ended("n1", FIRST) == [actor_of(FIRST, "x")]
+    later = ViewId(2, "abcd")
+    assert lives.ended("n1", later) == [actor_of(later, "x")]
+    assert [lives.address_of(actor_of(v, i)) for v in (FIRST, later) for i in "xy"] == ["n1"] * 4
+    assert lives.address_of(actor_of(FIRST, "z")) is None
 
 
 # ---- a turn

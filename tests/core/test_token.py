@@ -5,12 +5,11 @@ only what every replica has or what a later dot of the same actor and lww key re
 """
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from node.core.clock import Dot, Vector
 from node.core.token import COUNT_MAX, EXACT_MAX, Token, same_key
-from node.core.view import actor_of, digest_of
+from node.core.view import FIRST, actor_of, digest_of
 from tests.core.given import all_dots, digests, dots, stamp, tokens
 
 ALL_KEYS = b"\xff" * 64
@@ -123,7 +122,7 @@ def test_the_filter_tells_most_keys_apart() -> None:
 
 @pytest.mark.parametrize("replicas", [1, 12, 64])
 def test_a_trimmed_token_has_at_most_32_exact_dots(replicas: int) -> None:
-    names = [actor_of(1, str(i)) for i in range(replicas)]
+    names = [actor_of(FIRST, str(i)) for i in range(replicas)]
     exact = {(names[n % replicas], n): digest_of(str(n), False) for n in range(1, 1000)}
     trimmed = Token(exact=exact).trimmed({})
     assert len(trimmed.exact) <= EXACT_MAX

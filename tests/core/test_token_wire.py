@@ -5,11 +5,10 @@ import time
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from node.core.token import COUNT_MAX, TOKEN_BYTES_MAX, Malformed, Token, decode, encode
-from node.core.view import actor_of, digest_of
+from node.core.view import FIRST, actor_of, digest_of
 from tests.core.given import tokens
 
 ACTOR = "a1B2c3.1"
@@ -48,7 +47,7 @@ def test_the_form() -> None:
 @pytest.mark.parametrize(("replicas", "bytes_max"), [(1, 1100), (12, 1100), (64, 2300)])
 def test_the_largest_token_is_small(replicas: int, bytes_max: int) -> None:
     """All replicas have floors, after a million writes each, and 32 dots are exact."""
-    names = [actor_of(1, f"node {i}") for i in range(replicas)]
+    names = [actor_of(FIRST, f"node {i}") for i in range(replicas)]
     floor = {name: 1_000_000 + i for i, name in enumerate(names)}
     exact = {(names[i % replicas], 1_100_000 + i): digest_of(f"key{i}", False) for i in range(32)}
     token = Token(floor, exact, b"\x55" * 64, (1763665676123, 12, names[0]))

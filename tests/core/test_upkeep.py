@@ -1,17 +1,21 @@
 """Upkeep makes a replica whole and keeps it small, and nobody waits for it."""
 
+from collections.abc import Sequence
+
 from node.core import messages as m
-from node.core.clock import Clock
+from node.core.clock import Clock, Dot
 from node.core.detector import BEAT_EVERY_S
 from node.core.effects import Effects
-from node.core.keyspace import CLOCKS
+from node.core.keyspace import PARTS
+from node.core.parts import ALL, Saved, from_bytes, to_bytes
 from node.core.repair import GENESIS_WAIT_S
 from node.core.siblings import Item, Past, Version
 from node.core.token import COUNT_MAX
-from node.core.view import actor_of, first_view
-from tests.core.given import row
+from node.core.view import FIRST, ViewId, actor_of, first_view
+from tests.core.given import page_of_dots, row
 from tests.core.test_replica import NOW, PEAR, One
 
+SLOTS = to_bytes(ALL)
 TRIO = first_view(["a1", "a2", "a3"], 1)
 
 
@@ -32,8 +36,32 @@ def compare(one: One, fellow: str, clock: Clock, **lists: list[str]) -> Effects:
     return one.step(fellow, row(clock, node_id=f"id of {fellow}", ended=ended, closed=closed))
 
 
+def saved_parts(one: One) -> list[Saved]:
+    return PARTS.decode(one.rows.read("meta", "parts") or b"")
+
+
+def page(
+    pull: m.Pull,
+    snapshot: Clock,
+    dot: Dot,
+    claims: Sequence[ViewId] = (FIRST,),
+    last: bool = True,
+) -> m.Page:
+    """The answer to this pull: one dot, of PEAR."""
+    return page_of_dots(
+        {PEAR: Item()},
+        {dot: PEAR},
+        exchange=pull.exchange,
+        slots=from_bytes(pull.slots),
+        snapshot=snapshot,
+        claims=claims,
+        last=last,
+    )
+
+
 def arrived(one: One) -> One:
-    one.replica.upkeep.recovery.arrived = one.replica.upkeep.recovery.caught_up = True
+    one.arrive()
+    one.replica.upkeep.recovery.caught_up = True
     return one
 
 
@@ -42,8 +70,9 @@ def arrived(one: One) -> One:
 
 def test_alone_a_node_has_arrived() -> None:
     one = One("a1", first_view(["a1"], 1))
-    assert one.replica.upkeep.recovery.over
-    assert one.rows.read("meta", "arrived") == b"1"
+    assert one.replica.upkeep.arrived
+    assert one.replica.upkeep.recovery.caught_up
+    assert [saved.whole for saved in saved_parts(one)] == [[FIRST]]
 
 
 def test_all_new_is_genesis() -> None:
@@ -84,7 +113,7 @@ def test_nobody_to_compare_with_is_caught_up_after_a_moment() -> None:
 
 def test_a_restart_is_over_when_it_was_level_with_every_fellow() -> None:
     one = trio("a2", "a3")
-    one.replica.upkeep.recovery.arrived = True
+    one.arrive()
     caught_up = []
     for fellow, clock in (("a2", Clock()), ("a3", Clock({"x": 1})), ("a3", Clock({"x": 1}))):
         compare(one, fellow, clock)
@@ -97,7 +126,7 @@ def test_a_restart_is_over_when_it_was_level_with_every_fellow() -> None:
 
 def test_after_a_moment_those_that_can_be_reached_are_enough() -> None:
     one = trio("a2")
-    one.replica.upkeep.recovery.arrived = True
+    one.arrive()
     compare(one, "a2", Clock())
     one.step("a1", m.LinkDown("a3"))
     one.step("a1", m.Tick(), NOW + GENESIS_WAIT_S / 2)
@@ -120,19 +149,7 @@ def test_the_last_page_of_an_arrived_fellow_is_arrival() -> None:
         one = trio("a2")
         [(peer, pull)] = compare(one, "a2", Clock({"x": 1})).asks
         assert isinstance(pull, m.Pull)
-        page = m.Page(
-            pull.exchange,
-            Clock({"x": 1}),
-            {"x": 1},
-            {PEAR: Item()},
-            {("x", 1): PEAR},
-            False,
-            True,
-            None,
-            None,
-            whole,
-        )
-        one.step(peer, page)
+        one.step(peer, page(pull, Clock({"x": 1}), ("x", 1), claims=[FIRST] if whole else []))
         assert one.replica.upkeep.arrived is whole
         assert one.replica.keyspace.clock == Clock({"x": 1})
         assert one.replica.upkeep.recovery.level_with == {"a2"}
@@ -143,24 +160,10 @@ def test_pages_follow_until_the_last_and_strays_are_dropped() -> None:
     [(_, pull)] = compare(one, "a2", Clock({"x": 2})).asks
     assert isinstance(pull, m.Pull)
     snapshot = Clock({"x": 2})
-    stray = m.Page(
-        99, snapshot, {}, {PEAR: Item()}, {("x", 1): PEAR}, False, True, None, None, True
-    )
-    assert not one.step("a2", stray).records
-    first = m.Page(
-        pull.exchange,
-        snapshot,
-        {},
-        {PEAR: Item()},
-        {("x", 1): PEAR},
-        False,
-        False,
-        None,
-        None,
-        True,
-    )
-    [(_, following)] = one.step("a2", first).asks
-    assert following == m.Pull(pull.exchange, one.replica.node_id, Clock({"x": 1}), snapshot)
+    stray = m.Pull(99, pull.node_id, pull.slots, pull.clock)
+    assert not one.step("a2", page(stray, snapshot, ("x", 1))).records
+    [(_, following)] = one.step("a2", page(pull, snapshot, ("x", 1), last=False)).asks
+    assert following == m.Pull(1, one.replica.node_id, pull.slots, Clock({"x": 1}), snapshot)
 
 
 # ---- lives
@@ -180,7 +183,7 @@ def test_who_hears_of_a_former_life_claims_the_next() -> None:
     one.step("a2", m.News({"a1": {"former": 3}}, {}))
     lives = one.replica.upkeep.lives
     assert lives.table["a1"] == {"former": 3, one.replica.node_id: 4}
-    assert list(one.replica.upkeep.ended) == [actor_of(1, "former")]
+    assert list(one.replica.moving.ended) == [actor_of(FIRST, "former")]
     assert One("a1", TRIO, one.rows).replica.upkeep.lives.table == lives.table
 
 
@@ -199,7 +202,7 @@ def test_a_new_life_of_a_fellow_begins_with_an_empty_row() -> None:
 def test_an_ended_life_writes_no_more() -> None:
     one = trio("a2")
     one.step("a3", m.News({"a2": {"next": 2}}, {}))
-    dead = (actor_of(1, "id of a2"), 1)
+    dead = (actor_of(FIRST, "id of a2"), 1)
     item = Item({dead: Version(b"v")}, Past({dead[0]: 1}))
     effects = one.step("a2", m.Replicate(1, "a3", PEAR, item, dead))
     assert not effects.tells
@@ -208,9 +211,9 @@ def test_an_ended_life_writes_no_more() -> None:
 
 def test_a_pull_is_served_to_a_fellow_in_its_present_life() -> None:
     one = arrived(trio("a2"))
-    assert told(one.step("a2", m.Pull(1, "id of a2", Clock())), m.Page) == ["a2"]
-    assert not one.step("a2", m.Pull(1, "another", Clock())).tells
-    assert not one.step("x9", m.Pull(1, "id of a2", Clock())).tells
+    assert told(one.step("a2", m.Pull(1, "id of a2", SLOTS, Clock())), m.Page) == ["a2"]
+    assert not one.step("a2", m.Pull(1, "another", SLOTS, Clock())).tells
+    assert not one.step("x9", m.Pull(1, "id of a2", SLOTS, Clock())).tells
 
 
 # ---- rows
@@ -229,10 +232,10 @@ def test_what_all_have_is_pruned_under_a_saved_clock() -> None:
     assert one.replica.keyspace.stable == {actor: 1}
     records = one.step("a1", m.Tick(), NOW + BEAT_EVERY_S).records
     assert [(r.table, r.key.split("/")[0], r.value is None) for r in records] == [
-        ("meta", "clock", False),
+        ("meta", "parts", False),
         ("log", actor, True),
     ]
-    assert CLOCKS.decode(records[0].value or b"") == Clock({actor: 1})
+    assert [saved.clock for saved in saved_parts(one)] == [Clock({actor: 1})]
 
 
 def test_news_brings_what_other_shards_have() -> None:
@@ -244,7 +247,7 @@ def test_news_brings_what_other_shards_have() -> None:
 
 def test_gaps_of_an_ended_life_close_and_then_nothing_waits_for_it() -> None:
     one = arrived(trio("a2", "a3"))
-    dead = actor_of(1, "former")
+    dead = actor_of(FIRST, "former")
     one.step("a2", m.News({"a1": {"former": 1}}, {}))
     item = Item({(dead, 2): Version(b"v")}, Past({dead: 2}))
     one.replica.keyspace.take(PEAR, item, (), NOW)
@@ -261,7 +264,7 @@ def test_gaps_of_an_ended_life_close_and_then_nothing_waits_for_it() -> None:
 
 def test_who_asks_for_an_answer_gets_a_row_back() -> None:
     one = trio("a2")
-    asking = m.Compare("id of a2", Clock(), True, {}, [], [], True)
+    asking = row(Clock(), node_id="id of a2", answer=True)
     assert told(one.step("a2", asking), m.Compare) == ["a2"]
     assert not told(compare(one, "a2", Clock()), m.Compare)
     assert not told(one.step("x9", asking), m.Compare)
@@ -281,7 +284,7 @@ def test_a_new_life_does_not_serve_the_snapshot_of_an_earlier_one() -> None:
     """It holds nothing of what that snapshot says, and would vouch for its absence."""
     one = trio("a2")
     for snapshot, pages in ((Clock({"x": 4}), []), (None, ["a2"])):
-        pull = m.Pull(1, "id of a2", Clock(), snapshot)
+        pull = m.Pull(1, "id of a2", SLOTS, Clock(), snapshot)
         assert told(one.step("a2", pull), m.Page) == pages
 
 
@@ -297,4 +300,4 @@ def test_a_late_row_changes_nothing() -> None:
     one = trio("a2")
     compare(one, "a2", Clock({"x": 2}))
     assert not compare(one, "a2", Clock({"x": 1})).asks
-    assert one.replica.upkeep.repair.rows["a2"].clock == Clock({"x": 2})
+    assert one.replica.upkeep.repair.rows["a2"].clocks_of(ALL) == [Clock({"x": 2})]

@@ -3,12 +3,13 @@
 from collections import Counter
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from node.core.view import (
+    FIRST,
     SLOTS,
     View,
+    ViewId,
     actor_of,
     digest_of,
     first_view,
@@ -83,11 +84,11 @@ def test_nodes_fall_into_shards_in_their_order() -> None:
     assert view.shard_named("s3") is None
 
 
-def test_ids_are_equal_exactly_when_views_are() -> None:
+def test_fingerprints_are_equal_exactly_when_views_are() -> None:
     view = first_view(nodes(4), 2)
-    assert view.id == first_view(nodes(4), 2).id
+    assert view.fingerprint == first_view(nodes(4), 2).fingerprint
     others = [first_view(nodes(4), 1), first_view(nodes(4)[::-1], 2), first_view(nodes(5), 2)]
-    assert len({view.id, *(other.id for other in others)}) == 4
+    assert len({view.fingerprint, *(other.fingerprint for other in others)}) == 4
 
 
 def test_a_view_that_cannot_be_is_refused_with_words() -> None:
@@ -99,6 +100,6 @@ def test_a_view_that_cannot_be_is_refused_with_words() -> None:
 
 
 def test_an_actor_is_one_life_in_one_view() -> None:
-    names = {actor_of(view, node) for view in (1, 2) for node in ("x", "y")}
+    names = {actor_of(view, node) for view in (FIRST, ViewId(2, "abcd")) for node in ("x", "y")}
     assert len(names) == 4
     assert all(len(name) <= 24 for name in names)

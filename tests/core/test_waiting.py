@@ -8,11 +8,13 @@ from node.core.messages import (
     Accept,
     Ack,
     Declined,
+    Elsewhere,
     Named,
     Outcome,
     Put,
     Stored,
     Unavailable,
+    Unsure,
 )
 from node.core.siblings import Past
 from node.core.token import Token
@@ -147,3 +149,106 @@ def test_declined_is_passed_on_once_and_late_words_find_nobody() -> None:
     assert room.writes.on_declined(Declined(7, absent)) is None
     assert room.writes.on_ack("m1", NAMED, 0.1) is None
     assert room.ticked(9.0) is None
+
+
+# ---- other views
+
+
+def refusal(room: Room) -> Elsewhere:
+    """Of the attempt under way."""
+    return Elsewhere(7, room.asked[-1][1].attempt)
+
+
+def test_a_member_that_would_not_be_the_home_is_asked_last() -> None:
+    room = Room()
+    assert room.writes.without_home("m2", refusal(room)) is None  # it is not its home
+    for member in MEMBERS:
+        write = room.writes.without_home(member, refusal(room))
+        assert write is not None
+        room.asked += room.writes.ask_another(7, write, 0.01)
+    assert [home for home, _ in room.asked] == ["m1", "m2", "m3"]
+    assert room.ticked(0.05) is None
+    assert [home for home, _ in room.asked] == ["m1", "m2", "m3", "m1"]
+
+
+def test_a_member_that_refuses_alone_is_left_alone_until_the_next_tick() -> None:
+    """Asked again at once it would refuse again at once, for ever."""
+    room = Room("m1")
+    write = room.writes.without_home("m1", refusal(room))
+    assert write is not None
+    assert room.writes.ask_another(7, write, 0.01) == []
+    assert room.ticked(0.05) is None
+    assert [home for home, _ in room.asked] == ["m1", "m1"]
+
+
+def test_a_refusal_is_of_one_attempt() -> None:
+    """A late one must not take away the home that was asked since."""
+    room = Room("m1")
+    first = refusal(room)
+    write = room.writes.without_home("m1", first)
+    assert write is not None
+    assert room.ticked(0.05) is None
+    assert [accept.attempt for _, accept in room.asked] == [1, 2]
+    assert room.writes.without_home("m1", first) is None
+    assert write.home == "m1"
+
+
+def test_a_write_that_has_its_name_needs_no_other_home() -> None:
+    room = Room(level="all")
+    room.writes.on_ack("m1", NAMED, 0.01)
+    assert room.writes.without_home("m1", refusal(room)) is None
+    assert room.writes.give_up("m1", Unsure(7)) is None
+
+
+def test_a_write_that_is_given_up_waits_no_more() -> None:
+    room = Room()
+    assert room.writes.give_up("m1", Unsure(7)) is room.put
+    assert len(room.writes) == 0
+    assert room.writes.give_up("m1", Unsure(7)) is None
+
+
+def test_a_write_that_was_looked_at_first_says_so_and_goes_on_counting() -> None:
+    room = Room()
+    first = room.asked[-1][1]
+    room.writes.give_up("m1", Unsure(7))
+    [(_, again)] = room.writes.begin(7, room.put, MEMBERS, 0.02, found=True)
+    assert (first.looked, again.looked) == (False, True)
+    assert again.attempt > first.attempt
+    room.writes.on_ack("m1", NAMED, 0.03)
+    stored = room.writes.on_ack("m2", ACK, 0.03)
+    assert isinstance(stored, Stored)
+    assert stored.replaced  # the home could not know it, the read has shown it
+
+
+def test_in_another_view_its_owners_are_counted_from_zero_and_the_home_still_counts() -> None:
+    room = Room(level="all")
+    room.writes.on_ack("m1", NAMED, 0.01)
+    room.writes.on_ack("m2", ACK, 0.01)
+    assert room.writes.enter(lambda key, request: ("m1", "m2", "m4")) == []
+    assert room.writes.on_ack("m4", ACK, 0.02) is None
+    assert isinstance(room.writes.on_ack("m2", ACK, 0.03), Stored)
+
+
+def test_a_home_that_is_no_owner_any_more_counts_when_nobody_else_does() -> None:
+    room = Room(level="one")
+    room.writes.enter(lambda key, request: ("m4", "m5"))
+    outcome = room.writes.on_ack("m1", NAMED, 0.01)
+    assert isinstance(outcome, Stored)
+    assert (outcome.acks, outcome.copies) == (1, 2)
+
+
+def test_a_level_that_the_other_view_cannot_reach_is_unknown_at_once() -> None:
+    room = Room(level="3")
+    room.writes.on_ack("m1", NAMED, 0.01)
+    [(request, outcome)] = room.writes.enter(lambda key, request: ("m1", "m2"))
+    assert isinstance(outcome, Unavailable)
+    assert (request, outcome.definite, len(room.writes)) == (7, False, 0)
+    assert "the view has changed" in outcome.reason
+
+
+def test_in_another_view_who_refused_before_may_be_the_home() -> None:
+    room = Room()
+    write = room.writes.without_home("m1", refusal(room))
+    assert write is not None
+    room.writes.enter(lambda key, request: ("m1", "m2"))
+    assert room.writes.ask_another(7, write, 0.01) == [("m1", Accept(7, room.put, 2))]

@@ -1,20 +1,30 @@
 """Plays whole HTTP exchanges against a pure dialect, as golden text.
 
-A block is a request line, header lines, a body; `at:` names the node that is asked, `outcome:` one
-of the scripted answers of the core.  Below `----` stands what the dialect asked of the core, if
-anything, then the status, the headers and the body of its reply.  Lines with # are for people.
+A block is a request line, header lines, a body; `at:` names the node that is asked, `outcome:` the
+scripted answers of the core (with commas between them), `view:` the view that the node knows,
+`change:` how far it is.  Below `----` stands what the dialect asked of the core, if anything, or
+how long it waited, then the status, the headers and the body of its reply, or the first events.
+Lines with # are for people.
 """
 
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qsl
 
 from node.core.messages import (
     Absent,
+    Adopted,
     Count,
     Counted,
+    Forget,
+    Forgotten,
     Found,
+    List,
+    Listed,
     Outcome,
+    Outdated,
+    Propose,
     Put,
     Request,
     Stored,
@@ -23,20 +33,28 @@ from node.core.messages import (
 )
 from node.core.siblings import Past
 from node.core.token import Token, encode
-from node.core.view import first_view
+from node.dialects.admin_view import admin_view
 from node.dialects.asg4 import asg4
-from node.dialects.contract import Ask, Call, Dialect, Facts, Limits, Reply
+from node.dialects.contract import Ask, Call, Dialect, Events, Limits, Reply, Steps, Talk
+from node.dialects.keys_view import keys_view
 from node.dialects.native import native
+from node.dialects.shard_view import shard_view
+from node.dialects.views import views
 from node.shell.routes import Table, decoded
+from tests.dialects.nodes import NEXT, NODES, facts_at
 
 HERE = Path(__file__).parent
-DIALECTS = {"asg4": asg4, "native": native}
+DIALECTS = {
+    "asg4": asg4,
+    "admin_view": admin_view,
+    "keys_view": keys_view,
+    "shard_view": shard_view,
+    "native": native,
+    "views": views,
+}
+SETTINGS = ("at", "outcome", "wrong", "view", "change")
 METHODS = ("GET", "PUT", "POST", "DELETE")
 
-NODES = [f"10.10.0.{host}:8090" for host in range(2, 7)]
-DEAD = "10.10.0.4:8090"
-STRANGER = "10.10.0.9:8090"
-VIEW = first_view(NODES, 2)
 LIMITS = Limits(value_bytes_max=200, wait_s_max=20.0)
 
 SEEN = Token({}, {("AAAAAA.1", 7): 6 << 24}, b"", (1700000000000, 0, "AAAAAA.1"))
@@ -47,24 +65,21 @@ OUTCOMES: dict[str, Outcome] = {
     "created": Stored(SEEN, Past(), DOT, replaced=False, acks=2, copies=3, home=HOME),
     "replaced": Stored(SEEN, Past(), DOT, replaced=True, acks=1, copies=3, home=HOME),
     "found": Found((b'{"any":["JSON",1.50,null]}',), (DOT,), (DOT,), SEEN, Past(), HOME),
+    "found kept": Found(
+        (b'{"v":1}\n{"any":["JSON",1.50,null]}',), (DOT,), (DOT,), SEEN, Past(), HOME
+    ),
+    "found text": Found((b'"tea"',), (DOT,), (DOT,), SEEN, Past(), HOME),
     "absent": Absent((), SEEN, Past(), HOME),
     "unmet": Unmet({"BBBBBB.1": (0, 4), "AAAAAA.1": (3, 7)}),
     "unmet of an odd name": Unmet({"a\r\nSet-Cookie: b": (0, 1)}),
     "not written": Unavailable("no replica of shard s1 can be reached", definite=True),
     "undecided": Unavailable("the home did not answer in time", definite=False),
     "counted": Counted(17),
+    "listed": Listed("s1", {"pear": (b'"tea"',), "ant": (b'"one"', b'"two"')}, SEEN),
+    "forgotten": Forgotten(),
+    "adopted": Adopted(NEXT),
+    "outdated": Outdated(NEXT),
 }
-
-
-def facts_at(address: str, wrong: str = "") -> Facts:
-    return Facts(
-        address=address,
-        view=VIEW,
-        alive=tuple(node for node in NODES if node != DEAD),
-        ready=not wrong,
-        checks=(("view", ""), ("arrived", wrong)),
-        status=lambda: {"address": address, "arrived": not wrong},
-    )
 
 
 @dataclass
@@ -83,7 +98,7 @@ class Block:
             return
         if line.split(" ")[0] in METHODS and not self.method:
             self.method, self.target = line.split(" ", 1)
-        elif name in ("at", "outcome", "wrong") and colon:
+        elif name in SETTINGS and colon:
             self.settings[name] = text
         elif colon and name.replace("-", "").isalpha():
             self.headers[name] = text
@@ -110,20 +125,52 @@ def _played_block(text: str, table: Table, dialect: Dialect) -> str:
         block.read(line)
     said = _said(block, table, dialect)
     lines: list[str] = []
+    outcomes = [OUTCOMES[name] for name in block.settings.get("outcome", "").split(", ") if name]
     if isinstance(said, Ask):
         lines.append(_asked(said.request))
-        said = said.say(OUTCOMES[block.settings["outcome"]])
+        said = said.say(outcomes[0])
+    if isinstance(said, Talk):
+        said, lines = _talked(said.steps, outcomes)
+    if isinstance(said, Events):
+        lines += [f"events every {said.every_s:g} s", *_told(said)]
+        return f"{above}----\n" + "\n".join(lines)
     return f"{above}----\n" + "\n".join([*lines, *_lines_of(said)])
 
 
-def _said(block: Block, table: Table, dialect: Dialect) -> Reply | Ask:
+def _talked(steps: Steps, outcomes: list[Outcome]) -> tuple[Reply, list[str]]:
+    """The reply, and what was asked and waited for until then."""
+    lines: list[str] = []
+    rest = iter(outcomes)
+    try:
+        wish = next(steps)
+        while True:
+            asked = () if isinstance(wish, float) else wish
+            lines += [_asked(request) for request in asked]
+            lines += [f"waits {wish:g} s"] if isinstance(wish, float) else []
+            wish = steps.send([next(rest) for _ in asked])
+    except StopIteration as end:
+        return end.value, lines
+
+
+def _told(events: Events) -> list[str]:
+    """What the first polls give."""
+    told = [events.poll() for _ in range(3)]
+    return ["the end" if said is None else said.decode().rstrip("\n") or "nothing" for said in told]
+
+
+def _said(block: Block, table: Table, dialect: Dialect) -> Reply | Ask | Talk | Events:
     path, _, query = block.target.partition("?")
     endpoint, placeholders = table.find(block.method, path) or (None, {})
     if endpoint is None or endpoint.handler is None:
         return dialect.not_found(path)
     words = decoded(placeholders)
     assert words is not None
-    facts = facts_at(block.settings.get("at", NODES[0]), block.settings.get("wrong", ""))
+    facts = facts_at(
+        block.settings.get("at", NODES[0]),
+        block.settings.get("wrong", ""),
+        block.settings.get("view", "first"),
+        block.settings.get("change", "done"),
+    )
     queries = dict(parse_qsl(query, keep_blank_values=True))
     body = block.body.encode()
     call = Call(block.method, words, queries, block.headers, body, lambda: facts, LIMITS)
@@ -133,7 +180,13 @@ def _said(block: Block, table: Table, dialect: Dialect) -> Reply | Ask:
 def _asked(request: Request) -> str:
     if isinstance(request, Count):
         return f"asks count of shard {request.shard}"
+    if isinstance(request, Propose):
+        return _proposed(request)
+    if isinstance(request, Forget):
+        return "asks to forget everything"
     token = encode(request.token).decode() if request.token else "nothing seen"
+    if isinstance(request, List):
+        return f"asks list: {request.mode}, wait {request.wait_s:g} s; {token}"
     if not isinstance(request, Put):
         where = f"{request.mode}, {request.scope}, {request.copies} copy, wait {request.wait_s:g} s"
         return f"asks get of {request.key!r}: {where}; {token}"
@@ -141,6 +194,21 @@ def _asked(request: Request) -> str:
     how = f"{request.mode}, {request.level}, refuse unmet {request.refuse_unmet}"
     present = ", if present" if request.if_present else ""
     return f"asks put of {request.key!r} = {value}: {how}{present}; {token}"
+
+
+def _proposed(propose: Propose) -> str:
+    """The layout, with what differs from the plain one: nodes in no shard, nodes that are lost."""
+    layout = propose.layout
+    slots = Counter(layout.owner)
+    shards = [
+        f"{shard.id} = {' '.join(shard.members)} with {slots[place]} slots"
+        for place, shard in enumerate(layout.shards)
+    ]
+    members = {node for shard in layout.shards for node in shard.members}
+    idle = [node for node in layout.nodes if node not in members]
+    more = [f"in no shard: {' '.join(idle)}"] if idle else []
+    more += [f"lost: {' '.join(propose.lost)}"] if propose.lost else []
+    return "; ".join([f"asks view instead of {propose.base}: {', '.join(shards)}", *more])
 
 
 def _lines_of(reply: Reply) -> list[str]:

@@ -2,8 +2,7 @@
 
 import orjson
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from node.core.messages import Counted, Found, Put, Unmet
 from node.core.siblings import Past
@@ -11,7 +10,8 @@ from node.core.token import Token, decode, encode
 from node.dialects.asg4 import asg4, say_get, say_put
 from node.dialects.contract import Ask, Call, Limits, Reply
 from node.dialects.words import MISSING_MAX, address_of, missing_of
-from tests.dialects.exchanges import HERE, LIMITS, NODES, OUTCOMES, facts_at, played_file
+from tests.dialects.exchanges import HERE, LIMITS, OUTCOMES, played_file
+from tests.dialects.nodes import NODES, facts_at
 
 ROUTES = {(route.method, route.pattern): route.handler for route in asg4().routes}
 
@@ -19,9 +19,11 @@ ROUTES = {(route.method, route.pattern): route.handler for route in asg4().route
 def call(method: str, body: bytes, limits: Limits = LIMITS, **headers: str) -> Reply | Ask:
     """What the contract does with a request for the key `cart`."""
     handler = ROUTES[method, "/kvs/{key}"]
-    return handler(
+    said = handler(
         Call(method, {"key": "cart"}, {}, headers, body, lambda: facts_at(NODES[0]), limits)
     )
+    assert isinstance(said, Reply | Ask)
+    return said
 
 
 def status_of(said: Reply | Ask) -> int:

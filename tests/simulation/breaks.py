@@ -20,9 +20,10 @@ class Breaks:
         self._can_show: dict[str, Callable[[Swarm], bool]] = {}
 
     def shown_by(
-        self, *faults: str, deletes: float = 0.0, page_items: int = 128
+        self, *faults: str, deletes: float = 0.0, page_items: int = 128, changes: int = 0
     ) -> Callable[[Break], Mutant]:
-        """Register a break that runs with these faults, so many deletes and pages can show."""
+        """Register a break that runs with these faults, so many deletes, pages and changes of the
+        view can show."""
 
         def register(broken: Break) -> Mutant:
             self.mutants[broken.__name__] = opened = contextmanager(broken)
@@ -30,6 +31,7 @@ class Breaks:
                 set(faults) <= set(swarm.faults)
                 and swarm.deletes >= deletes
                 and swarm.limits.page_items <= page_items
+                and swarm.changes >= changes
             )
             return opened
 

@@ -9,8 +9,8 @@ from random import Random
 
 from cluster.simulation import Node, World
 from cluster.witness import ViolationError, Witness
-from node.core.messages import AVAILABLE, Level, Message, Outcome, Put, Replicate
-from node.core.replica import Options
+from node.core.messages import AVAILABLE, Letter, Level, Outcome, Put, Replicate
+from node.core.replica import Options, Start
 from node.core.view import first_view
 
 KEY, OTHER_KEY = "l1", "l2"
@@ -18,10 +18,10 @@ NODES = ("n1", "n2", "n3")
 OPTIONS = Options(repair_every_s=0.3)
 
 
-Held = tuple[Node, str, Message]
+Held = tuple[Node, str, Letter]
 
 
-def nothing(node: Node, target: str, message: Message) -> bool:
+def nothing(node: Node, target: str, letter: Letter) -> bool:
     return False
 
 
@@ -30,22 +30,23 @@ class Stage(World):
 
     def __init__(self, seed: int) -> None:
         view = first_view(NODES, 1)
-        super().__init__(view, Random(seed), Witness(view), OPTIONS)
-        self.holds: Callable[[Node, str, Message], bool] = nothing
+        told = dict.fromkeys(NODES, Start(view))
+        super().__init__(told, Random(seed), Witness(view), OPTIONS)
+        self.holds: Callable[[Node, str, Letter], bool] = nothing
         self.held: list[Held] = []
         for address in NODES:
             self.start(address)
         self.wait(5.0)
 
-    def send(self, node: Node, target: str, message: Message) -> None:
-        if self.holds(node, target, message):
-            self.held.append((node, target, message))
+    def send(self, node: Node, target: str, letter: Letter) -> None:
+        if self.holds(node, target, letter):
+            self.held.append((node, target, letter))
         else:
-            super().send(node, target, message)
+            super().send(node, target, letter)
 
     def let_go(self, held: list[Held]) -> None:
-        for node, target, message in held:
-            super().send(node, target, message)
+        for node, target, letter in held:
+            super().send(node, target, letter)
 
     def wait(self, seconds: float) -> None:
         self.timeline.run(self.timeline.now + seconds)
@@ -77,7 +78,9 @@ class Stage(World):
 def a_late_copy_meets_an_empty_disk(delay_s: float, seed: int) -> None:
     """A value is deleted, the delete forgotten; then a copy of the value reaches a new disk."""
     stage = Stage(seed)
-    stage.holds = lambda node, target, message: target == "n3" and isinstance(message, Replicate)
+    stage.holds = lambda node, target, letter: (
+        target == "n3" and isinstance(letter.message, Replicate)
+    )
     stage.write(KEY, b"old")
     stage.holds = nothing
     stage.wait(5.0)
@@ -93,15 +96,16 @@ def a_late_copy_meets_an_empty_disk(delay_s: float, seed: int) -> None:
 def a_late_write_of_a_life_that_ended(delay_s: float, seed: int) -> None:
     """A write that only its wiped home had reaches one fellow while the others give it up."""
     stage = Stage(seed)
-    stage.holds = lambda node, target, message: (
-        node.address == "n1" and not (isinstance(message, Replicate) and message.key == OTHER_KEY)
+    stage.holds = lambda node, target, letter: (
+        node.address == "n1"
+        and not (isinstance(letter.message, Replicate) and letter.message.key == OTHER_KEY)
     )
     stage.write(KEY, b"lost", "one")
     stage.write(OTHER_KEY, b"kept")
     stage.holds = nothing
     stage.replace_disk("n1")
     stage.wait(delay_s)
-    stage.let_go([h for h in stage.held if h[1] == "n2" and isinstance(h[2], Replicate)])
+    stage.let_go([h for h in stage.held if h[1] == "n2" and isinstance(h[2].message, Replicate)])
     stage.wait(10.0)
     stage.all_must_show([], [b"lost"])
 

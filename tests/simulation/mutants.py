@@ -4,19 +4,19 @@ Each break comes from a failure seen in the field or in a model.  (protocol D14;
 """
 
 from collections.abc import Iterable, Iterator
-from random import Random
-from unittest.mock import patch
+from typing import Any
+from unittest.mock import Mock, patch
 
 from cluster import simulation
-from node.core import hybrid, keyspace, upkeep, waiting
+from node.core import hybrid, keyspace, replica, waiting
 from node.core.clock import Clock, Dot
+from node.core.home import Home
 from node.core.hybrid import HybridClock, Stamp
-from node.core.keyspace import Keyspace, Rows
+from node.core.keyspace import Keyspace, slot_of_key
 from node.core.messages import Accept, Event
-from node.core.replica import Options, Replica
+from node.core.replica import Replica
 from node.core.siblings import Item, Version, sync
 from node.core.upkeep import Upkeep
-from node.core.view import View
 from node.driver import Driver
 from tests.simulation.breaks import Breaks
 
@@ -30,7 +30,7 @@ OF_A_REPLICA = Breaks()
 def fill_with_the_new_clock() -> Iterator[None]:
     """The replica believes it has seen, and dropped, what is just arriving."""
 
-    def take(self: Keyspace, key: str, incoming: Item, dots: Iterable[Dot], now: float) -> None:
+    def take(self: Keyspace, key: str, incoming: Item, dots: Iterable[Dot], *rest: Any) -> None:
         for dot in (*incoming.versions, *dots):
             self.note(dot, key)
         self._save(key, sync(self.filled(key), incoming))
@@ -44,9 +44,9 @@ def add_the_whole_past_to_the_clock() -> Iterator[None]:
     """The item's past names unrelated writes, too."""
     original = Keyspace.take
 
-    def take(self: Keyspace, key: str, incoming: Item, dots: Iterable[Dot], now: float) -> None:
-        original(self, key, incoming, dots, now)
-        self.join(Clock(dict(incoming.past.base)))
+    def take(self: Keyspace, key: str, incoming: Item, *rest: Any) -> None:
+        original(self, key, incoming, *rest)
+        self.join(1 << slot_of_key(key), Clock(dict(incoming.past.base)), ())
 
     with patch.object(Keyspace, "take", take):
         yield
@@ -111,8 +111,9 @@ def believe_any_future() -> Iterator[None]:
 def reuse_the_actor_after_a_wipe() -> Iterator[None]:
     """The node keeps its id, though its disk is new."""
 
-    def restore(address: str, view: View, rows: Rows, options: Options, chance: Random) -> Replica:
-        return Replica(address, view, rows, f"the node at {address}", options, chance)
+    def restore(address: str, *rest: Any) -> Replica:
+        with patch.object(replica, "base64", Mock(urlsafe_b64encode=lambda raw: address.encode())):
+            return replica.restore(address, *rest)
 
     with patch.object(simulation, "restore", restore):
         yield
@@ -124,8 +125,10 @@ def tell_before_it_is_durable() -> Iterator[None]:
 
     def step(self: Driver, source: str, event: Event) -> None:
         effects = self.replica.step(self._clock.now(), source, event)
+        if effects.peers is not None:
+            self._links.know(effects.peers)
         for peer, message in effects.asks:
-            self._send(peer, message)
+            self._send(peer, message, effects.stamp)
         if effects.records:
             self._store.write(effects.records, lambda: None)
         self._release(effects)
@@ -140,9 +143,10 @@ def drop_log_entries_under_an_unsaved_clock() -> Iterator[None]:
     """A restart then forgets dots it has had."""
 
     def settle(self: Upkeep) -> None:
-        self._keyspace.log.drop_below(self._keyspace.low)
-        self._keyspace.settle(upkeep.SETTLED_AT_ONCE_MAX)
+        with patch.object(Keyspace, "save_parts", lambda space: None):
+            original(self)
 
+    original = Upkeep._settle
     with patch.object(Upkeep, "_settle", settle):
         yield
 
@@ -157,11 +161,11 @@ def answer_below_the_level_asked() -> Iterator[None]:
 @OF_A_REPLICA.shown_by("duplication")
 def coordinate_a_doubled_accept_twice() -> Iterator[None]:
     """The home forgets at once which requests it has named."""
-    original = Replica.on_accept
+    original = Home.on_accept
 
-    def on_accept(self: Replica, source: str, accept: Accept) -> None:
+    def on_accept(self: Home, source: str, accept: Accept) -> None:
         self._accepted.clear()
         original(self, source, accept)
 
-    with patch.object(Replica, "on_accept", on_accept):
+    with patch.object(Home, "on_accept", on_accept):
         yield

@@ -12,16 +12,17 @@ from unittest.mock import patch
 from msgspec.structs import replace
 
 from node.core import exchange, judging, keyspace, upkeep
-from node.core.clock import Clock, Dot, Vector
+from node.core.clock import Dot, Vector
+from node.core.home import Home
 from node.core.hybrid import Stamp
 from node.core.judging import Need
-from node.core.keyspace import Keyspace, Written
+from node.core.keyspace import Keyspace, Written, key_of
 from node.core.messages import Page, Put, Replicate
+from node.core.moving import Moving
+from node.core.parts import Parts, from_bytes
 from node.core.repair import Repair
-from node.core.replica import Replica
 from node.core.siblings import Item, Past, Version
 from node.core.token import Token
-from node.core.upkeep import Upkeep
 from tests.simulation.breaks import Breaks
 
 OF_ANSWERS = Breaks()
@@ -43,21 +44,21 @@ def _pages_are(changed: Callable[[Keyspace, Page], Page]) -> AbstractContextMana
 @OF_ANSWERS.shown_by()
 def pull_stripped_objects() -> Iterator[None]:
     """Items are merged without what their sender's clock says of them."""
-    with _pages_are(lambda space, page: replace(page, base={})):
+    with _pages_are(lambda space, page: replace(page, base=Past())):
         yield
 
 
 @OF_ANSWERS.shown_by()
 def strip_with_the_senders_clock() -> Iterator[None]:
     """Stripped by one clock, filled by another."""
-    with _pages_are(lambda space, page: replace(page, base=dict(space.clock.base))):
+    with _pages_are(lambda space, page: replace(page, base=Past(dict(space.clock.base)))):
         yield
 
 
 @OF_ANSWERS.shown_by("slow links", page_items=1)
 def fill_every_page_with_the_first_snapshot() -> Iterator[None]:
     """What came to the sender between two pages has stripped the items of the later ones."""
-    with _pages_are(lambda space, page: replace(page, base=page.snapshot.base)):
+    with _pages_are(lambda space, page: replace(page, base=Past(page.snapshot.base))):
         yield
 
 
@@ -69,7 +70,7 @@ def join_the_clock_with_the_first_page() -> Iterator[None]:
     def absorb(space: Keyspace, page: Page, now: float) -> None:
         original(space, page, now)
         if page.full:
-            space.join(page.snapshot)
+            space.join(from_bytes(page.slots), page.snapshot, ())
 
     with patch.object(upkeep, "absorb", absorb):
         yield
@@ -78,7 +79,13 @@ def join_the_clock_with_the_first_page() -> Iterator[None]:
 @contextmanager
 def leave_absent_keys_out_of_a_full_exchange() -> Iterator[None]:
     """A delete that nobody remembers does not travel."""
-    with patch.object(exchange, "absent_keys", lambda space, page: []):
+    original = exchange._rows_between
+
+    def between(space: Keyspace, page: Page) -> dict[str, bytes]:
+        mine = original(space, page).items()
+        return {row: blob for row, blob in mine if row in page.rows or key_of(row) in page.items}
+
+    with patch.object(exchange, "_rows_between", between):
         yield
 
 
@@ -86,12 +93,13 @@ def leave_absent_keys_out_of_a_full_exchange() -> Iterator[None]:
 def prune_at_a_majority() -> Iterator[None]:
     """What most members have is taken for what all have."""
 
-    def low(self: Repair, mine: Clock) -> Vector:
-        rows = [mine.base, *(row.clock.base for row in self.rows.values())]
+    def low(self: Repair, parts: Parts) -> Vector:
+        rows = [clock.base for clock in self._clocks(parts)]
         middle = (len(rows) - 1) // 2
+        actors = {actor for row in rows for actor in row}
         return {
             actor: sorted((row.get(actor, 0) for row in rows), reverse=True)[middle]
-            for actor in mine.base
+            for actor in sorted(actors)
         }
 
     with patch.object(Repair, "low", low):
@@ -101,7 +109,13 @@ def prune_at_a_majority() -> Iterator[None]:
 @OF_ANSWERS.shown_by("wipe")
 def answer_at_once_after_a_wipe() -> Iterator[None]:
     """An empty disk is taken for an empty shard."""
-    with patch.object(Upkeep, "arrived", property(lambda self: True)):
+    original = Moving._begin
+
+    def begin(self: Moving) -> None:
+        original(self)
+        self._keyspace.parts.claim(self.view.id)
+
+    with patch.object(Moving, "_begin", begin):
         yield
 
 
@@ -109,13 +123,13 @@ def answer_at_once_after_a_wipe() -> Iterator[None]:
 def take_messages_of_lives_that_ended() -> Iterator[None]:
     """Gaps were closed behind a fence that is not there."""
 
-    def on_replicate(self: Replica, source: str, message: Replicate) -> None:
-        ended, self.upkeep.ended = self.upkeep.ended, {}
+    def on_replicate(self: Home, source: str, message: Replicate) -> None:
+        ended, self._moving.ended = self._moving.ended, {}
         original(self, source, message)
-        self.upkeep.ended = ended
+        self._moving.ended = ended
 
-    original = Replica.on_replicate
-    with patch.object(Replica, "on_replicate", on_replicate):
+    original = Home.on_replicate
+    with patch.object(Home, "on_replicate", on_replicate):
         yield
 
 

@@ -6,9 +6,9 @@ from typing import cast
 from cluster.simulation import Node, Watch, World
 from node.core.effects import Effects, Record
 from node.core.keyspace import Rows
-from node.core.messages import Event, Fetch, Message
-from node.core.replica import Options, Replica
-from node.core.view import View, first_view
+from node.core.messages import Event, Fetch, Letter, Message
+from node.core.replica import Options, Replica, Start
+from node.core.view import first_view
 
 NEVER = float("inf")
 
@@ -16,41 +16,50 @@ NEVER = float("inf")
 class Listener:
     """In place of a replica: remembers each event and its instant, causes what it is told to."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, peers: list[str]) -> None:
         self.address = address
+        self.peers: list[str] | None = peers
         self.heard: list[tuple[float, str, Event]] = []
         self.records: list[Record] = []
         self.wake_at = NEVER
 
     def step(self, now: float, source: str, event: Event) -> Effects:
         self.heard.append((now, source, event))
-        effects = Effects(records=self.records, wake_at=self.wake_at)
-        self.records, self.wake_at = [], NEVER
+        effects = Effects(records=self.records, wake_at=self.wake_at, peers=self.peers)
+        self.records, self.wake_at, self.peers = [], NEVER, None
         return effects
 
     def fetches(self) -> list[int]:
         """The numbers of the fetches heard, in the order of their arrival."""
-        return [event.request for _, _, event in self.heard if isinstance(event, Fetch)]
+        return [message.request for message in self.messages() if isinstance(message, Fetch)]
+
+    def messages(self) -> list[Message]:
+        """What other nodes have said."""
+        return [event.message for _, _, event in self.heard if isinstance(event, Letter)]
 
 
 class Indifferent:
     """A watch that finds everything right."""
 
-    def on_sent(self, node: Node, target: str, message: Message) -> None:
+    def on_sent(self, node: Node, target: str, letter: Letter) -> None:
         pass
 
     def on_durable(self, node: Node, records: object) -> None:
         pass
 
+    def on_forgotten(self, node: Node) -> None:
+        pass
 
-def listener(address: str, view: View, rows: Rows, options: Options, chance: Random) -> Replica:
-    return cast(Replica, Listener(address))
+
+def listener(address: str, start: Start, rows: Rows, options: Options, chance: Random) -> Replica:
+    return cast(Replica, Listener(address, [n for n in start.view.nodes if n != address]))
 
 
 def quiet_world(nodes: int = 2, seed: int = 1, watch: Watch | None = None) -> World:
     """A world of listeners, all up, in fair weather."""
     view = first_view([f"n{i + 1}" for i in range(nodes)], 1)
-    world = World(view, Random(seed), watch or Indifferent(), Options(), listener)
+    told = dict.fromkeys(view.nodes, Start(view))
+    world = World(told, Random(seed), watch or Indifferent(), Options(), listener)
     for address in view.nodes:
         world.start(address)
     return world

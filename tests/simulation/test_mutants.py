@@ -7,7 +7,7 @@ import pytest
 
 from cluster.campaign import run_seed
 from cluster.witness import ViolationError
-from tests.simulation import directed
+from tests.simulation import directed, directed_views
 from tests.simulation.breaks import Breaks
 from tests.simulation.mutants import OF_A_REPLICA
 from tests.simulation.mutants_of_answers import (
@@ -15,8 +15,16 @@ from tests.simulation.mutants_of_answers import (
     leave_absent_keys_out_of_a_full_exchange,
     take_messages_of_lives_that_ended,
 )
+from tests.simulation.mutants_of_views import (
+    OF_VIEWS,
+    a_view_id_names_the_proposers_address,
+    nothing_is_claimed_for_a_skipped_view,
+    propose_from_outside,
+    the_losers_owners_forget_what_they_took_in,
+)
 
-IN_RUNS = [(breaks, name) for breaks in (OF_A_REPLICA, OF_ANSWERS) for name in breaks.mutants]
+BREAKS = (OF_A_REPLICA, OF_ANSWERS, OF_VIEWS)
+IN_RUNS = [(breaks, name) for breaks in BREAKS for name in breaks.mutants]
 IN_STORIES = [
     (directed.a_late_copy_meets_an_empty_disk, leave_absent_keys_out_of_a_full_exchange),
     (directed.a_late_write_of_a_life_that_ended, take_messages_of_lives_that_ended),
@@ -29,10 +37,19 @@ def test_runs_notice_a_broken_rule(breaks: Breaks, name: str) -> None:
     for seed in breaks.seeds_for(name):
         with breaks.mutants[name]():
             verdict = run_seed(seed)
-        if verdict.failure:
+        if verdict.failure.startswith(f"seed {seed} is red: {verdict.kind}: "):
             break
-    assert verdict.failure.startswith(f"seed {seed} is red: {verdict.kind}: "), verdict.failure
+    else:
+        pytest.fail(f"no promise was broken by {name}")
     assert not run_seed(seed).failure
+
+
+STORIES_OF_VIEWS = [
+    (directed_views.what_the_beaten_side_took_in, the_losers_owners_forget_what_they_took_in),
+    (directed_views.a_wish_of_one_who_has_left, propose_from_outside),
+    (directed_views.a_proposer_whose_disk_is_lost, a_view_id_names_the_proposers_address),
+    (directed_views.views_that_nobody_took_part_in, nothing_is_claimed_for_a_skipped_view),
+]
 
 
 def bad_endings(
@@ -55,3 +72,13 @@ def test_stories_notice_a_broken_rule(
 ) -> None:
     assert bad_endings(story, nullcontext) == 0
     assert bad_endings(story, mutant) > 0
+
+
+@pytest.mark.parametrize(("story", "mutant"), STORIES_OF_VIEWS)
+def test_stories_of_views_notice_a_broken_rule(
+    story: Callable[[int], None], mutant: Callable[[], AbstractContextManager[object]]
+) -> None:
+    for seed in directed.SEEDS:
+        story(seed)
+        with mutant(), pytest.raises(ViolationError):
+            story(seed)

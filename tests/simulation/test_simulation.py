@@ -19,8 +19,9 @@ from cluster.trial import Trial
 from cluster.witness import Witness
 from node.core.clock import Clock
 from node.core.effects import Record
-from node.core.messages import Event, Fetch, LinkDown, LinkUp, Message, State
+from node.core.messages import Event, Fetch, Letter, LinkDown, LinkUp, Message, Stamp, State
 from node.core.siblings import Item
+from node.core.view import first_view
 from tests.simulation.stage import heard_by, quiet_world
 
 ROOT = Path(__file__).parents[2]
@@ -28,7 +29,8 @@ ROOT = Path(__file__).parents[2]
 
 def send(world: World, requests: Iterable[int], source: str = "n1", target: str = "n2") -> None:
     for request in requests:
-        world.send(world.nodes[source], target, Fetch(request, "key"))
+        letter = Letter(Stamp(), Fetch(request, "key"))
+        world.send(world.nodes[source], target, letter)
 
 
 def link_events(world: World, address: str) -> list[Event]:
@@ -89,12 +91,12 @@ def test_a_skewed_clock_shows_other_seconds_and_its_timers_are_never_early() -> 
 def test_in_fair_weather_every_message_arrives_once_as_a_copy_of_its_own() -> None:
     world = quiet_world()
     item = Item()
-    world.send(world.nodes["n1"], "n2", State(1, item, Clock(), True))
+    world.send(world.nodes["n1"], "n2", Letter(Stamp(), State(1, item, Clock(), [])))
     send(world, range(2, 50))
     world.timeline.run(5.0)
     listener = heard_by(world, "n2")
     assert sorted(listener.fetches()) == list(range(2, 50))
-    states = [event for _, _, event in listener.heard if isinstance(event, State)]
+    states = [message for message in listener.messages() if isinstance(message, State)]
     assert states[0].item == item
     assert states[0].item is not item
 
@@ -127,6 +129,30 @@ def test_a_cut_has_a_direction_and_takes_along_what_is_on_its_way() -> None:
     world.timeline.run(10.0)
     assert heard_by(world, "n2").fetches() == [4]
     assert heard_by(world, "n1").fetches() == [3]
+
+
+def test_who_is_not_known_is_a_guest_and_has_a_link_all_the_same() -> None:
+    world = quiet_world()
+    heard_by(world, "n1").peers = []
+    send(world, [1], "n2", "n1")
+    world.timeline.run(5.0)
+    assert world.nodes["n1"].known == set()
+    send(world, [2])
+    world.timeline.run(10.0)
+    assert heard_by(world, "n2").fetches() == [2]
+
+
+def test_a_link_ends_when_neither_knows_the_other_any_more() -> None:
+    world = quiet_world()
+    world.timeline.run(5.0)
+    for address, other in (("n1", "n2"), ("n2", "n1")):
+        heard_by(world, address).peers = []
+        send(world, [1], other, address)
+    world.timeline.run(10.0)
+    send(world, [2])
+    world.timeline.run(15.0)
+    assert link_events(world, "n1") == [LinkUp("n2"), LinkDown("n2")]
+    assert heard_by(world, "n2").fetches() == [1]
 
 
 def test_both_ends_learn_of_a_cut_and_of_its_end() -> None:
@@ -187,7 +213,11 @@ def test_reads_see_what_is_written_and_the_disk_has_it_when_it_is_told() -> None
     store, told = store_of(world, "n1"), list[int]()
     for number in range(3):
         store.write(row(f"k{number}"), partial(told.append, number))
-    assert (store.read("item", "k2"), store.count("item"), told) == (b"1", 3, [])
+    assert (store.read("item", "k2"), store.counts("item"), told) == (
+        b"1",
+        {"k0": 1, "k1": 1, "k2": 1},
+        [],
+    )
     assert not world.nodes["n1"].disk
     world.timeline.run(1.0)
     assert told == [0, 1, 2]
@@ -237,7 +267,7 @@ def test_a_wiped_disk_is_empty() -> None:
     world.crash("n1")
     world.wipe("n1")
     world.start("n1")
-    assert store_of(world, "n1").count("item") == 0
+    assert store_of(world, "n1").counts("item") == {}
 
 
 # ------------------------------------------------------------------ whole runs
@@ -292,7 +322,8 @@ def test_swarms_differ_and_every_fault_is_drawn() -> None:
 def test_healing_ends_every_fault() -> None:
     trial = Trial(7)
     world = trial.world
-    nemesis = Nemesis(world, swarm_of(Random(7)), Witness(world.view))
+    swarm = swarm_of(Random(7))
+    nemesis = Nemesis(world, swarm, Witness(first_view(["n1"], 1), world.nodes))
     nemesis.begin()
     world.timeline.run(8.0)
     nemesis.heal()

@@ -1,0 +1,110 @@
+"""The views this node knows: the current one, those not yet retired, and the floor.
+
+The highest view known is the current one.  A view is retired when every node of every known view
+has reported that all it held of older views is with the owners of the current one: then nobody
+needs the old maps, and every older actor counts as known.  Nothing here is about data.
+(protocol D10, R1 and R7.)
+"""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from node.core.view import FIRST, NO_VIEW, Layout, View, ViewId, short_name
+
+PROPOSER_CHARACTERS = 4
+
+
+class Saved(msgspec.Struct, array_like=True):
+    """What a restart needs; `joining`: the node has asked to be added to the others' view;
+    `forgot`: the view in which it was told to forget everything, nothing older is learned."""
+
+    views: list[View]
+    floor: ViewId
+    reports: dict[str, ViewId]
+    lost: list[str]
+    joining: bool
+    forgot: ViewId = NO_VIEW
+
+
+class History:
+    """Views, by id; `reports` says for which view a node (by its id) has left its past."""
+
+    def __init__(self, saved: Saved) -> None:
+        self.views = {view.id: view for view in saved.views}
+        self.floor = saved.floor
+        self.reports = dict(saved.reports)
+        self.lost = set(saved.lost)
+        self.joining = saved.joining
+        self.forgot = saved.forgot
+
+    @staticmethod
+    def begin(view: View, joining: bool) -> Saved:
+        """A node that knows no view but this one; the first view has nothing below it."""
+        floor = FIRST if view.id == FIRST else NO_VIEW
+        return Saved([view], floor, {}, [], joining)
+
+    def saved(self) -> Saved:
+        views = [self.views[view_id] for view_id in sorted(self.views)]
+        lost = sorted(self.lost)
+        return Saved(views, self.floor, dict(self.reports), lost, self.joining, self.forgot)
+
+    @property
+    def current(self) -> View:
+        return self.views[max(self.views)]
+
+    @property
+    def settled(self) -> bool:
+        """Whether everything older than the current view is retired."""
+        return self.floor == self.current.id
+
+    def need(self) -> set[ViewId]:
+        """The views a store must be whole for to answer in the current one (R5a)."""
+        view = self.current
+        return {view.id, *(old for old in view.ancestors if old >= self.floor)}
+
+    def nodes(self) -> list[str]:
+        """The nodes of all known views, those of the current one first."""
+        newest_first = [self.views[view_id] for view_id in sorted(self.views, reverse=True)]
+        return list(dict.fromkeys(node for view in newest_first for node in view.nodes))
+
+    def owners(self, slot: int) -> list[str]:
+        """Whoever may hold the slot, by any known view: the present owners first."""
+        newest_first = [self.views[view_id] for view_id in sorted(self.views, reverse=True)]
+        shards = (view.shard_of(slot) for view in newest_first if view.shards)
+        return list(dict.fromkeys(node for shard in shards for node in shard.members))
+
+    def learn(self, views: Iterable[View], floor: ViewId) -> tuple[View | None, list[View]]:
+        """Take over what another node knows: the view to adopt, if there is a higher one, and
+        those that this node will never have been in."""
+        before = self.current.id
+        floor = max(floor, self.floor)
+        told = [view for view in views if view.id >= floor and view.number > 0]
+        if all(view.id <= self.forgot for view in told):
+            told = []  # nothing that has come since
+        fresh = [view for view in told if view.id not in self.views]
+        self.views.update((view.id, view) for view in fresh)
+        newest = self.current
+        skipped = [view for view in fresh if view is not newest or view.id < before]
+        return (newest if newest.id > before else None), skipped
+
+    def raise_floor(self, floor: ViewId) -> bool:
+        """Views below are retired; whether that is new.  The current view is never below."""
+        floor = min(floor, self.current.id)
+        if floor <= self.floor:
+            return False
+        self.floor = floor
+        self.views = {v: view for v, view in self.views.items() if v >= floor}
+        return True
+
+    def propose(self, layout: Layout, node_id: str, number: int, ids: tuple[str, ...]) -> View:
+        """A view above all that are known, with a number not below the given one."""
+        return View(
+            number=max(self.current.number + 1, self.forgot.number + 1, number),
+            nodes=layout.nodes,
+            shards=layout.shards,
+            owner=layout.owner,
+            proposer=short_name(node_id)[:PROPOSER_CHARACTERS],
+            ids=ids,
+            ancestors=tuple(sorted(old for old in self.views if old > NO_VIEW)),
+        )

@@ -1,0 +1,139 @@
+"""The home of a write: names it, stores it, tells its fellows; once for each request.
+
+Fellows and home answer the origin, whose client waits there (three hops).  A write that must not be
+done here is declined, which is certain; a key of another shard is sent elsewhere.  (protocol D4.1,
+D4.2, P-3.)
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from node.core import messages as m
+from node.core.judging import answer
+from node.core.keyspace import Keyspace, slot_of_key
+from node.core.moving import Moving
+from node.core.turn import Turn
+from node.core.upkeep import Upkeep
+from node.core.view import digest_of
+
+REMEMBERED_ACCEPTS_MAX = 10_000
+RESENT_S = 0.5  # writes named this short before a view change are replicated again
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A write that this replica has named, declined or refused."""
+
+    answer: m.Named | m.Declined | m.Elsewhere | m.Unsure
+    key: str
+    at: float
+
+    def is_over(self, attempt: int) -> bool:
+        """Whether this was the refusal of an earlier attempt."""
+        refusal = self.answer
+        return isinstance(refusal, m.Elsewhere | m.Unsure) and refusal.attempt < attempt
+
+
+class Home:
+    """Writes that come here to be named; `feed` tells reads that wait that a key has changed."""
+
+    def __init__(
+        self,
+        moving: Moving,
+        upkeep: Upkeep,
+        keyspace: Keyspace,
+        turn: Turn,
+        feed: Callable[[str], None],
+    ) -> None:
+        self._moving, self._upkeep, self._keyspace = moving, upkeep, keyspace
+        self._turn, self._feed = turn, feed
+        self._accepted: OrderedDict[tuple[str, int], Accepted] = OrderedDict()
+
+    def on_accept(self, source: str, accept: m.Accept) -> None:
+        """Be the home of a write: once for each request, however often it is asked."""
+        self._turn.served = self._turn.now
+        accepted = self._accepted.get((source, accept.request))
+        if accepted is None or accepted.is_over(accept.attempt):
+            done = self._refuse(accept) or self._decline(accept) or self._name(source, accept)
+            accepted = Accepted(done, accept.put.key, self._turn.now)
+            self._accepted[source, accept.request] = accepted
+            if len(self._accepted) > REMEMBERED_ACCEPTS_MAX:
+                self._accepted.popitem(last=False)
+        self._turn.tell(source, accepted.answer)
+
+    def _refuse(self, accept: m.Accept) -> m.Elsewhere | None:
+        is_ours = self._owns(accept.put.key) and self._moving.may_name()
+        return None if is_ours else m.Elsewhere(accept.request, accept.attempt)
+
+    def _owns(self, key: str) -> bool:
+        return bool(self._keyspace.parts.owned_slots >> slot_of_key(key) & 1)
+
+    def _decline(self, accept: m.Accept) -> m.Declined | m.Unsure | None:
+        put = accept.put
+        if accept.looked:
+            return None
+        if not put.if_present and (put.refuse_unmet is None or not put.token):
+            return m.Unsure(accept.request, accept.attempt) if self._is_blind(put.key) else None
+        need = self._moving.need_of(digest_of(put.key, put.mode is m.Mode.LWW))
+        item, clock = self._keyspace.filled(put.key), self._keyspace.clock_of(put.key)
+        outcome = answer(m.Get(put.key, put.mode, put.token), need, item, self._moving.address)
+        missing = need.of(put.token, put.refuse_unmet or m.Scope.KEY, item.past, clock)
+        if missing and put.refuse_unmet is not None:
+            return self._declined(accept, m.Unmet(missing))
+        if put.if_present and not missing and isinstance(outcome, m.Absent):
+            return self._declined(accept, outcome)
+        return None
+
+    def _is_blind(self, key: str) -> bool:
+        """Whether this store cannot tell if the key has a value, because its slot has moved here
+        and the past has not come."""
+        part = self._keyspace.parts.at(slot_of_key(key))
+        if self._moving.history.settled:
+            return False
+        return part is not None and not part.answers and not self._keyspace.item(key).is_live()
+
+    def _declined(self, accept: m.Accept, outcome: m.Absent | m.Unmet) -> m.Declined | m.Unsure:
+        """Only a store that has arrived can say no, and nothing is on its way from older views."""
+        part = self._keyspace.parts.at(slot_of_key(accept.put.key))
+        if part is None or not part.answers or not self._moving.history.settled:
+            return m.Unsure(accept.request, accept.attempt)
+        return m.Declined(accept.request, outcome)
+
+    def _name(self, source: str, accept: m.Accept) -> m.Named:
+        """Write here, tell the fellows; they answer the origin (three hops)."""
+        put = accept.put
+        written = self._keyspace.write(put, self._turn.now)
+        replicate = m.Replicate(accept.request, source, put.key, written.item, written.dot)
+        for fellow in self._upkeep.repair.fellows:
+            self._turn.tell(fellow, replicate)
+        self._feed(put.key)
+        return m.Named(
+            accept.request, written.dot, written.token, written.context, written.replaced
+        )
+
+    def on_replicate(self, source: str, message: m.Replicate) -> None:
+        """A fellow's write; one of a life that has ended is refused (D7)."""
+        if not self._owns(message.key) or message.dot[0] in self._moving.ended:
+            return
+        self._turn.served = self._turn.now
+        self._keyspace.take(message.key, message.item, (message.dot,), self._turn.now)
+        self._turn.tell(message.origin, m.Ack(message.request, message.dot))
+        self._feed(message.key)
+
+    def replicate_again(self) -> None:
+        """The last view's fellows may have taken the next before they took our last writes."""
+        for (origin, request), accepted in reversed(self._accepted.items()):
+            if self._turn.now - accepted.at > RESENT_S:
+                break
+            named, key = accepted.answer, accepted.key
+            if not isinstance(named, m.Named):
+                continue
+            part = self._keyspace.parts.at(slot_of_key(key))
+            if part is None or not part.clock.has(named.dot):
+                continue  # forgotten since: all owners had it then
+            item = self._keyspace.filled(key)
+            replicate = m.Replicate(request, origin, key, item, named.dot)
+            for owner in self._moving.view.shard_of(slot_of_key(key)).members:
+                if owner != self._moving.address:
+                    self._turn.tell(owner, replicate)

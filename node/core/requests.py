@@ -1,0 +1,176 @@
+"""What clients may ask of their node, and what it may answer."""
+
+from enum import StrEnum
+
+import msgspec
+
+from node.core.clock import Dot
+from node.core.siblings import Past
+from node.core.token import Token
+from node.core.view import Actor, Layout, View, ViewId
+
+
+class Mode(StrEnum):
+    """What a write replaces: all that its home holds (lww), or what its context has seen."""
+
+    LWW = "lww"
+    SIBLINGS = "siblings"
+
+
+class Scope(StrEnum):
+    """What of a token a request waits for: its key's entries, or those of its whole shard."""
+
+    KEY = "key"
+    SHARD = "shard"
+
+
+AVAILABLE = "available"  # a majority if it can be reached within the write budget, else what is up
+Level = str  # "available", "one", "quorum", "all" or a number
+
+
+class Put(msgspec.Struct, frozen=True):
+    """Write a value (None: delete).  `refuse_unmet` refuses when the token is not covered."""
+
+    key: str
+    value: bytes | None
+    mode: Mode = Mode.LWW
+    token: Token = msgspec.field(default_factory=Token)
+    context: Past = msgspec.field(default_factory=Past)
+    level: Level = AVAILABLE
+    refuse_unmet: Scope | None = None
+    if_present: bool = False  # a delete that answers `Absent` where nothing is shown
+
+
+class Get(msgspec.Struct, frozen=True):
+    """Read a key from `copies` replicas; wait `wait_s` for what the token needs (0: refuse)."""
+
+    key: str
+    mode: Mode = Mode.LWW
+    token: Token = msgspec.field(default_factory=Token)
+    scope: Scope = Scope.KEY
+    copies: int = 1
+    wait_s: float = 0.0
+
+
+class Count(msgspec.Struct, frozen=True):
+    """How many live keys has this shard?"""
+
+    shard: str
+
+
+class List(msgspec.Struct, frozen=True):
+    """Which live keys, with their values, does the asked node's shard hold?  Waits `wait_s` for
+    what the token says of this shard."""
+
+    mode: Mode = Mode.LWW
+    token: Token = msgspec.field(default_factory=Token)
+    wait_s: float = 0.0
+
+
+class Forget(msgspec.Struct, frozen=True):
+    """Forget all data, the view and the node's own name: start as a new node."""
+
+
+class Propose(msgspec.Struct, frozen=True):
+    """Change the view to this layout; `base` is the view it was computed from (None: whatever is
+    current).  `lost` names nodes that are declared lost: what only their disks had is given up."""
+
+    layout: Layout
+    base: ViewId | None = None
+    lost: tuple[str, ...] = ()
+
+
+Request = Put | Get | Count | List | Forget | Propose
+
+
+# ------------------------------------------------------------------ what the node answers
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """Durable on `acks` of `copies` replicas; `context` is what the client has seen of the key."""
+
+    token: Token
+    context: Past
+    dot: Dot
+    replaced: bool  # a value was shown before
+    acks: int
+    copies: int
+    home: str
+
+
+class Found(msgspec.Struct, frozen=True):
+    """Values, newest stamp first (lww: just one); `dots` names all versions the key holds."""
+
+    values: tuple[bytes, ...]
+    shown: tuple[Dot, ...]
+    dots: tuple[Dot, ...]
+    token: Token
+    context: Past
+    served_by: str
+
+
+class Absent(msgspec.Struct, frozen=True, tag=True):
+    """No value is shown; `dots` names the delete marks, and what they hide, that explain it."""
+
+    dots: tuple[Dot, ...]
+    token: Token
+    context: Past
+    served_by: str
+
+
+class Unmet(msgspec.Struct, frozen=True, tag=True):
+    """The token is ahead of all replicas that were reached: actor -> (have, need).  Definite."""
+
+    missing: dict[Actor, tuple[int, int]]
+
+
+class Unavailable(msgspec.Struct, frozen=True, tag=True):
+    """Not answered.  `definite` promises that nothing was written; otherwise nobody knows."""
+
+    reason: str
+    definite: bool
+    acks: int = 0
+
+
+class Counted(msgspec.Struct, frozen=True):
+    """The live keys of a shard, as one of its members counts them."""
+
+    keys: int
+
+
+class Listed(msgspec.Struct, frozen=True):
+    """The live keys of this node's shard with the values that are shown, newest first."""
+
+    shard: str
+    items: dict[str, tuple[bytes, ...]]
+    token: Token
+
+
+class Forgotten(msgspec.Struct, frozen=True):
+    """Nothing is left on this node's disk."""
+
+
+class Adopted(msgspec.Struct, frozen=True):
+    """The view was changed; this node is in it, durably, and has told the others."""
+
+    view: View
+
+
+class Outdated(msgspec.Struct, frozen=True):
+    """The change was computed from a view that is not the current one, which is this."""
+
+    view: View
+
+
+Outcome = (
+    Stored
+    | Found
+    | Absent
+    | Unmet
+    | Unavailable
+    | Counted
+    | Listed
+    | Forgotten
+    | Adopted
+    | Outdated
+)

@@ -1,0 +1,256 @@
+"""What a view change would do, before it is done: the wish, the layout, what moves, what is lost.
+
+Pure arithmetic on views.  Keys are counted where this node holds them and estimated elsewhere by
+its own density, since keys spread evenly over slots; slots and nodes are exact.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+
+from node.core.placement import moved_slots, reshaped
+from node.core.view import SLOTS, Layout, Slot, View, ViewId
+from node.dialects.contract import Facts
+from node.dialects.words import address_of
+
+SHARDS_MAX = SLOTS
+NODES_MAX = 1024
+
+
+class BadWish(ValueError):
+    """A wish that cannot be met; its text says why."""
+
+
+class Lossy(ValueError):
+    """A change after which no node of the new view holds some slots: only to be forced."""
+
+    def __init__(self, lost: dict[str, Any]) -> None:
+        shards = ", ".join(lost)
+        super().__init__(
+            f"every holder of shard {shards} would be dropped or given up, and its keys with them "
+            'if they do not stay up until they have handed over; "force": true does it all the same'
+        )
+        self.lost = lost
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Which nodes, in how many shards; `lost` are nodes whose disks are given up."""
+
+    nodes: tuple[str, ...]
+    shards: int
+    lost: tuple[str, ...]
+    force: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A layout that may be proposed as long as `base` is the current view; `copies` are the pairs
+    of slot and node that it makes."""
+
+    id: str
+    base: ViewId
+    layout: Layout
+    lost: tuple[str, ...]
+    force: bool
+    copies: int
+    document: dict[str, Any]
+
+
+# ------------------------------------------------------------------ the wish
+
+
+def wish_of(fields: Mapping[str, Any], view: View, known: Iterable[str]) -> Wish:
+    """The wish in a request's fields; what they leave open stays as it is.  `known` are the nodes
+    of all views that are not retired: these may be declared lost.  Raises `BadWish`."""
+    unknown = sorted(set(fields) - {"shards", "nodes", "add", "remove", "lost", "force"})
+    if unknown:
+        raise BadWish(f"{', '.join(unknown)}: expected shards, nodes, add, remove, lost or force")
+    now = view.nodes if view.number else ()
+    shards = fields.get("shards", len(view.shards) or 1)
+    if type(shards) is not int or not 1 <= shards <= SHARDS_MAX:
+        raise BadWish(f"shards is {shards!r}; expected a number from 1 to {SHARDS_MAX}")
+    force = fields.get("force", False)
+    if type(force) is not bool:
+        raise BadWish(f"force is {force!r}; expected true or false")
+    lost = _addresses(fields, "lost")
+    _expect_known("lost", lost, known)
+    return Wish(_nodes_of(fields, now, lost), shards, lost, force)
+
+
+def _nodes_of(
+    fields: Mapping[str, Any], now: tuple[str, ...], lost: tuple[str, ...]
+) -> tuple[str, ...]:
+    if "nodes" in fields:
+        if "add" in fields or "remove" in fields:
+            raise BadWish("nodes names all of them; it does not go with add or remove")
+        return _addresses(fields, "nodes")
+    add, remove = _addresses(fields, "add"), _addresses(fields, "remove")
+    _expect_known("remove", remove, now)
+    there = [node for node in add if node in now]
+    if there:
+        raise BadWish(f"add: {', '.join(there)} is in the view already")
+    return tuple(node for node in (*now, *add) if node not in remove and node not in lost)
+
+
+def _addresses(fields: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    found = fields.get(name, [])
+    if type(found) is not list or len(found) > NODES_MAX:
+        raise BadWish(f"{name} is not a list of at most {NODES_MAX} addresses")
+    for each in found:
+        if not isinstance(address_of({name: each}, name), str):
+            raise BadWish(f"{name}: {each!r} is not an address of the form host:port")
+    twice = sorted(each for each, times in Counter(found).items() if times > 1)
+    if twice:
+        raise BadWish(f"{name} has {', '.join(twice)} more than once")
+    return tuple(found)
+
+
+def _expect_known(name: str, nodes: tuple[str, ...], known: Iterable[str]) -> None:
+    strangers = [node for node in nodes if node not in known]
+    if strangers:
+        raise BadWish(f"{name}: {', '.join(strangers)} is not in the view")
+
+
+# ------------------------------------------------------------------ the plan
+
+
+def plan_of(facts: Facts, wish: Wish) -> Plan:
+    """What to propose, and what it does.  Raises `BadWish`, or `Lossy` unless it is forced."""
+    view = facts.view
+    try:
+        layout = reshaped(view, wish.nodes, wish.shards)
+    except ValueError as error:
+        raise BadWish(str(error)) from error
+    about = keys_about(facts)
+    lost = _losses(view, layout, wish.lost, about)
+    if lost and not wish.force:
+        raise Lossy(lost)
+    moved = moved_slots(view, layout) if view.owner else []
+    copies = _copies(view, layout)
+    name = _name_of(view.id, layout, wish)
+    document = {
+        "plan": name,
+        "base": str(view.id),
+        "before": shape_of(view),
+        "after": shape_of(layout),
+        "moves": {
+            "slots": len(moved),
+            "ideal_slots": _ideal(view, len(layout.shards)),
+            "copied_slots": copies,
+            "keys": about(moved),
+            "nodes": _movers(view, layout),
+        },
+        "lost": lost,
+        "warnings": list(_warnings(facts, layout, wish.lost, lost)),
+    }
+    return Plan(name, view.id, layout, wish.lost, wish.force, copies, document)
+
+
+def _name_of(base: ViewId, layout: Layout, wish: Wish) -> str:
+    """The same plan has the same name."""
+    digest = blake2b(msgspec.msgpack.encode((base, layout, wish.lost, wish.force)), digest_size=4)
+    return f"p-{digest.hexdigest()}"
+
+
+def shape_of(layout: Layout | View) -> dict[str, Any]:
+    """Nodes, members and number of slots of each shard."""
+    slots = Counter(layout.owner)
+    return {
+        "nodes": list(layout.nodes) if layout.shards else [],
+        "shards": {shard.id: list(shard.members) for shard in layout.shards},
+        "slots": {shard.id: slots[place] for place, shard in enumerate(layout.shards)},
+    }
+
+
+def keys_about(facts: Facts) -> Callable[[Iterable[Slot]], int | None]:
+    """How many keys some slots hold: ours counted, the others' by our density.
+
+    A node that owns nothing cannot say: None.
+    """
+    held, mine = facts.slot_keys(), facts.view.slots_of(facts.address)
+    owned = [slot for slot in range(SLOTS) if mine >> slot & 1]
+    density = sum(held.get(slot, 0) for slot in owned) / max(1, len(owned))
+
+    def about(slots: Iterable[Slot]) -> int | None:
+        counts = [held.get(slot, 0) if mine >> slot & 1 else density for slot in slots]
+        return round(sum(counts)) if owned else None
+
+    return about
+
+
+def _losses(
+    view: View,
+    layout: Layout,
+    lost: tuple[str, ...],
+    about: Callable[[Iterable[Slot]], int | None],
+) -> dict[str, Any]:
+    """The shards of which no member stays, or none keeps its disk: members, slots, about keys."""
+    losses = {}
+    for place, shard in enumerate(view.shards):
+        slots = [slot for slot in range(SLOTS) if view.owner[slot] == place]
+        staying = [m for m in shard.members if m in layout.nodes and m not in lost]
+        if slots and not staying:
+            losses[shard.id] = {
+                "members": list(shard.members),
+                "slots": len(slots),
+                "keys": about(slots),
+            }
+    return losses
+
+
+def _ideal(view: View, shards: int) -> int:
+    """The fewest slots that must move for even shares in so many shards, whichever those are."""
+    if not view.owner:
+        return 0
+    share, larger = divmod(SLOTS, shards)
+    held = sorted(Counter(view.owner).values(), reverse=True)[:shards]
+    kept = sum(min(count, share) for count in held)
+    return SLOTS - kept - min(larger, sum(count > share for count in held))
+
+
+def _copies(view: View, layout: Layout) -> int:
+    """The pairs of slot and node that are new: what has to be copied."""
+    if not view.owner:
+        return 0
+    before = [set(shard.members) for shard in view.shards]
+    after = [set(shard.members) for shard in layout.shards]
+    pairs = Counter(zip(view.owner, layout.owner, strict=True))
+    return sum(slots * len(after[new] - before[old]) for (old, new), slots in pairs.items())
+
+
+def _movers(view: View, layout: Layout) -> list[dict[str, str | None]]:
+    """Nodes that come, go or change their shard."""
+    before = {node: shard.id for shard in view.shards for node in shard.members}
+    after = {node: shard.id for shard in layout.shards for node in shard.members}
+    nodes = dict.fromkeys((*before, *after))
+    return [
+        {"node": node, "from": before.get(node), "to": after.get(node)}
+        for node in nodes
+        if before.get(node) != after.get(node)
+    ]
+
+
+def _warnings(
+    facts: Facts, layout: Layout, gone: tuple[str, ...], lost: Mapping[str, Any]
+) -> Iterable[str]:
+    view = facts.view
+    if gone:
+        yield f"what only the disk of {', '.join(gone)} has is given up"
+    lone = [shard.id for shard in layout.shards if len(shard.members) == 1]
+    if lone:
+        yield f"shard {', '.join(lone)} would have one member: its data has no second copy"
+    for shard in view.shards:
+        if shard.id in lost:
+            yield f"no member of shard {shard.id} stays: what they do not hand over is lost"
+        elif not any(member in facts.alive for member in shard.members):
+            yield f"no member of shard {shard.id} is up now: its keys move when one comes back"
+    dead = [node for node in layout.nodes if node in view.nodes and node not in facts.alive]
+    if dead:
+        yield f"{', '.join(dead)} does not answer now: its slots arrive there when it comes back"
+    if layout == view.layout and not gone:
+        yield "nothing would change"

@@ -1,0 +1,92 @@
+"""The rows that are durable and not yet in their tables.
+
+A commit whose rows each go to their own place dirties a page for nearly every one; so a commit is
+one row of the table `recent`, and its rows settle later, many at a time.  What is written again or
+removed meanwhile never settles.  Two generations: the newer one gathers, and when it is full it
+becomes the older one, which settles portion by portion.  The commits of a generation go when all of
+it has settled: until then a restart reads them back.
+
+Only the store's writer changes it, under the store's lock wherever the loop reads it.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from node.core.effects import Record
+
+GENERATION_ROWS = 16_384
+GENERATION_BYTES = 8 * 1024 * 1024
+PORTION_ROWS = 512  # at least so many settle with a commit, while there is an older generation
+
+Row = tuple[str, str]
+Rows = dict[Row, Record]
+
+
+@dataclass(slots=True)
+class Portion:
+    """What settles with one commit; with the last portion of a generation its commits go, which
+    are all up to the number `ends`."""
+
+    records: list[Record] = field(default_factory=list)
+    ends: int | None = None
+
+
+class Recent:
+    """The last record of each row that has not settled; later commits have higher numbers."""
+
+    def __init__(self) -> None:
+        self.newer: Rows = {}
+        self.older: Rows = {}
+        self.number = 0  # of the last commit
+        self._newer_bytes = 0
+        self._older_ends = 0
+        self._settling: list[Row] = []  # what of the older generation is left, the first one last
+
+    def __len__(self) -> int:
+        return len(self.newer) + len(self.older)
+
+    def find(self, row: Row) -> Record | None:
+        return self.newer.get(row) or self.older.get(row)
+
+    def portion(self, rows_at_least: int) -> Portion:
+        """What is to settle next: faster than new rows come, or the generations would pile up."""
+        if not self._settling:
+            return Portion()
+        size = max(PORTION_ROWS, 2 * rows_at_least)
+        rows = self._settling[: -size - 1 : -1]
+        is_last = size >= len(self._settling)
+        return Portion([self.older[row] for row in rows], self._older_ends if is_last else None)
+
+    def settled(self, portion: Portion) -> None:
+        """This portion is durable in its tables."""
+        if portion.records:
+            del self._settling[-len(portion.records) :]
+        if portion.ends is not None:
+            self.older = {}
+
+    def add(self, number: int, rows: Rows, blob_bytes: int) -> None:
+        """A commit is durable."""
+        self.newer.update(rows)
+        self.number = number
+        self._newer_bytes += blob_bytes
+
+    def is_full(self) -> bool:
+        """Whether the newer generation may and should become the older one."""
+        is_large = len(self.newer) >= GENERATION_ROWS or self._newer_bytes >= GENERATION_BYTES
+        return is_large and not self.older
+
+    def in_order(self) -> list[Row]:
+        """The rows of the newer generation, the first one last: neighbours share a page.  Takes
+        milliseconds, and no lock: only the writer changes them."""
+        return sorted(self.newer, reverse=True)
+
+    def turn(self, in_order: list[Row]) -> None:
+        """The next generation begins; the older one must have settled."""
+        assert not self.older, "a generation settles before the next one"
+        self.older, self.newer = self.newer, {}
+        self._older_ends, self._newer_bytes = self.number, 0
+        self._settling = in_order
+
+
+def rows_of(records: Collection[Record]) -> Rows:
+    return {(record.table, record.key): record for record in records}

@@ -1,0 +1,154 @@
+"""An exchange is about slots: of others it says nothing; claims come with its last page."""
+
+import pytest
+
+from node.core import exchange
+from node.core.clock import Clock
+from node.core.exchange import absorb, serve
+from node.core.keyspace import row_of, slot_of_key
+from node.core.messages import Pull
+from node.core.parts import ALL, Slots, from_bytes, to_bytes
+from node.core.siblings import Item, Past, Version
+from node.core.view import FIRST, SLOTS as SLOT_COUNT, ViewId
+from tests.core.given import Held, page_of_rows
+from tests.core.test_exchange import KEYS, NOW, forget_log, pages_of, pull_of, served, write
+
+HALF = ALL >> SLOT_COUNT // 2
+SECOND = ViewId(2, "p")
+NEAR, FAR = (next(k for k in KEYS if (HALF >> slot_of_key(k) & 1) == bit) for bit in (1, 0))
+
+
+def pull_slots(slots: Slots, snapshot: Clock | None = None) -> Pull:
+    return Pull(1, "x", to_bytes(slots), Clock(), snapshot)
+
+
+def test_who_does_not_hold_the_slots_serves_no_page() -> None:
+    source = Held("a", slots=HALF)
+    write(source, NEAR)
+    assert serve(source.keyspace, pull_slots(ALL & ~HALF)) is None
+
+
+def test_slots_that_come_apart_between_two_pages_end_the_exchange() -> None:
+    source = Held("a")
+    write(source, NEAR)
+    first = served(source.keyspace, pull_slots(ALL))
+    source.keyspace.parts.add(HALF, [("x", 1)])
+    assert serve(source.keyspace, pull_slots(ALL, first.snapshot)) is None
+    assert from_bytes(served(source.keyspace, pull_slots(ALL)).slots) == HALF
+
+
+def test_a_page_is_about_the_slots_that_were_asked_for() -> None:
+    source, target = Held("a"), Held("b", slots=HALF)
+    write(source, NEAR)
+    write(source, FAR)
+    page = served(source.keyspace, pull_slots(HALF))
+    assert page.items.keys() == {NEAR}
+    assert page.dots == {("a", 1): NEAR, ("a", 2): exchange.NOT_HERE}
+    absorb(target.keyspace, page, NOW)
+    assert target.keyspace.clock == Clock({"a": 2})  # both are known: the one concerns no key here
+    assert target.keyspace.log.key_of(("a", 2)) is None
+    target.sync()
+    assert target.restarted().keyspace.clock == Clock({"a": 2})
+
+
+def test_a_full_page_walks_the_slots_that_were_asked_for() -> None:
+    source, target = Held("a"), Held("b")
+    write(source, NEAR)
+    mine = write(target, FAR)
+    forget_log(source)
+    page = served(source.keyspace, pull_slots(HALF))
+    assert [row[4:] for row in page.rows] == [NEAR]
+    absorb(target.keyspace, page, NOW)
+    assert target.keyspace.item(FAR).versions == mine.versions  # outside the slots: untouched
+    near, far = (target.keyspace.clock_of(key) for key in (NEAR, FAR))
+    assert near.has(("a", 1))
+    assert not far.has(("a", 1))
+
+
+def test_claims_are_handed_on_with_the_last_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exchange, "PAGE_ITEMS", 1)
+    source, target = Held("a"), Held("b")
+    target.keyspace.parts.adopt(SECOND, ALL, {FIRST, SECOND}, None)
+    source.keyspace.parts.claim(SECOND)
+    write(source, "key0")
+    write(source, "key1")
+    pull = pull_of(Clock())
+    for last in (False, True):
+        page = served(source.keyspace, pull)
+        assert page.last is last
+        absorb(target.keyspace, page, NOW)
+        assert target.keyspace.parts.lacking() == (0 if last else ALL)
+        pull = pull_of(target.keyspace.clock, page.snapshot)
+
+
+def test_claims_of_retired_views_are_not_taken_over() -> None:
+    source, target = Held("a"), Held("b")
+    source.keyspace.parts.claim(SECOND)
+    target.keyspace.floor = SECOND
+    target.keyspace.parts.raise_floor(SECOND, {SECOND})
+    pages_of(source.keyspace, target)
+    assert [part.whole for part in target.keyspace.parts] == [{SECOND}]
+
+
+def test_whose_floor_is_lower_gets_all_rows() -> None:
+    """Of dots below the floor nobody has the names any more."""
+    source, target = Held("a"), Held("b")
+    write(source, "key0")
+    source.keyspace.parts.raise_floor(SECOND, set())
+    [page] = pages_of(source.keyspace, target)
+    assert page.full
+    assert target.keyspace.clock == source.keyspace.clock == Clock(floor=SECOND)
+
+
+def test_rows_that_have_not_changed_travel_as_they_lie() -> None:
+    source, target = Held("a"), Held("b")
+    write(source, "key0")
+    write(source, "key1", None)
+    forget_log(source)
+    first = served(source.keyspace, pull_of(Clock()))
+    assert ([row[4:] for row in first.rows], list(first.items)) == (["key0"], ["key1"])  # a mark
+    write(source, "key0", b"later")
+    later = served(source.keyspace, pull_of(Clock(), first.snapshot, ""))
+    assert (later.rows, set(later.items)) == ({}, {"key0", "key1"})
+    absorb(target.keyspace, later, NOW)
+    target.sync()
+    assert target.keyspace.filled("key0").versions == source.keyspace.item("key0").versions
+
+
+def test_fresh_slots_take_rows_as_they_are_and_count_them() -> None:
+    source, target = Held("a"), Held("b", slots=0)
+    for key in KEYS:
+        write(source, key)
+    forget_log(source)
+    target.keyspace.view = SECOND
+    target.keyspace.parts.adopt(SECOND, ALL, {FIRST, SECOND}, SECOND)
+    assert target.keyspace.is_fresh(ALL)
+    pages_of(source.keyspace, target)
+    assert target.keyspace.live_keys == len(KEYS)
+    for key in KEYS:
+        assert target.keyspace.item(key) == source.keyspace.item(key)
+    assert not target.keyspace.is_fresh(ALL)
+    assert target.keyspace.clock == source.keyspace.clock
+
+
+def test_a_past_that_is_our_own_stays_until_the_end_of_a_full_exchange() -> None:
+    """If the end never comes, no exchange brings again what this item alone has seen."""
+    target = Held("b")
+    mine = Item({("x", 2): Version(b"new")}, Past({"x": 2}))
+    target.keyspace.take("key0", mine, (("x", 2),), NOW)
+    page = page_of_rows({"key0": mine}, "", row_of("key0") + "x", Clock({"x": 2}))
+    absorb(target.keyspace, page, NOW)
+    assert target.keyspace.item("key0").past.has(("x", 1))
+
+
+def test_when_the_floor_rises_between_two_pages_every_item_is_sent_filled() -> None:
+    """Rows have been stripped by a floor that the snapshot does not know."""
+    source = Held("a")
+    write(source, "key0")
+    forget_log(source)
+    first = served(source.keyspace, pull_of(Clock()))
+    assert [row[4:] for row in first.rows] == ["key0"]
+    source.keyspace.parts.raise_floor(SECOND, set())
+    later = served(source.keyspace, pull_of(Clock(), first.snapshot, ""))
+    assert (later.rows, list(later.items)) == ({}, ["key0"])
+    assert later.items["key0"].past.floor == SECOND

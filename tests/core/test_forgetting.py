@@ -1,0 +1,103 @@
+"""Slots of others go when every owner durably has them, at once; their rows go soon (D10 R4)."""
+
+from msgspec.structs import replace
+
+from node.core import messages as m
+from node.core.clock import Clock
+from node.core.keyspace import Keyspace, slot_of_key
+from node.core.replica import SWEEPING_TICK_S
+from node.core.view import FIRST
+from tests.core.given import MEGABYTE
+from tests.core.test_moving import (
+    A3,
+    MOVED,
+    S1,
+    S2,
+    SECOND,
+    THIRD,
+    holds,
+    moved,
+    row,
+    view_at,
+    views,
+)
+from tests.core.test_replica import FIG, NOW, PEAR, VIEW, One
+
+
+def test_slots_of_others_go_when_every_owner_covers_clock_and_claims() -> None:
+    one = moved("a1", view_at(SECOND, "a1", "s2"))  # a2 | b1 b2 a1
+    held = one.replica.keyspace.parts.at(slot_of_key(PEAR))
+    assert held is not None
+    held.clock.join(A3)
+    rows = one.replica.upkeep.repair.rows
+    for owner in (row(Clock()), row(A3, claims=[SECOND]), row(A3, S2), row(A3)):
+        assert holds(one)["held"] == S1
+        rows["a2"] = owner
+        one.replica.moving.forget()
+    assert holds(one)["held"] == 0
+    assert one.replica.keyspace.parts.at(slot_of_key(PEAR)) is None
+
+
+def test_one_owner_of_several_is_not_enough() -> None:
+    one = moved()
+    three = view_at(THIRD, "a1", "s2", (FIRST, SECOND))  # a2 | b1 b2 a1
+    one = moved("a2", replace(three, shards=VIEW.shards[::-1]))  # s2's nodes own s1's slots
+    rows = one.replica.upkeep.repair.rows
+    rows["b1"] = row(Clock(), claims=[FIRST, THIRD])
+    one.replica.moving.forget()
+    assert holds(one)["held"] == S1
+    rows["b2"] = row(Clock(), claims=[FIRST, THIRD])
+    one.replica.moving.forget()
+    assert holds(one)["held"] == 0
+
+
+def test_what_is_forgotten_is_swept_some_rows_at_a_time_also_after_a_restart() -> None:
+    one = One("b2")
+    keys = [key for key in (f"key{n}" for n in range(40)) if S2 >> slot_of_key(key) & 1]
+    for n, key in enumerate(keys):
+        one.step("b2", m.Accept(n, m.Put(key, None if n == 0 else b"v")))
+    one.step("a1", views(MOVED))
+    keyspace = one.replica.keyspace
+    keyspace.forget(S2)
+    one.rows.apply(keyspace.outbox)
+    assert keyspace.live_keys == 0
+    assert keyspace.log.entries == 0
+    keyspace.sweep(3)
+    one.rows.apply(keyspace.outbox)
+    assert len(one.rows.tables["item"]) == len(keys) - 3
+    assert keyspace.item(sorted(keys, key=slot_of_key)[0]).versions == {}
+    again = Keyspace(one.rows, MEGABYTE)
+    assert again.sweeping == S2
+    assert sum(again.live) == 0
+    assert again.open_keys == {}
+    again.sweep(1000)
+    one.rows.apply(again.outbox)
+    assert (one.rows.tables["item"], again.sweeping) == ({}, 0)
+    again.sweep()
+    assert again.outbox == []
+
+
+def test_sweeping_goes_on_in_ticks_of_its_own() -> None:
+    one = moved()
+    one.replica.upkeep.repair.rows["b1"] = row(Clock())
+    forgot = one.step("b2", m.Tick(), NOW + 0.1)
+    assert one.replica.keyspace.sweeping == S2
+    assert forgot.wake_at == NOW + 0.1 + SWEEPING_TICK_S
+    swept = one.step("b2", m.Tick(), forgot.wake_at)
+    assert one.replica.keyspace.sweeping == 0
+    assert swept.wake_at > forgot.wake_at + SWEEPING_TICK_S
+
+
+def test_slots_regained_while_they_are_swept_begin_empty() -> None:
+    one = One("b2")
+    one.step("b2", m.Accept(1, m.Put(FIG, b"v")))
+    one.arrive()
+    one.step("a1", views(MOVED))
+    one.replica.keyspace.forget(S2)
+    one.step("a1", views(view_at(THIRD, "b2", "s2", (FIRST, SECOND))))
+    assert one.replica.keyspace.sweeping == 0
+    assert one.replica.keyspace.item(FIG).versions == {}
+    assert one.rows.tables["item"] == {}
+    part = one.replica.keyspace.parts.at(slot_of_key(FIG))
+    assert part is not None
+    assert (part.clock, part.whole) == (Clock(), {THIRD})

@@ -1,0 +1,216 @@
+"""One contact is enough: whoever knows less is told, whoever knows more tells; and what counts only
+within a view is not heard from another."""
+
+import pytest
+from msgspec.structs import replace
+
+from node.core import messages as m
+from node.core.clock import Clock
+from node.core.gossip import GUEST_S, NEWS_EVERY_S, TOLD_EVERY_S
+from node.core.parts import ALL, to_bytes
+from node.core.siblings import Item, Past, Version
+from node.core.token import Token
+from node.core.view import FIRST, NO_VIEW, ViewId, actor_of, first_view
+from tests.core.given import page_of_dots, row
+from tests.core.test_moving import MOVED, SECOND, moved, views
+from tests.core.test_proposing import Stranger
+from tests.core.test_replica import NOW, PEAR, One
+
+OLDER, FLOOR, SAME = m.Stamp(FIRST, FIRST), m.Stamp(SECOND, SECOND), m.Stamp(SECOND, FIRST)
+ITEM = Item({("x", 1): Version(b"v")}, Past({"x": 1}))
+
+
+def said(one: One, message: m.Message, stamp: m.Stamp) -> tuple[list[str], list[str]]:
+    """The kinds of what a letter from a2 makes a node ask, and tell."""
+    effects = one.step("a2", message, NOW + 1, stamp)
+    asks = [type(each).__name__ for peer, each in effects.asks if peer == "a2"]
+    tells = [type(each).__name__ for peer, each in effects.tells if peer == "a2"]
+    return asks, tells
+
+
+# ---- stamps
+
+
+def test_who_is_behind_in_view_or_floor_is_told_the_views() -> None:
+    one = moved("a1")
+    assert said(one, m.Beat("id of a2"), OLDER) == ([], ["Views"])
+    one.step("a1", views(MOVED, floor=SECOND))
+    assert said(one, m.Beat("id of a2"), SAME) == ([], [])  # only just told
+    effects = one.step("a2", m.Beat("id of a2"), NOW + 1.01 + TOLD_EVERY_S, SAME)
+    assert [type(message) for _, message in effects.tells] == [m.Views]
+
+
+def test_who_is_ahead_is_greeted_and_will_tell() -> None:
+    one = One()
+    one.step("a2", m.Beat("id of a2"))
+    assert said(one, m.Beat("id of a2"), SAME) == (["Beat"], [])
+    assert said(moved("a1"), m.Beat("id of a2"), FLOOR) == (["Beat"], [])
+
+
+def test_the_views_say_everything_that_a_node_must_know() -> None:
+    one = moved("a1")
+    effects = one.step("a2", m.Beat("id of a2"), NOW + 1, OLDER)
+    [told] = [message for _, message in effects.tells if isinstance(message, m.Views)]
+    late = One("a2")
+    late.step("a1", told, NOW + 1, SAME)
+    assert late.replica.view == one.replica.view
+    assert late.replica.moving.history.floor == one.replica.moving.history.floor
+    assert late.replica.upkeep.lives.current("a1") == one.replica.node_id
+
+
+BOUND = [
+    m.Ack(1, ("x", 1)),
+    m.Replicate(1, "a2", PEAR, ITEM, ("x", 1)),
+    m.Fetch(1, PEAR),
+    m.State(1, ITEM, Clock({"x": 1}), [FIRST]),
+    row(Clock({"x": 1}), node_id="id of a2"),
+    m.Pull(1, "id of a2", to_bytes(ALL), Clock()),
+    page_of_dots({PEAR: ITEM}, {("x", 1): PEAR}),
+]
+
+
+@pytest.mark.parametrize("message", BOUND, ids=lambda message: type(message).__name__)
+@pytest.mark.parametrize("stamp", [OLDER, m.Stamp(ViewId(3, "p"), FIRST), FLOOR])
+def test_what_counts_in_one_view_is_not_heard_from_another(
+    message: m.Message, stamp: m.Stamp
+) -> None:
+    one = moved("a1")
+    before = one.replica.keyspace.clock.copy()
+    effects = one.step("a2", message, NOW + 1, stamp)
+    assert effects.records == []
+    assert {type(each) for _, each in (*effects.asks, *effects.tells)} <= {m.Beat, m.Views}
+    assert one.replica.keyspace.clock == before
+
+
+PASSING = [
+    (m.Accept(1, m.Put(PEAR, b"v")), "Named"),
+    (m.Accept(1, m.Put("fig", b"v")), "Elsewhere"),
+    (m.CountKeys(1), "KeyCount"),
+]
+
+
+@pytest.mark.parametrize(("message", "answer"), PASSING)
+@pytest.mark.parametrize("stamp", [OLDER, FLOOR])
+def test_requests_pass_between_views(message: m.Message, answer: str, stamp: m.Stamp) -> None:
+    one = moved("a1")
+    assert answer in said(one, message, stamp)[1]
+
+
+def test_answers_that_name_a_write_pass_too() -> None:
+    """Whoever named it did so in its own view; the client is told that it is there (0015)."""
+    one = One("a1", first_view(["a1", "b1"], 2))
+    [(home, _)] = one.submit(m.Put("fig", b"v")).asks
+    named = m.Named(7, ("x", 1), Token(), Past(), False)
+    [(request, outcome)] = one.step(home, named, NOW, SAME).replies
+    assert isinstance(outcome, m.Stored)
+    assert (request, outcome.acks) == (7, 1)
+
+
+def test_a_state_by_another_floor_is_worth_nothing() -> None:
+    """It may claim less than it would now, and name what is retired here."""
+    one = moved("b2")
+    one.submit(m.Get(PEAR))
+    state = m.State(7, Item(), Clock(), [FIRST, SECOND])
+    assert not one.step("a1", state, NOW, FLOOR).replies
+    assert one.step("a1", state, NOW, SAME).replies
+
+
+# ---- strangers
+
+
+def test_a_stranger_is_answered_like_everybody_else_while_it_can_be_heard() -> None:
+    one = One()
+    one.step("c9", m.Beat("id of c9"), NOW, m.Stamp(NO_VIEW, NO_VIEW))
+    assert one.replica.upkeep.gossip.peers == ["a2", "b1", "b2", "c9"]
+    beats = [peer for peer, _ in one.step("a1", m.Tick(), NOW + 1).asks]
+    assert beats == ["a2", "b1", "b2", "c9"]
+    assert one.replica.upkeep.lives.current("c9") == "id of c9"
+    later = [peer for peer, _ in one.step("a1", m.Tick(), NOW + GUEST_S + 1).asks]
+    assert later == ["a2", "b1", "b2"]
+
+
+def test_who_is_in_no_view_is_told_ours() -> None:
+    effects = One().step("c9", m.Beat("id of c9"), NOW, m.Stamp(NO_VIEW, NO_VIEW))
+    [told] = [message for peer, message in effects.tells if isinstance(message, m.Views)]
+    assert [view.id for view in told.views] == [FIRST]
+
+
+def test_a_node_of_no_view_has_no_view_to_tell() -> None:
+    one = Stranger("c1", "a1")
+    message = one.replica.moving.message(m.News({}, {}))
+    assert message.views == []
+
+
+# ---- lives and news
+
+
+def test_news_are_told_when_there_are_some_and_now_and_then_without() -> None:
+    one = One()
+
+    def news(source: str, event: m.Event, now: float) -> list[str]:
+        effects = one.step(source, event, now)
+        return [peer for peer, message in effects.tells if isinstance(message, m.News)]
+
+    assert news("a2", m.Beat("id of a2"), NOW) == ["a2", "b1", "b2"]
+    assert news("a1", m.Tick(), NOW + NEWS_EVERY_S / 2) == []
+    assert news("a1", m.Tick(), NOW + NEWS_EVERY_S) == ["a2", "b1", "b2"]
+
+
+def test_of_a_settled_view_no_reports_travel() -> None:
+    one = moved("b1")
+    one.step("b1", m.Tick(), NOW + 1)
+    assert one.replica.moving.history.reports
+    one.step("a1", views(MOVED, floor=SECOND))
+    effects = one.step("c1", m.Beat("another"), NOW + 2)
+    told = [message for _, message in effects.tells if isinstance(message, m.News)]
+    assert told
+    assert all(message.reports == {} for message in told)
+
+
+def test_beats_say_how_much_a_node_lacks_and_holds_for_others() -> None:
+    beat = moved("b2").replica.upkeep.gossip.beat()
+    assert (beat.lacking, beat.leaving) == (2048, 2048)
+    beat = moved("a1").replica.upkeep.gossip.beat()
+    assert (beat.lacking, beat.leaving) == (0, 0)
+
+
+def test_lives_that_are_heard_of_name_the_actors_that_are_refused() -> None:
+    one = moved("a1")
+    one.step("a2", m.News({"a2": {"former": 1, "id of a2": 2}}, {}))
+    assert list(one.replica.moving.ended) == [actor_of(SECOND, "former")]
+    other = replace(MOVED, number=3, ancestors=(FIRST, SECOND))
+    one.step("a2", views(other))
+    assert list(one.replica.moving.ended) == [actor_of(other.id, "former")]
+
+
+# ---- who is known may name (a new life in the view of its settings)
+
+
+def test_in_the_view_of_its_settings_a_node_names_nothing_before_a_fellow_has_heard_of_it() -> None:
+    one = One()
+    one.replica.moving.is_known = False
+    accept = m.Accept(1, m.Put(PEAR, b"v"))
+    assert one.step("b1", accept).tells == [("b1", m.Elsewhere(1))]
+    lives = {"a1": {one.replica.node_id: 1}}
+    one.step("b1", m.News(lives, {}))  # no fellow
+    one.step("a2", m.News(lives, {}), NOW, m.Stamp(SECOND, FIRST))  # of another view
+    one.step("a2", m.News({"a1": {"somebody": 1}}, {}))
+    assert not one.replica.moving.may_name()
+    effects = one.step("a2", m.News(lives, {}))
+    assert [record.key for record in effects.records if record.key == "known"] == ["known"]
+    assert isinstance(one.step("b1", replace(accept, attempt=2)).tells[-1][1], m.Named)
+
+
+def test_it_is_known_after_a_restart_and_alone_it_always_is() -> None:
+    one = One()
+    one.replica.moving.is_known = False
+    lives = {"a1": {one.replica.node_id: 1}}
+    one.step("a2", replace(row(Clock(), node_id="id of a2"), lives=lives))
+    one.step("a2", m.Beat("id of a2"))
+    one.step("a2", replace(row(Clock(), node_id="id of a2"), lives=lives))
+    again = One(rows=one.rows)
+    assert one.rows.read("meta", "known")
+    assert again.replica.moving.may_name()
+    alone = One("a1", first_view(["a1"], 1))
+    alone.replica.moving.is_known = False
+    assert alone.replica.moving.may_name()

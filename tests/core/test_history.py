@@ -1,0 +1,135 @@
+"""Of all views a node has heard of the highest is the current one; what is retired is forgotten."""
+
+import msgspec
+from hypothesis import given, strategies as st
+
+from node.core.history import History, Saved
+from node.core.view import FIRST, NO_VIEW, Layout, View, ViewId, first_view, no_view
+
+NODES = ("x", "y", "z")
+LAYOUT = first_view(NODES, 1).layout
+
+
+def view_at(number: int, proposer: str = "p", nodes: tuple[str, ...] = NODES) -> View:
+    return View(number, nodes, LAYOUT.shards, LAYOUT.owner, proposer)
+
+
+def history(*views: View, floor: ViewId = FIRST) -> History:
+    first = first_view(NODES, 1)
+    return History(Saved([first, *views], floor, {}, [], joining=False))
+
+
+names = st.tuples(st.integers(2, 5), st.sampled_from("pqr"))
+
+
+@given(st.lists(st.lists(names, max_size=3, unique=True), max_size=5))
+def test_the_highest_is_current_and_each_is_adopted_or_skipped_once(
+    letters: list[list[tuple[int, str]]],
+) -> None:
+    known, seen = history(), {FIRST}
+    accounted: list[ViewId] = []
+    for letter in letters:
+        views = [view_at(*name) for name in letter]
+        before = known.current.id
+        newest, skipped = known.learn(views, FIRST)
+        seen.update(view.id for view in views)
+        assert known.current.id == max(seen)
+        assert (newest is not None) == (known.current.id > before)
+        assert newest is None or newest is known.current
+        accounted += [view.id for view in skipped] + ([newest.id] if newest else [])
+    assert sorted(accounted) == sorted(seen - {FIRST})
+    assert set(known.views) == seen
+
+
+def test_views_are_ordered_by_number_then_by_proposer() -> None:
+    assert NO_VIEW < FIRST < ViewId(1, "a") < ViewId(1, "b") < ViewId(2, "") < ViewId(10, "")
+    assert (str(FIRST), str(ViewId(3, "Zz90"))) == ("1", "3.Zz90")
+
+
+def test_a_view_below_the_floor_is_never_learned_again() -> None:
+    known = history(view_at(2), view_at(3))
+    assert known.raise_floor(ViewId(3, "p"))
+    assert list(known.views) == [ViewId(3, "p")]
+    assert known.learn([view_at(2), view_at(2, "q"), first_view(NODES, 1)], FIRST) == (None, [])
+    assert known.learn([view_at(3, "a")], FIRST) == (None, [])  # lower than the floor, too
+
+
+def test_a_node_that_hears_of_a_higher_floor_does_not_learn_what_is_below() -> None:
+    known = history()
+    newest, skipped = known.learn([view_at(2), view_at(4)], ViewId(4, "p"))
+    assert newest is not None
+    assert (newest.id, skipped) == (ViewId(4, "p"), [])
+
+
+def test_no_view_is_not_learned() -> None:
+    assert history().learn([no_view(NODES)], NO_VIEW) == (None, [])
+
+
+def test_the_floor_only_rises_and_never_above_the_current_view() -> None:
+    known = history(view_at(2), view_at(3))
+    assert not known.raise_floor(FIRST)
+    assert known.raise_floor(ViewId(9, "p"))
+    assert known.floor == known.current.id == ViewId(3, "p")
+    assert known.settled
+    assert not known.raise_floor(ViewId(2, "p"))
+
+
+def test_a_store_needs_the_current_view_and_what_led_to_it() -> None:
+    second, rival = view_at(2), view_at(2, "q")
+    third = msgspec.structs.replace(view_at(3), ancestors=(FIRST, second.id))
+    known = history(second, rival, third)
+    assert known.need() == {FIRST, second.id, third.id}  # the rival led to nothing
+    known.raise_floor(second.id)
+    assert known.need() == {second.id, third.id}
+    known.raise_floor(third.id)
+    assert known.need() == {third.id}
+
+
+def test_nodes_and_owners_of_all_known_views_the_newest_first() -> None:
+    owner = LAYOUT.owner
+    [shard] = LAYOUT.shards
+    other = msgspec.structs.replace(shard, members=("w", "y"))
+    known = history(View(2, ("w", "y"), (other,), owner, "p"))
+    assert known.nodes() == ["w", "y", "x", "z"]
+    assert known.owners(7) == ["w", "y", "x", "z"]
+    known.raise_floor(ViewId(2, "p"))
+    assert known.owners(7) == ["w", "y"]
+
+
+def test_no_view_has_no_owners() -> None:
+    known = History(History.begin(no_view(NODES), joining=True))
+    assert known.owners(7) == []
+    assert known.nodes() == list(NODES)
+    assert known.joining
+    assert known.floor == NO_VIEW
+
+
+def test_a_proposal_is_above_all_that_are_known_and_names_them() -> None:
+    known = history(view_at(2), view_at(4, "q"))
+    made = known.propose(LAYOUT, "the id of a node", 3, ("i", "", "j"))
+    assert made.number == 5
+    assert made.ancestors == (FIRST, ViewId(2, "p"), ViewId(4, "q"))
+    assert made.layout == Layout(NODES, LAYOUT.shards, LAYOUT.owner)
+    assert [made.id_at(node) for node in (*NODES, "w")] == ["i", "", "j", ""]
+    assert made.proposer
+    assert known.propose(LAYOUT, "another id", 3, ()).id != made.id
+    assert known.propose(LAYOUT, "the id of a node", 9, ()).number == 9
+    assert known.current.number == 4  # not learned by being made
+
+
+def test_a_restart_knows_the_same() -> None:
+    known = history(view_at(2), view_at(3))
+    known.raise_floor(ViewId(2, "p"))
+    known.reports["i"] = ViewId(3, "p")
+    known.lost.add("j")
+    again = History(msgspec.msgpack.decode(msgspec.msgpack.encode(known.saved()), type=Saved))
+    assert again.saved() == known.saved()
+    assert (again.views, again.floor) == (known.views, known.floor)
+    assert (again.reports, again.lost, again.joining) == ({"i": ViewId(3, "p")}, {"j"}, False)
+
+
+def test_the_first_view_begins_settled_and_no_view_does_not() -> None:
+    assert History(History.begin(first_view(NODES, 1), joining=False)).settled
+    later = History(History.begin(view_at(2), joining=False))
+    assert later.floor == NO_VIEW
+    assert not later.settled

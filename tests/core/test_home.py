@@ -1,0 +1,238 @@
+"""A write and its home while views change: sent elsewhere, looked at first, replicated again."""
+
+from msgspec.structs import replace
+
+from node.core import messages as m
+from node.core.answering import LOOK_S
+from node.core.clock import Clock
+from node.core.home import RESENT_S
+from node.core.siblings import Item, Past, Version
+from node.core.token import Token
+from node.core.view import FIRST, ViewId, digest_of
+from tests.core.test_moving import MOVED, SECOND, moved, view_at, views
+from tests.core.test_replica import AHEAD, FIG, NOW, PEAR, VIEW, One
+
+WHOLE = [FIRST, SECOND]
+HELD = Item({("x", 4): Version(b"v")}, Past({"x": 4}))
+
+
+def replicated(one: One, now: float = NOW, view: m.Views | None = None) -> list[tuple[str, str]]:
+    """To whom which key is replicated when a node hears of another view."""
+    effects = one.step("a2", view or views(MOVED), now)
+    sent = [tell for tell in effects.tells if isinstance(tell[1], m.Replicate)]
+    return [(peer, message.key) for peer, message in sent if isinstance(message, m.Replicate)]
+
+
+# ---- replicated again
+
+
+def test_what_was_named_just_now_goes_to_the_owners_of_the_other_view() -> None:
+    one = One()
+    one.step("b1", m.Accept(1, m.Put(PEAR, b"v")))
+    assert replicated(one) == [("a2", PEAR), ("b2", PEAR)]
+
+
+def test_what_has_been_named_for_a_while_is_left_to_repair() -> None:
+    one = One()
+    one.step("b1", m.Accept(1, m.Put(PEAR, b"v")))
+    assert replicated(one, NOW + RESENT_S + 0.1) == []
+
+
+def test_what_was_declined_is_not_replicated() -> None:
+    one = One()
+    one.arrive()
+    one.step("b1", m.Accept(1, m.Put(PEAR, b"v")))
+    one.step("b1", m.Accept(2, m.Put("plum", None, if_present=True)))
+    assert {key for _, key in replicated(one)} == {PEAR}
+
+
+def test_a_home_that_does_not_own_the_key_any_more_replicates_too() -> None:
+    one = One()
+    one.step("b1", m.Accept(1, m.Put(PEAR, b"v")))
+    gone = views(view_at(SECOND, "a1", "s2"))  # a2 | b1 b2 a1
+    assert replicated(one, NOW, gone) == [("a2", PEAR)]
+
+
+# ---- elsewhere
+
+
+def elsewhere(accept: m.Message) -> m.Elsewhere:
+    """The answer of a home whose key it is not."""
+    assert isinstance(accept, m.Accept)
+    return m.Elsewhere(accept.request, accept.attempt)
+
+
+def test_a_write_sent_elsewhere_finds_the_next_member() -> None:
+    one = One()
+    [(first, accept)] = one.submit(m.Put(FIG, b"v")).asks
+    [(second, again)] = one.step(first, elsewhere(accept)).asks
+    assert {first, second} == {"b1", "b2"}
+    assert isinstance(again, m.Accept)
+    assert (again.request, again.put.key) == (7, FIG)
+    assert not one.step(second, elsewhere(again)).asks  # nobody is left: it waits
+    assert next(peer for peer, _ in one.step("a1", m.Tick(), NOW + 0.1).asks) in ("b1", "b2")
+
+
+def test_what_is_sent_elsewhere_late_or_by_a_stranger_changes_nothing() -> None:
+    one = One()
+    [(first, accept)] = one.submit(m.Put(FIG, b"v")).asks
+    assert not one.step("b9", elsewhere(accept)).asks
+    assert one.step(first, elsewhere(accept)).asks
+    assert not one.step(first, elsewhere(accept)).asks
+
+
+def test_when_nobody_will_be_its_home_it_is_certainly_not_written() -> None:
+    one = One()
+    [(home, accept)] = one.submit(m.Put(FIG, b"v")).asks
+    asks = one.step(home, elsewhere(accept)).asks
+    assert not one.step(asks[0][0], elsewhere(asks[0][1])).asks
+    [(_, outcome)] = one.step("a1", m.Tick(), NOW + 2).replies
+    assert isinstance(outcome, m.Unavailable)
+    assert outcome.definite
+
+
+def test_writes_under_way_go_on_in_the_other_view() -> None:
+    one = One("b1")
+    [(home, _)] = one.submit(m.Put(PEAR, b"v", level="all"), 4).asks
+    one.step(home, m.Named(4, ("x", 1), Token(), Past(), False))
+    one.step("a1", views(MOVED))
+    assert not one.step("a2", m.Ack(4, ("x", 1))).replies
+    [(_, stored)] = one.step("b2", m.Ack(4, ("x", 1))).replies
+    assert isinstance(stored, m.Stored)
+    assert (stored.acks, stored.copies) == (3, 3)
+
+
+def test_a_level_that_the_other_view_cannot_reach_is_said() -> None:
+    one = One()
+    one.submit(m.Put(FIG, b"v", level="2"))
+    [(_, outcome)] = one.step("a2", views(MOVED)).replies  # only b1 is left
+    assert isinstance(outcome, m.Unavailable)
+    assert not outcome.definite
+
+
+def test_a_refusal_is_final_for_its_attempt_and_no_other() -> None:
+    """A home that the key comes to later must not write what its origin gave to another."""
+    one = moved("a1", view_at(SECOND, "a1", "s2"))
+    accept = m.Accept(1, m.Put(PEAR, b"v"))
+    assert one.step("b1", accept).tells == [("b1", m.Elsewhere(1, 1))]
+    one.step("a2", views(view_at(ViewId(3, "p"), "a1", "s1")))
+    assert one.step("b1", accept).tells == [("b1", m.Elsewhere(1, 1))]
+    assert isinstance(one.step("b1", replace(accept, attempt=2)).tells[-1][1], m.Named)
+    assert isinstance(one.step("b1", accept).tells[-1][1], m.Named)  # the request has its name
+
+
+def test_what_was_forgotten_since_is_not_replicated_again() -> None:
+    """All owners had it then; an empty state would say that it never was."""
+    one = One()
+    one.step("b1", m.Accept(1, m.Put(PEAR, b"v")))
+    one.step("a2", views(view_at(SECOND, "a1", "s2")))
+    one.replica.keyspace.forget(VIEW.slots_of_shard(0))
+    assert replicated(one, NOW, views(view_at(ViewId(3, "p"), "a1", "s1"))) == []
+
+
+# ---- looked at first
+
+
+def test_a_write_that_may_be_refused_is_looked_at_where_its_past_has_not_come() -> None:
+    one = moved("b2")
+    put = m.Put(PEAR, None, if_present=True)
+    asks = one.submit(put).asks
+    assert asks == []  # it is its own home
+    looked = one.step("b2", m.Unsure(7))
+    assert {peer for peer, message in looked.asks if isinstance(message, m.Fetch)} == {"a1", "a2"}
+    found = one.step("a1", m.State(7, HELD, Clock({"x": 4}), WHOLE))
+    [named] = [message for _, message in found.tells if isinstance(message, m.Named)]
+    assert named.request == 7
+    item = one.replica.peek(PEAR)
+    assert list(item.versions) == [named.dot]
+    assert item.past.has(("x", 4))  # it knows what it has been shown
+
+
+def test_what_the_read_does_not_find_is_certainly_absent() -> None:
+    one = moved("b2")
+    one.submit(m.Put(PEAR, None, if_present=True))
+    one.step("b2", m.Unsure(7))
+    effects = one.step("a1", m.State(7, Item(), Clock(), WHOLE))
+    [(_, outcome)] = effects.replies
+    assert isinstance(outcome, m.Absent)
+    assert effects.records == []
+
+
+def test_nobody_looks_twice_nor_for_a_write_that_is_not_there() -> None:
+    one = moved("b2")
+    one.submit(m.Put(PEAR, None, if_present=True))
+    one.step("b2", m.Unsure(7))
+    assert not one.step("b2", m.Unsure(7)).asks
+    assert not one.step("b2", m.Unsure(8)).asks
+
+
+def test_a_write_that_a_read_has_allowed_feeds_the_other_reads_of_its_key() -> None:
+    one = moved("b2")
+    one.submit(m.Put(PEAR, b"w", token=AHEAD, refuse_unmet=m.Scope.KEY))
+    one.step("b2", m.Unsure(7))
+    one.submit(m.Get(PEAR, token=AHEAD, wait_s=1.0), 8)
+    for request in (7, 8):
+        assert not one.step("a1", m.State(request, Item(), Clock(), WHOLE)).replies
+    effects = one.step("a1", m.Replicate(1, "a1", PEAR, HELD, ("x", 4)))
+    [(request, found)] = effects.replies
+    assert isinstance(found, m.Found)
+    assert (request, found.values) == (8, (b"w",))
+    assert [message for _, message in effects.tells if isinstance(message, m.Named)]
+
+
+def test_a_write_to_a_slot_that_has_moved_here_looks_whether_the_key_has_a_value() -> None:
+    """Its answer says so, and what there is is replaced."""
+    one = moved("b2")
+    one.submit(m.Put(PEAR, b"w"))
+    looked = one.step("b2", m.Unsure(7))
+    assert {peer for peer, message in looked.asks if isinstance(message, m.Fetch)} == {"a1", "a2"}
+    found = one.step("a1", m.State(7, HELD, Clock({"x": 4}), WHOLE))
+    [named] = [message for _, message in found.tells if isinstance(message, m.Named)]
+    one.step("b2", named)
+    [(_, stored)] = one.step("a1", m.Ack(7, named.dot)).replies
+    assert isinstance(stored, m.Stored)
+    assert stored.replaced
+    assert list(one.replica.peek(PEAR).versions) == [named.dot]
+
+
+def test_without_a_condition_it_does_not_look_for_long() -> None:
+    one = moved("b2")
+    one.submit(m.Put(PEAR, b"w"))
+    one.step("b2", m.Unsure(7))
+    assert not one.step("b2", m.Tick(), NOW + LOOK_S / 2).records
+    effects = one.step("b2", m.Tick(), NOW + LOOK_S)
+    assert [message for _, message in effects.tells if isinstance(message, m.Named)]
+    assert one.replica.waiting() == {"writes": 1, "reads": 0}
+
+
+def test_a_read_that_is_refused_refuses_only_writes_with_a_condition() -> None:
+    for refuse in (None, m.Scope.KEY):
+        one = moved("b2")
+        one.submit(m.Put(PEAR, b"w", token=AHEAD, refuse_unmet=refuse))
+        one.step("b2", m.Unsure(7))
+        answers = [
+            one.step(peer, m.State(7, Item(), Clock(), WHOLE)) for peer in ("a1", "a2", "b1")
+        ]
+        replies = [reply for effects in answers for reply in effects.replies]
+        named = [m_ for e in answers for _, m_ in e.tells if isinstance(m_, m.Named)]
+        assert [type(outcome) for _, outcome in replies] == ([m.Unmet] if refuse else [])
+        assert len(named) == (0 if refuse else 1)
+
+
+def test_where_there_is_a_value_or_the_past_has_come_nobody_looks() -> None:
+    one = moved("b2")
+    one.step("a1", m.Replicate(1, "a1", PEAR, HELD, ("x", 4)))
+    assert isinstance(one.step("b1", m.Accept(2, m.Put(PEAR, b"w"))).tells[-1][1], m.Named)
+    whole = moved("a1")
+    assert isinstance(whole.step("b1", m.Accept(2, m.Put(PEAR, b"w"))).tells[-1][1], m.Named)
+    looked = moved("b2").step("b1", m.Accept(2, m.Put(PEAR, b"w"), looked=True))
+    assert isinstance(looked.tells[-1][1], m.Named)
+
+
+def test_in_an_unsettled_view_nobody_says_no_by_itself() -> None:
+    one = moved("a1")
+    assert one.replica.upkeep.arrived
+    ahead = Token({}, {("x", 4): digest_of(PEAR, True)})
+    for put in (m.Put(PEAR, None, if_present=True), m.Put(PEAR, b"v", token=ahead)):
+        answer = one.step("b1", m.Accept(one.replica.next_request(NOW), put)).tells[-1][1]
+        assert isinstance(answer, m.Unsure if put.if_present else m.Named)

@@ -1,0 +1,317 @@
+"""A view is proposed by a node of the view, durable before anybody hears of it, and adopted by its
+proposer like by everybody else; whoever may not propose passes the wish on."""
+
+from random import Random
+
+from msgspec.structs import replace
+
+from node.core import messages as m
+from node.core.effects import Effects
+from node.core.history import History
+from node.core.placement import reshaped, with_member, with_node
+from node.core.proposing import COLD_S, NOBODY, UNHEARD, WISH_S
+from node.core.replica import Options, Replica, Start, restore
+from node.core.view import FIRST, NO_VIEW, View, ViewId, first_view, no_view
+from tests.core.given import MEGABYTE, MemoryRows
+from tests.core.test_moving import MOVED, views
+from tests.core.test_replica import NOW, VIEW, One
+
+GROWN = with_node(VIEW, "c1")
+WISH = m.Propose(with_member(VIEW, "s1", "b2"), FIRST)
+
+
+def own_views(effects: Effects) -> m.Views:
+    """The proposal that a node tells itself."""
+    [message] = [message for peer, message in effects.tells if isinstance(message, m.Views)]
+    return message
+
+
+def proposed(one: One, propose: m.Propose = WISH, request: int = 7) -> View:
+    [view] = own_views(one.submit(propose, request)).views
+    return view
+
+
+class Stranger(One):
+    """A node that knows no view, and these nodes to ask."""
+
+    def __init__(self, address: str = "c1", *others: str, join: bool = True) -> None:
+        self.rows = MemoryRows()
+        start, options = Start(no_view((*others, address)), join), Options(MEGABYTE)
+        self.replica = restore(address, start, self.rows, options, Random(address))
+        self.step(address, m.Tick())
+        for other in others:
+            self.step(address, m.LinkUp(other))
+
+
+# ---- durable first (decision 0014)
+
+
+def test_a_proposal_is_told_to_nobody_but_its_maker_and_after_the_disk() -> None:
+    one = One()
+    effects = one.submit(WISH)
+    assert effects.asks == []
+    assert [peer for peer, _ in effects.tells] == ["a1"]
+    assert [record.key for record in effects.records] == ["proposed"]
+    assert effects.replies == []
+    assert one.replica.view == VIEW
+
+
+def test_its_maker_adopts_it_like_everybody_else() -> None:
+    one = One()
+    told = own_views(one.submit(WISH))
+    adopted = one.step("a1", told)
+    assert one.replica.view == told.views[0]
+    assert adopted.replies == [(7, m.Adopted(one.replica.view))]
+    assert [peer for peer, message in adopted.asks if isinstance(message, m.Views)] == [
+        "a2",
+        "b1",
+        "b2",
+    ]
+
+
+def test_a_number_is_used_once_even_when_its_view_was_never_heard_of() -> None:
+    one = One()
+    first = proposed(one)
+    again = One(rows=one.rows)  # the process ended before it heard itself
+    assert proposed(again).number == first.number + 1
+
+
+def test_a_proposal_names_the_nodes_by_their_ids_and_the_views_that_led_to_it() -> None:
+    one = One()
+    one.step("a2", m.Beat("id of a2"))
+    view = proposed(one)
+    assert view.ids == (one.replica.node_id, "id of a2", "", "")
+    assert view.ancestors == (FIRST,)
+    assert view.id > FIRST
+
+
+def test_what_was_computed_from_another_view_is_outdated() -> None:
+    one = One()
+    one.step("a2", views(MOVED))
+    assert one.submit(WISH).replies == [(7, m.Outdated(MOVED))]
+
+
+def test_who_is_declared_lost_is_named_by_id_or_by_address() -> None:
+    one = One()
+    one.step("a2", m.Beat("id of a2"))
+    told = own_views(one.submit(replace(WISH, lost=("a2", "b1"))))
+    assert told.news.lost == ["@b1", "id of a2"]
+
+
+# ---- others come between
+
+
+def test_a_higher_view_that_was_heard_first_makes_it_outdated() -> None:
+    one = One()
+    told = own_views(one.submit(WISH))
+    higher = replace(MOVED, number=9)
+    effects = one.step("a2", views(higher))
+    assert effects.replies == [(7, m.Outdated(higher))]
+    one.step("a1", told)
+    assert one.replica.view == higher
+
+
+def test_a_view_heard_of_before_ours_was_durable_would_not_be_among_its_ancestors() -> None:
+    """A view that can win must name all before it: computed from a base it is refused."""
+    one = One()
+    told = own_views(one.submit(WISH))
+    rival = replace(MOVED, number=2, proposer="")  # lower than ours
+    assert rival.id < told.views[0].id
+    one.step("a2", views(rival))
+    effects = one.step("a1", told)
+    assert effects.replies == [(7, m.Outdated(rival))]
+    assert one.replica.view == rival
+
+
+def test_one_that_is_based_on_nothing_is_made_anew() -> None:
+    one = One()
+    told = own_views(one.submit(replace(WISH, base=None)))
+    rival = replace(MOVED, number=2, proposer="")
+    one.step("a2", views(rival))
+    again = own_views(one.step("a1", told))
+    assert again.views[0].ancestors == (FIRST, rival.id)
+    [(request, outcome)] = one.step("a1", again).replies
+    assert (request, outcome) == (7, m.Adopted(again.views[0]))
+
+
+# ---- joining
+
+
+def test_who_asks_to_join_is_added_and_owns_nothing() -> None:
+    one = One()
+    told = own_views(one.step("c1", m.Join("c1")))
+    assert told.views[0].layout == GROWN
+    assert not one.step("c2", m.Join("c2")).tells  # one at a time
+    one.step("a1", told)
+    assert not one.step("c1", m.Join("c1")).tells  # it is in
+    assert one.step("c2", m.Join("c2")).tells
+
+
+def test_a_stranger_asks_somebody_it_can_reach_until_it_is_in() -> None:
+    one = Stranger("c1", "a1", "a2")
+    one.step("a1", views(VIEW))
+    assert one.replica.view == VIEW
+    asked = [e for n in range(4) for e in one.step("c1", m.Tick(), NOW + n).asks]
+    joins = {peer for peer, message in asked if isinstance(message, m.Join)}
+    assert joins <= {"a1", "a2"}
+    assert joins
+    grown = View(2, GROWN.nodes, GROWN.shards, GROWN.owner, "p", (), (FIRST,))
+    one.step("a1", views(grown), NOW + 5)
+    asks = one.step("c1", m.Tick(), NOW + 6).asks
+    assert not any(isinstance(message, m.Join) for _, message in asks)
+
+
+def test_nodes_that_all_know_no_view_begin_the_first_when_they_are_a_majority() -> None:
+    one = Stranger("a1", "a2", "a3")
+    assert not one.step("a1", m.Tick(), NOW + 9).tells
+    one.step("a2", m.Beat("id of a2"), NOW + 9, m.Stamp(NO_VIEW, NO_VIEW))
+    told = own_views(one.step("a1", m.Tick(), NOW + 10))
+    assert told.views == [first_view(("a2", "a3", "a1"), 1)]
+    one.step("a1", told, NOW + 10)
+    assert one.replica.view.id == FIRST
+    assert one.replica.upkeep.settled
+
+
+def test_a_node_of_no_view_answers_no_request_for_keys() -> None:
+    one = Stranger("c1", "a1")
+    [(_, outcome)] = one.submit(m.Get("pear")).replies
+    assert isinstance(outcome, m.Unavailable)
+    assert outcome.definite
+    assert not one.step("a1", m.Accept(1, m.Put("pear", b"v"))).records
+
+
+# ---- wishes from outside the view
+
+
+def outside(address: str = "c1") -> One:
+    """A node that is in no known view."""
+    one = One(address, VIEW)
+    one.step("a1", m.Beat("id of a1"))
+    return one
+
+
+def test_a_node_outside_passes_the_wish_on_and_the_answer_back() -> None:
+    one, inside = outside(), One()
+    [(peer, wish)] = one.submit(m.Propose(GROWN)).asks
+    assert (peer, wish) == ("a1", m.Wish(7, GROWN, False, ()))
+    told = own_views(inside.step("c1", wish))
+    tells = inside.step("a1", told).tells
+    [(to, granted)] = [tell for tell in tells if isinstance(tell[1], m.Granted)]
+    assert to == "c1"
+    [(request, outcome)] = one.step("a1", granted).replies
+    assert (request, outcome) == (7, m.Adopted(told.views[0]))
+    assert not one.step("a1", granted).replies  # once
+
+
+def test_a_wish_that_loses_is_outdated() -> None:
+    one = outside()
+    one.submit(m.Propose(GROWN))
+    [(_, outcome)] = one.step("a1", m.Granted(7, MOVED, adopted=False)).replies
+    assert outcome == m.Outdated(MOVED)
+
+
+def test_a_wish_that_nobody_can_hear_is_refused_and_one_unanswered_is_unknown() -> None:
+    alone, one = One("c1", VIEW), outside()
+    for node in VIEW.nodes:
+        alone.step("c1", m.LinkDown(node))
+    assert alone.submit(m.Propose(GROWN)).replies == [(7, NOBODY)]
+    one.submit(m.Propose(GROWN))
+    assert not one.step("c1", m.Tick(), NOW + WISH_S - 0.1).replies
+    assert one.step("c1", m.Tick(), NOW + WISH_S).replies == [(7, UNHEARD)]
+
+
+def test_a_node_that_has_left_the_view_does_not_propose() -> None:
+    left = One("b2")
+    smaller = replace(MOVED, nodes=("a1", "a2", "b1"), shards=VIEW.shards[:1] * 2)
+    left.step("a1", views(smaller))
+    assert not left.step("c1", m.Wish(7, GROWN, False, ())).tells
+    assert not left.step("c1", m.Join("c1")).tells
+    [(_, wish)] = left.submit(m.Propose(GROWN)).asks
+    assert isinstance(wish, m.Wish)
+
+
+def test_who_leaves_between_wish_and_proposal_passes_it_on() -> None:
+    one = One("b2")
+    told = own_views(one.submit(m.Propose(GROWN)))
+    smaller = replace(MOVED, proposer="", nodes=("a1", "a2", "b1"), shards=VIEW.shards[:1] * 2)
+    one.step("a1", views(smaller))
+    again = one.step("b2", told)
+    assert [type(message) for _, message in again.asks] == [m.Wish]
+    assert not [message for _, message in again.tells if isinstance(message, m.Views)]
+
+
+# ---- a wish before any view is known
+
+
+def test_without_a_view_a_wish_waits_to_be_told_of_one_then_begins_one() -> None:
+    one = Stranger("a1", join=False)
+    layout = first_view(("a1", "a2"), 2).layout
+    effects = one.submit(m.Propose(layout))
+    assert (effects.peers, effects.tells) == (["a2"], [])
+    assert not one.step("a1", m.Tick(), NOW + COLD_S - 0.1).tells
+    told = own_views(one.step("a1", m.Tick(), NOW + COLD_S))
+    assert told.views[0].layout == layout
+    assert told.views[0].id > FIRST
+    assert one.step("a1", told, NOW + 2).replies == [(7, m.Adopted(told.views[0]))]
+
+
+def test_alone_it_begins_one_at_once() -> None:
+    one = Stranger("a1", join=False)
+    assert proposed(one, m.Propose(first_view(("a1",), 1).layout)).nodes == ("a1",)
+
+
+def test_told_of_a_view_with_us_in_it_the_wish_is_made_from_that() -> None:
+    one = Stranger("b2", join=False)
+    layout = first_view(("b2", "a1"), 2).layout
+    one.submit(m.Propose(layout))
+    told = own_views(one.step("a1", views(VIEW)))
+    assert told.views[0].layout == reshaped(VIEW, ("b2", "a1"), 2)
+    assert told.views[0].ancestors == (FIRST,)
+
+
+def test_told_of_a_view_without_us_the_wish_is_passed_on_to_be_made_from_that() -> None:
+    one = Stranger("c1", join=False)
+    layout = replace(first_view(("c1", "a1"), 1).layout, nodes=("c1", "a1"))
+    one.submit(m.Propose(layout))
+    one.step("c1", m.LinkUp("a1"))
+    [wish] = [ask for ask in one.step("a1", views(VIEW)).asks if isinstance(ask[1], m.Wish)]
+    assert wish == ("a1", m.Wish(7, layout, True, ()))
+    inside = One()
+    told = own_views(inside.step("c1", wish[1]))
+    assert told.views[0].layout == reshaped(VIEW, ("c1", "a1"), 1)
+
+
+# ---- R8
+
+
+def test_when_no_owner_is_whole_for_the_view_it_is_proposed_again_with_the_ids_of_now() -> None:
+    alone = replace(VIEW, number=2, proposer="p", ids=("", "", "", "former"), ancestors=(FIRST,))
+    layout = reshaped(VIEW, VIEW.nodes, 4)
+    alone = View(2, layout.nodes, layout.shards, layout.owner, "p", alone.ids, (FIRST,))
+    one = One("b2")
+    one.step("a1", views(alone))
+    assert one.replica.keyspace.parts.lacking()
+    told = own_views(one.step("b2", m.Tick(), NOW + 1))
+    [again] = told.views
+    assert again.layout == alone.layout
+    assert again.id_at("b2") == one.replica.node_id
+    one.step("b2", told, NOW + 1)
+    assert not any(
+        isinstance(message, m.Views) for _, message in one.step("b2", m.Tick(), NOW + 2).tells
+    )
+
+
+def test_while_a_fellow_may_bring_the_view_nothing_is_proposed() -> None:
+    one = One("b2")
+    one.step("a1", views(replace(MOVED, ids=("", "", "", "former"))))
+    effects = one.step("b2", m.Tick(), NOW + 1)
+    assert not any(isinstance(message, m.Views) for _, message in effects.tells)
+
+
+def test_a_node_that_was_told_to_forget_proposes_above_what_it_forgot() -> None:
+    saved = replace(History.begin(no_view(("a1",)), joining=False), forgot=ViewId(5, "p"))
+    replica = Replica("a1", saved, MemoryRows(), "id", Options(), Random(1))
+    effects = replica.step(NOW, "a1", m.Submit(7, m.Propose(first_view(("a1",), 1).layout)))
+    assert own_views(effects).views[0].number == 6
+    replica.step(NOW, "a2", m.Letter(m.Stamp(MOVED.id, FIRST), views(MOVED)))
+    assert replica.view.number == 0  # what is older than what it forgot is not learned

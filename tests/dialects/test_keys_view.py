@@ -1,0 +1,151 @@
+"""The keys_view contract: its exchanges go as written; its keys alone; how long changes take."""
+
+import dataclasses
+from collections.abc import Sequence
+from itertools import count
+from typing import Any
+
+import orjson
+import pytest
+from msgspec.structs import replace
+
+from node.core.messages import Adopted, Counted, Get, Outcome, Propose, Request
+from node.dialects.contract import Ask, Call, Facts, Reply, Talk
+from node.dialects.keys_view import keys_view
+from tests.dialects.exchanges import HERE, LIMITS, OUTCOMES, played_file
+from tests.dialects.nodes import NEXT, NODES, STARTED, facts_at, movement
+
+ROUTES = {(route.method, route.pattern): route.handler for route in keys_view().routes}
+CHANGE = orjson.dumps({"view": ",".join(NODES), "repl-factor": 1})
+
+
+def call(method: str, pattern: str, body: object = None, at: str = NODES[0]) -> Reply | Ask:
+    facts = facts_at(at)
+    words = {"key": "cart"} if "{" in pattern else {}
+    raw = b"" if body is None else orjson.dumps(body)
+    said = ROUTES[method, pattern](Call(method, words, {}, {}, raw, lambda: facts, LIMITS))
+    assert isinstance(said, Reply | Ask)
+    return said
+
+
+def test_goes_as_written() -> None:
+    path = HERE / "keys_view.txt"
+    assert played_file(path) == path.read_text()
+
+
+def test_every_route_has_an_exchange() -> None:
+    text = (HERE / "keys_view.txt").read_text()
+    for method, pattern in ROUTES:
+        assert f"\n{method} {pattern.partition('{')[0]}" in text
+
+
+@pytest.mark.parametrize("at", [NODES[0], NODES[3]], ids=["own shard", "proxied"])
+@pytest.mark.parametrize(
+    ("method", "outcome", "status", "keys"),
+    [
+        ("PUT", "created", 201, {"message", "replaced"}),
+        ("PUT", "replaced", 200, {"message", "replaced"}),
+        ("PUT", "not written", 503, {"error", "message"}),
+        ("GET", "found", 200, {"message", "doesExist", "value"}),
+        ("GET", "absent", 404, {"message", "error", "doesExist"}),
+        ("GET", "unmet", 400, {"error", "message"}),
+        ("GET", "not written", 503, {"error", "message"}),
+        ("DELETE", "replaced", 200, {"message", "doesExist"}),
+        ("DELETE", "absent", 404, {"message", "error", "doesExist"}),
+        ("DELETE", "undecided", 503, {"error", "message"}),
+    ],
+)
+def test_data_replies_have_these_keys_and_no_others(
+    method: str, outcome: str, status: int, keys: set[str], at: str
+) -> None:
+    body = {"value": 1, "causal-context": {}} if method == "PUT" else {"causal-context": {}}
+    said = call(method, "/kvs/keys/{key}", body, at)
+    assert isinstance(said, Ask)
+    reply = said.say(OUTCOMES[outcome])
+    has_served = outcome in ("created", "replaced", "found", "absent")
+    proxied = {"address"} if at == NODES[3] and has_served else set()
+    told = orjson.loads(reply.body)
+    assert reply.status == status
+    assert told.keys() == keys | {"causal-context"} | proxied
+    assert type(told["causal-context"]) is dict
+
+
+@pytest.mark.parametrize("seen", [None, {}, ""])
+def test_forms_of_nothing_seen(seen: object) -> None:
+    said = call("GET", "/kvs/keys/{key}", {"causal-context": seen})
+    assert isinstance(said, Ask)
+    assert isinstance(said.request, Get)
+    assert not said.request.token
+
+
+def test_a_read_is_answered_within_5_s() -> None:
+    said = call("GET", "/kvs/keys/{key}")
+    assert isinstance(said, Ask)
+    assert isinstance(said.request, Get)
+    assert 4 <= said.request.wait_s < 5
+
+
+# ------------------------------------------------------------------ a view change takes its time
+
+
+class Cluster:
+    """What the asked node says of a change that goes on, and a clock that each look moves."""
+
+    def __init__(self, changes: list[str], look_s: float, alive: bool = True) -> None:
+        self.changes, self.look_s, self.alive = iter(changes), look_s, alive
+        self.looks = count()
+
+    def facts(self) -> Facts:
+        now = STARTED + self.look_s * next(self.looks)
+        return dataclasses.replace(facts_at(NODES[0]), now=now, movement=self.movement)
+
+    def movement(self) -> dict[str, Any]:
+        shown = movement(NEXT, next(self.changes, "beginning"))
+        if self.alive:
+            return shown
+        nodes = {n: {**told, "alive": n == NODES[0]} for n, told in shown["nodes"].items()}
+        return {**shown, "nodes": nodes}
+
+
+def played(cluster: Cluster) -> tuple[Reply, list[Sequence[Request] | float]]:
+    """The reply to a change, and what was asked and waited for."""
+    handler = ROUTES["PUT", "/kvs/view-change"]
+    said = handler(Call("PUT", {}, {}, {}, CHANGE, cluster.facts, LIMITS))
+    assert isinstance(said, Talk)
+    wishes: list[Sequence[Request] | float] = [next(said.steps)]
+    try:
+        while True:
+            wish = wishes[-1]
+            asked = () if isinstance(wish, float) else wish
+            wishes.append(said.steps.send([outcome_of(request) for request in asked]))
+    except StopIteration as end:
+        return end.value, wishes
+
+
+def outcome_of(request: Request) -> Outcome:
+    if isinstance(request, Propose):
+        return Adopted(replace(NEXT, shards=request.layout.shards))
+    return Counted(5)
+
+
+def key_counts(reply: Reply) -> list[int | None]:
+    return [shard["key-count"] for shard in orjson.loads(reply.body)["shards"]]
+
+
+def test_a_change_waits_until_everybody_has_what_it_owns() -> None:
+    reply, wishes = played(Cluster(["beginning", "moving", "moving", "done"], 0.01))
+    assert [isinstance(wish, float) for wish in wishes] == [False, True, True, True, False]
+    assert key_counts(reply) == [5] * 5
+
+
+def test_who_is_dead_is_not_waited_for() -> None:
+    _, wishes = played(Cluster(["moving"], 0.01, alive=False))
+    assert not any(isinstance(wish, float) for wish in wishes)
+
+
+def test_a_change_that_takes_long_is_answered_in_time() -> None:
+    cluster = Cluster(["moving"] * 1000, 0.05)
+    reply, wishes = played(cluster)
+    assert reply.status == 200
+    assert any(isinstance(wish, float) for wish in wishes)
+    assert next(cluster.looks) * cluster.look_s < 3

@@ -1,0 +1,63 @@
+"""Clusters of local processes that are told just what a contract's own scripts tell their nodes.
+
+The launcher has words of its own for a node's settings; here the environment is the contract's.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cluster.processes import ProcessEngine
+from cluster.report import Report
+from cluster.topology import Node, Topology, addresses_of
+from tests.scenarios.conftest import Cluster, free_port_block
+
+PORTS = 26000
+
+
+class KeysView(Topology):
+    """ADDRESS, VIEW and REPL_FACTOR; the setting FIRST says how many nodes VIEW names."""
+
+    def environment(self, node: Node) -> dict[str, str]:
+        first = self.nodes[: int(self.settings["FIRST"])]
+        return {
+            "ADDRESS": node.address,
+            "VIEW": addresses_of(first),
+            "REPL_FACTOR": self.settings["REPL_FACTOR"],
+            "ENABLE_FAULTS": "1",
+        }
+
+
+class ShardView(Topology):
+    """SOCKET_ADDRESS, VIEW and SHARD_COUNT; ports are not the contract's, so it is named."""
+
+    def environment(self, node: Node) -> dict[str, str]:
+        return {**super().environment(node), "DIALECT": "shard_view"}
+
+
+class ContractEngine(ProcessEngine):
+    """Processes whose environment is that of a contract."""
+
+    def __init__(self, folder: Path, contract: type[Topology]) -> None:
+        super().__init__("contract", folder)
+        self._contract = contract
+
+    def recall(self) -> Topology | None:
+        found = super().recall()
+        return self._contract.from_json(found.to_json()) if found else None
+
+
+@contextmanager
+def speaking(
+    contract: type[Topology], folder: Path, shards: int, replicas: int, spare: int = 0, **said: str
+) -> Iterator[Cluster]:
+    """A cluster that has been launched but need not be ready; `spare` ports stay free for more."""
+    first = free_port_block(shards * replicas + spare, PORTS)
+    engine = ContractEngine(folder, contract)
+    topology = contract("contract", shards, replicas, "process", "", first, said)
+    try:
+        engine.prepare(topology, Report(quiet=True))
+        engine.launch([node.name for node in topology.nodes])
+        yield Cluster(engine, topology)
+    finally:
+        engine.clean()

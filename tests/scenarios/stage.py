@@ -1,0 +1,96 @@
+"""Clusters of any shape for the scenarios of view changes: on either engine, gone at the end.
+
+Docker is skipped loudly where no engine answers.  Ports are apart from those of the other
+scenarios, so that both may run at the same time.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from cluster.containers import ContainerEngine, docker_client
+from cluster.engine import Engine, recalled
+from cluster.processes import ProcessEngine
+from cluster.report import Report
+from cluster.topology import Topology, free_subnet
+from tests.scenarios.conftest import Cluster, free_port_block
+from tests.scenarios.script import Answer, ask
+
+PORTS = {"process": 21100, "docker": 22000}
+ASK_AT_ONCE = 8
+QUIET = Report(quiet=True)
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+BOTH_ENGINES = pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param("process", marks=pytest.mark.xdist_group("processes")),
+        pytest.param("docker", marks=pytest.mark.xdist_group("docker")),
+    ],
+)
+
+
+@contextmanager
+def machines(
+    kind: str, folder: Path, shards: int, replicas: int, spare: int = 0, **settings: str
+) -> Iterator[Cluster]:
+    """A cluster that has been launched but need not be ready; `spare` ports stay free for more."""
+    first = free_port_block(shards * replicas + spare, PORTS[kind])
+    engine, subnet = _engine(kind, folder)
+    engine_kind = engine.kind
+    topology = Topology(engine.name, shards, replicas, engine_kind, subnet, first, settings)
+    try:
+        engine.prepare(topology, QUIET)
+        engine.launch([node.name for node in topology.nodes])
+        yield Cluster(engine, topology)
+    finally:
+        engine.clean()
+
+
+def _engine(kind: str, folder: Path) -> tuple[Engine, str]:
+    if kind == "process":
+        return ProcessEngine("views", folder), ""
+    client, problem = docker_client()
+    if client is None:
+        pytest.skip(f"NO DOCKER ENGINE: the scenarios run on processes only ({problem})")
+    engine = ContainerEngine(f"views-{os.getpid()}", client, folder)
+    return engine, free_subnet(engine.subnets_taken())
+
+
+def with_one_more(cluster: Cluster) -> Cluster:
+    """The same cluster and a node that asks to be let in."""
+    larger = recalled(cluster.engine).larger()
+    cluster.engine.prepare(larger, QUIET)
+    cluster.engine.launch([larger.nodes[-1].name])
+    return Cluster(cluster.engine, larger)
+
+
+def at_once(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+    """Do it for all of them, a few at a time; the first that raises, raises here."""
+    with ThreadPoolExecutor(ASK_AT_ONCE) as pool:
+        return list(pool.map(work, items))
+
+
+def job(url: str) -> Answer:
+    """How far the view change is, as this node tells it."""
+    return ask("GET", f"{url}/v1/view/job")
+
+
+def is_done(urls: Iterable[str]) -> bool:
+    """Whether the change is over, as all these nodes tell it."""
+    return all(job(url)[1].get("phase") == "done" for url in urls)
+
+
+def account(cluster: Cluster) -> str:
+    """What everybody says of the change, for a test that fails: jobs, and the ends of logs."""
+    lines = []
+    for name, url in cluster.urls.items():
+        lines += [f"{name}: {job(url)[:2]}", *cluster.engine.logs(name, 12)]
+    return "\n".join(lines)

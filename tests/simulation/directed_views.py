@@ -1,0 +1,136 @@
+"""Stories about views that chance tells too rarely: who may propose, whose name a view has, what
+was written on the side that lost, and views that nobody took part in.
+
+Four real replicas in two shards, in fair weather; machines are cut off and views proposed at chosen
+moments.  A story that ends badly raises ViolationError.
+"""
+
+from random import Random
+
+from cluster.simulation import World
+from cluster.witness import ViolationError, Witness
+from node.core.messages import Absent, Found, Get, Outcome, Propose, Put, Request, Stored
+from node.core.replica import Options, Start
+from node.core.view import SLOTS, Layout, Shard, first_view
+
+NODES = ("n1", "n2", "n3", "n4")
+KEYS = ("l1", "l2", "l3", "l4", "l5", "l6")
+OPTIONS = Options(repair_every_s=0.3)
+
+
+def all_slots_to(owner: str, *others: str) -> Layout:
+    """One shard of one member; the others are in the view and own nothing."""
+    return Layout((owner, *others), (Shard("s1", (owner,)),), bytes(SLOTS))
+
+
+class Cluster(World):
+    """Four nodes, all up, told of the same first view, with some time to find each other."""
+
+    def __init__(self, seed: int) -> None:
+        view = first_view(NODES, 2)
+        told = dict.fromkeys(NODES, Start(view))
+        super().__init__(told, Random(seed), Witness(view), OPTIONS)
+        for address in NODES:
+            self.start(address)
+        self.wait(5.0)
+
+    def wait(self, seconds: float) -> None:
+        self.timeline.run(self.timeline.now + seconds)
+
+    def ask(self, address: str, request: Request) -> Outcome:
+        """A client's request, answered by then or never."""
+        outcomes: list[Outcome] = []
+        self.submit(address, request, outcomes.append)
+        self.wait(3.0)
+        assert outcomes, f"{address} has not answered {request}"
+        return outcomes[0]
+
+    def write(self, address: str, value: bytes) -> None:
+        for key in KEYS:
+            outcome = self.ask(address, Put(key, value, level="one"))
+            assert isinstance(outcome, Stored), f"{key} at {address}: {outcome}"
+
+    def must_show(self, address: str, value: bytes) -> None:
+        for key in KEYS:
+            outcome = self.ask(address, Get(key, wait_s=2.0))
+            if not isinstance(outcome, Found) or outcome.values != (value,):
+                raise ViolationError("LostWrite", f"{key} at {address}: {outcome}")
+
+    def must_not_deny(self, address: str) -> None:
+        for key in KEYS:
+            outcome = self.ask(address, Get(key, wait_s=2.0))
+            if isinstance(outcome, Absent):
+                raise ViolationError("WriteCOInitRead", f"{key} at {address}: {outcome}")
+
+    def part(self, *side: str) -> None:
+        """Nothing passes between these and all others."""
+        rest = [address for address in NODES if address not in side]
+        pairs = [(one, other) for one in side for other in rest]
+        self.cut({*pairs, *((other, one) for one, other in pairs)})
+        self.wait(3.0)
+
+    def replace_disk(self, address: str) -> None:
+        self.crash(address)
+        self.wipe(address)
+        self.start(address)
+
+    def heal(self) -> None:
+        self.mend(set(self.cuts))
+        self.wait(10.0)
+
+
+def what_the_beaten_side_took_in(seed: int) -> None:
+    """Both sides of a cut change their view and write; the higher view wins, nothing is lost."""
+    cluster = Cluster(seed)
+    cluster.part("n1", "n2")
+    cluster.ask("n1", Propose(all_slots_to("n2", "n1", "n3", "n4")))
+    cluster.write("n2", b"of the side that is beaten")
+    for _ in range(2):
+        cluster.ask("n3", Propose(all_slots_to("n4", "n1", "n2", "n3")))
+    cluster.heal()
+    cluster.must_show("n4", b"of the side that is beaten")
+
+
+def a_wish_of_one_who_has_left(seed: int) -> None:
+    """A node that has left and is cut off asks for views that know nothing of what came since."""
+    cluster = Cluster(seed)
+    cluster.ask("n2", Propose(all_slots_to("n2", "n3", "n4")))
+    cluster.wait(5.0)
+    cluster.part("n1")
+    cluster.ask("n2", Propose(all_slots_to("n3", "n2", "n4")))
+    cluster.write("n3", b"of the view it never knew")
+    for _ in range(3):
+        cluster.ask("n1", Propose(all_slots_to("n4", "n2", "n3")))
+    cluster.part("n3")
+    cluster.mend({(one, two) for one, two in cluster.cuts if "n3" not in (one, two)})
+    cluster.wait(5.0)
+    cluster.must_not_deny("n4")
+    cluster.heal()
+    for address in ("n2", "n3", "n4"):
+        cluster.must_show(address, b"of the view it never knew")
+
+
+def a_proposer_whose_disk_is_lost(seed: int) -> None:
+    """It proposes twice, before and after; who has heard of the one has not heard of the other."""
+    cluster = Cluster(seed)
+    cluster.part("n1", "n2")
+    cluster.ask("n1", Propose(all_slots_to("n2", "n1", "n3", "n4")))
+    cluster.replace_disk("n1")
+    cluster.part("n2")
+    cluster.mend({(one, two) for one, two in cluster.cuts if "n2" not in (one, two)})
+    cluster.wait(5.0)
+    cluster.ask("n1", Propose(all_slots_to("n3", "n1", "n2", "n4")))
+    cluster.heal()
+
+
+def views_that_nobody_took_part_in(seed: int) -> None:
+    """Two views are proposed in a row before anybody hears of the first; one node stays away."""
+    cluster = Cluster(seed)
+    cluster.write("n2", b"of the first view")
+    cluster.wait(5.0)
+    cluster.part("n1")
+    cluster.crash("n4")
+    cluster.ask("n1", Propose(all_slots_to("n2", "n1", "n3", "n4")))
+    cluster.ask("n1", Propose(all_slots_to("n3", "n1", "n2", "n4")))
+    cluster.heal()
+    cluster.must_show("n3", b"of the first view")

@@ -1,0 +1,254 @@
+"""Links while the nodes of a cluster change: guests, peers known later, peers known no more, and
+two that dial each other at once."""
+
+import asyncio
+from itertools import permutations
+
+import aiohttp
+import msgspec
+import pytest
+from aiohttp import web
+
+from node.shell import links
+from node.shell.greeting import VERSION, Hello
+from tests.peers import Peer, address_of, cluster, free_ports, letter, listening, strangers, until
+
+encode = msgspec.msgpack.encode
+
+
+@pytest.fixture
+def no_head_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The larger address of a pair dials as soon as the smaller one."""
+    monkeypatch.setattr(links, "HEAD_START_S", 0.0)
+
+
+def is_in_order(peer: Peer) -> bool:
+    """Whether everything it was told of each other node lies between an up and a down."""
+    is_up: dict[str, bool] = {}
+    for source, event in peer.events:
+        if (event == "up") == is_up.get(source, False):
+            return False
+        is_up[source] = event != "down"
+    return True
+
+
+# ------------------------------------------------------------------ guests
+
+
+@pytest.mark.parametrize("stranger", [0, 1])
+async def test_whoever_knows_dials_and_the_other_takes_it_as_a_guest(stranger: int) -> None:
+    async with strangers() as peers:
+        host, guest = peers[stranger], peers[1 - stranger]
+        host.start()
+        guest.start(host.address)
+        guest_sent, host_sent = letter(1), letter(2)
+        await guest.sees("up")
+        guest.links.send(host.address, guest_sent)
+        await host.sees("up", guest_sent)
+        host.links.send(guest.address, host_sent)
+        await guest.sees("up", host_sent)
+        assert host.links.stats()[guest.address]["frames_in"] == 1
+
+
+async def test_nothing_is_remembered_of_a_guest_that_has_gone() -> None:
+    async with strangers() as (a, b):
+        b.start()
+        a.start(b.address)
+        await b.sees("up")
+        await a.links.close()
+        await b.sees("up", "down")
+        assert b.links.stats() == {}
+        b.links.send(a.address, letter(1))
+        assert b.links.stats() == {}
+
+
+async def test_guests_are_bounded_and_known_peers_are_not_counted(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(links, "GUESTS_MAX", 1)
+    async with strangers(3) as (a, b, host):
+        host.start()
+        a.start(host.address)
+        await host.sees("up")
+        async with (
+            aiohttp.ClientSession() as session,
+            session.ws_connect(f"http://{host.address}/peer") as caller,
+        ):
+            await caller.send_bytes(encode(Hello(VERSION, b.address)))
+            assert "takes no more" in str((await caller.receive()).extra)
+        host.links.know([a.address])
+        b.start(host.address)
+        await b.sees("up")
+        await host.sees("up", "up")
+    assert "this node has 1 guests" in caplog.text
+
+
+# ------------------------------------------------------------------ known later, known no more
+
+
+async def test_a_peer_that_is_known_later_is_dialed() -> None:
+    async with strangers(3) as (a, b, c):
+        for peer in (a, b, c):
+            peer.start()
+        b.links.know([a.address, c.address])
+        await b.has_seen(2)
+        assert sorted(b.events) == [(a.address, "up"), (c.address, "up")]
+        b.links.send(a.address, letter(1))
+        await a.sees("up", letter(1))
+        assert set(b.links.stats()) == {a.address, c.address}
+
+
+async def test_a_guest_that_becomes_known_keeps_its_link_and_is_dialed_when_it_ends() -> None:
+    async with strangers() as (a, b):
+        a.start()
+        b.start(a.address)
+        await b.sees("up")
+        first = a.link_with(b)
+        a.links.know([b.address])
+        b.links.know([])
+        b.links.send(a.address, letter(1))
+        await a.sees("up", letter(1))
+        assert a.link_with(b) is first
+        first.abort()
+        await a.sees("down", "up")
+        assert a.link_with(b).dialer == a.address
+
+
+async def test_a_peer_that_is_known_no_more_is_a_guest_while_it_lasts_and_is_not_dialed() -> None:
+    async with cluster(3) as (a, b, c):
+        b.links.know([c.address])
+        a.links.send(b.address, letter(1))
+        await b.sees(letter(1))
+        a.links.know([c.address])
+        a.link_with(b).abort()
+        for peer in (a, b):
+            await peer.sees("down")
+            assert set(peer.links.stats()) == {c.address}
+            assert len(dialers(peer)) == 1
+            assert is_in_order(peer)
+
+
+def dialers(peer: Peer) -> list[asyncio.Task[None]]:
+    tasks = peer.links._tasks
+    return [task for task in tasks if "_keep_linked" in str(task.get_coro()) and not task.done()]
+
+
+async def test_a_link_on_which_neither_side_speaks_ends_and_stays_away() -> None:
+    async with cluster(silence_s=0.3) as peers:
+        for peer in peers:
+            peer.links.know([])
+        for peer in peers:
+            await peer.sees("down")
+            assert peer.links.stats() == {}
+
+
+async def test_a_peer_that_is_known_again_is_dialed_again() -> None:
+    async with cluster() as (a, b):
+        a.links.know([])
+        b.links.know([])
+        a.links.know([b.address])
+        assert a.events == [(b.address, "up")]
+        a.link_with(b).abort()
+        await a.sees("up", "down", "up")
+        await b.sees("up", "down", "up")
+
+
+async def test_a_dial_under_way_ends_when_its_peer_is_known_no_more() -> None:
+    ports = free_ports(2)
+    called, gone = asyncio.Event(), asyncio.Event()
+
+    async def never_say_hello(request: web.BaseRequest) -> web.StreamResponse:
+        web_socket = web.WebSocketResponse()
+        await web_socket.prepare(request)
+        await web_socket.receive()
+        called.set()
+        await web_socket.receive()
+        gone.set()
+        return web_socket
+
+    async with listening(never_say_hello, ports[1]):
+        peer = Peer(address_of(ports[0]))
+        peer.start(address_of(ports[1]))
+        await called.wait()
+        peer.links.know([])
+        await gone.wait()
+        await peer.links.close()
+    ports[0].close()
+    assert peer.events == []
+
+
+# ------------------------------------------------------------------ both dial at once
+
+
+@pytest.mark.usefixtures("no_head_start")
+async def test_two_that_dial_each_other_at_once_end_with_one_link() -> None:
+    """Both have connected before either is heard."""
+    ports = free_ports(2)
+    a, b = peers = [Peer(address_of(port)) for port in ports]
+    both = asyncio.Barrier(2)
+
+    async def accept_at_a(request: web.BaseRequest) -> web.StreamResponse:
+        await both.wait()
+        return await a.links.accept(request)
+
+    async def accept_at_b(request: web.BaseRequest) -> web.StreamResponse:
+        await both.wait()
+        return await b.links.accept(request)
+
+    async with listening(accept_at_a, ports[0]), listening(accept_at_b, ports[1]):
+        a.start(b.address)
+        b.start(a.address)
+        await until(lambda: a.dialer_of(b) == b.dialer_of(a) == a.address)
+        a.links.send(b.address, letter(1))
+        b.links.send(a.address, letter(2))
+        await b.sees(letter(1))
+        await a.sees(letter(2))
+        assert all(is_in_order(peer) for peer in peers)
+        await a.links.close()
+        await b.links.close()
+
+
+async def test_a_link_dialed_by_the_smaller_is_not_replaced_by_the_larger_one() -> None:
+    async with (
+        cluster() as (a, b),
+        aiohttp.ClientSession() as session,
+        session.ws_connect(f"http://{a.address}/peer") as caller,
+    ):
+        await caller.send_bytes(encode(Hello(VERSION, b.address)))
+        assert (await caller.receive()).type in (aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR)
+        assert a.events == [(b.address, "up")]
+
+
+@pytest.mark.usefixtures("no_head_start")
+async def test_a_link_dialed_by_the_larger_is_replaced_by_the_smaller_one() -> None:
+    async with strangers() as (a, b):
+        a.start()
+        b.start(a.address)
+        await b.sees("up")
+        async with (
+            aiohttp.ClientSession() as session,
+            session.ws_connect(f"http://{b.address}/peer") as caller,
+        ):
+            await caller.send_bytes(encode(Hello(VERSION, a.address)))
+            assert msgspec.msgpack.decode(await caller.receive_bytes(), type=Hello)
+            await b.sees("up", "down", "up")
+            await a.sees("up", "down")
+
+
+async def test_a_wave_of_links_ends_with_one_for_each_pair(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whatever the order in which six nodes come to know each other."""
+    monkeypatch.setattr(links, "HEAD_START_S", 0.01)
+    async with strangers(6) as peers:
+        addresses = [peer.address for peer in peers]
+        for number, peer in enumerate(peers):
+            peer.start(*addresses[number::2])
+        for peer in reversed(peers):
+            peer.links.know(addresses)
+        pairs = list(permutations(peers, 2))
+        await until(lambda: all(a.dialer_of(b) == b.dialer_of(a) != "" for a, b in pairs))
+        for sender, receiver in pairs:
+            sender.links.send(receiver.address, letter(1))
+        await until(lambda: all((a.address, letter(1)) in b.events for a, b in pairs))
+        assert all(is_in_order(peer) for peer in peers)
