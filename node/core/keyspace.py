@@ -152,6 +152,7 @@ class Keyspace:
         """Fill the gaps of an ended life (D7)."""
         for part in self.parts:
             part.clock.close(actor)
+            part.only_grew = False
         self.save_parts()
 
     def save_parts(self) -> None:
@@ -275,17 +276,6 @@ class Keyspace:
                 self.note(dot, key)
         self._save(key, merged, told)
 
-    def is_fresh(self, slots: Slots) -> bool:
-        """Whether these slots began empty in this view and nothing older has come yet: then a row
-        that is not here was never here."""
-        return all(
-            not part.answers
-            and part.clock.floor <= FIRST
-            and all(view_of(a) == self.view for a in (*part.clock.base, *part.clock.loose))
-            for part in self.parts
-            if part.slots & slots
-        )
-
     def adopt_row(self, row: str, blob: bytes) -> None:
         """Take a fellow's row as it is: an item that is live, stripped, and not here yet."""
         self._cache.drop(key_of(row))
@@ -299,6 +289,8 @@ class Keyspace:
         if told is not NOTHING:
             own = strip(before, self.clock_of(key), self.lost).past  # no exchange brings it again
             kept = Item(kept.versions, strip(kept, told).past.with_all(own))
+        if not kept.versions and not kept.past:
+            self.parts.has_gone(slot_of_key(key))
         if kept == before:
             return
         has_marks = kept.has_marks()

@@ -45,13 +45,14 @@ class Saved(msgspec.Struct, array_like=True):
 
 class Part:
     """Slots with one clock; `owned` by the current view, and `answers` when it is whole for that
-    view and for all that led to it."""
+    view and for all that led to it.  `only_grew`: it began empty in this run, and since then rows
+    have come and none has gone, so a row that is not here never was."""
 
-    __slots__ = ("answers", "clock", "owned", "slots", "whole")
+    __slots__ = ("answers", "clock", "only_grew", "owned", "slots", "whole")
 
     def __init__(self, slots: Slots, clock: Clock, whole: Iterable[ViewId] = ()) -> None:
         self.slots, self.clock, self.whole = slots, clock, set(whole)
-        self.owned = self.answers = False
+        self.owned = self.answers = self.only_grew = False
 
     def is_like(self, other: "Part") -> bool:
         return (self.owned, self.whole, self.clock) == (other.owned, other.whole, other.clock)
@@ -97,6 +98,16 @@ class Parts:
             if part.slots >> slot & 1 or (is_ours and part.owned):
                 part.clock.add(dot)
 
+    def has_gone(self, slot: Slot) -> None:
+        """Of some key in this slot dots are known, but no row is here."""
+        part = self._at[slot]
+        if part is not None:
+            part.only_grew = False
+
+    def only_grew(self, slots: Slots) -> bool:
+        """Whether a row of these slots that is not here never was."""
+        return all(part.only_grew for part in self._parts if part.slots & slots)
+
     def join(self, slots: Slots, clock: Clock, claims: Iterable[ViewId]) -> bool:
         """These slots have everything that clock says, and are whole for these views, too; whether
         that is new."""
@@ -105,6 +116,7 @@ class Parts:
             changed = changed or part.clock.lacks(clock) or not new <= part.whole
             part.clock.join(clock)
             part.whole.update(new)
+            part.only_grew = False
         self._settle()
         return changed
 
@@ -112,6 +124,7 @@ class Parts:
         """Dots that concern no key of these slots."""
         noted = list(dots)
         for part in self._within(slots):
+            part.only_grew = False
             for dot in noted:
                 part.clock.add(dot)
         self._settle()
@@ -125,6 +138,7 @@ class Parts:
         gained = owned & ~self._all_slots()
         if gained:
             self._parts.append(Part(gained, Clock()))
+            self._parts[-1].only_grew = True
         for part in self._parts:
             part.owned = bool(part.slots & owned)
             if part.owned and claim is not None:
@@ -162,6 +176,7 @@ class Parts:
             part.whole = {view for view in part.whole if view >= floor}
             if part.owned and need <= part.whole:
                 part.clock.raise_floor(floor)
+                part.only_grew = False
         self._settle()
 
     def drop(self, slots: Slots) -> None:
@@ -192,7 +207,7 @@ class Parts:
             if inside and inside != part.slots:
                 part.slots &= ~slots
                 half = Part(inside, part.clock.copy(), part.whole)
-                half.owned = part.owned
+                half.owned, half.only_grew = part.owned, part.only_grew
                 self._parts.append(half)
 
     def _within(self, slots: Slots) -> list[Part]:
@@ -208,6 +223,7 @@ class Parts:
                 merged.append(part)
             else:
                 like.slots |= part.slots
+                like.only_grew = like.only_grew and part.only_grew
         self._parts = sorted(merged, key=lambda part: part.slots & -part.slots)
         self._index()
 

@@ -122,13 +122,41 @@ def test_fresh_slots_take_rows_as_they_are_and_count_them() -> None:
     forget_log(source)
     target.keyspace.view = SECOND
     target.keyspace.parts.adopt(SECOND, ALL, {FIRST, SECOND}, SECOND)
-    assert target.keyspace.is_fresh(ALL)
+    assert target.keyspace.parts.only_grew(ALL)
     pages_of(source.keyspace, target)
     assert target.keyspace.live_keys == len(KEYS)
     for key in KEYS:
         assert target.keyspace.item(key) == source.keyspace.item(key)
-    assert not target.keyspace.is_fresh(ALL)
+    assert not target.keyspace.parts.only_grew(ALL)
     assert target.keyspace.clock == source.keyspace.clock
+
+
+def test_writes_that_come_meanwhile_leave_slots_fresh() -> None:
+    """Those of the last view too: their rows are here, and only more have come."""
+    source, target = Held("a"), Held("b", slots=0)
+    first, second = write(source, "key0"), write(source, "key1", b"old")
+    target.keyspace.parts.adopt(SECOND, ALL, {FIRST, SECOND}, SECOND)
+    newer = Item({("z", 1): Version(b"new")}, Past({"a": 2, "z": 1}))
+    target.keyspace.take("key1", newer, (("z", 1),), NOW)
+    target.keyspace.take("key2", Item({("a", 3): Version(b"v")}, Past({"a": 3})), (), NOW)
+    assert target.keyspace.parts.only_grew(ALL)
+    target.sync()
+    forget_log(source)
+    pages_of(source.keyspace, target)
+    assert target.keyspace.item("key0").versions == first.versions
+    assert target.keyspace.filled("key1").versions == newer.versions != second.versions
+
+
+def test_what_has_gone_from_fresh_slots_is_not_taken_as_it_lies() -> None:
+    source, target = Held("a"), Held("b", slots=0)
+    write(source, "key0")
+    forget_log(source)
+    target.keyspace.parts.adopt(SECOND, ALL, {FIRST, SECOND}, SECOND)
+    gone = Item({}, Past({"a": 1}))
+    target.keyspace.take("key0", gone, (("a", 1),), NOW)  # somebody else knows of its delete
+    assert not target.keyspace.parts.only_grew(ALL)
+    pages_of(source.keyspace, target)
+    assert target.keyspace.item("key0").versions == {}
 
 
 def test_a_past_that_is_our_own_stays_until_the_end_of_a_full_exchange() -> None:
