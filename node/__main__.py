@@ -38,7 +38,7 @@ from node.shell.server import Server
 from node.shell.store import Durability, SqliteStore, StoreError
 
 DRAIN_S = 5.0
-GC_YOUNG_OBJECTS = 50_000  # requests make little garbage with cycles: look for it rarely
+GC_YOUNG_OBJECTS = 5_000  # a pause of a few milliseconds; what requests leave has few cycles
 NOTHING_WRONG, STORE_FAILED, CANNOT_START = 0, 1, 2
 
 DIALECTS: Mapping[str, Callable[[Settings], Dialect]] = {

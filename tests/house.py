@@ -28,7 +28,7 @@ CORE_ROWS = (
     "requests cache",
     "messages",
     "effects quorum judging",
-    "keylog turn",
+    "keylog turn sweep",
     "keyspace",
     "exchange repair waiting reading counting",
     "moving",

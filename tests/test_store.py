@@ -134,7 +134,7 @@ async def test_a_count_sees_one_moment_although_a_batch_becomes_durable_within_i
 async def test_an_overlay_is_made_once_and_kept_up_while_there_are_scans(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("node.shell.store.OVERLAY_BATCHES", 3)
+    monkeypatch.setattr("node.shell.overlay.OVERLAY_BATCHES", 3)
     async with opened(tmp_path) as store:
         fresh = [Record("item", f"{n:05}", b"new") for n in range(2_000)]
         store.write(fresh, lambda: None)

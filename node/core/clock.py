@@ -15,7 +15,7 @@ Dot = tuple[Actor, int]
 Vector = dict[Actor, int]  # "every dot of this actor up to n"
 
 
-class Clock(msgspec.Struct, array_like=True):
+class Clock(msgspec.Struct, array_like=True, gc=False):
     """A set of dots; `loose[a]` holds only numbers above `base[a]` + 1.  Every dot of a view below
     the floor is in it, and has no entry of its own."""
 

@@ -23,7 +23,7 @@ class Record(NamedTuple):
     open: bool = False
 
 
-class Effects(msgspec.Struct):
+class Effects(msgspec.Struct, gc=False):
     """Everything one step causes.  Messages leave under `stamp`; by `wake_at` the core wants its
     next `Tick`; `peers` are the nodes to have links with (None: as before).  `forgets`: once the
     records are durable this replica is over, and the rows are those of a new node."""

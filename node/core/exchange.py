@@ -19,7 +19,7 @@ from node.core.keyspace import ITEMS, Keyspace, key_of, slot_of_key
 from node.core.messages import Page, Pull
 from node.core.parts import Part, from_bytes, to_bytes
 from node.core.siblings import Item, Past
-from node.core.walk import rows_within
+from node.core.walk import END, rows_within
 
 PAGE_ITEMS = 128
 PAGE_BYTES_MAX = 512 * 1024
@@ -179,10 +179,10 @@ def _rows_between(keyspace: Keyspace, page: Page) -> dict[str, bytes]:
     """Our rows within the page's bounds."""
     slots, after = from_bytes(page.slots), page.after or None
     found: dict[str, bytes] = {}
-    while rows := rows_within(keyspace.rows, slots, after, PAGE_ITEMS):
+    before = END if page.upto is None else f"{page.upto}\0"
+    while rows := rows_within(keyspace.rows, slots, after, PAGE_ITEMS, before):
         after = rows[-1][0]
-        inside = [(row, blob) for row, blob in rows if page.upto is None or row <= page.upto]
-        found.update(inside)
-        if len(inside) < len(rows) or len(rows) < PAGE_ITEMS:
+        found.update(rows)
+        if len(rows) < PAGE_ITEMS:
             break
     return found

@@ -6,19 +6,15 @@ A restart reads it back: the clock is the one saved when entries were last dropp
 """
 
 from collections.abc import Callable
-from typing import Protocol
 
 from node.core.clock import Dot, Vector
 from node.core.effects import Record
 from node.core.view import Actor, ViewId, view_of
+from node.core.walk import Scans
 
 ENTRIES_MAX = 1_000_000  # beyond it the oldest go, and repair falls back to full exchanges
 DROPPED_AT_ONCE_MAX = 2_000
 PAGE_ROWS = 5_000
-
-
-class Scans(Protocol):
-    def scan(self, table: str, after: str | None, limit: int) -> list[tuple[str, bytes]]: ...
 
 
 def log_row(dot: Dot) -> str:
@@ -31,6 +27,7 @@ class KeyLog:
     def __init__(self, outbox: list[Record]) -> None:
         self._outbox = outbox
         self._keys: dict[Actor, dict[int, str]] = {}
+        self._off_disk: set[Dot] = set()
         self._dropped_below: Vector = {}
         self.entries = 0
 
@@ -46,12 +43,15 @@ class KeyLog:
             after = page[-1][0]
 
     def add(self, dot: Dot, key: str) -> None:
-        if self.key_of(dot) is not None:
+        if dot in self._off_disk:
+            self._off_disk.remove(dot)
+        elif self.key_of(dot) is not None:
             return
-        self._keys.setdefault(dot[0], {})[dot[1]] = key
+        else:
+            self._keys.setdefault(dot[0], {})[dot[1]] = key
+            self.entries += 1
         if dot[1] <= self._dropped_below.get(dot[0], 0):
             self._dropped_below[dot[0]] = dot[1] - 1
-        self.entries += 1
         self._outbox.append(Record("log", log_row(dot), key.encode()))
 
     def is_full(self) -> bool:
@@ -75,11 +75,14 @@ class KeyLog:
         """What `drop_below` must be given to drop whatever was written in views below."""
         return {a: max(numbers) for a, numbers in self._keys.items() if view_of(a) < view}
 
-    def drop_keys(self, is_gone: Callable[[str], bool]) -> None:
-        """Drop the dots of keys that this node does not hold any more."""
-        for actor, numbers in list(self._keys.items()):
+    def take_off_disk(self, is_gone: Callable[[str], bool]) -> None:
+        """Of keys that this node does not hold any more: after a restart their dots must not be
+        known to slots that came back.  Until then they can be told to whoever lacks them."""
+        for actor, numbers in self._keys.items():
             for n in [n for n, key in numbers.items() if is_gone(key)]:
-                self._drop(actor, n)
+                if (actor, n) not in self._off_disk:
+                    self._off_disk.add((actor, n))
+                    self._outbox.append(Record("log", log_row((actor, n)), None))
 
     def drop_below(self, low: Vector) -> None:
         """Drop the dots that every member has, some at a time."""
@@ -100,4 +103,7 @@ class KeyLog:
         if not self._keys[actor]:
             del self._keys[actor]
         self.entries -= 1
-        self._outbox.append(Record("log", log_row((actor, n)), None))
+        if (actor, n) in self._off_disk:
+            self._off_disk.remove((actor, n))
+        else:
+            self._outbox.append(Record("log", log_row((actor, n)), None))

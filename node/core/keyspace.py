@@ -19,25 +19,25 @@ from node.core.effects import Record
 from node.core.hybrid import NO_STAMP, HybridClock
 from node.core.keylog import KeyLog
 from node.core.messages import Mode, Put
-from node.core.parts import Parts, Saved, Slots, each_of, from_bytes, to_bytes
+from node.core.parts import Parts, Saved, Slots, each_of
 from node.core.siblings import Item, Past, Version, discard, fill, strip, sync
+from node.core.sweep import Sweep
 from node.core.token import Token
 from node.core.view import FIRST, SLOTS, Actor, Slot, ViewId, digest_of, slot_of, view_of
-from node.core.walk import rows_within
+from node.core.walk import Scans
 
 NO_DOT: Dot = ("", 0)
 ENCODER = msgspec.msgpack.Encoder()
 ITEMS = msgspec.msgpack.Decoder(Item)
 PARTS = msgspec.msgpack.Decoder(list[Saved])
 NOTHING = Clock()
-SWEPT_AT_ONCE_MAX = 1_000
+SWEPT_AT_ONCE_MAX = 100
 
 
-class Rows(Protocol):
+class Rows(Scans, Protocol):
     """The part of the store that the core reads: local, current, in microseconds."""
 
     def read(self, table: str, key: str) -> bytes | None: ...
-    def scan(self, table: str, after: str | None, limit: int) -> list[tuple[str, bytes]]: ...
     def open_keys(self, table: str) -> list[str]: ...
     def counts(self, table: str) -> dict[str, int]: ...
 
@@ -92,13 +92,12 @@ class Keyspace:
         self.log = KeyLog(self.outbox)
         saved = rows.read("meta", "parts")
         self.parts = Parts(PARTS.decode(saved) if saved else ())
-        sweeping = rows.read("meta", "sweep")
-        self.sweeping: Slots = from_bytes(sweeping) if sweeping else 0
-        held = [row for row in rows.open_keys("item") if not self.sweeping >> int(row[:3], 16) & 1]
+        self.swept = Sweep(rows, self.outbox)
+        held = [row for row in rows.open_keys("item") if row not in self.swept]
         self.open_keys = dict.fromkeys(key_of(row) for row in held)
         counts = rows.counts("item")
         self.live = [counts.get(f"{slot:03x}", 0) for slot in range(SLOTS)]
-        for slot in each_of(self.sweeping):
+        for slot in each_of(self.swept.slots):
             self.live[slot] = 0
         for key in self.open_keys:
             self.live[slot_of_key(key)] -= not self.item(key).is_live()
@@ -163,29 +162,22 @@ class Keyspace:
         """All owners have these slots durably: their store goes at once, their rows soon (R4)."""
         self.parts.drop(slots)
         self.save_parts()
-        self._sweep_slots(self.sweeping | slots)
-        self.log.drop_keys(lambda key: bool(slots >> slot_of_key(key) & 1))
+        self.swept.add(slots)
+        self.log.take_off_disk(lambda key: bool(slots >> slot_of_key(key) & 1))
         for slot in each_of(slots):
             self.live[slot] = 0
         for key in [key for key in self.open_keys if slots >> slot_of_key(key) & 1]:
             del self.open_keys[key]
 
-    def _sweep_slots(self, slots: Slots) -> None:
-        self.sweeping = slots
-        self.outbox.append(Record("meta", "sweep", to_bytes(slots) if slots else None))
-
     def sweep(self, limit: int = SWEPT_AT_ONCE_MAX) -> None:
         """Remove some rows of forgotten slots."""
-        if not self.sweeping:
-            return
-        found = rows_within(self.rows, self.sweeping, None, limit)
-        for row, _ in found:
-            key = key_of(row)
-            self.outbox.append(Record("item", row, None))
-            self._cache.put(key, Item(), 0)  # the row is there until the step is over
-            self.open_keys.pop(key, None)
-        if len(found) < limit:
-            self._sweep_slots(0)
+        for row in self.swept.some(limit):
+            self._cache.drop(key_of(row))
+
+    def clear(self, slots: Slots) -> None:
+        """These slots are to be held again: what is left of their forgotten rows goes now."""
+        for row in self.swept.clear(slots):
+            self._cache.put(key_of(row), Item(), 0)  # the row is there until the step is over
 
     # ---- items
     def item(self, key: str) -> Item:

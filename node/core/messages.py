@@ -40,7 +40,7 @@ from node.core.view import FIRST, Actor, Layout, View, ViewId
 # ------------------------------------------------------------------ what nodes say to each other
 
 
-class Frame(msgspec.Struct, array_like=True, frozen=True):
+class Frame(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """The base of all peer messages."""
 
 
@@ -119,7 +119,7 @@ class KeyCount(Frame, tag=9, frozen=True):
     keys: int
 
 
-class Holding(msgspec.Struct, array_like=True, frozen=True):
+class Holding(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """Slots (a mask of 512 bytes) that share one clock, and the views they are whole for."""
 
     slots: bytes
@@ -258,14 +258,14 @@ Message = (
 )  # fmt: skip
 
 
-class Stamp(msgspec.Struct, array_like=True, frozen=True):
+class Stamp(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """The view a message was sent in, and the floor its sender knew."""
 
     view: ViewId = FIRST
     floor: ViewId = FIRST
 
 
-class Letter(msgspec.Struct, array_like=True, frozen=True):
+class Letter(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """What travels between nodes: a message under the stamp of its sender's view (D10 R1)."""
 
     stamp: Stamp
@@ -275,7 +275,7 @@ class Letter(msgspec.Struct, array_like=True, frozen=True):
 # ------------------------------------------------------------------ what the driver tells the core
 
 
-class Letters(msgspec.Struct, frozen=True):
+class Letters(msgspec.Struct, frozen=True, gc=False):
     """Letters of one peer that came together: done in one step, so with one write to the disk."""
 
     letters: list[Letter]
@@ -295,26 +295,26 @@ def together(letters: list[Letter]) -> list[Letter | Letters]:
     return grouped
 
 
-class Submit(msgspec.Struct, frozen=True):
+class Submit(msgspec.Struct, frozen=True, gc=False):
     """A client's request, under the number by which it will be answered."""
 
     request: int
     operation: Request
 
 
-class LinkUp(msgspec.Struct, frozen=True):
+class LinkUp(msgspec.Struct, frozen=True, gc=False):
     """The link to this peer is open (again)."""
 
     peer: str
 
 
-class LinkDown(msgspec.Struct, frozen=True):
+class LinkDown(msgspec.Struct, frozen=True, gc=False):
     """The link to this peer broke."""
 
     peer: str
 
 
-class Tick(msgspec.Struct, frozen=True):
+class Tick(msgspec.Struct, frozen=True, gc=False):
     """The time that `wake_at` named has come."""
 
 

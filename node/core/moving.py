@@ -23,7 +23,6 @@ from node.core.turn import Turn
 from node.core.view import FIRST, Actor, View, ViewId, actor_of, slot_of, view_of
 
 encode = msgspec.msgpack.encode
-EVERYTHING = 1 << 62
 PAST_MAX = 20
 
 
@@ -70,8 +69,7 @@ class Moving:
     def _take_over(self, claim: ViewId | None) -> None:
         keyspace, view = self._keyspace, self.view
         owned = view.slots_of(self.address)
-        if owned & keyspace.sweeping:
-            keyspace.sweep(EVERYTHING)
+        keyspace.clear(owned)
         keyspace.parts.adopt(view.id, owned, self.history.need(), claim)
         self._settle_in()
         self._repair.enter(view)

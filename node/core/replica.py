@@ -29,7 +29,7 @@ from node.core.quorum import wanted
 from node.core.repair import Repair
 from node.core.siblings import Item
 from node.core.turn import Turn
-from node.core.upkeep import Upkeep
+from node.core.upkeep import SWEEP_EVERY_S, Upkeep
 from node.core.view import NO_VIEW, View, no_view
 from node.core.waiting import Writes
 
@@ -38,7 +38,6 @@ FORGOTTEN_AT_ONCE = 5_000
 LIVES = msgspec.msgpack.Decoder(Table)
 VIEWS = msgspec.msgpack.Decoder(Saved)
 WAITING_TICK_S = 0.05
-SWEEPING_TICK_S = 0.02
 NO_VIEW_YET = m.Unavailable("this node has not been told its view yet", definite=True)
 # These count only between two nodes of one view (D10 R1).
 BOUND_TO_VIEW = frozenset({m.Ack, m.Replicate, m.Fetch, m.State, m.Compare, m.Pull, m.Page})
@@ -175,8 +174,8 @@ class Replica:
             return float("inf")
         if self._writes or self._answers or self._lists or self._counts or self._proposals:
             return min(now + WAITING_TICK_S, self.upkeep.next_page)
-        if self.keyspace.sweeping:
-            return min(now + SWEEPING_TICK_S, self.upkeep.next_page)
+        if self.keyspace.swept.slots:
+            return min(now + SWEEP_EVERY_S, self.upkeep.next_page)
         return min(self.upkeep.gossip.next_beat, self.upkeep.next_page)
 
     def next_request(self, now: float) -> int:

@@ -28,7 +28,7 @@ AVAILABLE = "available"  # a majority if it can be reached within the write budg
 Level = str  # "available", "one", "quorum", "all" or a number
 
 
-class Put(msgspec.Struct, frozen=True):
+class Put(msgspec.Struct, frozen=True, gc=False):
     """Write a value (None: delete).  `refuse_unmet` refuses when the token is not covered."""
 
     key: str
@@ -41,7 +41,7 @@ class Put(msgspec.Struct, frozen=True):
     if_present: bool = False  # a delete that answers `Absent` where nothing is shown
 
 
-class Get(msgspec.Struct, frozen=True):
+class Get(msgspec.Struct, frozen=True, gc=False):
     """Read a key from `copies` replicas; wait `wait_s` for what the token needs (0: refuse)."""
 
     key: str
@@ -52,13 +52,13 @@ class Get(msgspec.Struct, frozen=True):
     wait_s: float = 0.0
 
 
-class Count(msgspec.Struct, frozen=True):
+class Count(msgspec.Struct, frozen=True, gc=False):
     """How many live keys has this shard?"""
 
     shard: str
 
 
-class List(msgspec.Struct, frozen=True):
+class List(msgspec.Struct, frozen=True, gc=False):
     """Which live keys, with their values, does the asked node's shard hold?  Waits `wait_s` for
     what the token says of this shard."""
 
@@ -86,7 +86,7 @@ Request = Put | Get | Count | List | Forget | Propose
 # ------------------------------------------------------------------ what the node answers
 
 
-class Stored(msgspec.Struct, frozen=True):
+class Stored(msgspec.Struct, frozen=True, gc=False):
     """Durable on `acks` of `copies` replicas; `context` is what the client has seen of the key."""
 
     token: Token
@@ -98,7 +98,7 @@ class Stored(msgspec.Struct, frozen=True):
     home: str
 
 
-class Found(msgspec.Struct, frozen=True):
+class Found(msgspec.Struct, frozen=True, gc=False):
     """Values, newest stamp first (lww: just one); `dots` names all versions the key holds."""
 
     values: tuple[bytes, ...]
@@ -109,7 +109,7 @@ class Found(msgspec.Struct, frozen=True):
     served_by: str
 
 
-class Absent(msgspec.Struct, frozen=True, tag=True):
+class Absent(msgspec.Struct, frozen=True, tag=True, gc=False):
     """No value is shown; `dots` names the delete marks, and what they hide, that explain it."""
 
     dots: tuple[Dot, ...]
@@ -118,13 +118,13 @@ class Absent(msgspec.Struct, frozen=True, tag=True):
     served_by: str
 
 
-class Unmet(msgspec.Struct, frozen=True, tag=True):
+class Unmet(msgspec.Struct, frozen=True, tag=True, gc=False):
     """The token is ahead of all replicas that were reached: actor -> (have, need).  Definite."""
 
     missing: dict[Actor, tuple[int, int]]
 
 
-class Unavailable(msgspec.Struct, frozen=True, tag=True):
+class Unavailable(msgspec.Struct, frozen=True, tag=True, gc=False):
     """Not answered.  `definite` promises that nothing was written; otherwise nobody knows."""
 
     reason: str
@@ -132,13 +132,13 @@ class Unavailable(msgspec.Struct, frozen=True, tag=True):
     acks: int = 0
 
 
-class Counted(msgspec.Struct, frozen=True):
+class Counted(msgspec.Struct, frozen=True, gc=False):
     """The live keys of a shard, as one of its members counts them."""
 
     keys: int
 
 
-class Listed(msgspec.Struct, frozen=True):
+class Listed(msgspec.Struct, frozen=True, gc=False):
     """The live keys of this node's shard with the values that are shown, newest first."""
 
     shard: str

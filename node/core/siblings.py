@@ -17,7 +17,7 @@ from node.core.token import Token
 from node.core.view import FIRST, NO_VIEW, Actor, ViewId, view_of
 
 
-class Past(msgspec.Struct, array_like=True):
+class Past(msgspec.Struct, array_like=True, gc=False):
     """The writes of one key that are shown or replaced: a vector and loose dots above it, and
     everything written in views below the floor."""
 
@@ -49,7 +49,7 @@ class Past(msgspec.Struct, array_like=True):
         return bool(self.base or self.loose or self.floor > NO_VIEW)
 
 
-class Version(msgspec.Struct, array_like=True, frozen=True):
+class Version(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """One write: its value (None: a delete mark), what its writer depended on, when (HLC), and
     whether it was written in lww mode."""
 
@@ -59,7 +59,7 @@ class Version(msgspec.Struct, array_like=True, frozen=True):
     lww: bool = False
 
 
-class Item(msgspec.Struct, array_like=True):
+class Item(msgspec.Struct, array_like=True, gc=False):
     """All that is known of one key."""
 
     versions: dict[Dot, Version] = msgspec.field(default_factory=dict)

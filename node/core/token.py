@@ -22,7 +22,7 @@ TOKEN_BYTES_MAX = 4096
 COUNT_MAX = 2**53  # larger numbers do not survive a JSON parser
 
 
-class Token(msgspec.Struct, array_like=True):
+class Token(msgspec.Struct, array_like=True, gc=False):
     """`floor` and `exact` as above; `keys` is the filter (b"" when there are no floors); `view` the
     highest view its client has met (D10 R6)."""
 

@@ -33,6 +33,7 @@ from node.core.view import FIRST
 
 RECOVERING_EVERY_S = 0.3
 MOVING_EVERY_S = 0.5
+SWEEP_EVERY_S = 0.02
 BUSY_S = 0.1  # so long after something was done for a client, background work gives way
 NEWS_EVERY_S = 15.0
 GUEST_S = 5.0
@@ -59,7 +60,7 @@ class Upkeep:
         self.recovery = Recovery()
         self.gossip = Gossip(moving, rooms, chance)
         self._started: float | None = None
-        self._next_repair = 0.0
+        self._next_repair = self._next_sweep = 0.0
         self.enter()
 
     @property
@@ -93,7 +94,9 @@ class Upkeep:
             self._next_repair = now + min(every, self._pace_s())
             self._compare_with_all()
             self.gossip.spread_news()
-        self._keyspace.sweep()
+        if now >= self._next_sweep:
+            self._next_sweep = now + SWEEP_EVERY_S
+            self._keyspace.sweep()
         self._pull()
         self._genesis()
         self._move_on()

@@ -3,37 +3,42 @@
 from typing import Protocol
 
 from node.core.parts import Slots
+from node.core.view import SLOTS
 
 Row = tuple[str, bytes]
+END = "g"  # behind the rows of the last slot
 
 
 class Scans(Protocol):
-    def scan(self, table: str, after: str | None, limit: int) -> list[Row]: ...
+    def scan(
+        self, table: str, after: str | None, limit: int, before: str | None = None
+    ) -> list[Row]: ...
 
 
 def rows_within(
-    rows: Scans, slots: Slots, after: str | None, limit: int
-) -> list[tuple[str, bytes]]:
-    """At most `limit` rows of these slots behind `after`, in their order; fewer: there are no
-    more."""
+    rows: Scans, slots: Slots, after: str | None, limit: int, before: str = END
+) -> list[Row]:
+    """At most `limit` rows of these slots between `after` and `before`, in their order; fewer:
+    there are no more.  Each run of slots is one scan, which never looks beyond it: what lies there
+    may be thousands of rows on their way out."""
     found: list[Row] = []
     cursor = after or ""
     while len(found) < limit:
         first = int(cursor[:3], 16) if cursor else 0
         rest = slots >> first
-        if not rest:
+        start = first + (rest & -rest).bit_length() - 1
+        if not rest or _row(start) >= before:
             break
-        slot = first + (rest & -rest).bit_length() - 1
-        cursor = max(cursor, f"{slot:03x}")
-        asked = limit - len(found)
-        page = rows.scan("item", cursor, asked)
-        inside = 0
-        for row, blob in page:
-            if not slots >> int(row[:3], 16) & 1:
-                break
-            found.append((row, blob))
-            inside += 1
-        if inside == len(page) and len(page) < asked:
+        run = slots >> start
+        end = start + (~run & run + 1).bit_length() - 1
+        bound = min(_row(end) if end < SLOTS else END, before)
+        found += rows.scan("item", max(cursor, _row(start)), limit - len(found), bound)
+        if bound == before:
             break
-        cursor = page[inside][0] if inside < len(page) else page[-1][0]
+        cursor = bound
     return found
+
+
+def _row(slot: int) -> str:
+    """What the rows of a slot come after."""
+    return f"{slot:03x}"

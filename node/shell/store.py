@@ -14,7 +14,6 @@ import os
 import queue
 import sqlite3
 import threading
-from bisect import bisect_right, insort
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from typing import Any
 
 from node.core.effects import Record
 from node.shell import rows
+from node.shell.overlay import Overlay
 from node.shell.recent import Portion, Row
 from node.shell.rows import Durability, StoreError, checksum
 
@@ -35,8 +35,7 @@ CHECKPOINT_BUSY_BYTES = 64 * 1024 * 1024  # the bound of the log: now, even if a
 ROW_COST_BYTES = 4096  # a row that settles makes at least a page dirty
 SETTLED_WHEN_IDLE_ROWS = 1024
 FILE_NAME = "store.db"
-OVERLAY_BATCHES = 64  # so many without a scan, and the overlay is dropped
-OVERLAY_ROWS_MAX = 65_536  # a larger one is made anew, without what has settled
+BEHIND_ALL = b""  # to SQLite any text is less than any blob
 COUNTS = "SELECT substr(key, 1, 3), count(*)"
 
 logger = logging.getLogger("coterie.store")
@@ -50,34 +49,6 @@ class _Batch:
 
     records: dict[Row, Record] = field(default_factory=dict)
     dones: deque[Done] = field(default_factory=deque)
-
-
-class _Overlay:
-    """Records that lie over the rows of a table, by their keys; made for scans and then kept up,
-    as long as there are scans.  Those that have settled meanwhile do no harm in it."""
-
-    def __init__(self, records: dict[str, Record]) -> None:
-        self.records = records
-        self.unused_batches = 0
-        self._keys = sorted(records)
-
-    def add(self, record: Record) -> None:
-        if record.key not in self.records:
-            insort(self._keys, record.key)
-        self.records[record.key] = record
-
-    def is_wanted(self) -> bool:
-        """Asked once a batch."""
-        self.unused_batches += 1
-        return self.unused_batches < OVERLAY_BATCHES and len(self.records) < OVERLAY_ROWS_MAX
-
-    def after(self, key: str | None) -> Iterator[tuple[str, bytes]]:
-        """Those with a value, in the order of their keys."""
-        first = 0 if key is None else bisect_right(self._keys, key)
-        for at in range(first, len(self._keys)):
-            record = self.records[self._keys[at]]
-            if record.value is not None:
-                yield record.key, record.value
 
 
 class SqliteStore:
@@ -99,7 +70,7 @@ class SqliteStore:
         self._loop = asyncio.get_running_loop()
         self._path = directory / FILE_NAME
         self._gathering = _Batch()  # what the next transaction will hold
-        self._overlays: dict[str, _Overlay] = {}  # by table
+        self._overlays: dict[str, Overlay] = {}  # by table
         self._under_way: deque[_Batch] = deque()  # taken by the writer, not yet told; oldest first
         self._handover = threading.Lock()  # holds for both, from the loop to the writer
         self._unmoved_bytes = 0  # in the log and not yet in the tables; the writer's thread's own
@@ -138,11 +109,14 @@ class SqliteStore:
             self._expect_sound(table, key, value, crc)
         return value
 
-    def scan(self, table: str, after: str | None, limit: int) -> list[tuple[str, bytes]]:
-        """At most `limit` rows whose keys come after `after`, in the order of the keys."""
+    def scan(
+        self, table: str, after: str | None, limit: int, before: str | None = None
+    ) -> list[tuple[str, bytes]]:
+        """At most `limit` rows whose keys come after `after` and before `before`, in the order of
+        the keys."""
         overlay = self._overlay(table)
-        durable = self._durable_after(table, after, overlay.records)
-        return list(islice(heapq.merge(durable, overlay.after(after)), limit))
+        durable = self._durable_between(table, after, before, overlay.records)
+        return list(islice(heapq.merge(durable, overlay.between(after, before)), limit))
 
     def open_keys(self, table: str) -> list[str]:
         overlay = self._overlay(table).records
@@ -191,7 +165,7 @@ class SqliteStore:
                     return record
             return self._recent.find((table, key))
 
-    def _overlay(self, table: str) -> _Overlay:
+    def _overlay(self, table: str) -> Overlay:
         """All such records of a table, and maybe some that have settled."""
         overlay = self._overlays.get(table)
         if overlay is not None:
@@ -202,19 +176,20 @@ class SqliteStore:
                 layers = [self._recent.older, self._recent.newer, *batches]
                 rows = [row for layer in layers for row in layer.items() if row[0][0] == table]
             records = {key: record for (_, key), record in rows}
-            overlay = self._overlays[table] = _Overlay(records)
+            overlay = self._overlays[table] = Overlay(records)
         return overlay
 
     def _is_durable(self, table: str, key: str) -> bool:
         found = self._select(f"SELECT 1 FROM {table} WHERE key = ?", (key,))
         return next(found, None) is not None
 
-    def _durable_after(
-        self, table: str, after: str | None, overlay: Mapping[str, Record]
+    def _durable_between(
+        self, table: str, after: str | None, before: str | None, overlay: Mapping[str, Record]
     ) -> Iterator[tuple[str, bytes]]:
-        condition, values = ("", ()) if after is None else ("WHERE key > ?", (after,))
-        statement = f"SELECT key, value, crc FROM {table} {condition} ORDER BY key"
-        for key, value, crc in self._select(statement, values):
+        first = "key >= ?" if after is None else "key > ?"
+        statement = f"SELECT key, value, crc FROM {table} WHERE {first} AND key < ? ORDER BY key"
+        bounds = after or "", BEHIND_ALL if before is None else before
+        for key, value, crc in self._select(statement, bounds):
             if key not in overlay:
                 self._expect_sound(table, key, value, crc)
                 yield key, value

@@ -86,9 +86,12 @@ class MemoryRows:
         row = self.tables.get(table, {}).get(key)
         return row and row[0]
 
-    def scan(self, table: str, after: str | None, limit: int) -> list[tuple[str, bytes]]:
+    def scan(
+        self, table: str, after: str | None, limit: int, before: str | None = None
+    ) -> list[tuple[str, bytes]]:
         rows = self.tables.get(table, {})
-        keys = sorted(key for key in rows if after is None or key > after)
+        behind = [key for key in rows if after is None or key > after]
+        keys = sorted(key for key in behind if before is None or key < before)
         return [(key, rows[key][0]) for key in keys[:limit]]
 
     def open_keys(self, table: str) -> list[str]:

@@ -51,6 +51,17 @@ def test_a_page_is_about_the_slots_that_were_asked_for() -> None:
     assert target.restarted().keyspace.clock == Clock({"a": 2})
 
 
+def test_dots_of_forgotten_slots_are_told_to_those_who_lack_them() -> None:
+    """They concern nothing that either of the two holds: no reason for a full exchange."""
+    source, target = Held("a"), Held("b", slots=HALF)
+    write(source, NEAR)
+    write(source, FAR)
+    source.keyspace.forget(ALL & ~HALF)
+    [page] = pages_of(source.keyspace, target)
+    assert page.dots == {("a", 1): NEAR, ("a", 2): exchange.NOT_HERE}
+    assert target.keyspace.clock == Clock({"a": 2})
+
+
 def test_a_full_page_walks_the_slots_that_were_asked_for() -> None:
     source, target = Held("a"), Held("b")
     write(source, NEAR)

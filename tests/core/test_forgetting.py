@@ -5,7 +5,7 @@ from msgspec.structs import replace
 from node.core import messages as m
 from node.core.clock import Clock
 from node.core.keyspace import Keyspace, slot_of_key
-from node.core.replica import SWEEPING_TICK_S
+from node.core.upkeep import SWEEP_EVERY_S
 from node.core.view import FIRST
 from tests.core.given import MEGABYTE
 from tests.core.test_moving import (
@@ -61,18 +61,18 @@ def test_what_is_forgotten_is_swept_some_rows_at_a_time_also_after_a_restart() -
     keyspace.forget(S2)
     one.rows.apply(keyspace.outbox)
     assert keyspace.live_keys == 0
-    assert keyspace.log.entries == 0
+    assert one.rows.tables["log"] == {}
     keyspace.sweep(3)
     one.rows.apply(keyspace.outbox)
     assert len(one.rows.tables["item"]) == len(keys) - 3
     assert keyspace.item(sorted(keys, key=slot_of_key)[0]).versions == {}
     again = Keyspace(one.rows, MEGABYTE)
-    assert again.sweeping == S2
+    assert again.swept.slots == S2
     assert sum(again.live) == 0
     assert again.open_keys == {}
     again.sweep(1000)
     one.rows.apply(again.outbox)
-    assert (one.rows.tables["item"], again.sweeping) == ({}, 0)
+    assert (one.rows.tables["item"], again.swept.slots) == ({}, 0)
     again.sweep()
     assert again.outbox == []
 
@@ -81,11 +81,11 @@ def test_sweeping_goes_on_in_ticks_of_its_own() -> None:
     one = moved()
     one.replica.upkeep.repair.rows["b1"] = row(Clock())
     forgot = one.step("b2", m.Tick(), NOW + 0.1)
-    assert one.replica.keyspace.sweeping == S2
-    assert forgot.wake_at == NOW + 0.1 + SWEEPING_TICK_S
+    assert one.replica.keyspace.swept.slots == S2
+    assert forgot.wake_at == NOW + 0.1 + SWEEP_EVERY_S
     swept = one.step("b2", m.Tick(), forgot.wake_at)
-    assert one.replica.keyspace.sweeping == 0
-    assert swept.wake_at > forgot.wake_at + SWEEPING_TICK_S
+    assert one.replica.keyspace.swept.slots == 0
+    assert swept.wake_at > forgot.wake_at + SWEEP_EVERY_S
 
 
 def test_slots_regained_while_they_are_swept_begin_empty() -> None:
@@ -95,7 +95,7 @@ def test_slots_regained_while_they_are_swept_begin_empty() -> None:
     one.step("a1", views(MOVED))
     one.replica.keyspace.forget(S2)
     one.step("a1", views(view_at(THIRD, "b2", "s2", (FIRST, SECOND))))
-    assert one.replica.keyspace.sweeping == 0
+    assert one.replica.keyspace.swept.slots == 0
     assert one.replica.keyspace.item(FIG).versions == {}
     assert one.rows.tables["item"] == {}
     part = one.replica.keyspace.parts.at(slot_of_key(FIG))

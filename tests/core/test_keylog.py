@@ -95,10 +95,22 @@ def test_what_older_views_wrote_is_dropped_below_a_floor() -> None:
     assert log.bounds_below(FIRST) == {}
 
 
-def test_dots_of_keys_that_are_not_held_any_more_go() -> None:
+def test_dots_of_keys_that_are_not_held_any_more_are_told_until_a_restart() -> None:
     outbox: list[Record] = []
     log = filled(frozenset(all_dots({"a": 2, "b": 1})), outbox)
     outbox.clear()
-    log.drop_keys(lambda key: "'a'" in key)
-    assert log.entries == len(outbox) + 1 - 2 == 1
-    assert log.key_of(("b", 1))
+    for _ in range(2):
+        log.take_off_disk(lambda key: "'a'" in key)
+    assert {record[:3] for record in outbox} == {
+        ("log", log_row(("a", 1)), None),
+        ("log", log_row(("a", 2)), None),
+    }
+    assert len(outbox) == 2
+    assert (log.entries, log.key_of(("a", 1))) == (3, "key of ('a', 1)")
+    outbox.clear()
+    log.add(("a", 1), "('a', 1)")  # its slot is back
+    assert outbox == [Record("log", log_row(("a", 1)), b"('a', 1)")]
+    outbox.clear()
+    log.drop_below({"a": 2, "b": 1})
+    assert {record.key for record in outbox} == {log_row(("a", 1)), log_row(("b", 1))}
+    assert log.entries == 0

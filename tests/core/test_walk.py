@@ -23,11 +23,15 @@ def row_of(slot: int, key: str) -> str:
 class CountingRows(MemoryRows):
     """Counts the scans and the rows that they bring."""
 
-    scans = 0
+    scans = brought = 0
 
-    def scan(self, table: str, after: str | None, limit: int) -> list[tuple[str, bytes]]:
+    def scan(
+        self, table: str, after: str | None, limit: int, before: str | None = None
+    ) -> list[tuple[str, bytes]]:
         self.scans += 1
-        return super().scan(table, after, limit)
+        found = super().scan(table, after, limit, before)
+        self.brought += len(found)
+        return found
 
 
 def rows_with(found: list[tuple[int, str]]) -> CountingRows:
@@ -59,4 +63,11 @@ def test_rows_of_other_slots_are_jumped_over() -> None:
     rows = rows_with([(1, "a"), *((2, f"{n:03}") for n in range(50)), (5, "b")])
     found = rows_within(rows, 1 << 1 | 1 << 5, None, 10)
     assert [row for row, _ in found] == ["001/a", "005/b"]
-    assert rows.scans <= 3
+    assert (rows.scans, rows.brought) == (2, 2)
+
+
+def test_a_walk_ends_before_a_row() -> None:
+    rows = rows_with([(1, "a"), (1, "b"), (2, "c"), (5, "d")])
+    for before, expected in (("001/b", 1), ("002", 2), ("002/c\0", 3), ("005/d", 3), ("g", 4)):
+        assert len(rows_within(rows, ALL, None, 10, before)) == expected
+        assert len(rows_within(rows, 1 << 1 | 1 << 2 | 1 << 5, None, 10, before)) == expected
