@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from rich import filesize
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from cluster import probe
@@ -184,9 +185,11 @@ def plan_lines(document: Document, names: Names) -> Iterable[str]:
         for shard in shards
     ]
     yield table(("SHARD", "BEFORE", "AFTER", "SLOTS", "THEN"), rows)
-    keys = "" if moves["keys"] is None else f", about {moves['keys']} keys"
+    load = ""
+    if moves["keys"] is not None:
+        load = f", about {moves['keys']} keys of {filesize.decimal(moves['bytes'])}"
     share = f"{moves['slots'] / SLOTS:.0%} of all"
-    yield f"moving: {moves['slots']} slots ({share}; ideal {moves['ideal_slots']}){keys}"
+    yield f"moving: {moves['slots']} slots ({share}; ideal {moves['ideal_slots']}){load}"
     yield f"copying: {moves['copied_slots']} slots to nodes that are new to them"
     for warning in document["warnings"]:
         yield f"! {names.within(warning)}"

@@ -52,8 +52,9 @@ class Store(Protocol):
         self, table: str, after: str | None, limit: int, before: str | None = None
     ) -> list[tuple[str, bytes]]: ...
     def open_keys(self, table: str) -> list[str]: ...
-    def counts(self, table: str) -> dict[str, int]:
-        """How many rows there are, by the first three characters of their keys."""
+    def counts(self, table: str) -> dict[str, tuple[int, int]]:
+        """How many rows there are, and the bytes of their values, by the first three characters of
+        their keys."""
 
 
 class Driver:

@@ -28,7 +28,7 @@ CORE_ROWS = (
     "requests cache",
     "messages",
     "effects quorum judging",
-    "keylog turn sweep",
+    "keylog turn sweep tally",
     "keyspace",
     "exchange repair waiting reading counting",
     "moving",

@@ -129,7 +129,7 @@ async def test_a_drain_ends_in_time_and_sends_guests_home() -> None:
 
 def say_facts(call: Call) -> Reply:
     facts = call.facts()
-    said = {"view": facts.view.number, "moves": facts.movement(), "keys": facts.slot_keys()}
+    said = {"view": facts.view.number, "moves": facts.movement(), "loads": facts.slot_loads()}
     return Reply(200, orjson.dumps(said, option=orjson.OPT_NON_STR_KEYS))
 
 
@@ -146,7 +146,7 @@ async def test_what_a_node_says_of_itself_follows_its_view() -> None:
         after = await site.ask("GET", "/facts")
     assert before.headers["kv-view"] == "0"
     assert json.loads(before.body)["view"] == 0
-    assert json.loads(before.body)["keys"] == {}
+    assert json.loads(before.body)["loads"] == {}
     assert (ready.status, b"[-]view" in ready.body) == (503, True)
     assert after.headers["kv-view"] == "1"
     assert json.loads(after.body)["moves"]["view"]["slots"] == {"s1": 2048, "s2": 2048}

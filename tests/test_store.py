@@ -6,7 +6,7 @@ import sqlite3
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -89,16 +89,19 @@ async def test_counts_by_the_beginning_of_keys_with_the_overlay_in_place(tmp_pat
         old = ("00a/1", "00a/2", "00b/1", "fff/1", "x", "")
         await written(store, *(Record("item", key, b"old") for key in old))
         await written(store, Record("meta", "00a/1", b"old"))
-        assert store.counts("item") == {"00a": 2, "00b": 1, "fff": 1, "x": 1, "": 1}
+        assert store.counts("item") == {
+            **{"00a": (2, 6), "00b": (1, 3)},
+            **{"fff": (1, 3), "x": (1, 3), "": (1, 3)},
+        }
         store.write(
-            [Record("item", "00a/1", b"new"), Record("item", "00a/3", b"new")]
+            [Record("item", "00a/1", b"longer"), Record("item", "00a/3", b"new")]
             + [Record("item", key, None) for key in ("00b/1", "00c/never", "x")],
             lambda: None,
         )
-        assert store.counts("item") == {"00a": 3, "fff": 1, "": 1}
+        assert store.counts("item") == {"00a": (3, 12), "fff": (1, 3), "": (1, 3)}
         assert store.counts("log") == {}
     async with opened(tmp_path) as store:
-        assert store.counts("item") == {"00a": 3, "fff": 1, "": 1}
+        assert store.counts("item") == {"00a": (3, 12), "fff": (1, 3), "": (1, 3)}
 
 
 async def test_a_count_sees_one_moment_although_a_batch_becomes_durable_within_it(
@@ -120,15 +123,15 @@ async def test_a_count_sees_one_moment_although_a_batch_becomes_durable_within_i
         committed = threading.Event()
         monkeypatch.setattr(rows, "commit", commit)
         store.write([Record("item", "00a/2", b"new"), Record("item", "00a/1", None)], lambda: None)
-        is_durable = store._is_durable
+        durable_size = store._durable_size
 
-        def look_late(table: str, key: str) -> bool:
+        def look_late(table: str, key: str) -> Iterator[tuple[int]]:
             release.set()
             committed.wait()
-            return is_durable(table, key)
+            return durable_size(table, key)
 
-        monkeypatch.setattr(store, "_is_durable", look_late)
-        assert store.counts("item") == {"00a": 1}
+        monkeypatch.setattr(store, "_durable_size", look_late)
+        assert store.counts("item") == {"00a": (1, 3)}
 
 
 async def test_an_overlay_is_made_once_and_kept_up_while_there_are_scans(
@@ -203,6 +206,12 @@ def test_agrees_with_a_dictionary(steps: list[Step], generation_rows: int) -> No
         asyncio.run(_agree(steps))
 
 
+def counted(model: dict[str, bytes]) -> dict[str, tuple[int, int]]:
+    starts = Counter(key[:3] for key in model)
+    sizes = {start: sum(len(model[k]) for k in model if k[:3] == start) for start in starts}
+    return {start: (rows, sizes[start]) for start, rows in starts.items()}
+
+
 async def _agree(steps: list[Step]) -> None:
     with tempfile.TemporaryDirectory() as directory:
         model: dict[str, bytes] = {}
@@ -217,7 +226,7 @@ async def _agree(steps: list[Step]) -> None:
                 if value is not None:
                     model[key] = value
                 assert store.scan("item", None, 100) == sorted(model.items())
-                assert store.counts("item") == Counter(key[:3] for key in model)
+                assert store.counts("item") == counted(model)
         async with opened(Path(directory)) as store:
             assert store.scan("item", None, 100) == sorted(model.items())
 
@@ -242,7 +251,7 @@ async def test_recent_rows_settle_as_others_come(
         for number in range(200):
             await written(store, Record("item", f"{number:03}", b"1"), Record("item", "x", b"1"))
             assert len(store._recent) < 60
-            assert sum(store.counts("item").values()) == number + 2
+            assert sum(rows for rows, _ in store.counts("item").values()) == number + 2
         assert [key for key, _ in store.scan("item", "150", 2)] == ["151", "152"]
 
 

@@ -23,18 +23,26 @@ class ItemCache:
         self._items.move_to_end(key)
         return entry[0]
 
+    def bytes_of(self, key: str) -> int:
+        """The encoded size of an item that is here."""
+        return self._items[key][1]
+
     def put(self, key: str, item: Item, encoded_bytes: int) -> None:
-        size = encoded_bytes + ITEM_OVERHEAD_BYTES + 2 * len(key)
-        old = self._items.pop(key, None)
-        self._bytes += size - (old[1] if old else 0)
-        self._items[key] = item, size
+        self.drop(key)
+        self._bytes += _size(key, encoded_bytes)
+        self._items[key] = item, encoded_bytes
 
     def trim(self) -> None:
         """Let go of what is over the bound."""
         while self._bytes > self._bytes_max and len(self._items) > 1:
-            _, (_, freed) = self._items.popitem(last=False)
-            self._bytes -= freed
+            key, (_, encoded_bytes) = self._items.popitem(last=False)
+            self._bytes -= _size(key, encoded_bytes)
 
     def drop(self, key: str) -> None:
         old = self._items.pop(key, None)
-        self._bytes -= old[1] if old else 0
+        if old is not None:
+            self._bytes -= _size(key, old[1])
+
+
+def _size(key: str, encoded_bytes: int) -> int:
+    return encoded_bytes + ITEM_OVERHEAD_BYTES + 2 * len(key)

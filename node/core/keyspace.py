@@ -19,11 +19,12 @@ from node.core.effects import Record
 from node.core.hybrid import NO_STAMP, HybridClock
 from node.core.keylog import KeyLog
 from node.core.messages import Mode, Put
-from node.core.parts import Parts, Saved, Slots, each_of
+from node.core.parts import Parts, Saved, Slots
 from node.core.siblings import Item, Past, Version, discard, fill, strip, sync
 from node.core.sweep import Sweep
+from node.core.tally import Tally
 from node.core.token import Token
-from node.core.view import FIRST, SLOTS, Actor, Slot, ViewId, digest_of, slot_of, view_of
+from node.core.view import FIRST, Actor, Slot, ViewId, digest_of, slot_of, view_of
 from node.core.walk import Scans
 
 NO_DOT: Dot = ("", 0)
@@ -39,7 +40,7 @@ class Rows(Scans, Protocol):
 
     def read(self, table: str, key: str) -> bytes | None: ...
     def open_keys(self, table: str) -> list[str]: ...
-    def counts(self, table: str) -> dict[str, int]: ...
+    def counts(self, table: str) -> dict[str, tuple[int, int]]: ...
 
 
 class Written(NamedTuple):
@@ -95,12 +96,10 @@ class Keyspace:
         self.swept = Sweep(rows, self.outbox)
         held = [row for row in rows.open_keys("item") if row not in self.swept]
         self.open_keys = dict.fromkeys(key_of(row) for row in held)
-        counts = rows.counts("item")
-        self.live = [counts.get(f"{slot:03x}", 0) for slot in range(SLOTS)]
-        for slot in each_of(self.swept.slots):
-            self.live[slot] = 0
+        self.tally = Tally(rows.counts("item"))
+        self.tally.forget(self.swept.slots)
         for key in self.open_keys:
-            self.live[slot_of_key(key)] -= not self.item(key).is_live()
+            self.tally.change(slot_of_key(key), -(not self.item(key).is_live()), 0)
 
     def load_log(self) -> None:
         """The dots since the clocks were saved; once it is known which slots are ours."""
@@ -118,7 +117,7 @@ class Keyspace:
     @property
     def live_keys(self) -> int:
         """The keys with a value in the slots this node owns."""
-        return sum(sum(self.live[slot] for slot in each_of(p.slots)) for p in self.parts.owned())
+        return self.tally.keys_in(self.parts.owned_slots)
 
     # ---- clocks, per slot
     def clock_of(self, key: str) -> Clock:
@@ -164,8 +163,7 @@ class Keyspace:
         self.save_parts()
         self.swept.add(slots)
         self.log.take_off_disk(lambda key: bool(slots >> slot_of_key(key) & 1))
-        for slot in each_of(slots):
-            self.live[slot] = 0
+        self.tally.forget(slots)
         for key in [key for key in self.open_keys if slots >> slot_of_key(key) & 1]:
             del self.open_keys[key]
 
@@ -271,7 +269,7 @@ class Keyspace:
     def adopt_row(self, row: str, blob: bytes) -> None:
         """Take a fellow's row as it is: an item that is live, stripped, and not here yet."""
         self._cache.drop(key_of(row))
-        self.live[int(row[:3], 16)] += 1
+        self.tally.change(int(row[:3], 16), 1, len(blob))
         self.outbox.append(Record("item", row, blob))
 
     def _save(self, key: str, item: Item, told: Clock = NOTHING) -> None:
@@ -286,14 +284,16 @@ class Keyspace:
         if kept == before:
             return
         has_marks = kept.has_marks()
-        self.live[slot_of_key(key)] += kept.is_live() - before.is_live()
         is_open = has_marks or bool(kept.past)
         if is_open:
             self.open_keys[key] = None
         elif key in self.open_keys:
             del self.open_keys[key]
         blob = ENCODER.encode(kept) if kept.versions or kept.past else None
-        self._cache.put(key, kept, len(blob) if blob else 0)
+        size = len(blob) if blob else 0
+        more = kept.is_live() - before.is_live()
+        self.tally.change(slot_of_key(key), more, size - self._cache.bytes_of(key))
+        self._cache.put(key, kept, size)
         self.outbox.append(Record("item", row_of(key), blob, is_open))
 
     # ---- deletes that leave nothing (D6 as corrected)

@@ -101,9 +101,9 @@ def movement(replica: Replica, now: float) -> dict[str, Any]:
     }
 
 
-def slot_keys(replica: Replica) -> dict[int, int]:
-    """The live keys of each slot held here."""
-    return {slot: keys for slot, keys in enumerate(replica.keyspace.live) if keys}
+def slot_loads(replica: Replica) -> dict[int, tuple[int, int]]:
+    """The live keys of each slot held here, and their bytes."""
+    return replica.keyspace.tally.by_slot()
 
 
 def _shape(view: View) -> dict[str, Any]:

@@ -27,7 +27,7 @@ class Facts:
     checks: tuple[tuple[str, str], ...]  # (name, "" or what is wrong), for /readyz?verbose
     status: Callable[[], dict[str, Any]]  # the body of /v1/status, made only when asked for
     movement: Callable[[], dict[str, Any]] = dict  # the view, and what of it is still to move
-    slot_keys: Callable[[], dict[Slot, int]] = dict  # live keys of each slot that is held here
+    slot_loads: Callable[[], dict[Slot, tuple[int, int]]] = dict  # keys and bytes of slots here
     previous: View | None = None  # the view before this one, where it is remembered
     now: float = 0.0  # seconds since the epoch, never going back
 

@@ -1,7 +1,7 @@
 """What a view change would do, before it is done: the wish, the layout, what moves, what is lost.
 
-Pure arithmetic on views.  Keys are counted where this node holds them and estimated elsewhere by
-its own density, since keys spread evenly over slots; slots and nodes are exact.
+Pure arithmetic on views.  Keys and bytes are counted where this node holds them and estimated
+elsewhere by its own density, since keys spread evenly over slots; slots and nodes are exact.
 """
 
 from collections import Counter
@@ -19,6 +19,8 @@ from node.dialects.words import address_of
 
 SHARDS_MAX = SLOTS
 NODES_MAX = 1024
+
+About = Callable[[Iterable[Slot]], dict[str, int | None]]  # the keys and bytes of some slots
 
 
 class BadWish(ValueError):
@@ -126,7 +128,7 @@ def plan_of(facts: Facts, wish: Wish) -> Plan:
         layout = reshaped(view, wish.nodes, wish.shards)
     except ValueError as error:
         raise BadWish(str(error)) from error
-    about = keys_about(facts)
+    about = loads_about(facts)
     lost = _losses(view, layout, wish.lost, about)
     if lost and not wish.force:
         raise Lossy(lost)
@@ -142,7 +144,7 @@ def plan_of(facts: Facts, wish: Wish) -> Plan:
             "slots": len(moved),
             "ideal_slots": _ideal(view, len(layout.shards)),
             "copied_slots": copies,
-            "keys": about(moved),
+            **about(moved),
             "nodes": _movers(view, layout),
         },
         "lost": lost,
@@ -167,18 +169,20 @@ def shape_of(layout: Layout | View) -> dict[str, Any]:
     }
 
 
-def keys_about(facts: Facts) -> Callable[[Iterable[Slot]], int | None]:
-    """How many keys some slots hold: ours counted, the others' by our density.
+def loads_about(facts: Facts) -> About:
+    """How many keys and bytes some slots hold: ours counted, the others' by our density.
 
     A node that owns nothing cannot say: None.
     """
-    held, mine = facts.slot_keys(), facts.view.slots_of(facts.address)
+    held, mine = facts.slot_loads(), facts.view.slots_of(facts.address)
     owned = [slot for slot in range(SLOTS) if mine >> slot & 1]
-    density = sum(held.get(slot, 0) for slot in owned) / max(1, len(owned))
+    sums = [sum(held[slot][i] for slot in owned if slot in held) for i in (0, 1)]
+    density = tuple(total / max(1, len(owned)) for total in sums)
 
-    def about(slots: Iterable[Slot]) -> int | None:
-        counts = [held.get(slot, 0) if mine >> slot & 1 else density for slot in slots]
-        return round(sum(counts)) if owned else None
+    def about(slots: Iterable[Slot]) -> dict[str, int | None]:
+        loads = [held.get(slot, (0, 0)) if mine >> slot & 1 else density for slot in slots]
+        keys, size = (round(sum(load[i] for load in loads)) if owned else None for i in (0, 1))
+        return {"keys": keys, "bytes": size}
 
     return about
 
@@ -187,9 +191,9 @@ def _losses(
     view: View,
     layout: Layout,
     lost: tuple[str, ...],
-    about: Callable[[Iterable[Slot]], int | None],
+    about: About,
 ) -> dict[str, Any]:
-    """The shards of which no member stays, or none keeps its disk: members, slots, about keys."""
+    """The shards of which no member stays, or none keeps its disk: members, slots and loads."""
     losses = {}
     for place, shard in enumerate(view.shards):
         slots = [slot for slot in range(SLOTS) if view.owner[slot] == place]
@@ -198,7 +202,7 @@ def _losses(
             losses[shard.id] = {
                 "members": list(shard.members),
                 "slots": len(slots),
-                "keys": about(slots),
+                **about(slots),
             }
     return losses
 

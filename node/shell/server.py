@@ -63,7 +63,7 @@ def facts_of(driver: Driver, server: "Server") -> Facts:
         checks=checks,
         status=partial(report.status, replica, now),
         movement=partial(report.movement, replica, now),
-        slot_keys=partial(report.slot_keys, replica),
+        slot_loads=partial(report.slot_loads, replica),
         previous=replica.moving.previous,
         now=now,
     )

@@ -36,7 +36,7 @@ ROW_COST_BYTES = 4096  # a row that settles makes at least a page dirty
 SETTLED_WHEN_IDLE_ROWS = 1024
 FILE_NAME = "store.db"
 BEHIND_ALL = b""  # to SQLite any text is less than any blob
-COUNTS = "SELECT substr(key, 1, 3), count(*)"
+COUNTS = "SELECT substr(key, 1, 3), count(*), sum(length(value))"
 
 logger = logging.getLogger("coterie.store")
 
@@ -125,21 +125,29 @@ class SqliteStore:
         keys.update(key for key, record in overlay.items() if _is_open(record))
         return sorted(keys)
 
-    def counts(self, table: str) -> dict[str, int]:
-        """How many rows there are, damaged ones included, by the first three characters of their
-        keys.  Walks the table: for starts, not often.
+    def counts(self, table: str) -> dict[str, tuple[int, int]]:
+        """How many rows there are, damaged ones included, and the bytes of their values, by the
+        first three characters of their keys.  Walks the table: for starts, not often.
 
         One snapshot for all reads: a batch may become durable in between.
         """
         overlay = self._overlay(table).records
+        rows, sizes = Counter[str](), Counter[str]()
         self._reader.execute("BEGIN")
         try:
-            counts = Counter(dict(self._select(f"{COUNTS} FROM {table} GROUP BY 1", ())))
-            counts.subtract(key[:3] for key in overlay if self._is_durable(table, key))
+            for start, count, size in self._select(f"{COUNTS} FROM {table} GROUP BY 1", ()):
+                rows[start], sizes[start] = count, size
+            for key in overlay:
+                for (size,) in self._durable_size(table, key):
+                    rows[key[:3]] -= 1
+                    sizes[key[:3]] -= size
         finally:
             self._reader.execute("COMMIT")
-        counts.update(key[:3] for key, record in overlay.items() if record.value is not None)
-        return {start: count for start, count in counts.items() if count}
+        for key, record in overlay.items():
+            if record.value is not None:
+                rows[key[:3]] += 1
+                sizes[key[:3]] += len(record.value)
+        return {start: (count, sizes[start]) for start, count in rows.items() if count}
 
     @property
     def waiting_rows(self) -> int:
@@ -179,9 +187,9 @@ class SqliteStore:
             overlay = self._overlays[table] = Overlay(records)
         return overlay
 
-    def _is_durable(self, table: str, key: str) -> bool:
-        found = self._select(f"SELECT 1 FROM {table} WHERE key = ?", (key,))
-        return next(found, None) is not None
+    def _durable_size(self, table: str, key: str) -> Iterator[tuple[int]]:
+        """The bytes of its value, if the row is in its table."""
+        return self._select(f"SELECT length(value) FROM {table} WHERE key = ?", (key,))
 
     def _durable_between(
         self, table: str, after: str | None, before: str | None, overlay: Mapping[str, Record]

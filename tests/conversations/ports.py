@@ -121,8 +121,12 @@ class LifeStore:
         rows = self._rows.get(table, {})
         return sorted(key for key, (_, is_open) in rows.items() if is_open)
 
-    def counts(self, table: str) -> dict[str, int]:
-        return dict(Counter(key[:3] for key in self._rows.get(table, {})))
+    def counts(self, table: str) -> dict[str, tuple[int, int]]:
+        rows, sizes = Counter[str](), Counter[str]()
+        for key, (value, _) in self._rows.get(table, {}).items():
+            rows[key[:3]] += 1
+            sizes[key[:3]] += len(value)
+        return {start: (rows[start], sizes[start]) for start in rows}
 
 
 class LifeLinks:

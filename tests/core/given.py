@@ -98,8 +98,12 @@ class MemoryRows:
         rows = self.tables.get(table, {})
         return sorted(key for key, (_, is_open) in rows.items() if is_open)
 
-    def counts(self, table: str) -> dict[str, int]:
-        return dict(Counter(key[:3] for key in self.tables.get(table, {})))
+    def counts(self, table: str) -> dict[str, tuple[int, int]]:
+        rows, sizes = Counter[str](), Counter[str]()
+        for key, (value, _) in self.tables.get(table, {}).items():
+            rows[key[:3]] += 1
+            sizes[key[:3]] += len(value)
+        return {start: (rows[start], sizes[start]) for start in rows}
 
 
 def parts_with(clock: Clock, *, arrived: bool = True, slots: Slots = ALL) -> Parts:

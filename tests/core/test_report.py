@@ -1,12 +1,14 @@
 """What a replica says of itself is what it knows, and saying it changes nothing."""
 
+from collections import Counter
+
 from node.core import messages as m
 from node.core.clock import Clock
-from node.core.keyspace import slot_of_key
-from node.core.report import alive, checks, movement, slot_keys, status
+from node.core.keyspace import Keyspace, slot_of_key
+from node.core.report import alive, checks, movement, slot_loads, status
 from node.core.siblings import Item, Past, Version
 from node.core.view import FIRST
-from tests.core.given import row
+from tests.core.given import MEGABYTE, row
 from tests.core.test_moving import SECOND, moved
 from tests.core.test_replica import NOW, PEAR, VIEW, One, replica_of
 
@@ -128,9 +130,15 @@ def test_who_has_reported_is_done() -> None:
     assert [node for node, known in nodes.items() if known["done"]] == ["a2"]
 
 
-def test_keys_are_counted_by_slot() -> None:
+def test_keys_and_bytes_are_counted_by_slot() -> None:
     one = One()
     for n, key in enumerate([PEAR, PEAR, "plum"]):
         one.step("a1", m.Accept(n, m.Put(key, b"v")))
     one.step("a1", m.Accept(9, m.Put("fig tree", None)))
-    assert slot_keys(one.replica) == {slot_of_key(PEAR): 1, slot_of_key("plum"): 1}
+    keyspace, sizes = one.replica.keyspace, Counter[int]()
+    for row_key, (value, _) in one.rows.tables["item"].items():
+        sizes[int(row_key[:3], 16)] += len(value)
+    live = {slot_of_key(PEAR): 1, slot_of_key("plum"): 1, slot_of_key("fig tree"): 0}
+    assert slot_loads(one.replica) == {slot: (live[slot], sizes[slot]) for slot in live}
+    again = Keyspace(one.rows, MEGABYTE)
+    assert again.tally.by_slot() == keyspace.tally.by_slot()

@@ -48,7 +48,7 @@ def facts_at(address: str, wrong: str = "", view: str = "first", change: str = "
         checks=(("view", ""), ("arrived", wrong)),
         status=lambda: {"address": address, "arrived": not wrong},
         movement=partial(movement, known, change),
-        slot_keys=lambda: {slot: slot % 3 for slot in range(0, 4096, 2)},
+        slot_loads=lambda: {slot: (slot % 3, slot % 3 * 100) for slot in range(0, 4096, 2)},
         previous={"next": VIEW, "joined": VIEWS["none"]}.get(view),
         now=STARTED + 10,
     )

@@ -130,9 +130,10 @@ def test_what_is_copied_is_what_new_members_own() -> None:
 
 
 def test_keys_are_counted_here_and_estimated_elsewhere() -> None:
-    counts = facts_at(NODES[0]).slot_keys()
-    held = sum(keys for slot, keys in counts.items() if slot < SLOTS // 2)
-    assert plan(1)["moves"]["keys"] == held  # all of s2, by the density of s1
+    loads = facts_at(NODES[0]).slot_loads()
+    held = sum(keys for slot, (keys, _) in loads.items() if slot < SLOTS // 2)
+    moves = plan(1)["moves"]  # all of s2, by the density of s1
+    assert (moves["keys"], moves["bytes"]) == (held, 100 * held)
 
 
 def test_a_dead_shard_is_warned_of() -> None:

@@ -215,7 +215,7 @@ def test_reads_see_what_is_written_and_the_disk_has_it_when_it_is_told() -> None
         store.write(row(f"k{number}"), partial(told.append, number))
     assert (store.read("item", "k2"), store.counts("item"), told) == (
         b"1",
-        {"k0": 1, "k1": 1, "k2": 1},
+        {"k0": (1, 1), "k1": (1, 1), "k2": (1, 1)},
         [],
     )
     assert not world.nodes["n1"].disk

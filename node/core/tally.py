@@ -1,0 +1,32 @@
+"""How much there is in each slot: live keys, and the bytes of the rows they lie in."""
+
+from collections.abc import Mapping
+
+from node.core.parts import Slots, each_of
+from node.core.view import SLOTS, Slot
+
+
+class Tally:
+    """Kept up with every row that changes, so that asking costs nothing; `found` is what lies on
+    the disk, rows and bytes by the beginning of their keys."""
+
+    def __init__(self, found: Mapping[str, tuple[int, int]]) -> None:
+        by_slot = [found.get(f"{slot:03x}", (0, 0)) for slot in range(SLOTS)]
+        self._keys = [keys for keys, _ in by_slot]
+        self._bytes = [size for _, size in by_slot]
+
+    def change(self, slot: Slot, keys: int, size: int) -> None:
+        self._keys[slot] += keys
+        self._bytes[slot] += size
+
+    def forget(self, slots: Slots) -> None:
+        for slot in each_of(slots):
+            self._keys[slot] = self._bytes[slot] = 0
+
+    def keys_in(self, slots: Slots) -> int:
+        return sum(self._keys[slot] for slot in each_of(slots))
+
+    def by_slot(self) -> dict[Slot, tuple[int, int]]:
+        """Live keys and bytes of each slot that has any."""
+        pairs = enumerate(zip(self._keys, self._bytes, strict=True))
+        return {slot: pair for slot, pair in pairs if any(pair)}
