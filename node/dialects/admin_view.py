@@ -40,7 +40,7 @@ from node.dialects.words import (
     missing_of,
     refused,
     said,
-    token_of,
+    session_of,
     value_of,
     where_stored,
 )
@@ -212,11 +212,8 @@ def delete_key(call: Call) -> Reply | Ask:
 
 def _session(call: Call) -> tuple[dict[str, Any], Token] | None:
     """The fields of the body and what the client has seen; None when either is malformed."""
-    fields = fields_of(call)
-    if isinstance(fields, Reply):
-        return None
-    token = token_of(call, fields, METADATA)
-    return None if isinstance(token, Reply) else (fields, token)
+    session = session_of(call, METADATA)
+    return None if isinstance(session, Reply) else session
 
 
 def _down(call: Call) -> Callable[[], Reply]:

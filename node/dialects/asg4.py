@@ -35,10 +35,11 @@ from node.dialects.words import (
     OVERTAKEN,
     address_of,
     fields_of,
+    in_doubt,
     missing_of,
     refused,
     said,
-    token_of,
+    session_of,
     value_of,
     where_stored,
 )
@@ -120,11 +121,7 @@ def _session(call: Call) -> tuple[dict[str, Any], Token] | Reply:
     """The fields of the body and what the client has seen."""
     if len(call.path["key"]) > KEY_CHARACTERS_MAX:
         return KEY_TOO_LONG
-    fields = fields_of(call)
-    if isinstance(fields, Reply):
-        return fields
-    token = token_of(call, fields, METADATA)
-    return token if isinstance(token, Reply) else (fields, token)
+    return session_of(call, METADATA)
 
 
 def say_put(outcome: Outcome, replaced_word: str) -> Reply:
@@ -161,9 +158,8 @@ def _say_otherwise(outcome: Outcome) -> Reply:
             return refused(404, NO_KEY, headers)
         case Unmet():
             return refused(503, UNMET, {"Kv-Missing": missing_of(outcome)})
-        case Unavailable(reason=reason, definite=definite):
-            certainty = "definite" if definite else "unknown"
-            return refused(503, reason, {"Retry-After": "1", "Kv-Outcome": certainty})
+        case Unavailable(reason=reason):
+            return refused(503, reason, in_doubt(outcome))
         case _:
             raise AssertionError(f"{type(outcome).__name__} answers no request of this contract")
 

@@ -6,7 +6,7 @@ that its context names.  Shards are shown as "1", "2", ...  Membership never cha
 nodes stay.  A view change is answered when the living nodes hold what they own, or after a while.
 """
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -14,16 +14,12 @@ import orjson
 
 from node.core.messages import (
     Absent,
-    Adopted,
     Count,
     Counted,
     Found,
     Get,
     Outcome,
-    Outdated,
-    Propose,
     Put,
-    Request,
     Stored,
     Unavailable,
     Unmet,
@@ -31,23 +27,25 @@ from node.core.messages import (
 from node.core.placement import reshaped
 from node.core.token import Token, encode
 from node.core.view import Layout, View
+from node.dialects.changes import LOOK_EVERY_S, adopting
 from node.dialects.contract import Ask, Call, Dialect, Facts, Reply, Route, Steps, Talk
 from node.dialects.words import (
     address_of,
     fields_of,
+    in_doubt,
     missing_of,
     refused,
     said,
-    token_of,
+    session_of,
     value_of,
     where_stored,
+    words_in,
 )
 
 CONTEXT = "causal-context"
 KEY_CHARACTERS_MAX = 50
 WAIT_S = 4.5  # a client is answered within 5 s
 MOVING_S = 2.5  # so long a view change is watched; then keys are counted, which may take 2 s more
-LOOK_EVERY_S = 0.05
 TRIES = 3  # of a change that another one has overtaken
 
 NO_KEY = "Key does not exist"
@@ -112,11 +110,8 @@ def delete_key(call: Call) -> Reply | Ask:
 
 def _session(call: Call) -> tuple[dict[str, Any], Token] | Reply:
     """The fields of the body and what the client has seen."""
-    fields = fields_of(call)
-    if isinstance(fields, Reply):
-        return _reworded(call, fields, Token())
-    token = token_of(call, fields, CONTEXT)
-    return _reworded(call, token, Token()) if isinstance(token, Reply) else (fields, token)
+    session = session_of(call, CONTEXT)
+    return _reworded(call, session, Token()) if isinstance(session, Reply) else session
 
 
 def say_put(call: Call, seen: Token, outcome: Outcome) -> Reply:
@@ -150,10 +145,8 @@ def _say_otherwise(call: Call, seen: Token, outcome: Outcome) -> Reply:
             return _say(call, 404, words, token, served_by, {"Kv-Served-By": served_by})
         case Unmet():
             return _say(call, 400, UNABLE, seen, "", {"Kv-Missing": missing_of(outcome)})
-        case Unavailable(definite=definite):
-            certainty = "definite" if definite else "unknown"
-            headers = {"Retry-After": "1", "Kv-Outcome": certainty}
-            return _say(call, 503, UNABLE, seen, "", headers)
+        case Unavailable():
+            return _say(call, 503, UNABLE, seen, "", in_doubt(outcome))
         case _:
             raise AssertionError(f"{type(outcome).__name__} answers no request for a key")
 
@@ -179,7 +172,7 @@ def _refused(call: Call, status: int, error: str, token: Token) -> Reply:
 
 def _reworded(call: Call, reply: Reply, token: Token) -> Reply:
     """A refusal of `words` in the form of this contract."""
-    return _refused(call, reply.status, orjson.loads(reply.body)["error"], token)
+    return _refused(call, reply.status, words_in(reply), token)
 
 
 # ------------------------------------------------------------------ shards
@@ -245,11 +238,15 @@ def change_view(call: Call) -> Reply | Talk:
     if type(factor) is not int or not 1 <= factor <= len(nodes):
         words = f"repl-factor is missing, or not a number from 1 to {len(nodes)}"
         return _reworded_plainly(refused(400, words))
+
+    def layout_of(view: View) -> Layout:
+        return reshaped(view, nodes, len(nodes) // factor)
+
     try:
-        _layout(call, nodes, factor)
+        layout_of(call.facts().view)
     except ValueError as error:
         return _reworded_plainly(refused(400, str(error)))
-    return Talk(_changing(call, nodes, factor))
+    return Talk(_changing(call, layout_of))
 
 
 def _nodes_of(text: object) -> tuple[str, ...] | Reply:
@@ -263,14 +260,10 @@ def _nodes_of(text: object) -> tuple[str, ...] | Reply:
     return nodes or refused(400, "view names no node")
 
 
-def _layout(call: Call, nodes: tuple[str, ...], factor: int) -> Layout:
-    return reshaped(call.facts().view, nodes, len(nodes) // factor)
-
-
-def _changing(call: Call, nodes: tuple[str, ...], factor: int) -> Steps:
+def _changing(call: Call, layout_of: Callable[[View], Layout]) -> Steps:
     """Propose it, watch what moves, and count the keys of every shard."""
     started = call.facts().now
-    view = yield from _adopting(call, nodes, factor)
+    view = yield from adopting(call, layout_of, TRIES)
     if view is None:
         return NOT_CHANGED
     while not _is_moved(call.facts()) and call.facts().now < started + MOVING_S:
@@ -283,23 +276,6 @@ def _changing(call: Call, nodes: tuple[str, ...], factor: int) -> Steps:
     return said(200, {"message": "View change successful", "shards": shards})
 
 
-def _adopting(
-    call: Call, nodes: tuple[str, ...], factor: int
-) -> Generator[Sequence[Request] | float, Sequence[Outcome], View | None]:
-    """The view, once it is in force here; a change that another one overtakes is made again."""
-    for _ in range(TRIES):
-        view = call.facts().view
-        layout = _layout(call, nodes, factor)
-        if layout == view.layout:
-            return view
-        (outcome,) = yield (Propose(layout, view.id),)
-        if isinstance(outcome, Adopted):
-            return outcome.view
-        if not isinstance(outcome, Outdated):
-            break
-    return None
-
-
 def _is_moved(facts: Facts) -> bool:
     """Whether everybody who lives has the view, and all of what it owns by it."""
     movement = facts.movement()
@@ -308,5 +284,4 @@ def _is_moved(facts: Facts) -> bool:
 
 
 def _reworded_plainly(reply: Reply) -> Reply:
-    error = orjson.loads(reply.body)["error"]
-    return said(reply.status, {"error": error, "message": "Error in PUT"})
+    return said(reply.status, {"error": words_in(reply), "message": "Error in PUT"})

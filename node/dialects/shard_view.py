@@ -38,12 +38,14 @@ from node.dialects.words import (
     OVERTAKEN,
     address_of,
     fields_of,
+    in_doubt,
     missing_of,
     refused,
     said,
-    token_of,
+    session_of,
     value_of,
     where_stored,
+    words_in,
 )
 
 METADATA = "causal-metadata"
@@ -123,11 +125,10 @@ def delete_key(call: Call) -> Reply | Talk:
 
 def _session(call: Call) -> tuple[dict[str, Any], Token] | Reply:
     """The fields of the body and what the client has seen, as short as it is kept."""
-    fields = fields_of(call)
-    if isinstance(fields, Reply):
-        return _reworded(call, fields)
-    token = token_of(call, fields, METADATA)
-    return _reworded(call, token) if isinstance(token, Reply) else (fields, token.trimmed({}))
+    session = session_of(call, METADATA)
+    if isinstance(session, Reply):
+        return _reworded(call, session)
+    return session[0], session[1].trimmed({})
 
 
 def _written(call: Call, put: Put, say: Callable[[Outcome], Reply]) -> Steps:
@@ -182,9 +183,8 @@ def _say_otherwise(call: Call, outcome: Outcome) -> Reply:
             return said(404, words, _for_reader(token, served_by))
         case Unmet():
             return _refused(call, 503, UNMET, {"Kv-Missing": missing_of(outcome)})
-        case Unavailable(reason=reason, definite=definite):
-            certainty = "definite" if definite else "unknown"
-            return _refused(call, 503, reason, {"Retry-After": "1", "Kv-Outcome": certainty})
+        case Unavailable(reason=reason):
+            return _refused(call, 503, reason, in_doubt(outcome))
         case _:
             raise AssertionError(f"{type(outcome).__name__} answers no request of this contract")
 
@@ -202,7 +202,7 @@ def _refused(
 
 def _reworded(call: Call, reply: Reply) -> Reply:
     """A refusal of `words` in the form of this contract."""
-    return _refused(call, reply.status, orjson.loads(reply.body)["error"], reply.headers)
+    return _refused(call, reply.status, words_in(reply), reply.headers)
 
 
 # ------------------------------------------------------------------ the view

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import orjson
 
-from node.core.messages import Stored, Unmet
+from node.core.messages import Stored, Unavailable, Unmet
 from node.core.token import TOKEN_BYTES_MAX, Malformed, Token, decode
 from node.dialects.contract import Call, Reply
 
@@ -66,6 +66,15 @@ def token_of(call: Call, fields: Mapping[str, Any], name: str) -> Token | Reply:
         return refused(400, f"header {METADATA_HEADER} is not JSON: {error}")
 
 
+def session_of(call: Call, name: str) -> tuple[dict[str, Any], Token] | Reply:
+    """The fields of the body and, by the field `name`, what the client has seen."""
+    fields = fields_of(call)
+    if isinstance(fields, Reply):
+        return fields
+    token = token_of(call, fields, name)
+    return token if isinstance(token, Reply) else (fields, token)
+
+
 def value_of(call: Call, value: object) -> bytes | Reply:
     """The JSON text of a value that was parsed from the body; 400 when it cannot be given back."""
     text, bytes_max = _text_of(value), call.limits.value_bytes_max
@@ -114,6 +123,17 @@ def address_of(fields: Mapping[str, Any], name: str) -> str | Reply:
 
 
 # ------------------------------------------------------------------ saying an outcome
+
+
+def words_in(refusal: Reply) -> str:
+    """What a reply of `refused` says, for contracts that say it in a form of their own."""
+    words: str = orjson.loads(refusal.body)["error"]
+    return words
+
+
+def in_doubt(outcome: Unavailable) -> dict[str, str]:
+    """The headers of ours where nobody could serve: whether it is certain that nothing changed."""
+    return {"Retry-After": "1", "Kv-Outcome": "definite" if outcome.definite else "unknown"}
 
 
 def where_stored(stored: Stored) -> dict[str, str]:
