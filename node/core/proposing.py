@@ -161,7 +161,9 @@ class Proposals:
                     self._answer(waiter, adopted=view_id == self._moving.view.id)
         cold, self._cold = self._cold, []
         for _, waiter, propose in cold:
-            if self._may():
+            if propose.base is not None:  # that there is no view yet
+                self._answer(waiter, adopted=False)
+            elif self._may():
                 layout = like(propose.layout, self._moving.view)
                 self._propose(waiter, Propose(layout, None, propose.lost))
             else:

@@ -99,7 +99,9 @@ def put_view(call: Call) -> Reply | Ask:
         layout = _sharded(view, fields.get("nodes"), fields.get("num_shards"))
     if layout is None:
         return BAD_REQUEST
-    return DONE if layout == view.layout else Ask(Propose(layout, view.id), say_view)
+    if layout == view.layout:
+        return DONE
+    return Ask(Propose(layout, view.id if view.number else None), say_view)
 
 
 def _sharded(view: View, nodes: Any, count: Any) -> Layout | None:

@@ -281,6 +281,15 @@ def test_told_of_a_view_without_us_the_wish_is_passed_on_to_be_made_from_that() 
     assert told.views[0].layout == reshaped(VIEW, ("c1", "a1"), 1)
 
 
+def test_what_was_computed_from_no_view_is_outdated_by_any() -> None:
+    one = Stranger("b2", join=False)
+    layout = first_view(("b2", "a1"), 2).layout
+    one.submit(m.Propose(layout, NO_VIEW))
+    effects = one.step("a1", views(VIEW))
+    assert effects.replies == [(7, m.Outdated(VIEW))]
+    assert not [message for _, message in effects.tells if isinstance(message, m.Views)]
+
+
 # ---- R8
 
 
