@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from node.core.view import FIRST, NO_VIEW, Layout, View, ViewId, short_name
+from node.core.view import FIRST, NO_VIEW, Layout, View, ViewId, address_in, short_name
 
 PROPOSER_CHARACTERS = 4
 
@@ -37,6 +37,7 @@ class History:
         self.lost = set(saved.lost)
         self.joining = saved.joining
         self.forgot = saved.forgot
+        self.wished: Layout | None = None  # what a client has asked of a node without a view
 
     @staticmethod
     def begin(view: View, joining: bool) -> Saved:
@@ -68,6 +69,13 @@ class History:
         newest_first = [self.views[view_id] for view_id in sorted(self.views, reverse=True)]
         return list(dict.fromkeys(node for view in newest_first for node in view.nodes))
 
+    def where(self, node: str) -> str:
+        """The address to call a node at: what the newest view says that says it, or, before any
+        view is known, the layout that is wished for; nothing where nobody knows."""
+        known: list[View | Layout] = [self.views[v] for v in sorted(self.views, reverse=True)]
+        known += [self.wished] if self.wished else []
+        return next(filter(None, (address_in(each, node) for each in known)), "")
+
     def owners(self, slot: int) -> list[str]:
         """Whoever may hold the slot, by any known view: the present owners first."""
         newest_first = [self.views[view_id] for view_id in sorted(self.views, reverse=True)]
@@ -98,7 +106,10 @@ class History:
         return True
 
     def propose(self, layout: Layout, node_id: str, number: int, ids: tuple[str, ...]) -> View:
-        """A view above all that are known, with a number not below the given one."""
+        """A view above all that are known, with a number not below the given one.  A layout that
+        says no addresses leaves the nodes where they are, or were when they were in a view."""
+        now, nodes = self.current, layout.nodes
+        said = [address_in(now, node) if node in now.nodes else self.where(node) for node in nodes]
         return View(
             number=max(self.current.number + 1, self.forgot.number + 1, number),
             nodes=layout.nodes,
@@ -107,4 +118,5 @@ class History:
             proposer=short_name(node_id)[:PROPOSER_CHARACTERS],
             ids=ids,
             ancestors=tuple(sorted(old for old in self.views if old > NO_VIEW)),
+            addresses=layout.addresses or (tuple(said) if now.addresses else ()),
         )

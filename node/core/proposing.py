@@ -96,6 +96,7 @@ class Proposals:
         if propose.base is not None and propose.base != view.id:
             self._turn.reply(waiter[1], Outdated(view))
         elif not view.number and others:
+            self._moving.history.wished = propose.layout
             self._turn.effects.peers = sorted(others)
             self._cold.append((self._turn.now + COLD_S, waiter, propose))
         elif view.number and not self._may():

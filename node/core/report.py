@@ -52,6 +52,7 @@ def status(replica: Replica, now: float) -> dict[str, Any]:
             "fingerprint": replica.view.fingerprint,
             "number": replica.view.number,
             "nodes": list(replica.view.nodes),
+            "addresses": list(replica.view.addresses),
             "shards": {shard.id: list(shard.members) for shard in replica.view.shards},
         },
         "lives": upkeep.lives.table,

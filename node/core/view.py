@@ -55,12 +55,17 @@ NO_VIEW = ViewId(0)
 FIRST = ViewId(1)
 
 
-class Layout(msgspec.Struct, frozen=True):
-    """What a view change is about: nodes, shards, and the shard (by its place) of each slot."""
+class Layout(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a view change is about: nodes, shards, and the shard (by its place) of each slot.
+
+    A node's name is its address, unless there are `addresses`: then these say where the nodes are,
+    in their order ("": not said), and may be others in the next view.
+    """
 
     nodes: tuple[str, ...]
     shards: tuple[Shard, ...]
     owner: bytes
+    addresses: tuple[str, ...] = ()
 
 
 class View(msgspec.Struct, frozen=True, dict=True):
@@ -77,6 +82,7 @@ class View(msgspec.Struct, frozen=True, dict=True):
     proposer: str = ""
     ids: tuple[str, ...] = ()
     ancestors: tuple[ViewId, ...] = ()
+    addresses: tuple[str, ...] = ()
 
     @cached_property
     def id(self) -> ViewId:
@@ -84,7 +90,7 @@ class View(msgspec.Struct, frozen=True, dict=True):
 
     @property
     def layout(self) -> Layout:
-        return Layout(self.nodes, self.shards, self.owner)
+        return Layout(self.nodes, self.shards, self.owner, self.addresses)
 
     def shard_of(self, slot: Slot) -> Shard:
         return self.shards[self.owner[slot]]
@@ -133,6 +139,13 @@ class View(msgspec.Struct, frozen=True, dict=True):
         """Equal on two nodes exactly when their views are equal."""
         digest = blake2b(msgspec.msgpack.encode(self), digest_size=6).digest()
         return f"{self.number}-{base64.urlsafe_b64encode(digest).decode()}"
+
+
+def address_in(layout: Layout | View, node: str) -> str:
+    """Where this layout says that a node is; nothing of a node that it does not name."""
+    if node not in layout.nodes:
+        return ""
+    return layout.addresses[layout.nodes.index(node)] if layout.addresses else node
 
 
 def no_view(nodes: tuple[str, ...]) -> View:

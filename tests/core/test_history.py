@@ -2,6 +2,7 @@
 
 import msgspec
 from hypothesis import given, strategies as st
+from msgspec.structs import replace
 
 from node.core.history import History, Saved
 from node.core.view import FIRST, NO_VIEW, Layout, View, ViewId, first_view, no_view
@@ -76,7 +77,7 @@ def test_the_floor_only_rises_and_never_above_the_current_view() -> None:
 
 def test_a_store_needs_the_current_view_and_what_led_to_it() -> None:
     second, rival = view_at(2), view_at(2, "q")
-    third = msgspec.structs.replace(view_at(3), ancestors=(FIRST, second.id))
+    third = replace(view_at(3), ancestors=(FIRST, second.id))
     known = history(second, rival, third)
     assert known.need() == {FIRST, second.id, third.id}  # the rival led to nothing
     known.raise_floor(second.id)
@@ -88,7 +89,7 @@ def test_a_store_needs_the_current_view_and_what_led_to_it() -> None:
 def test_nodes_and_owners_of_all_known_views_the_newest_first() -> None:
     owner = LAYOUT.owner
     [shard] = LAYOUT.shards
-    other = msgspec.structs.replace(shard, members=("w", "y"))
+    other = replace(shard, members=("w", "y"))
     known = history(View(2, ("w", "y"), (other,), owner, "p"))
     assert known.nodes() == ["w", "y", "x", "z"]
     assert known.owners(7) == ["w", "y", "x", "z"]
@@ -115,6 +116,40 @@ def test_a_proposal_is_above_all_that_are_known_and_names_them() -> None:
     assert known.propose(LAYOUT, "another id", 3, ()).id != made.id
     assert known.propose(LAYOUT, "the id of a node", 9, ()).number == 9
     assert known.current.number == 4  # not learned by being made
+
+
+# ------------------------------------------------------------------ where nodes are
+
+
+def called(number: int, *addresses: str) -> View:
+    """A view of the nodes x, y and z, who are at these addresses."""
+    return replace(view_at(number), addresses=addresses)
+
+
+def test_a_node_is_where_its_name_says_unless_views_say_more() -> None:
+    assert [history(view_at(2)).where(node) for node in (*NODES, "w")] == [*NODES, ""]
+    known = history(called(2, "x:1", "y:1", "z:1"), called(3, "x:2", "y:1", ""))
+    assert [known.where(node) for node in (*NODES, "w")] == ["x:2", "y:1", "z:1", ""]
+
+
+def test_before_a_view_a_node_is_where_a_wish_says() -> None:
+    known = History(History.begin(no_view(()), joining=False))
+    assert known.where("x") == ""
+    known.wished = called(1, "x:1", "y:1", "z:1").layout
+    assert known.where("x") == "x:1"
+    assert known.learn([called(1, "x:2", "y:1", "z:1")], NO_VIEW)[0] is not None
+    assert known.where("x") == "x:2"
+
+
+def test_a_proposal_that_says_no_addresses_leaves_the_nodes_where_they_are() -> None:
+    known = history(called(2, "x:1", "y:1", "z:1"))
+    elsewhere = called(9, "x:2", "y:1", "z:1").layout
+    assert known.propose(elsewhere, "i", 3, ()).addresses == ("x:2", "y:1", "z:1")
+    fewer = replace(LAYOUT, nodes=("z", "w", "x"))
+    assert known.propose(fewer, "i", 3, ()).addresses == ("z:1", "", "x:1")
+    known.learn([replace(called(3, "z:2", ""), nodes=("z", "x"))], FIRST)
+    assert known.propose(LAYOUT, "i", 4, ()).addresses == ("", "y:1", "z:2")
+    assert history(view_at(2)).propose(fewer, "i", 3, ()).addresses == ()
 
 
 def test_a_restart_knows_the_same() -> None:

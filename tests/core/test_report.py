@@ -50,6 +50,7 @@ def test_status_at_a_glance() -> None:
     assert known["address"] == "a1"
     assert known["shard"] == "s1"
     assert known["actor"] == actor
+    assert known["view"]["addresses"] == []
     assert known["view"]["shards"] == {"s1": ["a1", "a2"], "s2": ["b1", "b2"]}
     assert known["clock"] == {"base": {actor: 1}, "loose": {"x": 1}}
     assert known["store"] == {"keys": 2, "log": 2, "open_items": 1}
