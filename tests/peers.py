@@ -29,9 +29,11 @@ async def until(is_so: Callable[[], bool]) -> None:
 class Peer:
     """A node that has links and nothing else; `events` is all that it was told."""
 
-    def __init__(self, address: str, silence_s: float = FOREVER_S) -> None:
+    def __init__(
+        self, address: str, silence_s: float = FOREVER_S, where: Callable[[str], str] = str
+    ) -> None:
         self.address = address
-        self.links = PeerLinks(address, Random(1), silence_s)
+        self.links = PeerLinks(address, Random(1), silence_s, where)
         self.events: list[tuple[str, object]] = []
         self._pulse = asyncio.Event()
 

@@ -153,6 +153,68 @@ async def test_a_peer_that_is_known_again_is_dialed_again() -> None:
         await b.sees("up", "down", "up")
 
 
+# ------------------------------------------------------------------ names that are no addresses
+
+
+async def test_a_peer_is_dialed_where_it_is_and_anew_once_it_is_elsewhere() -> None:
+    before, after = free_ports(2)
+    places = {"b": address_of(before)}
+    a, b, other = Peer("a", where=lambda name: places[name]), Peer("b"), Peer("other")
+    other_was_called = asyncio.Event()
+
+    async def accept_at_other(request: web.BaseRequest) -> web.StreamResponse:
+        other_was_called.set()
+        return await other.links.accept(request)
+
+    async with listening(accept_at_other, before), listening(b.links.accept, after):
+        other.start()
+        b.start()
+        a.start("b")
+        await other_was_called.wait()
+        places["b"] = address_of(after)
+        a.links.know(["b"])
+        await a.sees("up")
+        first = a.link_with(b)
+        places["b"] = "127.0.0.1:1"  # whom one has a link with, is the same wherever it is said
+        a.links.know(["b"])
+        a.links.send("b", letter(1))
+        await b.sees("up", letter(1))
+        assert a.link_with(b) is first
+        assert a.events == [("b", "up")]
+        for peer in (a, b, other):
+            await peer.links.close()
+    assert other.events == []
+
+
+async def test_a_peer_that_is_nowhere_is_not_dialed_and_may_call() -> None:
+    ports = free_ports(2)
+    places = {"a": address_of(ports[0]), "b": ""}
+    a, b = (Peer(name, where=lambda name: places[name]) for name in places)
+    async with listening(a.links.accept, ports[0]), listening(b.links.accept, ports[1]):
+        a.start("b")
+        b.start("a")
+        await a.sees("up")
+        assert a.dialer_of(b) == "b"
+        await a.links.close()
+        await b.links.close()
+
+
+async def test_a_peer_is_cut_off_by_its_name_or_by_where_it_is() -> None:
+    port = free_ports(1)[0]
+    a, b = Peer("a", where=lambda name: address_of(port)), Peer("b")
+    async with listening(b.links.accept, port):
+        b.start()
+        a.start("b")
+        await a.sees("up")
+        a.links.cut_off([address_of(port)], 60.0)
+        assert "b" in a.links.cut
+        a.links.heal()
+        a.links.cut_off(["b"], 60.0)
+        assert a.links.cut == {"b"}
+        await a.links.close()
+        await b.links.close()
+
+
 async def test_a_dial_under_way_ends_when_its_peer_is_known_no_more() -> None:
     ports = free_ports(2)
     called, gone = asyncio.Event(), asyncio.Event()

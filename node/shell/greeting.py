@@ -13,11 +13,11 @@ from node.shell.sockets import RECEIVE_BYTES_MAX, REFUSED, Link, WebSocket
 
 VERSION = 2
 PATH = "/peer"
-ADDRESS = re.compile(r"[A-Za-z0-9._:\[\]-]{1,253}:[0-9]{1,5}")
+NAME = re.compile(r"[A-Za-z0-9._:\[\]-]{1,259}")
 
 
 class Hello(msgspec.Struct, frozen=True):
-    """The first message of both sides."""
+    """The first message of both sides; `address` is what the nodes of a view call the sender."""
 
     version: int
     address: str
@@ -66,6 +66,6 @@ def objection(hello: Hello | str, ours: Hello, dialed: str) -> str:
         return f"it says it is this node, {ours.address}"
     if dialed and hello.address != dialed:
         return f"it says it is {hello.address}"
-    if not ADDRESS.fullmatch(hello.address):
-        return "it does not say its address host:port"
+    if not NAME.fullmatch(hello.address):
+        return "it does not say who it is"
     return ""

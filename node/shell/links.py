@@ -10,7 +10,7 @@ links alive, those of guests too.
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Coroutine, Iterable
+from collections.abc import Callable, Collection, Coroutine
 from dataclasses import asdict, dataclass, field
 from random import Random
 from typing import Any
@@ -57,6 +57,7 @@ class Peer:
     """Another node: one that is known, or a guest while its link lasts."""
 
     tally: Tally = field(default_factory=Tally)
+    where: str = ""  # where it is dialed
     link: Link | None = None
     dialer: asyncio.Task[None] | None = None
     apart: asyncio.Event = field(default_factory=asyncio.Event)  # set while there is no link
@@ -64,15 +65,19 @@ class Peer:
 
 OnLetter = Callable[[str, Letter | Letters], None]
 OnPeer = Callable[[str], None]
+Where = Callable[[str], str]
 _decode = msgspec.msgpack.Decoder(list[Letter]).decode
 
 
 class PeerLinks:
-    """Links to all nodes this one knows, and to those that call it; silent until `start`."""
+    """Links to all nodes this one knows, and to those that call it; silent until `start`.
+    `where` tells where a node is dialed, if that is not its name ("": nowhere, it may call)."""
 
-    def __init__(self, address: str, random: Random, silence_s: float = SILENCE_S) -> None:
+    def __init__(
+        self, address: str, random: Random, silence_s: float = SILENCE_S, where: Where = str
+    ) -> None:
         self._address, self._hello = address, Hello(VERSION, address)
-        self._random, self._silence_s = random, silence_s
+        self._random, self._silence_s, self._where = random, silence_s, where
         self._known: frozenset[str] = frozenset()
         self._peers: dict[str, Peer] = {}
         self._cuts: dict[str, float] = {}  # peer -> deadline, on the loop's clock
@@ -93,16 +98,18 @@ class PeerLinks:
         self.know(self._known)
 
     def know(self, peers: Collection[str]) -> None:
-        """These are the other nodes from now on.
-
-        New ones are dialed.  The others are dialed no more: each is a guest while its link lasts.
-        """
+        """These are the other nodes from now on: new ones, and those that are elsewhere now, are
+        dialed.  The others are dialed no more: each is a guest while its link lasts."""
         self._known = frozenset(peers) - {self._address}
         for address, peer in list(self._peers.items()):
             if address not in self._known:
                 self._forget(address, peer)
         for address in sorted(self._known):
             peer = self._peers.setdefault(address, Peer())
+            before, peer.where = peer.where, self._where(address)
+            if peer.dialer is not None and peer.where != before:
+                peer.dialer.cancel()
+                peer.dialer = None
             if self._session is not None and peer.dialer is None:
                 peer.dialer = self._spawn(self._keep_linked(self._session, address, peer))
 
@@ -154,10 +161,11 @@ class PeerLinks:
         """The peers that are cut off now."""
         return {peer for peer in list(self._cuts) if self._is_cut(peer)}
 
-    def cut_off(self, peers: Iterable[str], ttl_s: float) -> None:
-        """Drops everything to and from these peers, in silence, for so long; others as before."""
+    def cut_off(self, peers: Collection[str], ttl_s: float) -> None:
+        """Drops everything to and from these peers, by name or address, in silence, for so long."""
+        named = [*peers, *(name for name, peer in self._peers.items() if peer.where in peers)]
         deadline = asyncio.get_running_loop().time() + ttl_s
-        self._cuts.update((peer, deadline) for peer in peers)
+        self._cuts.update(dict.fromkeys(named, deadline))
 
     def heal(self) -> None:
         self._cuts.clear()
@@ -199,8 +207,8 @@ class PeerLinks:
         while True:
             await asyncio.sleep(pause_s)
             began, was_cut = loop.time(), self._is_cut(address)
-            if peer.link is None and not was_cut:
-                await self._dial(session, address)
+            if peer.link is None and peer.where and not was_cut:
+                await self._dial(session, address, peer.where)
             if peer.link is not None:
                 await peer.apart.wait()
             if was_cut or loop.time() - began > 2 * BACKOFF_MAX_S:
@@ -208,19 +216,19 @@ class PeerLinks:
             pause_s = head_start_s + backoff_s * self._random.uniform(0.5, 1.0)
             backoff_s = min(BACKOFF_MAX_S, 2 * backoff_s)
 
-    async def _dial(self, session: aiohttp.ClientSession, peer: str) -> None:
+    async def _dial(self, session: aiohttp.ClientSession, peer: str, where: str) -> None:
         """One attempt; the link runs by itself, once both sides have agreed to it."""
         link, began = None, False
         try:
             async with asyncio.timeout(HELLO_S):
-                link = await connected(session, peer, self._silence_s)
+                link = await connected(session, where, self._silence_s)
                 if link is None:
                     return
                 await link.say(encode(self._hello))
                 hello = await received_hello(link.socket)
             began = await self._admit(link, hello, peer)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            logger.debug("%s cannot be reached: %r", peer, error)
+            logger.debug("%s cannot be reached at %s: %r", peer, where, error)
         finally:
             if link is not None and not began:
                 link.abort()
