@@ -79,7 +79,7 @@ def wish_of(fields: Mapping[str, Any], view: View, known: Iterable[str]) -> Wish
     force = fields.get("force", False)
     if type(force) is not bool:
         raise BadWish(f"force is {force!r}; expected true or false")
-    lost = _addresses(fields, "lost")
+    lost = _names(fields, "lost", known)
     _expect_known("lost", lost, known)
     return Wish(_nodes_of(fields, now, lost), shards, lost, force)
 
@@ -90,8 +90,8 @@ def _nodes_of(
     if "nodes" in fields:
         if "add" in fields or "remove" in fields:
             raise BadWish("nodes names all of them; it does not go with add or remove")
-        return _addresses(fields, "nodes")
-    add, remove = _addresses(fields, "add"), _addresses(fields, "remove")
+        return _names(fields, "nodes", now)
+    add, remove = _names(fields, "add", now), _names(fields, "remove", now)
     _expect_known("remove", remove, now)
     there = [node for node in add if node in now]
     if there:
@@ -99,12 +99,14 @@ def _nodes_of(
     return tuple(node for node in (*now, *add) if node not in remove and node not in lost)
 
 
-def _addresses(fields: Mapping[str, Any], name: str) -> tuple[str, ...]:
+def _names(fields: Mapping[str, Any], name: str, known: Iterable[str]) -> tuple[str, ...]:
+    """Nodes by their addresses, or by the names by which they are known."""
     found = fields.get(name, [])
     if type(found) is not list or len(found) > NODES_MAX:
         raise BadWish(f"{name} is not a list of at most {NODES_MAX} addresses")
     for each in found:
-        if not isinstance(address_of({name: each}, name), str):
+        is_known = type(each) is str and each in known
+        if not (is_known or isinstance(address_of({name: each}, name), str)):
             raise BadWish(f"{name}: {each!r} is not an address of the form host:port")
     twice = sorted(each for each, times in Counter(found).items() if times > 1)
     if twice:

@@ -20,8 +20,15 @@ TOWARDS = reshaped(VIEW, (*NODES, STRANGER), 3)
 NEXT = View(2, TOWARDS.nodes, TOWARDS.shards, TOWARDS.owner, "Zz90", ancestors=(VIEW.id,))
 THIN = first_view(NODES[:2], 2)
 LONE = first_view(NODES[:2], 1)
+NAMED = [f"node-{identifier}" for identifier in range(4)]
+PLACES = [f"10.10.0.{host}:8081" for host in range(2, 6)]
+GROUPS = (Shard("Shard1", tuple(NAMED[:2])), Shard("Shard2", tuple(NAMED[2:])))
+CALLED = View(3, tuple(NAMED), GROUPS, first_view(NAMED, 2).owner, "Zz90", addresses=tuple(PLACES))
 VIEWS = {
     "none": no_view(tuple(NODES[1:3])),
+    "nothing": no_view(()),
+    "called": CALLED,
+    "called elsewhere": replace(CALLED, addresses=("", *PLACES[1:])),
     "first": VIEW,
     "next": NEXT,
     "joined": VIEW,
