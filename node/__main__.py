@@ -26,8 +26,10 @@ from node.core.view import View, first_view, no_view
 from node.dialects.admin_view import admin_view
 from node.dialects.asg4 import asg4
 from node.dialects.contract import Dialect, Limits
+from node.dialects.data_view import data_view
 from node.dialects.keys_view import keys_view
 from node.dialects.native import native
+from node.dialects.orders import name_of
 from node.dialects.shard_view import shard_view
 from node.dialects.views import views
 from node.driver import Driver
@@ -44,11 +46,13 @@ NOTHING_WRONG, STORE_FAILED, CANNOT_START = 0, 1, 2
 DIALECTS: Mapping[str, Callable[[Settings], Dialect]] = {
     "asg4": lambda settings: asg4(settings.asg_replaced_word),
     "admin_view": lambda settings: admin_view(),
+    "data_view": lambda settings: data_view(),
     "keys_view": lambda settings: keys_view(),
     "shard_view": lambda settings: shard_view(),
 }
-NOT_BUILT = ("data_view", "dynamo", "peers", "causal")
-SPOKEN_ALONE = ("shard_view",)  # what these store is not as the others store it
+NOT_BUILT = ("dynamo", "peers", "causal")
+# What shard_view stores is not as the others store it; by data_view nodes have other names.
+SPOKEN_ALONE = ("shard_view", "data_view")
 
 logger = logging.getLogger("coterie.node")
 
@@ -105,11 +109,22 @@ def listening_host(host: str) -> str | None:
     return host if is_loopback else None
 
 
+def node_name(settings: Settings) -> str:
+    """What other nodes call this one: its address, or, by data_view, its identifier: there views
+    say where nodes are, and may say otherwise later."""
+    if "data_view" in settings.dialect and settings.node_identifier is not None:
+        return name_of(settings.node_identifier)
+    return settings.socket_address
+
+
 def start_of(settings: Settings) -> Start:
     """What a node begins with whose disk knows no view: the view that the settings spell out, or
     none, where VIEW names others and nobody says how many shards they form: then it asks them.
-    A node that speaks admin_view and knows nobody waits for its view to be put; one that speaks
-    keys_view and has no place in VIEW is told of later views, and waits for one that names it."""
+    A node that speaks data_view, or admin_view and knows nobody, waits for its view to be put; one
+    that speaks keys_view and has no place in VIEW is told of later views, and waits for one that
+    names it."""
+    if "data_view" in settings.dialect:
+        return Start(no_view(()))
     told = settings.shard_count is not None or len(settings.view) == 1
     if "keys_view" in settings.dialect and not (told and settings.socket_address in settings.view):
         return Start(no_view(settings.view))
@@ -150,7 +165,7 @@ async def serve(settings: Settings) -> int:
 
 
 async def _serve_from(settings: Settings, store: SqliteStore, stop: asyncio.Future[int]) -> int:
-    address = settings.socket_address
+    name = node_name(settings)
     random = SystemRandom()
     options = Options(
         cache_bytes_max=settings.cache_bytes_max, repair_every_s=settings.repair_every_s
@@ -158,9 +173,12 @@ async def _serve_from(settings: Settings, store: SqliteStore, stop: asyncio.Futu
 
     def restored() -> Replica:
         chance = Random(random.getrandbits(64))
-        return restore(address, start_of(settings), store, options, chance)
+        return restore(name, start_of(settings), store, options, chance)
 
-    links = PeerLinks(address, random)
+    def where(peer: str) -> str:
+        return driver.replica.moving.history.where(peer)
+
+    links = PeerLinks(name, random, where=where)
     driver = Driver(restored(), LoopClock(), links, store, renew=restored)
     server = server_of(settings, driver, links, store)
     for signal_number in (signal.SIGTERM, signal.SIGINT):
@@ -169,7 +187,7 @@ async def _serve_from(settings: Settings, store: SqliteStore, stop: asyncio.Futu
         await server.start(listening_host(settings.host), settings.port)
     except OSError as error:
         expected = f"a port to listen on ({error.strerror})"
-        raise BadSetting("SOCKET_ADDRESS", address, expected) from error
+        raise BadSetting("SOCKET_ADDRESS", settings.socket_address, expected) from error
     warn_of_view(driver.replica.view)
     links.start(
         driver.receive,
@@ -178,7 +196,7 @@ async def _serve_from(settings: Settings, store: SqliteStore, stop: asyncio.Futu
     )
     driver.start()
     calm_garbage_collector()
-    logger.info("serving at %s, data in %s", address, settings.data_dir)
+    logger.info("serving at %s, data in %s", settings.socket_address, settings.data_dir)
     code = await stop
     logger.info("stopping")
     await server.drain(DRAIN_S)
@@ -211,7 +229,7 @@ def main() -> int:
     try:
         settings = config.read(os.environ, sys.argv[1:])
         dialects_of(settings)
-        start_logging(settings.log_format, settings.socket_address)
+        start_logging(settings.log_format, node_name(settings))
         return loop.run(serve(settings), settings.uvloop)
     except HelpWanted:
         print(config.help_text())

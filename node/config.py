@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 MIB = 1024 * 1024
+NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
 AN_ADDRESS = "an address host:port with a port from 1 to 65535"
 AUTO = "auto"
@@ -79,6 +80,12 @@ class Kind:
 def _read_address(text: str) -> str:
     found = ADDRESS.fullmatch(text)
     if found is None or not 1 <= int(found[2]) <= 65535:
+        raise ValueError(text)
+    return text
+
+
+def _read_name(text: str) -> str:
+    if not NAME.fullmatch(text):
         raise ValueError(text)
     return text
 
@@ -169,14 +176,18 @@ SETTINGS = (
         "keys_view: how many nodes hold each key, instead of SHARD_COUNT",
     ),
     Setting(
-        "NODE_IDENTIFIER", Kind(str, "a name"), "", "", "data_view: which node of a view we are"
+        "NODE_IDENTIFIER",
+        Kind(_read_name, "a number, or a name of at most 64 letters, digits, dots and hyphens"),
+        "",
+        "",
+        "data_view: which node of its views we are",
     ),
     Setting(
         "DATA_DIR",
         Kind(Path, "a directory"),
         "",
         "",
-        "where the data lives (default: ./data/<address>)",
+        "where the data lives (default: ./data/<address>; data_view: ./data/node-<identifier>)",
     ),
     Setting(
         "DURABILITY",
@@ -229,9 +240,11 @@ def read(environ: Mapping[str, str], argv: Sequence[str]) -> Settings:
     address = values["socket_address"]
     if not texts["VIEW"]:
         values["view"] = (address,)
-    if not texts["DATA_DIR"]:
-        values["data_dir"] = Path("data", re.sub(r"[\[\]:]", "_", address))
     settings = Settings(**values)
+    if "data_view" in settings.dialect and settings.node_identifier is None:
+        raise BadSetting("NODE_IDENTIFIER", "", "which node of its views we are")
+    if not texts["DATA_DIR"]:
+        settings = replace(settings, data_dir=Path("data", _folder_of(settings)))
     if "keys_view" in settings.dialect:
         settings = _with_shards(settings)
     _check_view(settings, texts)
@@ -256,6 +269,13 @@ def _addresses(texts: Mapping[str, str]) -> dict[str, str]:
         _value(BY_FLAG["--address"], texts["ADDRESS"])  # what is wrong is said of this name
         return {"SOCKET_ADDRESS": texts["ADDRESS"]}
     return {"SOCKET_ADDRESS": DATA_VIEW_ADDRESS} if texts["NODE_IDENTIFIER"] else {}
+
+
+def _folder_of(settings: Settings) -> str:
+    """Named as what stays the same of a node."""
+    if "data_view" in settings.dialect:
+        return f"node-{settings.node_identifier}"
+    return re.sub(r"[\[\]:]", "_", settings.socket_address)
 
 
 def _with_shards(settings: Settings) -> Settings:

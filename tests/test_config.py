@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from node.__main__ import DIALECTS, dialects_of, start_of
+from node.__main__ import DIALECTS, dialects_of, node_name, start_of
 from node.config import SETTINGS, BadSetting, HelpWanted, help_text, read
 from node.core.replica import Start
 from node.core.view import first_view, no_view
+from node.dialects.orders import name_of
 
 OURS = {"SOCKET_ADDRESS": "10.10.0.2:8090"}
 
@@ -161,6 +162,31 @@ def test_the_first_name_of_our_address_counts_and_the_other_is_not_even_read() -
 def test_a_node_that_is_only_named_listens_where_its_contract_says() -> None:
     settings = read({"NODE_IDENTIFIER": "2"}, [])
     assert (settings.host, settings.port) == ("0.0.0.0", 8081)
+    assert settings.data_dir == Path("data/node-2")
+    assert node_name(settings) == name_of("2") == "node-2"
+
+
+def test_its_name_stays_wherever_it_listens() -> None:
+    given = {"NODE_IDENTIFIER": "2", "DIALECT": "data_view", "SOCKET_ADDRESS": "127.0.0.1:1"}
+    settings = read(given, [])
+    assert (settings.host, settings.port) == ("127.0.0.1", 1)
+    assert node_name(settings) == "node-2"
+    assert settings.data_dir == Path("data/node-2")
+    assert node_name(read({**OURS, "NODE_IDENTIFIER": "2"}, [])) == OURS["SOCKET_ADDRESS"]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"NODE_IDENTIFIER": "a b"},
+        {"NODE_IDENTIFIER": "n" * 65},
+        {"SOCKET_ADDRESS": "127.0.0.1:1", "DIALECT": "data_view"},
+    ],
+)
+def test_a_node_of_data_view_needs_a_name(given: dict[str, str]) -> None:
+    with pytest.raises(BadSetting) as caught:
+        read(given, [])
+    assert caught.value.name == "NODE_IDENTIFIER"
 
 
 @pytest.mark.parametrize(("factor", "shards"), [("1", 4), ("2", 2), ("3", 1), ("4", 1)])
@@ -202,6 +228,8 @@ LATE = "10.10.0.9:13800"
         ({"ADDRESS": LATE, "VIEW": ALL, "REPL_FACTOR": "2"}, Start(no_view(NODES))),
         ({"ADDRESS": NODES[0], "VIEW": ALL}, Start(no_view(NODES))),
         ({"ADDRESS": NODES[0]}, Start(no_view(()))),
+        ({"NODE_IDENTIFIER": "0"}, Start(no_view(()))),
+        ({"NODE_IDENTIFIER": "0", "SHARD_COUNT": "1"}, Start(no_view(()))),
     ],
 )
 def test_a_node_whom_the_view_does_not_name_waits_for_another(
@@ -214,7 +242,7 @@ def test_dialects_are_spoken_together_where_they_can_be() -> None:
     settings = read({**OURS, "DIALECT": "asg4,keys_view"}, [])
     names = [dialect.name for dialect in dialects_of(settings)]
     assert names[:2] == ["asg4", "keys_view"]
-    assert {"asg4", "admin_view", "keys_view", "shard_view"} <= set(DIALECTS)
+    assert {"asg4", "admin_view", "data_view", "keys_view", "shard_view"} <= set(DIALECTS)
 
 
 @pytest.mark.parametrize(
@@ -223,10 +251,10 @@ def test_dialects_are_spoken_together_where_they_can_be() -> None:
         ({**OURS, "DIALECT": "esperanto"}, "names among: admin_view, asg4"),
         ({**OURS, "DIALECT": "asg4,shard_view"}, "shard_view without any other"),
         ({**OURS, "DIALECT": "asg4,auto"}, "names among"),
-        ({"NODE_IDENTIFIER": "0"}, "data_view is not built yet"),
+        ({"NODE_IDENTIFIER": "0", "DIALECT": "data_view,asg4"}, "data_view without any other"),
         *(
             ({**OURS, "DIALECT": name}, f"{name} is not built yet")
-            for name in ("data_view", "dynamo", "peers", "causal")
+            for name in ("dynamo", "peers", "causal")
         ),
     ],
 )

@@ -2,9 +2,9 @@
 
 A block is a request line, header lines, a body; `at:` names the node that is asked, `outcome:` the
 scripted answers of the core (with commas between them), `view:` the view that the node knows,
-`change:` how far it is.  Below `----` stands what the dialect asked of the core, if anything, or
-how long it waited, then the status, the headers and the body of its reply, or the first events.
-Lines with # are for people.
+`then:` the one it knows when a change is adopted, `change:` how far it is.  Below `----` stands
+what the dialect asked of the core, if anything, or how long it waited, then the status, the headers
+and the body of its reply, or the first events.  Lines with # are for people.
 """
 
 from collections import Counter
@@ -35,24 +35,28 @@ from node.core.siblings import Past
 from node.core.token import Token, encode
 from node.dialects.admin_view import admin_view
 from node.dialects.asg4 import asg4
-from node.dialects.contract import Ask, Call, Dialect, Events, Limits, Reply, Steps, Talk
+from node.dialects.contract import Ask, Call, Dialect, Events, Facts, Limits, Reply, Steps, Talk
+from node.dialects.data_view import data_view
 from node.dialects.keys_view import keys_view
 from node.dialects.native import native
 from node.dialects.shard_view import shard_view
 from node.dialects.views import views
 from node.shell.routes import Table, decoded
-from tests.dialects.nodes import NEXT, NODES, facts_at
+from tests.dialects.nodes import NAMED, NEXT, NODES, facts_at
 
 HERE = Path(__file__).parent
 DIALECTS = {
     "asg4": asg4,
     "admin_view": admin_view,
+    "data_view": data_view,
     "keys_view": keys_view,
     "shard_view": shard_view,
     "native": native,
     "views": views,
 }
-SETTINGS = ("at", "outcome", "wrong", "view", "change")
+SETTINGS = ("at", "outcome", "wrong", "view", "then", "change")
+PLAIN = {"at": NODES[0], "view": "first"}
+OF_DIALECT = {"data_view": {"at": NAMED[0], "view": "called"}}
 METHODS = ("GET", "PUT", "POST", "DELETE")
 
 LIMITS = Limits(value_bytes_max=200, wait_s_max=20.0)
@@ -130,14 +134,14 @@ def _played_block(text: str, table: Table, dialect: Dialect) -> str:
         lines.append(_asked(said.request))
         said = said.say(outcomes[0])
     if isinstance(said, Talk):
-        said, lines = _talked(said.steps, outcomes)
+        said, lines = _talked(said.steps, outcomes, block)
     if isinstance(said, Events):
         lines += [f"events every {said.every_s:g} s", *_told(said)]
         return f"{above}----\n" + "\n".join(lines)
     return f"{above}----\n" + "\n".join([*lines, *_lines_of(said)])
 
 
-def _talked(steps: Steps, outcomes: list[Outcome]) -> tuple[Reply, list[str]]:
+def _talked(steps: Steps, outcomes: list[Outcome], block: Block) -> tuple[Reply, list[str]]:
     """The reply, and what was asked and waited for until then."""
     lines: list[str] = []
     rest = iter(outcomes)
@@ -147,7 +151,10 @@ def _talked(steps: Steps, outcomes: list[Outcome]) -> tuple[Reply, list[str]]:
             asked = () if isinstance(wish, float) else wish
             lines += [_asked(request) for request in asked]
             lines += [f"waits {wish:g} s"] if isinstance(wish, float) else []
-            wish = steps.send([next(rest) for _ in asked])
+            told = [next(rest) for _ in asked]
+            if "then" in block.settings and any(isinstance(each, Adopted) for each in told):
+                block.settings["view"] = block.settings["then"]
+            wish = steps.send(told)
     except StopIteration as end:
         return end.value, lines
 
@@ -165,15 +172,15 @@ def _said(block: Block, table: Table, dialect: Dialect) -> Reply | Ask | Talk | 
         return dialect.not_found(path)
     words = decoded(placeholders)
     assert words is not None
-    facts = facts_at(
-        block.settings.get("at", NODES[0]),
-        block.settings.get("wrong", ""),
-        block.settings.get("view", "first"),
-        block.settings.get("change", "done"),
-    )
+
+    def facts() -> Facts:
+        settings = {**PLAIN, **OF_DIALECT.get(dialect.name, {}), **block.settings}
+        wrong, change = settings.get("wrong", ""), settings.get("change", "done")
+        return facts_at(settings["at"], wrong, settings["view"], change)
+
     queries = dict(parse_qsl(query, keep_blank_values=True))
     body = block.body.encode()
-    call = Call(block.method, words, queries, block.headers, body, lambda: facts, LIMITS)
+    call = Call(block.method, words, queries, block.headers, body, facts, LIMITS)
     return endpoint.handler(call)
 
 
@@ -207,6 +214,9 @@ def _proposed(propose: Propose) -> str:
     members = {node for shard in layout.shards for node in shard.members}
     idle = [node for node in layout.nodes if node not in members]
     more = [f"in no shard: {' '.join(idle)}"] if idle else []
+    more += [f"at: {' '.join(place or 'nowhere' for place in layout.addresses)}"] * bool(
+        layout.addresses
+    )
     more += [f"lost: {' '.join(propose.lost)}"] if propose.lost else []
     return "; ".join([f"asks view instead of {propose.base}: {', '.join(shards)}", *more])
 
