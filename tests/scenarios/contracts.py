@@ -5,6 +5,7 @@ The launcher has words of its own for a node's settings; here the environment is
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from cluster.processes import ProcessEngine
@@ -13,6 +14,7 @@ from cluster.topology import Node, Topology, addresses_of
 from tests.scenarios.conftest import Cluster, free_port_block
 
 PORTS = 26000
+DATA_VIEW_PORTS = 28000
 
 
 class KeysView(Topology):
@@ -35,6 +37,26 @@ class ShardView(Topology):
         return {**super().environment(node), "DIALECT": "shard_view"}
 
 
+class DataView(Topology):
+    """NODE_IDENTIFIER, which is a node's place here; all are on one host, so where each listens is
+    said besides.  The nodes named in the setting MOVED have other addresses than at first."""
+
+    def _node_at(self, index: int) -> Node:
+        node = super()._node_at(index)
+        if node.name not in self.settings.get("MOVED", "").split(","):
+            return node
+        port = node.port + self.size
+        return replace(node, port=port, host_port=port)
+
+    def environment(self, node: Node) -> dict[str, str]:
+        return {
+            "NODE_IDENTIFIER": str(self.nodes.index(node)),
+            "SOCKET_ADDRESS": node.address,
+            "DIALECT": "data_view",
+            "ENABLE_FAULTS": "1",
+        }
+
+
 class ContractEngine(ProcessEngine):
     """Processes whose environment is that of a contract."""
 
@@ -52,7 +74,8 @@ def speaking(
     contract: type[Topology], folder: Path, shards: int, replicas: int, spare: int = 0, **said: str
 ) -> Iterator[Cluster]:
     """A cluster that has been launched but need not be ready; `spare` ports stay free for more."""
-    first = free_port_block(shards * replicas + spare, PORTS)
+    start = DATA_VIEW_PORTS if contract is DataView else PORTS
+    first = free_port_block(shards * replicas + spare, start)
     engine = ContractEngine(folder, contract)
     topology = contract("contract", shards, replicas, "process", "", first, said)
     try:
