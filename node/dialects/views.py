@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 import orjson
+from msgspec.structs import replace
 
 from node.core.messages import Adopted, Outcome, Outdated, Propose, Unavailable
 from node.core.view import ViewId
@@ -129,13 +130,14 @@ class Desk:
         return said(200, self._job_of(call.facts()))
 
     def abort(self, call: Call) -> Reply | Ask:
-        """Propose the layout of the view before, as long as that is not retired."""
+        """Propose the layout of the view before, as long as that is not retired.  Where nodes are
+        is no part of it: nobody moves back."""
         facts = call.facts()
         if _is_settled(facts):
             return _conflict(facts, "no view change is under way: there is nothing to take back")
         if facts.previous is None or not facts.previous.number:
             return _conflict(facts, "this node does not remember the view before; ask another")
-        propose = Propose(facts.previous.layout, facts.view.id)
+        propose = Propose(replace(facts.previous.layout, addresses=()), facts.view.id)
         return Ask(propose, partial(self._say_committed, facts=call.facts, total=0))
 
     def events(self, call: Call) -> Events:
