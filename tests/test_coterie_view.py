@@ -71,7 +71,7 @@ def test_from_plan_to_done_and_one_node_more(engine: ProcessEngine) -> None:
     *lines, last = done(engine, "view", "plan", "--shards", "1").splitlines()
     assert lines[0].split() == ["SHARD", "BEFORE", "AFTER", "SLOTS", "THEN"]
     assert " ".join(lines[1].split()) == "s1 alice bob alice bob carol dave 2048 4096"
-    assert "moving: 2048 slots (50% of all; ideal 2048), about 0 keys" in lines
+    assert "moving: 2048 slots (50% of all; ideal 2048), about 0 keys of 0 bytes" in lines
     assert "copying: 8192 slots to nodes that are new to them" in lines
     assert last.startswith("coterie view commit p-")
     assert list(shards(engine)) == ["s1", "s2"]  # a plan changes nothing
