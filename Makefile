@@ -17,7 +17,7 @@ RUN     := $(VENV)/bin/python -m
 COTERIE := $(RUN) cluster
 
 .DEFAULT_GOAL := help
-.PHONY: help venv cluster view down clean status logs image doctor test check format bench bench-move rewrite
+.PHONY: help venv cluster view down clean status logs image doctor test check contracts format bench bench-move rewrite
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-11s %s\n", $$1, $$2 }'
@@ -73,6 +73,9 @@ check: $(STAMP) ## the same with the fast tests only: under a minute
 	$(RUN) ruff check .
 	$(RUN) mypy
 	$(RUN) pytest -n 2 --dist loadgroup -m 'not slow'
+
+contracts: $(STAMP) ## the tests of every HTTP contract, and a table: contract, passed/total
+	$(RUN) tests.contract_table
 
 format: $(STAMP) ## put the code in form
 	$(RUN) ruff format .
