@@ -8,7 +8,7 @@ link while at least one of them knows the other, as in the shell: who is not kno
 world knows nothing of sessions or of what is right; whoever wants to know watches it (`Watch`).
 """
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import count
@@ -18,6 +18,7 @@ from zlib import crc32
 
 import msgspec
 
+from cluster.memory import MemoryReads, Tables, write_rows
 from cluster.timeline import Callback, Life, SimClock, Timeline, Trace
 from node.core.effects import Record
 from node.core.messages import Letter, LinkDown, LinkUp, Outcome, Request
@@ -27,7 +28,6 @@ from node.driver import Driver
 ENCODER = msgspec.msgpack.Encoder()
 DECODER = msgspec.msgpack.Decoder(list[Letter])
 
-Tables = dict[str, dict[str, tuple[bytes, bool]]]  # table -> key -> (value, open)
 Batch = tuple[Sequence[Record], Callback]
 Told = Mapping[str, Start]
 Build = Callable[[str, Start, "SimStore", Options, Random], Replica]
@@ -47,52 +47,20 @@ class Weather(msgspec.Struct):
     detect_s: float = 2.0  # a broken link is noticed within this time
 
 
-def write_rows(tables: Tables, records: Iterable[Record]) -> None:
-    for table, key, value, is_open in records:
-        rows = tables.setdefault(table, {})
-        if value is None:
-            rows.pop(key, None)
-        else:
-            rows[key] = value, is_open
-
-
-class SimStore:
+class SimStore(MemoryReads):
     """The store of one life: reads see what was written, the disk gets it in groups, later."""
 
     def __init__(self, world: "World", node: "Node") -> None:
         self._world, self._node, self._life = world, node, node.life
-        self._rows = {table: dict(rows) for table, rows in node.disk.items()}
+        super().__init__({table: dict(rows) for table, rows in node.disk.items()})
         self._waiting: deque[Batch] = deque()
         self._syncing = False
 
     def write(self, records: Sequence[Record], done: Callback) -> None:
-        write_rows(self._rows, records)
+        write_rows(self.tables, records)
         self._waiting.append((records, done))
         if not self._syncing:
             self._sync()
-
-    def read(self, table: str, key: str) -> bytes | None:
-        row = self._rows.get(table, {}).get(key)
-        return row and row[0]
-
-    def scan(
-        self, table: str, after: str | None, limit: int, before: str | None = None
-    ) -> list[tuple[str, bytes]]:
-        rows = self._rows.get(table, {})
-        behind = [key for key in rows if after is None or key > after]
-        keys = sorted(key for key in behind if before is None or key < before)
-        return [(key, rows[key][0]) for key in keys[:limit]]
-
-    def open_keys(self, table: str) -> list[str]:
-        rows = self._rows.get(table, {})
-        return sorted(key for key, (_, is_open) in rows.items() if is_open)
-
-    def counts(self, table: str) -> dict[str, tuple[int, int]]:
-        rows, sizes = Counter[str](), Counter[str]()
-        for key, (value, _) in self._rows.get(table, {}).items():
-            rows[key[:3]] += 1
-            sizes[key[:3]] += len(value)
-        return {start: (rows[start], sizes[start]) for start in rows}
 
     def crash(self, keep: bool) -> None:
         """The batches not yet synced are gone; `keep`: all but a drawn number of the first ones."""

@@ -5,18 +5,18 @@ Whoever asks a life that is over gets no answer: its timers and its writes end w
 """
 
 import heapq
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
+from cluster.memory import MemoryReads, Tables, write_rows
 from node.core.effects import Record
 from node.core.messages import Letter
 
 START_S = 1000.0
 
 Callback = Callable[[], None]
-Tables = dict[str, dict[str, tuple[bytes, bool]]]
 
 
 class Timeline:
@@ -72,25 +72,16 @@ class Disk:
     tables: Tables = field(default_factory=dict)
 
 
-def write_rows(tables: Tables, records: Sequence[Record]) -> None:
-    for table, key, value, is_open in records:
-        rows = tables.setdefault(table, {})
-        if value is None:
-            rows.pop(key, None)
-        else:
-            rows[key] = value, is_open
-
-
-class LifeStore:
+class LifeStore(MemoryReads):
     """The store of one life: reads see all that was written, the disk what was synced."""
 
     def __init__(self, disk: Disk, report: Callable[[Sequence[Record], bool], None]) -> None:
         self._disk, self._report = disk, report
-        self._rows: Tables = {table: dict(rows) for table, rows in disk.tables.items()}
+        super().__init__({table: dict(rows) for table, rows in disk.tables.items()})
         self._unsynced: deque[tuple[Sequence[Record], Callback]] = deque()
 
     def write(self, records: Sequence[Record], done: Callback) -> None:
-        write_rows(self._rows, records)
+        write_rows(self.tables, records)
         self._unsynced.append((records, done))
         self._report(records, not self._disk.slow)
         if not self._disk.slow:
@@ -104,29 +95,6 @@ class LifeStore:
             write_rows(self._disk.tables, records)
             done()
         return batches
-
-    def read(self, table: str, key: str) -> bytes | None:
-        row = self._rows.get(table, {}).get(key)
-        return row and row[0]
-
-    def scan(
-        self, table: str, after: str | None, limit: int, before: str | None = None
-    ) -> list[tuple[str, bytes]]:
-        rows = self._rows.get(table, {})
-        behind = [key for key in rows if after is None or key > after]
-        keys = sorted(key for key in behind if before is None or key < before)
-        return [(key, rows[key][0]) for key in keys[:limit]]
-
-    def open_keys(self, table: str) -> list[str]:
-        rows = self._rows.get(table, {})
-        return sorted(key for key, (_, is_open) in rows.items() if is_open)
-
-    def counts(self, table: str) -> dict[str, tuple[int, int]]:
-        rows, sizes = Counter[str](), Counter[str]()
-        for key, (value, _) in self._rows.get(table, {}).items():
-            rows[key[:3]] += 1
-            sizes[key[:3]] += len(value)
-        return {start: (rows[start], sizes[start]) for start in rows}
 
 
 class LifeLinks:

@@ -1,11 +1,11 @@
 """What the core's tests are given: small values for properties, and rows in memory."""
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from cluster.memory import MemoryReads, write_rows
 from node.core.clock import Clock, Dot, Vector
 from node.core.effects import Record
 from node.core.hybrid import Stamp
@@ -15,7 +15,6 @@ from node.core.parts import ALL, Parts, Slots, to_bytes
 from node.core.siblings import Item, Past, Version
 from node.core.token import FILTER_BITS, Token
 from node.core.view import FIRST, ViewId
-from tests.conversations.ports import Tables, write_rows
 
 NUMBER_MAX = 7
 MEGABYTE = 1_000_000
@@ -69,11 +68,11 @@ def tokens(draw: st.DrawFn, number_max: int = 60) -> Token:
     return Token(floor, exact, keys if floor else b"", stamp)
 
 
-class MemoryRows:
+class MemoryRows(MemoryReads):
     """Rows in memory; `apply` makes a keyspace's outbox durable."""
 
     def __init__(self, records: Sequence[Record] = ()) -> None:
-        self.tables: Tables = {}
+        super().__init__({})
         write_rows(self.tables, records)
 
     def apply(self, outbox: list[Record]) -> list[Record]:
@@ -81,29 +80,6 @@ class MemoryRows:
         write_rows(self.tables, records)
         outbox.clear()
         return records
-
-    def read(self, table: str, key: str) -> bytes | None:
-        row = self.tables.get(table, {}).get(key)
-        return row and row[0]
-
-    def scan(
-        self, table: str, after: str | None, limit: int, before: str | None = None
-    ) -> list[tuple[str, bytes]]:
-        rows = self.tables.get(table, {})
-        behind = [key for key in rows if after is None or key > after]
-        keys = sorted(key for key in behind if before is None or key < before)
-        return [(key, rows[key][0]) for key in keys[:limit]]
-
-    def open_keys(self, table: str) -> list[str]:
-        rows = self.tables.get(table, {})
-        return sorted(key for key, (_, is_open) in rows.items() if is_open)
-
-    def counts(self, table: str) -> dict[str, tuple[int, int]]:
-        rows, sizes = Counter[str](), Counter[str]()
-        for key, (value, _) in self.tables.get(table, {}).items():
-            rows[key[:3]] += 1
-            sizes[key[:3]] += len(value)
-        return {start: (rows[start], sizes[start]) for start in rows}
 
 
 def parts_with(clock: Clock, *, arrived: bool = True, slots: Slots = ALL) -> Parts:

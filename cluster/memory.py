@@ -1,0 +1,47 @@
+"""Rows in memory, read as the store on disk is read: what the simulator's disks and tests keep."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from node.core.effects import Record
+
+Tables = dict[str, dict[str, tuple[bytes, bool]]]  # table -> key -> (value, open)
+
+
+def write_rows(tables: Tables, records: Iterable[Record]) -> None:
+    for table, key, value, is_open in records:
+        rows = tables.setdefault(table, {})
+        if value is None:
+            rows.pop(key, None)
+        else:
+            rows[key] = value, is_open
+
+
+class MemoryReads:
+    """The reading half of the store port."""
+
+    def __init__(self, tables: Tables) -> None:
+        self.tables = tables
+
+    def read(self, table: str, key: str) -> bytes | None:
+        row = self.tables.get(table, {}).get(key)
+        return row and row[0]
+
+    def scan(
+        self, table: str, after: str | None, limit: int, before: str | None = None
+    ) -> list[tuple[str, bytes]]:
+        rows = self.tables.get(table, {})
+        behind = [key for key in rows if after is None or key > after]
+        keys = sorted(key for key in behind if before is None or key < before)
+        return [(key, rows[key][0]) for key in keys[:limit]]
+
+    def open_keys(self, table: str) -> list[str]:
+        rows = self.tables.get(table, {})
+        return sorted(key for key, (_, is_open) in rows.items() if is_open)
+
+    def counts(self, table: str) -> dict[str, tuple[int, int]]:
+        rows, sizes = Counter[str](), Counter[str]()
+        for key, (value, _) in self.tables.get(table, {}).items():
+            rows[key[:3]] += 1
+            sizes[key[:3]] += len(value)
+        return {start: (rows[start], sizes[start]) for start in rows}
