@@ -163,7 +163,7 @@ SETTINGS = (
     ),
     Setting(
         "SHARD_COUNT",
-        _whole(1, 4096),
+        _whole(1, 256),
         "",
         "",
         "how many shards the nodes form (default: join the others of VIEW; 1 if all are new)",

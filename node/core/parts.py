@@ -30,9 +30,10 @@ def from_bytes(packed: bytes) -> Slots:
     return int.from_bytes(zlib.decompress(packed), "big")
 
 
-def each_of(slots: Slots) -> Iterator[Slot]:
+def each_of(slots: Slots) -> list[Slot]:
     """The slots of a set, in their order."""
-    return (slot for slot in range(SLOTS) if slots >> slot & 1)
+    digits = f"{slots:b}"  # far faster than 4096 shifts of a number of 512 bytes
+    return [slot for slot, digit in enumerate(reversed(digits)) if digit == "1"]
 
 
 class Saved(msgspec.Struct, array_like=True):

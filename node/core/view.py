@@ -15,6 +15,7 @@ import msgspec
 
 Actor = str
 SLOTS = 4096
+SHARDS_MAX = 256  # a layout says the shard of a slot in a byte
 SALT = b"coterie-1818"
 Digest = int  # 36 bits: 12 of the slot, 23 more of the hash, and 1 if the key is in lww mode
 Slot = int
@@ -129,16 +130,20 @@ class View(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def _masks(self) -> list[int]:
-        masks = [0] * len(self.shards)
-        for slot, shard in enumerate(self.owner):
-            masks[shard] |= 1 << slot
-        return masks
+        places = self.owner[::-1]  # the last slot is the highest bit
+        digits = [places.translate(_is_place(shard)) for shard in range(len(self.shards))]
+        return [int(each or b"0", 2) for each in digits]
 
     @property
     def fingerprint(self) -> str:
         """Equal on two nodes exactly when their views are equal."""
         digest = blake2b(msgspec.msgpack.encode(self), digest_size=6).digest()
         return f"{self.number}-{base64.urlsafe_b64encode(digest).decode()}"
+
+
+def _is_place(shard: int) -> bytes:
+    """A table for `translate`: 1 for this shard's slots, 0 for all others."""
+    return bytes(48 + (place == shard) for place in range(256))
 
 
 def address_in(layout: Layout | View, node: str) -> str:
@@ -177,7 +182,10 @@ def spread(owner: bytes, shard_count: int) -> bytes:
 
     Takes and gives the shard of each slot.  Slots of shards that go, and the surplus of those that
     stay, are dealt to the shards that have too few, lowest slot first.
+    Raises ValueError when these are more than SHARDS_MAX.
     """
+    if shard_count > SHARDS_MAX:
+        raise ValueError(f"{shard_count} shards; there may be {SHARDS_MAX} at most")
     share = [SLOTS // shard_count + (i < SLOTS % shard_count) for i in range(shard_count)]
     dealt = bytearray(owner)
     homeless: list[Slot] = []

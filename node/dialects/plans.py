@@ -13,11 +13,10 @@ from typing import Any
 import msgspec
 
 from node.core.placement import moved_slots, reshaped
-from node.core.view import SLOTS, Layout, Slot, View, ViewId
+from node.core.view import SHARDS_MAX, SLOTS, Layout, Slot, View, ViewId
 from node.dialects.contract import Facts
 from node.dialects.words import address_of
 
-SHARDS_MAX = SLOTS
 NODES_MAX = 1024
 
 About = Callable[[Iterable[Slot]], dict[str, int | None]]  # the keys and bytes of some slots

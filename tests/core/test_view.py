@@ -7,6 +7,7 @@ from hypothesis import given, strategies as st
 
 from node.core.view import (
     FIRST,
+    SHARDS_MAX,
     SLOTS,
     View,
     ViewId,
@@ -43,6 +44,20 @@ def test_the_fewest_slots_move(first: int, second: int, third: int) -> None:
     kept = sum(one == two for one, two in zip(owner, dealt, strict=True))
     assert kept == sum(min(had[shard], share[shard]) for shard in range(third))
     assert max(share.values()) - min(share.values()) <= 1
+
+
+def test_there_are_as_many_shards_as_a_byte_can_name() -> None:
+    most = first_view(nodes(SHARDS_MAX), SHARDS_MAX)
+    assert set(Counter(most.owner).values()) == {SLOTS // SHARDS_MAX}
+    with pytest.raises(ValueError, match="there may be 256 at most"):
+        first_view(nodes(SHARDS_MAX + 1), SHARDS_MAX + 1)
+
+
+def test_masks_name_the_slots_of_each_shard() -> None:
+    view = first_view(nodes(5), 3)
+    for slot, place in enumerate(view.owner):
+        assert [view.slots_of_shard(i) >> slot & 1 for i in range(3)].index(1) == place
+    assert sum(view.slots_of_shard(i) for i in range(3)) == (1 << SLOTS) - 1
 
 
 def test_an_even_spread_stays() -> None:
