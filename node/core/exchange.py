@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from node.core.clock import Clock, Dot
 from node.core.keyspace import ITEMS, Keyspace, key_of, slot_of_key
 from node.core.messages import Page, Pull
-from node.core.parts import Part, from_bytes, to_bytes
+from node.core.parts import Part, Slots, from_bytes, to_bytes
 from node.core.siblings import Item, Past
 from node.core.walk import END, rows_within
 
@@ -40,22 +40,29 @@ def serve(keyspace: Keyspace, pull: Pull) -> Page | None:
     snapshot = pull.snapshot or part.clock.copy()
     if pull.after is not None or snapshot.floor > pull.clock.floor:
         return _page_of_rows(keyspace, pull, part, snapshot)
-    missing = list(islice(snapshot.missing_from(pull.clock), PAGE_DOTS_MAX))
-    keys = {dot: keyspace.log.key_of(dot) for dot in missing}
+    missing = islice(snapshot.missing_from(pull.clock), PAGE_DOTS_MAX)
+    keys = {dot: key_within(keyspace, dot, slots & part.slots) for dot in missing}
     if None in keys.values():
         return _page_of_rows(keyspace, pull, part, snapshot)
     named = {dot: key for dot, key in keys.items() if key is not None}
     return _page_of_dots(keyspace, pull, part, snapshot, named)
 
 
+def key_within(keyspace: Keyspace, dot: Dot, slots: Slots) -> str | None:
+    """The key of these slots that a dot wrote, or `NOT_HERE`; None where the log does not know."""
+    key = keyspace.log.key_of(dot)
+    if key is None:
+        return NOT_HERE if keyspace.log.is_outside(dot, slots) else None
+    return key if slots >> slot_of_key(key) & 1 else NOT_HERE
+
+
 def _page_of_dots(
     keyspace: Keyspace, pull: Pull, part: Part, snapshot: Clock, keys: dict[Dot, str]
 ) -> Page:
     page = _empty_page(pull, part, snapshot)
-    slots = from_bytes(page.slots)
     size = 0
     for dot, key in keys.items():
-        if not slots >> slot_of_key(key) & 1:
+        if key == NOT_HERE:
             page.dots[dot] = NOT_HERE
             continue
         if key not in page.items:
@@ -96,8 +103,9 @@ def changed_since(keyspace: Keyspace, part: Part, snapshot: Clock) -> set[str] |
     when rows have been stripped by a floor that the snapshot has not."""
     if part.clock.floor > snapshot.floor:
         return None
-    keys = [keyspace.log.key_of(dot) for dot in part.clock.missing_from(snapshot)]
-    return {key for key in keys if key is not None} if None not in keys else None
+    missing = part.clock.missing_from(snapshot)
+    keys = {key_within(keyspace, dot, part.slots) for dot in missing} - {NOT_HERE}
+    return None if None in keys else {key for key in keys if key is not None}
 
 
 def _past_of(clock: Clock) -> Past:
@@ -149,6 +157,7 @@ def _absorb_dots(keyspace: Keyspace, page: Page, now: float) -> None:
     assert page.items.keys() >= dots_of.keys(), "a dot without the item of its key"
     if vacuous:
         keyspace.parts.add(from_bytes(page.slots), vacuous)
+        keyspace.log.note_outside(vacuous, from_bytes(page.slots))
         keyspace.save_parts()
     for key, item in page.items.items():
         filled = Item(item.versions, item.past.with_all(page.base))

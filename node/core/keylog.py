@@ -5,15 +5,17 @@ A restart reads it back: the clock is the one saved when entries were last dropp
 (protocol D5, D6; «Concise Server-Wide Causality Management», DAIS 2015.)
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from node.core.clock import Dot, Vector
 from node.core.effects import Record
+from node.core.parts import Slots
 from node.core.view import Actor, ViewId, view_of
 from node.core.walk import Scans
 
 ENTRIES_MAX = 1_000_000  # beyond it the oldest go, and repair falls back to full exchanges
 DROPPED_AT_ONCE_MAX = 2_000
+OUTSIDE_MAX = 10_000
 PAGE_ROWS = 5_000
 
 
@@ -28,6 +30,7 @@ class KeyLog:
         self._outbox = outbox
         self._keys: dict[Actor, dict[int, str]] = {}
         self._off_disk: set[Dot] = set()
+        self._outside: dict[Dot, Slots] = {}
         self._dropped_below: Vector = {}
         self.entries = 0
 
@@ -66,6 +69,16 @@ class KeyLog:
     def key_of(self, dot: Dot) -> str | None:
         """The key this dot wrote; None when it has been dropped."""
         return self._keys.get(dot[0], {}).get(dot[1])
+
+    def note_outside(self, dots: Iterable[Dot], slots: Slots) -> None:
+        """Of these dots it is known that they concern no key of these slots, but not which."""
+        self._outside.update(dict.fromkeys(dots, slots))
+        while len(self._outside) > OUTSIDE_MAX:
+            del self._outside[next(iter(self._outside))]
+
+    def is_outside(self, dot: Dot, slots: Slots) -> bool:
+        """Whether this dot is known to concern none of these slots."""
+        return not slots & ~self._outside.get(dot, 0)
 
     def has_below(self, low: Vector) -> bool:
         """Whether `drop_below` would find something to drop."""

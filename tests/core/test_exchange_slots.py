@@ -62,6 +62,20 @@ def test_dots_of_forgotten_slots_are_told_to_those_who_lack_them() -> None:
     assert target.keyspace.clock == Clock({"a": 2})
 
 
+def test_dots_that_concern_nothing_are_passed_on_as_they_came() -> None:
+    """Whoever got them knows no key for them, and needs none."""
+    source, between, target = Held("a"), Held("b", slots=HALF), Held("c", slots=HALF)
+    write(source, NEAR)
+    write(source, FAR)
+    absorb(between.keyspace, served(source.keyspace, pull_slots(HALF)), NOW)
+    page = served(between.keyspace, pull_slots(HALF))
+    assert page.dots == {("a", 1): NEAR, ("a", 2): exchange.NOT_HERE}
+    assert exchange.key_within(between.keyspace, ("a", 2), HALF) == exchange.NOT_HERE
+    assert exchange.key_within(between.keyspace, ("a", 2), ALL) is None  # of the rest it knows not
+    absorb(target.keyspace, page, NOW)
+    assert target.keyspace.clock == Clock({"a": 2})
+
+
 def test_a_full_page_walks_the_slots_that_were_asked_for() -> None:
     source, target = Held("a"), Held("b")
     write(source, NEAR)

@@ -89,6 +89,14 @@ def test_a_dot_is_noted_once_and_may_come_again_after_it_was_dropped() -> None:
     assert log.entries == 0
 
 
+def test_where_dots_do_not_belong_is_known_of_some(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keylog, "OUTSIDE_MAX", 2)
+    log = KeyLog([])
+    log.note_outside([("a", 1), ("a", 2), ("a", 3)], 0b1110)
+    assert [log.is_outside(("a", n), 0b0110) for n in (1, 2, 3)] == [False, True, True]
+    assert not log.is_outside(("a", 3), 0b0111)
+
+
 def test_what_older_views_wrote_is_dropped_below_a_floor() -> None:
     log = filled(frozenset({("a", 1), ("a", 7), ("b.2.p", 3), ("c.3.p", 1)}), [])
     assert log.bounds_below(ViewId(3, "p")) == {"a": 7, "b.2.p": 3}

@@ -17,7 +17,7 @@ from node.core.judging import Missing, Need
 from node.core.keyspace import Keyspace
 from node.core.messages import Get, Page, Pull
 from node.core.moving import Moving
-from node.core.parts import Part, Parts
+from node.core.parts import Part, Parts, from_bytes
 from node.core.proposing import Proposals
 from node.core.token import Token
 from node.core.view import FIRST, Actor, View, ViewId, actor_of
@@ -141,7 +141,8 @@ def a_pruned_dot_is_skipped() -> Iterator[None]:
 
     def page(space: Keyspace, pull: Pull, part: Part, snapshot: Clock) -> Page:
         missing = snapshot.missing_from(pull.clock)
-        keys = {dot: space.log.key_of(dot) for dot in missing}
+        slots = from_bytes(pull.slots) & part.slots
+        keys = {dot: exchange.key_within(space, dot, slots) for dot in missing}
         known: dict[Dot, str] = {dot: key for dot, key in keys.items() if key is not None}
         sent = exchange._page_of_dots(space, pull, part, snapshot, known)
         sent.dots.update((dot, exchange.NOT_HERE) for dot, key in keys.items() if key is None)
