@@ -6,6 +6,7 @@ by itself: when base + 1 becomes known, base moves.  (Almeida et al., DAIS 2015;
 """
 
 from collections.abc import Iterable, Iterator
+from enum import StrEnum
 
 import msgspec
 
@@ -136,3 +137,21 @@ def lowest(vectors: Iterable[Vector]) -> Vector:
     first, *rest = list(vectors) or [{}]
     low = {actor: min([n, *(v.get(actor, 0) for v in rest)]) for actor, n in first.items()}
     return {actor: n for actor, n in low.items() if n}
+
+
+class Order(StrEnum):
+    """How what one vector says stands to what another says."""
+
+    BEFORE = "before"
+    AFTER = "after"
+    EQUAL = "equal"
+    CONCURRENT = "concurrent"
+
+
+def compare(one: Vector, two: Vector) -> Order:
+    """Whether the first vector says less than the second, more, the same, or something else."""
+    lacks = any(n > one.get(actor, 0) for actor, n in two.items())
+    exceeds = any(n > two.get(actor, 0) for actor, n in one.items())
+    if lacks:
+        return Order.CONCURRENT if exceeds else Order.BEFORE
+    return Order.AFTER if exceeds else Order.EQUAL

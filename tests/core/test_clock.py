@@ -5,7 +5,7 @@ from itertools import permutations
 import pytest
 from hypothesis import given, strategies as st
 
-from node.core.clock import Clock, Dot, Vector, join_vectors, lowest
+from node.core.clock import Clock, Dot, Order, Vector, compare, join_vectors, lowest
 from tests.core.given import actors, all_dots, clock_of, clocks, dot_sets, dots, dots_of, vectors
 
 
@@ -112,3 +112,31 @@ def test_vectors_join_to_the_maximum_and_sink_to_the_minimum(one: Vector, two: V
 )
 def test_lowest(vectors: list[Vector], low: Vector) -> None:
     assert lowest(vectors) == low
+
+
+# ---- one vector and another
+
+
+@given(vectors, vectors)
+def test_vectors_compare_as_the_sets_of_dots_that_they_name(one: Vector, two: Vector) -> None:
+    mine, theirs = all_dots(one), all_dots(two)
+    order = compare(one, two)
+    assert (order is Order.EQUAL) == (mine == theirs)
+    assert (order is Order.BEFORE) == (mine < theirs)
+    assert (order is Order.AFTER) == (mine > theirs)
+    mirrored = {Order.BEFORE: Order.AFTER, Order.AFTER: Order.BEFORE}
+    assert compare(two, one) is mirrored.get(order, order)
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "order"),
+    [
+        ({}, {}, "equal"),
+        ({"a": 0}, {}, "equal"),
+        ({}, {"a": 1}, "before"),
+        ({"a": 2, "b": 1}, {"a": 2}, "after"),
+        ({"a": 2}, {"a": 1, "b": 1}, "concurrent"),
+    ],
+)
+def test_the_order_of_two_vectors_has_a_name(one: Vector, two: Vector, order: str) -> None:
+    assert compare(one, two) == order
