@@ -31,6 +31,7 @@ CORE_ROWS = (
     "keylog turn sweep tally",
     "keyspace",
     "exchange repair waiting reading counting",
+    "mending",
     "moving",
     "proposing gossip",
     "upkeep",
@@ -52,8 +53,8 @@ IMPORTS: tuple[tuple[str, str, str | None], ...] = (
     ("node.driver", "node.core", "collections typing"),
     (
         "node.dialects",
-        "node.dialects node.core.messages node.core.placement node.core.siblings node.core.token "
-        "node.core.view",
+        "node.dialects node.core.clock node.core.messages node.core.placement node.core.siblings "
+        "node.core.token node.core.view",
         f"{DATA} json orjson urllib",
     ),
     (

@@ -15,6 +15,7 @@ from node.core.detector import Detector
 from node.core.judging import Need, answer
 from node.core.keyspace import Keyspace, slot_of_key
 from node.core.lives import Lives
+from node.core.mending import Mending, Tells
 from node.core.moving import Moving
 from node.core.reading import Read, Reads
 from node.core.siblings import Item
@@ -51,6 +52,7 @@ class Answers:
         self._moving, self._members_for, self._put = moving, members_for, put
         self._turn, self._keyspace, detector, _ = rooms
         self._reads = Reads(moving.address, detector)
+        self._mending = Mending(moving.address)
         self._looking: dict[int, Looking] = {}
 
     def __len__(self) -> int:
@@ -63,7 +65,7 @@ class Answers:
         digest = digest_of(get.key, get.mode is m.Mode.LWW)
         slot = slot_of(digest)
         part, need = self._keyspace.parts.at(slot), self._moving.need_of(digest)
-        if part is not None and get.copies == 1 and part.answers:
+        if part is not None and part.answers and get.copies == 1 and not get.mend:
             outcome = self._alone(get, need)
             if outcome is not None:
                 self._on_read(request, outcome)
@@ -107,8 +109,16 @@ class Answers:
 
     def restart(self) -> None:
         """What was sent for them was whole by another view, or by a lower floor."""
+        self._mending.forget()
         for request, read in self._reads.restart():
             self.begin(request, read.get, read.started)
+
+    def peek(self, request: int, peek: m.Peek) -> None:
+        """What this replica holds, whole or not; nobody else is asked."""
+        get = m.Get(peek.key, m.Mode.SIBLINGS)
+        need = self._moving.need_of(digest_of(peek.key, True))
+        held = self._keyspace.filled(peek.key)
+        self._turn.reply(request, answer(get, need, held, self._moving.address))
 
     # ---- states
     def _state(self, request: int, key: str) -> m.State:
@@ -123,16 +133,31 @@ class Answers:
     def on_state(self, source: str, state: m.State) -> None:
         read = self._reads.get(state.request)
         if read is None:
+            self._on_late_state(source, state)
             return
         if self._reads.wants_pull(read):
             self._keyspace.take(read.get.key, state.item, (), self._turn.now)
         read.add(source, state)
         self._judge(state.request, read)
 
+    def _on_late_state(self, source: str, state: m.State) -> None:
+        """Its read is answered; what a fellow has, or lacks, is worth knowing all the same."""
+        key = self._mending.key_of(state.request)
+        if key is not None and self._moving.address in self._members_for(key, 0):
+            self._keyspace.take(key, state.item, (), self._turn.now)
+            self.feed(key)
+        self._mend(self._mending.on_state(state.request, source, state))
+
+    def _mend(self, tells: Tells) -> None:
+        for owner, message in tells:
+            self._turn.tell(owner, message)
+
     def _judge(self, request: int, read: Read) -> None:
         asks, outcome = self._reads.judge(request, read, self._turn.now)
         for member, fetch in asks:
             self._turn.ask(member, fetch)
+        if outcome is not None and read.get.mend:
+            self._mend(self._mending.begin(request, read, self._turn.now))
         self._on_read(request, outcome)
 
     def feed(self, key: str) -> None:
@@ -152,6 +177,7 @@ class Answers:
 
     def tick(self) -> None:
         now = self._turn.now
+        self._mending.tick(now)
         for request, looking in list(self._looking.items()):
             if not looking.is_bound and now >= looking.until:
                 del self._looking[request]

@@ -13,6 +13,7 @@ from node.core import messages as m
 from node.core.judging import answer
 from node.core.keyspace import Keyspace, slot_of_key
 from node.core.moving import Moving
+from node.core.siblings import placed
 from node.core.turn import Turn
 from node.core.upkeep import Upkeep
 from node.core.view import digest_of
@@ -109,8 +110,39 @@ class Home:
             self._turn.tell(fellow, replicate)
         self._feed(put.key)
         return m.Named(
-            accept.request, written.dot, written.token, written.context, written.replaced
+            accept.request,
+            written.dot,
+            written.token,
+            written.context,
+            written.replaced,
+            written.clock,
         )
+
+    def keep(self, request: int, keep: m.Keep) -> None:
+        """A write on this replica alone.  A client may say anything: its vector clock decides what
+        its value replaces here, and enters neither a past nor a clock of ours (I1)."""
+        if not self._owns(keep.key) or not self._moving.may_name():
+            reason = "this node cannot name writes of the key now"
+            self._turn.reply(request, m.Unavailable(reason, definite=True))
+            return
+        held = self._keyspace.filled(keep.key)
+        place = placed(keep.clock, held)
+        if keep.only_new and held.versions and place.clock is None:
+            need = self._moving.need_of(digest_of(keep.key, True))
+            get = m.Get(keep.key, m.Mode.SIBLINGS)
+            self._turn.reply(request, answer(get, need, held, self._moving.address))
+            return
+        put = m.Put(keep.key, keep.value, clocked=True)
+        written = self._keyspace.write(put, self._turn.now, place)
+        self._feed(keep.key)
+        copies = len(self._moving.view.shard_of(slot_of_key(keep.key)).members)
+        self._turn.reply(
+            request,
+            m.Stored(
+                written.token, written.context, written.dot, written.replaced, 1, copies,
+                self._moving.address, (self._moving.address,), written.clock,
+            ),
+        )  # fmt: skip
 
     def on_replicate(self, source: str, message: m.Replicate) -> None:
         """A fellow's write; one of a life that has ended is refused (D7)."""
@@ -119,6 +151,15 @@ class Home:
         self._turn.served = self._turn.now
         self._keyspace.take(message.key, message.item, (message.dot,), self._turn.now)
         self._turn.tell(message.origin, m.Ack(message.request, message.dot))
+        self._feed(message.key)
+
+    def on_mend(self, source: str, message: m.Mend) -> None:
+        """What a read has found and this replica lacks; of lives that have ended repair tells."""
+        if not self._owns(message.key):
+            return
+        if any(actor in self._moving.ended for actor, _ in message.item.versions):
+            return
+        self._keyspace.take(message.key, message.item, (), self._turn.now)
         self._feed(message.key)
 
     def replicate_again(self) -> None:

@@ -69,7 +69,11 @@ def answer(get: Get, need: Need, item: Item, served_by: str) -> Outcome:
         return Absent(dots, token, context, served_by)
     order = sorted(shown, key=lambda dot: (shown[dot].stamp, dot), reverse=True)
     values = tuple(shown[dot].value or b"" for dot in order)
-    return Found(values, tuple(order), dots, token, context, served_by)
+    clocks: tuple[Vector, ...] = ()
+    if get.mode is Mode.SIBLINGS:
+        known = item.clocks()
+        clocks = tuple(known[dot] for dot in order)
+    return Found(values, tuple(order), dots, token, context, served_by, clocks)
 
 
 def token_after_read(token: Token, need: Need, item: Item) -> Token:
@@ -100,9 +104,8 @@ def token_after_read(token: Token, need: Need, item: Item) -> Token:
 
 
 def shown_versions(mode: Mode, item: Item) -> dict[tuple[Actor, int], Version]:
-    """All live siblings; in lww mode the winner, if it has a value."""
-    live = item.live()
+    """All siblings; in lww mode the winner, if it has a value."""
     if mode is Mode.SIBLINGS:
-        return live
-    winner = item.winner()
+        return item.shown()
+    live, winner = item.live(), item.winner()
     return {winner: live[winner]} if winner in live else {}

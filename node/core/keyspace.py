@@ -20,7 +20,7 @@ from node.core.hybrid import NO_STAMP, HybridClock
 from node.core.keylog import KeyLog
 from node.core.messages import Mode, Put
 from node.core.parts import Parts, Saved, Slots
-from node.core.siblings import Item, Past, Version, discard, fill, strip, sync
+from node.core.siblings import Item, Past, Place, Version, clock_of, discard, fill, strip, sync
 from node.core.sweep import Sweep
 from node.core.tally import Tally
 from node.core.token import Token
@@ -32,6 +32,7 @@ ENCODER = msgspec.msgpack.Encoder()
 ITEMS = msgspec.msgpack.Decoder(Item)
 PARTS = msgspec.msgpack.Decoder(list[Saved])
 NOTHING = Clock()
+ANYWHERE = Place()
 SWEPT_AT_ONCE_MAX = 100
 
 
@@ -51,6 +52,7 @@ class Written(NamedTuple):
     token: Token
     context: Past
     replaced: bool
+    clock: Vector | None
 
 
 @lru_cache(maxsize=16_384)
@@ -209,27 +211,30 @@ class Keyspace:
         past = Past(snapshot.base, set(), snapshot.floor) if snapshot is not None else None
         self._accounted = (past, slots, upto) if past is not None else None
 
-    def write(self, put: Put, now: float) -> Written:
+    def write(self, put: Put, now: float, place: Place = ANYWHERE) -> Written:
         """Name a write here, at its home: the next dot of this actor (D4.1, D9.5-7)."""
         lww = put.mode is Mode.LWW
         digest = digest_of(put.key, lww)
         local = self.filled(put.key)
+        met = put.token.dots_of(digest)
         if lww:
             replaced = local.past.base
-            rest = Item({}, local.past.joined({}, put.token.dots_of(digest)))
+            kept = {d: v for d, v in local.versions.items() if d in place.beside}
+            rest = Item(kept, local.past.joined({}, met))
         else:
             replaced = put.context.base
             rest = discard(local, put.context)
         dot = self.next_dot()
         seen = [put.token.stamp, *(version.stamp for version in local.versions.values())]
         stamp = self.hybrid.next(now, self.actor, seen)
-        version = Version(put.value, self.stored_deps(put.token), stamp, lww)
+        clock = place.clock or clock_of(dot, local, rest, (*place.seen, *met), put.clocked)
+        version = Version(put.value, self.stored_deps(put.token), stamp, lww, clock)
         item = Item({**rest.versions, dot: version}, rest.past.joined({dot[0]: dot[1]}))
         self.note(dot, put.key)
         self._save(put.key, item)
         token = self.trim(put.token.after_write(digest, dot, stamp, replaced))
         context = put.context if lww else put.context.joined({}, {dot})
-        return Written(dot, item, token, context, local.is_live())
+        return Written(dot, item, token, context, local.is_live(), clock)
 
     def next_dot(self) -> Dot:
         self.counter += 1

@@ -19,12 +19,14 @@ from node.core.requests import (
     Forgotten as Forgotten,
     Found as Found,
     Get as Get,
+    Keep as Keep,
     Level as Level,
     List as List,
     Listed as Listed,
     Mode as Mode,
     Outcome as Outcome,
     Outdated as Outdated,
+    Peek as Peek,
     Propose as Propose,
     Put as Put,
     Request as Request,
@@ -70,6 +72,7 @@ class Named(Frame, tag=3, frozen=True):
     token: Token
     context: Past
     replaced: bool
+    clock: Vector | None = None
 
 
 class Declined(Frame, tag=4, frozen=True):
@@ -245,6 +248,13 @@ class Granted(Frame, tag=20, frozen=True):
     adopted: bool
 
 
+class Mend(Frame, tag=21, frozen=True):
+    """Origin -> owner (tell): what a read has found of this key, filled; you lack some of it."""
+
+    key: str
+    item: Item
+
+
 class Join(Frame, tag=17, frozen=True):
     """A node of no view -> any (ask): add me to yours."""
 
@@ -254,8 +264,11 @@ class Join(Frame, tag=17, frozen=True):
 Message = (
     Accept | Ack | Named | Declined | Replicate | Fetch | State
     | CountKeys | KeyCount | Compare | Pull | Page | Beat | News | Views | Elsewhere | Join
-    | Unsure | Wish | Granted
+    | Unsure | Wish | Granted | Mend
 )  # fmt: skip
+
+# These count only between two nodes of one view (D10 R1).
+BOUND_TO_VIEW = frozenset({Ack, Replicate, Fetch, State, Compare, Pull, Page, Mend})
 
 
 class Stamp(msgspec.Struct, array_like=True, frozen=True, gc=False):

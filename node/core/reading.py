@@ -10,7 +10,7 @@ read is refused at once, or parks and asks again until its deadline.
 
 from dataclasses import dataclass, field
 
-from node.core.clock import Clock
+from node.core.clock import Clock, Dot
 from node.core.detector import Detector
 from node.core.judging import Missing, Need, answer
 from node.core.messages import (
@@ -45,11 +45,14 @@ class Read:
     clock: Clock = field(default_factory=Clock)
     claims: dict[str, list[ViewId]] = field(default_factory=dict)  # by who has answered
     asked: dict[str, float] = field(default_factory=dict)
+    holds: dict[str, set[Dot]] = field(default_factory=dict)  # the versions each has, for mending
 
     def add(self, source: str, state: State) -> None:
         self.item = sync(self.item, state.item)
         self.clock.join(state.clock)
         self.claims[source] = state.claims
+        if self.get.mend:
+            self.holds[source] = set(state.item.versions)
 
     def missing(self) -> Missing:
         return self.need.to_show(self.get, self.item, self.clock)
@@ -81,9 +84,12 @@ class Reads:
         return len(self._reads)
 
     def begin(self, request: int, read: Read, now: float) -> Asks:
-        """Ask as many members as the read wants copies of; the first ones are preferred."""
+        """Ask as many members as the read wants copies of, the first ones by preference; a read
+        that mends asks all."""
         self._reads[request] = read
-        wanted = min(read.get.copies, len(read.owners)) - len(read.whole())
+        wanted = len(read.owners)
+        if not read.get.mend:
+            wanted = min(read.get.copies, wanted) - len(read.whole())
         able = [m for m in read.owners if self._detector.reachable(m, now)]
         fresh = [m for m in able if m not in read.claims]
         return self._ask(request, read, fresh[: max(0, wanted)], now)
@@ -107,8 +113,8 @@ class Reads:
 
     def wants_pull(self, read: Read) -> bool:
         """Whether the states sent for this read should also repair this replica: a read that is
-        refused at once does not pull."""
-        return read.get.wait_s > 0 and self._address in read.owners
+        refused at once does not pull, unless it mends."""
+        return (read.get.wait_s > 0 or read.get.mend) and self._address in read.owners
 
     def judge(self, request: int, read: Read, now: float) -> tuple[Asks, Outcome | None]:
         """Answer, ask everybody, refuse, or go on waiting."""
@@ -163,7 +169,7 @@ class Reads:
             unheard = ", ".join(str(view) for view in sorted(read.views - claims))
             reason = "too few replicas of the key's shard answered"
             reason += f": nobody who was reached has all of view {unheard}" if unheard else ""
-            outcome = Unavailable(reason, definite=True)
+            outcome = Unavailable(reason, definite=True, nodes=tuple(read.claims))
         else:
             able = any(self._detector.reachable(m, now) for m in read.holders)
             patience = max(read.get.wait_s, DEADLINE_S) if able else UNREACHABLE_S

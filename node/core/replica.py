@@ -23,6 +23,7 @@ from node.core.home import Home
 from node.core.keyspace import Keyspace, Rows, slot_of_key
 from node.core.listing import Lists
 from node.core.lives import Lives, Table
+from node.core.messages import BOUND_TO_VIEW
 from node.core.moving import Moving
 from node.core.proposing import Proposals
 from node.core.quorum import wanted
@@ -39,8 +40,6 @@ LIVES = msgspec.msgpack.Decoder(Table)
 VIEWS = msgspec.msgpack.Decoder(Saved)
 WAITING_TICK_S = 0.05
 NO_VIEW_YET = m.Unavailable("this node has not been told its view yet", definite=True)
-# These count only between two nodes of one view (D10 R1).
-BOUND_TO_VIEW = frozenset({m.Ack, m.Replicate, m.Fetch, m.State, m.Compare, m.Pull, m.Page})
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +95,14 @@ class Replica:
         self._last_request = 0
         self._stamp = m.Stamp()  # of the letter in hand
         self._handlers = self._table()
+        self._operations: dict[type, Callable[[int, Any], None]] = {
+            m.List: self._lists.begin,
+            m.Put: self.on_put,
+            m.Get: self._answers.begin,
+            m.Peek: self._answers.peek,
+            m.Keep: self._home.keep,
+            m.Count: self.on_count,
+        }
 
     def _table(self) -> dict[type, Callable[[str, Any], None]]:
         """Which room handles what: all branching on the kind of an event."""
@@ -112,6 +119,7 @@ class Replica:
             m.Replicate: self._home.on_replicate,
             m.Fetch: self._answers.on_fetch,
             m.State: self._answers.on_state,
+            m.Mend: self._home.on_mend,
             m.CountKeys: self.on_count_keys,
             m.KeyCount: self.on_key_count,
             m.Compare: self.upkeep.on_compare,
@@ -200,14 +208,8 @@ class Replica:
             self._forget(request)
         elif not self.view.shards:
             self._turn.reply(request, NO_VIEW_YET)
-        elif isinstance(operation, m.List):
-            self._lists.begin(request, operation)
-        elif isinstance(operation, m.Put):
-            self.on_put(request, operation)
-        elif isinstance(operation, m.Get):
-            self._answers.begin(request, operation)
         else:
-            self.on_count(request, operation)
+            self._operations[type(operation)](request, operation)
 
     def _forget(self, request: int) -> None:
         """Nothing is left on the disk but which view was forgotten; the rest is silence."""

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 import msgspec
 
-from node.core.clock import Dot
+from node.core.clock import Dot, Vector
 from node.core.siblings import Past
 from node.core.token import Token
 from node.core.view import Actor, Layout, View, ViewId
@@ -29,7 +29,8 @@ Level = str  # "available", "one", "quorum", "all" or a number
 
 
 class Put(msgspec.Struct, frozen=True, gc=False):
-    """Write a value (None: delete).  `refuse_unmet` refuses when the token is not covered."""
+    """Write a value (None: delete).  `refuse_unmet` refuses when the token is not covered;
+    `clocked` keeps a vector clock with it, as every write does that replaces one which has one."""
 
     key: str
     value: bytes | None
@@ -39,10 +40,12 @@ class Put(msgspec.Struct, frozen=True, gc=False):
     level: Level = AVAILABLE
     refuse_unmet: Scope | None = None
     if_present: bool = False  # a delete that answers `Absent` where nothing is shown
+    clocked: bool = False
 
 
 class Get(msgspec.Struct, frozen=True, gc=False):
-    """Read a key from `copies` replicas; wait `wait_s` for what the token needs (0: refuse)."""
+    """Read a key from `copies` replicas; wait `wait_s` for what the token needs (0: refuse).
+    `mend`: all owners are asked, and those that lack something of it are told (read repair)."""
 
     key: str
     mode: Mode = Mode.LWW
@@ -50,6 +53,24 @@ class Get(msgspec.Struct, frozen=True, gc=False):
     scope: Scope = Scope.KEY
     copies: int = 1
     wait_s: float = 0.0
+    mend: bool = False
+
+
+class Peek(msgspec.Struct, frozen=True, gc=False):
+    """What does the asked node's own replica hold of this key, whether it is whole or not?"""
+
+    key: str
+
+
+class Keep(msgspec.Struct, frozen=True, gc=False):
+    """Write a value on the asked node's own replica; the others have it from repair.  What is
+    there and older by its vector clock is replaced, the rest stays beside it.  `only_new`: answers
+    what is there, and writes nothing, if that has this clock or a later one."""
+
+    key: str
+    value: bytes
+    clock: Vector
+    only_new: bool = False
 
 
 class Count(msgspec.Struct, frozen=True, gc=False):
@@ -80,14 +101,15 @@ class Propose(msgspec.Struct, frozen=True):
     lost: tuple[str, ...] = ()
 
 
-Request = Put | Get | Count | List | Forget | Propose
+Request = Put | Get | Peek | Keep | Count | List | Forget | Propose
 
 
 # ------------------------------------------------------------------ what the node answers
 
 
 class Stored(msgspec.Struct, frozen=True, gc=False):
-    """Durable on `acks` of `copies` replicas; `context` is what the client has seen of the key."""
+    """Durable on `acks` of `copies` replicas, which are `nodes`; `context` is what the client has
+    seen of the key, `clock` the version's vector clock (None: it has none)."""
 
     token: Token
     context: Past
@@ -96,10 +118,13 @@ class Stored(msgspec.Struct, frozen=True, gc=False):
     acks: int
     copies: int
     home: str
+    nodes: tuple[str, ...] = ()
+    clock: Vector | None = None
 
 
 class Found(msgspec.Struct, frozen=True, gc=False):
-    """Values, newest stamp first (lww: just one); `dots` names all versions the key holds."""
+    """Values, newest stamp first (lww: just one); `dots` names all versions the key holds.  Of
+    siblings `clocks` are the vector clocks."""
 
     values: tuple[bytes, ...]
     shown: tuple[Dot, ...]
@@ -107,6 +132,7 @@ class Found(msgspec.Struct, frozen=True, gc=False):
     token: Token
     context: Past
     served_by: str
+    clocks: tuple[Vector, ...] = ()
 
 
 class Absent(msgspec.Struct, frozen=True, tag=True, gc=False):
@@ -125,11 +151,13 @@ class Unmet(msgspec.Struct, frozen=True, tag=True, gc=False):
 
 
 class Unavailable(msgspec.Struct, frozen=True, tag=True, gc=False):
-    """Not answered.  `definite` promises that nothing was written; otherwise nobody knows."""
+    """Not answered.  `definite` promises that nothing was written; otherwise nobody knows.
+    `nodes` are those that did answer."""
 
     reason: str
     definite: bool
     acks: int = 0
+    nodes: tuple[str, ...] = ()
 
 
 class Counted(msgspec.Struct, frozen=True, gc=False):

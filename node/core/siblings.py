@@ -8,13 +8,16 @@ without a value. (Preguiça et al. 2010; dotted causal containers, DAIS 2015; pr
 """
 
 from collections.abc import Container, Iterable
+from typing import NamedTuple
 
 import msgspec
 
-from node.core.clock import Clock, Dot, Vector, join_vectors
+from node.core.clock import Clock, Dot, Order, Vector, compare, join_vectors
 from node.core.hybrid import NO_STAMP, Stamp
 from node.core.token import Token
 from node.core.view import FIRST, NO_VIEW, Actor, ViewId, view_of
+
+CLOCK_ENTRIES_MAX = 64
 
 
 class Past(msgspec.Struct, array_like=True, gc=False):
@@ -50,13 +53,15 @@ class Past(msgspec.Struct, array_like=True, gc=False):
 
 
 class Version(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """One write: its value (None: a delete mark), what its writer depended on, when (HLC), and
-    whether it was written in lww mode."""
+    """One write: its value (None: a delete mark), what its writer depended on, when (HLC), whether
+    it was written in lww mode, and its vector clock, where somebody has asked for one: of its key
+    alone, and for clients.  Nothing here is decided by it but where a client sends it back."""
 
     value: bytes | None
     deps: Token = msgspec.field(default_factory=Token)
     stamp: Stamp = NO_STAMP
     lww: bool = False
+    clock: Vector | None = None
 
 
 class Item(msgspec.Struct, array_like=True, gc=False):
@@ -68,6 +73,18 @@ class Item(msgspec.Struct, array_like=True, gc=False):
     def live(self) -> dict[Dot, Version]:
         """The versions that carry a value."""
         return {dot: v for dot, v in self.versions.items() if v.value is not None}
+
+    def shown(self) -> dict[Dot, Version]:
+        """The siblings: the live versions, without the lww ones that a later lww delete hides."""
+        marks = [self.rank(d) for d, v in self.versions.items() if v.value is None and v.lww]
+        last = max(marks, default=None)
+        return {
+            d: v for d, v in self.live().items() if not (v.lww and last and self.rank(d) < last)
+        }
+
+    def clocks(self) -> dict[Dot, Vector]:
+        """The vector clock of each version: its own, or one that names that write alone."""
+        return {dot: v.clock or {dot[0]: dot[1]} for dot, v in self.versions.items()}
 
     def winner(self) -> Dot | None:
         """The version with the largest stamp, deletes included (D11); None when there is none."""
@@ -122,3 +139,41 @@ def discard(item: Item, context: Past) -> Item:
     """The filled item without the versions the context has seen."""
     kept = {d: v for d, v in item.versions.items() if not context.has(d)}
     return Item(kept, item.past.with_all(context))
+
+
+def following(dot: Dot, replaced: Iterable[Vector], seen: Iterable[Dot] = ()) -> Vector:
+    """The vector clock of a write that replaces what has these clocks, and knows of these dots; too
+    long a one forgets the entries of the oldest views, as Dynamo does."""
+    clock: Vector = {}
+    for each in (*replaced, *({actor: n} for actor, n in seen)):
+        clock = join_vectors(clock, each)
+    newest = sorted(clock.items(), key=lambda entry: (view_of(entry[0]), entry), reverse=True)
+    return dict((*sorted(newest[: CLOCK_ENTRIES_MAX - 1]), dot))
+
+
+class Place(NamedTuple):
+    """How a write stands to the versions that are there."""
+
+    beside: tuple[Dot, ...] = ()  # those that it does not replace, though in lww mode
+    clock: Vector | None = None  # its vector clock, if it brings one
+    seen: tuple[Dot, ...] = ()  # otherwise what its writer had seen
+
+
+def placed(clock: Vector, item: Item) -> Place:
+    """Where a client's vector clock puts a write: what is older is replaced, the rest stays beside
+    it.  The clock is the write's own, unless there is a version that has it or a later one: then
+    it says what the writer had seen."""
+    orders = {dot: compare(clock, known) for dot, known in item.clocks().items()}
+    newer = (Order.AFTER, Order.EQUAL)
+    beside = tuple(dot for dot, order in orders.items() if order not in newer)
+    is_new = clock and not {Order.BEFORE, Order.EQUAL} & set(orders.values())
+    return Place(beside, clock if is_new else None, tuple(clock.items()))
+
+
+def clock_of(dot: Dot, local: Item, rest: Item, seen: Iterable[Dot], asked: bool) -> Vector | None:
+    """The vector clock of a write that leaves `rest` of an item: none, unless somebody has asked
+    for one, now or when what is here was written."""
+    if not (asked or any(v.clock for v in local.versions.values())):
+        return None
+    clocks = local.clocks()
+    return following(dot, [clocks[d] for d in clocks if d not in rest.versions], seen)

@@ -58,6 +58,10 @@ class Write:
             return sum(detector.heard(m) > self.started for m in left)
         return 0
 
+    def nodes(self) -> tuple[str, ...]:
+        """The members that have it on disk, as far as they have said so."""
+        return tuple(member for member in self.members if member in self.acks)
+
 
 class Writes:
     """All writes whose clients wait here."""
@@ -150,13 +154,16 @@ class Writes:
         named, home, copies = write.named, write.home, len(write.members)
         if named is None or home is None:
             return None
-        acks = max(1, len(write.acks.intersection(write.members)))  # the home has it, owner or not
+        acks = max(1, len(write.nodes()))  # the home has it, owner or not
         awaited = write.awaited(now, self._detector) if acks <= copies // 2 else 0
         if not enough(write.put.level, copies, acks, awaited):
             return None
         del self._writes[request]
         replaced = named.replaced or bool(write.found)
-        return Stored(named.token, named.context, named.dot, replaced, acks, copies, home)
+        nodes = write.nodes() or (home,)
+        return Stored(
+            named.token, named.context, named.dot, replaced, acks, copies, home, nodes, named.clock
+        )
 
     def tick(self, now: float) -> tuple[Asks, list[tuple[int, Outcome]]]:
         """What time has decided: answers, deadlines, silent homes."""
@@ -182,6 +189,6 @@ class Writes:
             wish = "an answer" if level == AVAILABLE else f"level {level}"
             reached = f"{len(write.acks)} of {len(write.members)} replicas acknowledged"
             reason = f"{wish} was not reached in time: {reached}; it may or may not be written"
-            outcome = Unavailable(reason, definite=False, acks=len(write.acks))
+            outcome = Unavailable(reason, definite=False, acks=len(write.acks), nodes=write.nodes())
         del self._writes[request]
         return outcome

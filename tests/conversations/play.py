@@ -13,8 +13,10 @@ from node.core.messages import (
     Count,
     Found,
     Get,
+    Keep,
     Mode,
     Outcome,
+    Peek,
     Propose,
     Put,
     Request,
@@ -197,8 +199,8 @@ class Play:
 
     # ---- clients
     def on_put(self, node: str, key: str, value: str, **options: str) -> None:
-        """node key value [by=session] [mode=] [level=] [refuse=key|shard]: a write; the value may
-        be `1000*x`."""
+        """node key value [by=session] [mode=] [level=] [refuse=key|shard] [clock=kept]: a write;
+        the value may be `1000*x`."""
         times, star, letter = value.partition("*")
         text = letter * int(times) if star else value
         self._write(node, key, text.encode(), options)
@@ -213,17 +215,27 @@ class Play:
         seen = session.contexts.get(key, Past()) if mode is Mode.SIBLINGS else Past()
         refuse = Scope(options["refuse"]) if "refuse" in options else None
         level = options.get("level", AVAILABLE)
-        present = "present" in options
-        put = Put(key, value, mode, session.token, seen, level, refuse, present)
+        present, clocked = "present" in options, "clock" in options
+        put = Put(key, value, mode, session.token, seen, level, refuse, present, clocked)
         self._submit("w", node, key, put, options)
 
     def on_get(self, node: str, key: str, **options: str) -> None:
-        """node key [by=] [mode=] [scope=] [copies=] [wait=seconds]: a read."""
+        """node key [by=] [mode=] [scope=] [copies=] [wait=seconds] [mend=yes]: a read."""
         session = self._sessions.setdefault(options.get("by", ""), Session())
         mode, scope = Mode(options.get("mode", "lww")), Scope(options.get("scope", "key"))
         copies, wait_s = int(options.get("copies", "1")), float(options.get("wait", "0"))
-        get = Get(key, mode, session.token, scope, copies, wait_s)
+        get = Get(key, mode, session.token, scope, copies, wait_s, "mend" in options)
         self._submit("r", node, key, get, options)
+
+    def on_peek(self, node: str, key: str) -> None:
+        """node key: what its own replica holds."""
+        self._submit("r", node, key, Peek(key), {})
+
+    def on_plant(self, node: str, key: str, value: str, *clock: str, new: str = "") -> None:
+        """node key value [a1:2 ..] [new=only]: a write on its own replica, with a vector clock."""
+        entries = dict(entry.split(":") for entry in clock)
+        named = {self.stage.words.actor_at(at): int(n) for at, n in entries.items()}
+        self._submit("w", node, key, Keep(key, value.encode(), named, bool(new)), {})
 
     def on_count(self, node: str, shard: str) -> None:
         """node shard: how many keys does the shard hold?"""

@@ -23,7 +23,7 @@ from node.core.parts import from_bytes, to_bytes
 from node.core.replica import Replica
 from node.core.siblings import Item, Past, Version
 from node.core.token import COUNT_MAX, Token
-from node.core.view import FIRST, View, ViewId, digest_of, short_name, view_of
+from node.core.view import FIRST, View, ViewId, actor_of, digest_of, short_name, view_of
 
 LONG_BYTES = 40
 VIEWS = msgspec.msgpack.Decoder(SavedViews)
@@ -47,6 +47,7 @@ class Words:
             m.Replicate: lambda r: f"{self.request(r.request)} {r.key}={self.item(r.item)}",
             m.Fetch: lambda f: f"{self.request(f.request)} {f.key}",
             m.State: self._state,
+            m.Mend: lambda n: f"{n.key}={self.item(n.item)}",
             m.CountKeys: lambda c: self.request(c.request),
             m.KeyCount: lambda c: f"{self.request(c.request)} {c.keys}",
             m.Compare: self._compare,
@@ -67,8 +68,14 @@ class Words:
         self._nodes[node_id] = self._short[short_name(node_id)] = name
 
     def actor(self, actor: str) -> str:
-        view, name = view_of(actor), self._short[actor.partition(".")[0]]
+        short = actor.partition(".")[0]
+        view, name = view_of(actor), self._short.get(short, short)  # a client may name anybody
         return name if view == FIRST else f"{name}@{self.view(view)}"
+
+    def actor_at(self, name: str) -> str:
+        """The actor of a node's life in the first view; of nobody, the name itself."""
+        ids = (node_id for node_id, known in self._nodes.items() if known == name)
+        return next((actor_of(FIRST, node_id) for node_id in ids), name)
 
     def view(self, view: ViewId) -> str:
         """The first one that is heard of is called by its number alone."""
@@ -134,6 +141,7 @@ class Words:
 
     def _version(self, version: Version) -> str:
         value = "deleted" if version.value is None else _text(version.value)
+        value += f" clock {self.vector(version.clock)}" if version.clock else ""
         return f"{value} after {self.token(version.deps)}" if version.deps else value
 
     def lives(self, lives: dict[str, dict[str, int]]) -> str:
@@ -146,6 +154,7 @@ class Words:
         parts += [f"context {self.past(put.context)}"] if put.context else []
         parts += [f"token {self.token(put.token)}"] if put.token else []
         parts += [put.level] if put.level != m.AVAILABLE else []
+        parts += ["clocked"] if put.clocked else []
         return " ".join(parts)
 
     def slots(self, packed: bytes) -> str:
@@ -245,6 +254,7 @@ class Words:
         match outcome:
             case m.Stored():
                 of = f"{outcome.acks} of {outcome.copies}, home {outcome.home}"
+                of += f"; clock {self.vector(outcome.clock)}" if outcome.clock else ""
                 return f"Stored {self.dot(outcome.dot)} on {of}; token {self.token(outcome.token)}"
             case m.Found():
                 values = ", ".join(map(_text, outcome.values))

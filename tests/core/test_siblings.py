@@ -9,9 +9,20 @@ from itertools import permutations
 import pytest
 from hypothesis import given, strategies as st
 
-from node.core.clock import Clock, Dot
-from node.core.siblings import Item, Past, Version, discard, fill, strip, sync
-from tests.core.given import actors, all_dots, clocks, dots, items, pasts, stamp
+from node.core.clock import Clock, Dot, Order, Vector, compare
+from node.core.siblings import (
+    CLOCK_ENTRIES_MAX,
+    Item,
+    Past,
+    Version,
+    discard,
+    fill,
+    following,
+    placed,
+    strip,
+    sync,
+)
+from tests.core.given import actors, all_dots, clocks, dots, items, pasts, stamp, vectors
 
 
 def seen(item: Item) -> set[Dot]:
@@ -100,3 +111,82 @@ def test_the_largest_stamp_wins_deletes_included(
     assert item.winner() == winner
     assert item.is_live() == is_live
     assert GONE not in item.live().values()
+
+
+# ---- what a delete hides
+
+
+def lww(milliseconds: int, value: bytes | None = b"v") -> Version:
+    return Version(value, stamp=stamp(milliseconds), lww=True)
+
+
+@pytest.mark.parametrize(
+    ("versions", "shown"),
+    [
+        ({("a", 1): lww(1), ("b", 1): lww(2)}, {("a", 1), ("b", 1)}),
+        ({("a", 1): lww(1), ("b", 1): lww(2, None), ("c", 1): lww(3)}, {("c", 1)}),
+        ({("a", 1): lww(1), ("b", 1): lww(2, None)}, set()),
+        ({("a", 1): Version(b"v"), ("b", 1): lww(2, None)}, {("a", 1)}),
+        ({("a", 1): lww(1), ("b", 1): Version(None, stamp=stamp(2))}, {("a", 1)}),
+    ],
+)
+def test_of_lww_versions_a_later_delete_hides_the_earlier(
+    versions: dict[Dot, Version], shown: set[Dot]
+) -> None:
+    assert Item(versions).shown().keys() == shown
+
+
+# ---- vector clocks
+
+
+@given(st.lists(vectors), st.lists(dots), actors)
+def test_a_write_is_after_all_that_it_replaces_or_has_seen(
+    replaced: list[Vector], known: list[Dot], actor: str
+) -> None:
+    clock = following((actor, 100), replaced, known)
+    assert all(compare(clock, each) is Order.AFTER for each in replaced)
+    assert all(clock[a] >= n for a, n in known)
+    assert clock[actor] == 100
+
+
+def test_a_long_clock_forgets_the_entries_of_the_oldest_views() -> None:
+    old = {f"a{n}.1": n + 1 for n in range(CLOCK_ENTRIES_MAX)}
+    new = {f"b{n}.2.p": 1 for n in range(10)}
+    clock = following(("c.2.p", 1), [old, new])
+    assert len(clock) == CLOCK_ENTRIES_MAX
+    assert clock.keys() > {*new, "c.2.p"}
+
+
+HELD = Item(
+    {
+        ("a", 1): Version(b"v", clock={"x": 1}),
+        ("b", 1): Version(b"v", clock={"x": 2, "y": 1}),
+        ("c", 3): Version(b"v"),  # its own: c 3
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("clock", "beside", "is_new"),
+    [
+        ({"x": 3, "y": 1}, {("c", 3)}, True),
+        ({"x": 1, "z": 1}, {("b", 1), ("c", 3)}, True),
+        ({"x": 1}, {("b", 1), ("c", 3)}, False),
+        ({"c": 2}, {("a", 1), ("b", 1), ("c", 3)}, False),
+        ({"c": 3}, {("a", 1), ("b", 1)}, False),
+        ({}, {("a", 1), ("b", 1), ("c", 3)}, False),
+        ({"x": 2, "y": 1, "c": 3}, set(), True),
+    ],
+)
+def test_a_clock_that_is_brought_says_what_is_replaced(
+    clock: Vector, beside: set[Dot], is_new: bool
+) -> None:
+    place = placed(clock, HELD)
+    assert set(place.beside) == beside
+    assert place.clock == (clock if is_new else None)
+    assert dict(place.seen) == clock
+
+
+def test_where_nothing_is_any_clock_but_an_empty_one_is_new() -> None:
+    assert placed({"x": 1}, Item()).clock == {"x": 1}
+    assert placed({}, Item()).clock is None

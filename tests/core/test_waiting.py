@@ -60,7 +60,8 @@ def test_is_answered_when_the_level_is_reached(level: str, needed: int) -> None:
     ]
     assert [outcome is not None for outcome in outcomes] == [n == needed for n in (1, 2, 3)]
     token, context = NAMED.token, NAMED.context
-    assert outcomes[needed - 1] == Stored(token, context, DOT, False, needed, 3, "m1")
+    nodes = MEMBERS[:needed]
+    assert outcomes[needed - 1] == Stored(token, context, DOT, False, needed, 3, "m1", nodes)
     assert len(room.writes) == 0
 
 
