@@ -22,6 +22,7 @@ from node.core.messages import (
     AVAILABLE,
     Ack,
     Letter,
+    Mend,
     Named,
     Page,
     Put,
@@ -96,6 +97,8 @@ class Witness:
                 self._judge_item(node, key, item)
         elif isinstance(message, State):
             self._judge_dots(node, message.item)
+        elif isinstance(message, Mend):
+            self._judge_mend(node, message)
         elif isinstance(message, Ack | Named):
             self._judge_dot(node, message.dot)
         elif isinstance(message, Views):
@@ -134,6 +137,13 @@ class Witness:
         ahead_ms = node.driver.replica.keyspace.hybrid.milliseconds - node.clock.now() * 1000
         if ahead_ms > LEAD_MS_MAX:
             raise ViolationError("ClockDragged", f"{node.address} is {ahead_ms:.0f} ms ahead")
+
+    def _judge_mend(self, node: Node, message: Mend) -> None:
+        """What a read passes on is on some disk, or was when its read was sent it."""
+        shadows = [*self.shadows.values(), *(old for each in self._wiped.values() for old in each)]
+        for dot in message.item.versions:
+            if not any(dot in shadow.ever or shadow.vouches_for(dot) for shadow in shadows):
+                raise ViolationError("SentTooEarly", f"{node.address} passes on {dot}, on no disk")
 
     def _judge_dots(self, node: Node, item: Item) -> None:
         for dot in item.versions:

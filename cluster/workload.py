@@ -44,6 +44,7 @@ PAIR = 0.1
 UNTOLD = 0.1
 HOT = 0.25  # the share of operations on the key that was written last
 READS = 0.5
+CLOCKED_EVERY = 4  # so many writes make one that keeps a vector clock
 LEVELS = (AVAILABLE, AVAILABLE, "one", "one", "quorum", "all")
 
 PASTS = msgspec.msgpack.Decoder(Past)
@@ -213,8 +214,9 @@ class Workload:
             Mode(mode_of(key)),
             token_of(session.token),
             Scope.KEY if waits or self._random.random() < 0.5 else Scope.SHARD,
-            copies=1 if self._random.random() < 0.8 else 2,
+            copies=(copies := 1 if self._random.random() < 0.8 else 2),
             wait_s=self._random.uniform(0.5, 2.0) if waits else 0.0,
+            mend=copies > 1,
         )
 
     def _put(
@@ -230,6 +232,7 @@ class Workload:
             self._random.choice(LEVELS),
             Scope.SHARD if refuses else None,
             if_present=refuses and operation.value is None and self._random.random() < 0.5,
+            clocked=operation.id % CLOCKED_EVERY == 0,
         )
 
     # ------------------------------------------------------------------ requests and answers
