@@ -61,6 +61,13 @@ def moved_slots(now: Layout | View, then: Layout | View) -> list[Slot]:
     return [slot for slot in range(SLOTS) if before[slot : slot + 1] != after[slot : slot + 1]]
 
 
+def preferred(view: View, slot: Slot) -> tuple[str, ...]:
+    """The nodes that are asked for a key of this slot, in order: its owners, then those of the
+    slots that follow on the ring."""
+    places = dict.fromkeys(view.owner[slot:] + view.owner[:slot])
+    return tuple(dict.fromkeys(node for place in places for node in view.shards[place].members))
+
+
 def _check(nodes: Sequence[str], shard_count: int) -> None:
     twice = sorted({node for node in nodes if list(nodes).count(node) > 1})
     if twice:

@@ -17,7 +17,8 @@ import orjson
 from msgspec.structs import replace
 
 from node.core.messages import Adopted, Outcome, Outdated, Propose, Unavailable
-from node.core.view import ViewId
+from node.core.placement import preferred
+from node.core.view import View, ViewId, digest_of, slot_of
 from node.dialects.contract import Ask, Call, Dialect, Events, Facts, Reply, Route
 from node.dialects.plans import BadWish, Lossy, Plan, plan_of, wish_of
 from node.dialects.words import fields_of, refused, said
@@ -47,7 +48,22 @@ def views() -> Dialect:
 
 
 def show(call: Call) -> Reply:
-    return said(200, call.facts().movement())
+    """The view and how far it is; `?key=` says whom a key belongs to."""
+    facts, key = call.facts(), call.query.get("key")
+    shown = facts.movement()
+    return said(200, shown if key is None else {**shown, "key": _place_of(facts.view, key)})
+
+
+def _place_of(view: View, key: str) -> dict[str, Any]:
+    slot = slot_of(digest_of(key, True))
+    if not view.shards:
+        return {"key": key, "slot": slot, "shard": None, "nodes": []}
+    return {
+        "key": key,
+        "slot": slot,
+        "shard": view.shard_of(slot).id,
+        "nodes": list(preferred(view, slot)),
+    }
 
 
 @dataclass
