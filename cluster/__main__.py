@@ -14,7 +14,7 @@ import docker.errors
 import requests.exceptions
 import typer
 
-from cluster import commands, growth, image, viewing
+from cluster import commands, growth, image, ring, viewing
 from cluster.choice import expect_no_rival, find, holders
 from cluster.containers import docker_client
 from cluster.engine import TAIL_LINES, Engine, EngineChoice
@@ -32,6 +32,8 @@ view = typer.Typer(
     help="Show the view, and change it while the cluster runs.", no_args_is_help=True
 )
 app.add_typer(view, name="view")
+rings = typer.Typer(help="The ring of nodes, and what of it holds a key.", no_args_is_help=True)
+app.add_typer(rings, name="ring")
 report = Report()
 
 Name = Annotated[str, typer.Option("--name", help="Which cluster.")]
@@ -259,6 +261,39 @@ def abort_view(name: Name = DEFAULT_NAME, yes: Yes = False) -> None:
     """Go back to the view before, as long as the change is under way."""
     _confirm("Take the change back?", yes)
     viewing.abort(engine_of(name), report)
+
+
+@rings.command("add-node")
+def add_to_ring(name: Name = DEFAULT_NAME, wait: Wait = 60.0) -> None:
+    """Start one more node and give it its share; done when it has the data."""
+    node = ring.add_node(engine_of(name), wait, report, Run.home)
+    say(f"{node.name} {node.url} {node.address}")
+
+
+@rings.command("remove-node")
+def remove_from_ring(
+    node: NodeName, name: Name = DEFAULT_NAME, wait: Wait = 60.0, yes: Yes = False
+) -> None:
+    """Take a node off the ring, and stop it when the others have its data."""
+    _confirm(f"Take {node} off the ring?", yes)
+    ring.remove_node(engine_of(name), node, wait, report)
+
+
+@rings.command("nodes")
+def nodes_of_key(
+    key: Annotated[str, typer.Argument(metavar="KEY", help="Any text.")],
+    how_many: Annotated[int, typer.Option("-n", min=1, help="How many of them.")] = 3,
+    name: Name = DEFAULT_NAME,
+    as_json: Json = False,
+) -> None:
+    """Show who is asked for a key, in order: `coterie ring nodes cart -n 3`."""
+    ring.show_nodes(engine_of(name), key, how_many, as_json)
+
+
+@rings.command("containers")
+def containers_of_ring(name: Name = DEFAULT_NAME, as_json: Json = False) -> None:
+    """Show what runs each node."""
+    ring.show_containers(engine_of(name), as_json)
 
 
 @app.command()

@@ -261,6 +261,10 @@ class ContainerEngine:
         """Return the URL of every node."""
         return {node.name: node.url for node in recalled(self).nodes}
 
+    def containers(self) -> dict[str, str]:
+        """Return the name of each node's container."""
+        return {node: str(container.name) for node, container in self._containers().items()}
+
     def _running(self) -> list[str]:
         return [name for name, state in self.states().items() if state == State.RUNNING]
 

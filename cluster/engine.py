@@ -92,6 +92,9 @@ class Engine(Protocol):
     def endpoints(self) -> dict[str, str]:
         """Return the URL of every node of the recalled cluster."""
 
+    def containers(self) -> dict[str, str]:
+        """Return what runs each node that has something: its container's name, or its process."""
+
 
 def recalled(engine: Engine) -> Topology:
     """Return the shape of the engine's cluster, or say that there is none."""

@@ -203,6 +203,12 @@ class ProcessEngine:
         """Return the URL of every node."""
         return {node.name: node.url for node in recalled(self).nodes}
 
+    def containers(self) -> dict[str, str]:
+        """Return the number of each node's process."""
+        states = self.states()
+        there = {n: r for n, r in self._records().items() if states.get(n) != State.STOPPED}
+        return {name: f"process {record[0]}" for name, record in there.items()}
+
     def _records(self) -> dict[str, list[int | str | None]]:
         path = self.place / "pids.json"
         records: dict[str, list[int | str | None]] = (
