@@ -27,6 +27,7 @@ from node.dialects.admin_view import admin_view
 from node.dialects.asg4 import asg4
 from node.dialects.contract import Dialect, Limits
 from node.dialects.data_view import data_view
+from node.dialects.dynamo import dynamo
 from node.dialects.keys_view import keys_view
 from node.dialects.native import native
 from node.dialects.orders import name_of
@@ -45,12 +46,13 @@ NOTHING_WRONG, STORE_FAILED, CANNOT_START = 0, 1, 2
 
 DIALECTS: Mapping[str, Callable[[Settings], Dialect]] = {
     "asg4": lambda settings: asg4(settings.asg_replaced_word),
+    "dynamo": lambda settings: dynamo(),
     "admin_view": lambda settings: admin_view(),
     "data_view": lambda settings: data_view(),
     "keys_view": lambda settings: keys_view(),
     "shard_view": lambda settings: shard_view(),
 }
-NOT_BUILT = ("dynamo", "peers", "causal")
+NOT_BUILT = ("peers", "causal")
 # What shard_view stores is not as the others store it; by data_view nodes have other names.
 SPOKEN_ALONE = ("shard_view", "data_view")
 

@@ -18,7 +18,8 @@ NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
 AN_ADDRESS = "an address host:port with a port from 1 to 65535"
 AUTO = "auto"
-SHARD_VIEW_PORT = "8085"
+ASG4_PORT, SHARD_VIEW_PORT = "8090", "8085"
+ASG4_AND_MORE = "asg4,dynamo"  # contracts whose routes do not collide
 DATA_VIEW_ADDRESS = "0.0.0.0:8081"  # its nodes learn from a view where they are
 
 
@@ -252,10 +253,11 @@ def read(environ: Mapping[str, str], argv: Sequence[str]) -> Settings:
 
 
 def fingerprint(texts: Mapping[str, str]) -> str:
-    """The dialect whose settings these are, by their names; asg4 where they say nothing."""
+    """The dialects whose settings these are, by their names; asg4 where they say nothing."""
     if texts["SOCKET_ADDRESS"]:
         _, _, port = texts["SOCKET_ADDRESS"].rpartition(":")
-        return "shard_view" if port == SHARD_VIEW_PORT else "asg4"
+        by_port = {SHARD_VIEW_PORT: "shard_view", ASG4_PORT: ASG4_AND_MORE}
+        return by_port.get(port, "asg4")
     if texts["ADDRESS"]:
         return "keys_view" if texts["VIEW"] else "admin_view"
     return "data_view" if texts["NODE_IDENTIFIER"] else "asg4"

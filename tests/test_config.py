@@ -9,6 +9,7 @@ from node.config import SETTINGS, BadSetting, HelpWanted, help_text, read
 from node.core.replica import Start
 from node.core.view import first_view, no_view
 from node.dialects.orders import name_of
+from node.shell.routes import Table
 
 OURS = {"SOCKET_ADDRESS": "10.10.0.2:8090"}
 
@@ -23,7 +24,7 @@ def test_defaults() -> None:
     assert settings.value_bytes_max == 1024 * 1024
     assert (settings.repair_every_s, settings.max_wait_s) == (3.0, 2.0)
     assert (settings.enable_faults, settings.uvloop) == (False, True)
-    assert (settings.log_format, settings.dialect) == ("text", ("asg4",))
+    assert (settings.log_format, settings.dialect) == ("text", ("asg4", "dynamo"))
     assert settings.asg_replaced_word == "replaced"
 
 
@@ -132,11 +133,12 @@ ALL = "10.10.0.2:13800,10.10.0.3:13800,10.10.0.4:13800,10.10.0.5:13800"
 @pytest.mark.parametrize(
     ("given", "dialect"),
     [
-        ({"SOCKET_ADDRESS": "10.10.0.2:8090"}, "asg4"),
-        ({"SOCKET_ADDRESS": "10.10.0.2:8090", "VIEW": "10.10.0.2:8090"}, "asg4"),
+        ({"SOCKET_ADDRESS": "10.10.0.2:8090"}, "asg4,dynamo"),
+        ({"SOCKET_ADDRESS": "10.10.0.2:8090", "VIEW": "10.10.0.2:8090"}, "asg4,dynamo"),
+        ({"SOCKET_ADDRESS": "10.10.0.2:8091"}, "asg4"),
         ({"SOCKET_ADDRESS": "10.10.0.2:8085"}, "shard_view"),
         ({"SOCKET_ADDRESS": "10.10.0.2:18085"}, "asg4"),
-        ({"SOCKET_ADDRESS": "10.10.0.2:8090", "ADDRESS": "10.10.0.2:13800"}, "asg4"),
+        ({"SOCKET_ADDRESS": "10.10.0.2:8090", "ADDRESS": "10.10.0.2:13800"}, "asg4,dynamo"),
         ({"ADDRESS": "10.10.0.2:13800", "VIEW": "10.10.0.2:13800"}, "keys_view"),
         ({"ADDRESS": "10.10.0.2:13800"}, "admin_view"),
         ({"NODE_IDENTIFIER": "0"}, "data_view"),
@@ -147,7 +149,7 @@ def test_the_dialect_is_known_by_the_settings_that_are_given(
     given: dict[str, str], dialect: str
 ) -> None:
     for said in ({}, {"DIALECT": "auto"}, {"DIALECT": ""}):
-        assert read({**given, **said}, []).dialect == (dialect,)
+        assert read({**given, **said}, []).dialect == tuple(dialect.split(","))
     assert read({**given, "DIALECT": "native"}, []).dialect == ("native",)
 
 
@@ -242,7 +244,13 @@ def test_dialects_are_spoken_together_where_they_can_be() -> None:
     settings = read({**OURS, "DIALECT": "asg4,keys_view"}, [])
     names = [dialect.name for dialect in dialects_of(settings)]
     assert names[:2] == ["asg4", "keys_view"]
-    assert {"asg4", "admin_view", "data_view", "keys_view", "shard_view"} <= set(DIALECTS)
+    assert {"asg4", "dynamo", "admin_view", "data_view", "keys_view", "shard_view"} <= set(DIALECTS)
+
+
+def test_what_stands_beside_each_other_by_default_shares_no_route() -> None:
+    Table(dialects_of(read(OURS, [])))
+    with pytest.raises(ValueError, match="dynamo and dynamo both claim POST /storeData"):
+        Table(dialects_of(read({**OURS, "DIALECT": "dynamo,asg4,dynamo"}, [])))
 
 
 @pytest.mark.parametrize(
@@ -254,7 +262,7 @@ def test_dialects_are_spoken_together_where_they_can_be() -> None:
         ({"NODE_IDENTIFIER": "0", "DIALECT": "data_view,asg4"}, "data_view without any other"),
         *(
             ({**OURS, "DIALECT": name}, f"{name} is not built yet")
-            for name in ("dynamo", "peers", "causal")
+            for name in ("peers", "causal")
         ),
     ],
 )

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qsl
 
+import orjson
+
 from node.core.messages import (
     Absent,
     Adopted,
@@ -20,12 +22,14 @@ from node.core.messages import (
     Forget,
     Forgotten,
     Found,
+    Get,
+    Keep,
     List,
     Listed,
     Outcome,
     Outdated,
+    Peek,
     Propose,
-    Put,
     Request,
     Stored,
     Unavailable,
@@ -37,6 +41,7 @@ from node.dialects.admin_view import admin_view
 from node.dialects.asg4 import asg4
 from node.dialects.contract import Ask, Call, Dialect, Events, Facts, Limits, Reply, Steps, Talk
 from node.dialects.data_view import data_view
+from node.dialects.dynamo import dynamo
 from node.dialects.keys_view import keys_view
 from node.dialects.native import native
 from node.dialects.shard_view import shard_view
@@ -49,6 +54,7 @@ DIALECTS = {
     "asg4": asg4,
     "admin_view": admin_view,
     "data_view": data_view,
+    "dynamo": dynamo,
     "keys_view": keys_view,
     "shard_view": shard_view,
     "native": native,
@@ -64,6 +70,10 @@ LIMITS = Limits(value_bytes_max=200, wait_s_max=20.0)
 SEEN = Token({}, {("AAAAAA.1", 7): 6 << 24}, b"", (1700000000000, 0, "AAAAAA.1"))
 DOT = ("AAAAAA.1", 7)
 HOME = "10.10.0.3:8090"
+BOTH = (HOME, NODES[0])
+CLOCK = {"AAAAAA.1": 7}
+LATER = {"AAAAAA.1": 7, "BBBBBB.1": 2}
+BESIDE = {"CCCCCC.1": 4}
 
 OUTCOMES: dict[str, Outcome] = {
     "created": Stored(SEEN, Past(), DOT, replaced=False, acks=2, copies=3, home=HOME),
@@ -73,11 +83,25 @@ OUTCOMES: dict[str, Outcome] = {
         (b'{"v":1}\n{"any":["JSON",1.50,null]}',), (DOT,), (DOT,), SEEN, Past(), HOME
     ),
     "found text": Found((b'"tea"',), (DOT,), (DOT,), SEEN, Past(), HOME),
+    "on two": Stored(SEEN, Past(), DOT, True, 2, 3, HOME, BOTH, LATER),
+    "kept here": Stored(SEEN, Past(), DOT, True, 1, 3, NODES[0], (NODES[0],), LATER),
+    "clocked": Found((b'"tea"',), (DOT,), (DOT,), SEEN, Past(), HOME, (CLOCK,)),
+    "siblings": Found((b'"tea"', b'["rye"]'), (DOT,), (DOT,), SEEN, Past(), HOME, (LATER, BESIDE)),
+    "superseded": Found(
+        (b'"old"', b'"tea"', b'"again"'), (DOT,), (DOT,), SEEN, Past(), HOME, (CLOCK, LATER, LATER)
+    ),
     "absent": Absent((), SEEN, Past(), HOME),
     "unmet": Unmet({"BBBBBB.1": (0, 4), "AAAAAA.1": (3, 7)}),
     "unmet of an odd name": Unmet({"a\r\nSet-Cookie: b": (0, 1)}),
     "not written": Unavailable("no replica of shard s1 can be reached", definite=True),
     "undecided": Unavailable("the home did not answer in time", definite=False),
+    "one acknowledged": Unavailable(
+        "level 2 was not reached in time: 1 of 3 replicas acknowledged",
+        definite=False,
+        acks=1,
+        nodes=(HOME,),
+    ),
+    "one answered": Unavailable("too few replicas of the key's shard answered", True, 0, (HOME,)),
     "counted": Counted(17),
     "listed": Listed("s1", {"pear": (b'"tea"',), "ant": (b'"one"', b'"two"')}, SEEN),
     "forgotten": Forgotten(),
@@ -191,16 +215,24 @@ def _asked(request: Request) -> str:
         return _proposed(request)
     if isinstance(request, Forget):
         return "asks to forget everything"
+    if isinstance(request, Peek):
+        return f"asks what is here of {request.key!r}"
+    if isinstance(request, Keep):
+        only = ", only if it is new" if request.only_new else ""
+        clock = orjson.dumps(request.clock).decode()
+        return f"asks to keep {request.key!r} = {request.value.decode()} here: {clock}{only}"
     token = encode(request.token).decode() if request.token else "nothing seen"
     if isinstance(request, List):
         return f"asks list: {request.mode}, wait {request.wait_s:g} s; {token}"
-    if not isinstance(request, Put):
+    if isinstance(request, Get):
         where = f"{request.mode}, {request.scope}, {request.copies} copy, wait {request.wait_s:g} s"
-        return f"asks get of {request.key!r}: {where}; {token}"
+        mend = ", mend" if request.mend else ""
+        return f"asks get of {request.key!r}: {where}{mend}; {token}"
     value = "a delete" if request.value is None else request.value.decode()
     how = f"{request.mode}, {request.level}, refuse unmet {request.refuse_unmet}"
-    present = ", if present" if request.if_present else ""
-    return f"asks put of {request.key!r} = {value}: {how}{present}; {token}"
+    how += ", if present" if request.if_present else ""
+    how += ", clocked" if request.clocked else ""
+    return f"asks put of {request.key!r} = {value}: {how}; {token}"
 
 
 def _proposed(propose: Propose) -> str:
