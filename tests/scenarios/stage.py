@@ -39,10 +39,16 @@ BOTH_ENGINES = pytest.mark.parametrize(
 
 @contextmanager
 def machines(
-    kind: str, folder: Path, shards: int, replicas: int, spare: int = 0, **settings: str
+    kind: str,
+    folder: Path,
+    shards: int,
+    replicas: int,
+    spare: int = 0,
+    ports: int = 0,
+    **settings: str,
 ) -> Iterator[Cluster]:
     """A cluster that has been launched but need not be ready; `spare` ports stay free for more."""
-    first = free_port_block(shards * replicas + spare, PORTS[kind])
+    first = free_port_block(shards * replicas + spare, ports or PORTS[kind])
     engine, subnet = _engine(kind, folder)
     engine_kind = engine.kind
     topology = Topology(engine.name, shards, replicas, engine_kind, subnet, first, settings)
