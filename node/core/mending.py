@@ -18,7 +18,7 @@ Tells = list[tuple[str, Mend]]
 
 
 @dataclass(slots=True)
-class Found:
+class Finding:
     """What one read has found of a key, what each owner has said that it holds of it, and what it
     was told."""
 
@@ -36,12 +36,12 @@ class Mending:
 
     def __init__(self, address: str) -> None:
         self._address = address
-        self._found: dict[int, Found] = {}
+        self._found: dict[int, Finding] = {}
 
     def begin(self, request: int, read: Read, now: float) -> Tells:
         """The read has been answered: tell those who have answered it with less."""
         owners = frozenset(read.owners) - {self._address}
-        found = Found(read.get.key, read.item, owners, read.holds, now + LATE_S)
+        found = Finding(read.get.key, read.item, owners, read.holds, now + LATE_S)
         self._found[request] = found
         return self._told(found)
 
@@ -59,7 +59,7 @@ class Mending:
         found = self._found.get(request)
         return found.key if found else None
 
-    def _told(self, found: Found) -> Tells:
+    def _told(self, found: Finding) -> Tells:
         """Each owner is told the same once.  What nobody holds a version of is known by the past
         alone: repair knows of that, too."""
         whole, told = set(found.item.versions), found.told

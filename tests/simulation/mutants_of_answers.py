@@ -12,11 +12,13 @@ from unittest.mock import patch
 from msgspec.structs import replace
 
 from node.core import exchange, judging, keyspace, upkeep
+from node.core.answering import Answers
 from node.core.clock import Dot, Vector
 from node.core.home import Home
 from node.core.hybrid import Stamp
 from node.core.judging import Need
 from node.core.keyspace import Keyspace, Written, key_of
+from node.core.mending import Finding, Mending, Tells
 from node.core.messages import Page, Put, Replicate
 from node.core.moving import Moving
 from node.core.parts import Parts, from_bytes
@@ -103,6 +105,32 @@ def prune_at_a_majority() -> Iterator[None]:
         }
 
     with patch.object(Repair, "low", low):
+        yield
+
+
+@OF_ANSWERS.shown_by("slow disk")
+def mend_before_the_disk_has_it() -> Iterator[None]:
+    """What a read has found here is passed on at once."""
+
+    def mend(self: Answers, tells: Tells) -> None:
+        for owner, message in tells:
+            self._turn.ask(owner, message)
+
+    with patch.object(Answers, "_mend", mend):
+        yield
+
+
+@OF_ANSWERS.shown_by()
+def mend_without_the_past() -> Iterator[None]:
+    """What a read has found is passed on without what it has replaced."""
+    original = Mending._told
+
+    def told(self: Mending, found: Finding) -> Tells:
+        tells = original(self, found)
+        bare = Item(found.item.versions, Past())
+        return [(owner, replace(message, item=bare)) for owner, message in tells]
+
+    with patch.object(Mending, "_told", told):
         yield
 
 
