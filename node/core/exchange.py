@@ -18,7 +18,7 @@ from node.core.clock import Clock, Dot
 from node.core.keyspace import ITEMS, Keyspace, key_of, slot_of_key
 from node.core.messages import Page, Pull
 from node.core.parts import Part, Slots, from_bytes, to_bytes
-from node.core.siblings import Item, Past
+from node.core.siblings import Item, Past, covering
 from node.core.walk import END, rows_within
 
 PAGE_ITEMS = 128
@@ -160,7 +160,7 @@ def _absorb_dots(keyspace: Keyspace, page: Page, now: float) -> None:
         keyspace.log.note_outside(vacuous, from_bytes(page.slots))
         keyspace.save_parts()
     for key, item in page.items.items():
-        filled = Item(item.versions, item.past.with_all(page.base))
+        filled = covering(item, item.past.with_all(page.base))
         keyspace.take(key, filled, dots_of.get(key, ()), now)
 
 
@@ -174,10 +174,10 @@ def _absorb_rows(keyspace: Keyspace, page: Page, now: float) -> None:
             keyspace.adopt_row(row, blob)
         elif mine.get(row) != blob or key_of(row) in keyspace.open_keys:
             item = ITEMS.decode(blob)
-            filled = Item(item.versions, item.past.with_all(page.base))
+            filled = covering(item, item.past.with_all(page.base))
             keyspace.take(key_of(row), filled, (), now, told)
     for key, item in page.items.items():
-        filled = Item(item.versions, item.past.with_all(page.base))
+        filled = covering(item, item.past.with_all(page.base))
         keyspace.take(key, filled, (), now, told)
     for row in mine:
         if row not in page.rows and key_of(row) not in page.items:

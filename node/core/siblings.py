@@ -111,7 +111,14 @@ class Item(msgspec.Struct, array_like=True, gc=False):
 
 def fill(item: Item, clock: Clock) -> Item:
     """The item with its replica's clock in its past: absent dots at or below it are obsolete."""
-    return Item(item.versions, item.past.joined(clock.base, floor=clock.floor))
+    return covering(item, item.past.joined(clock.base, floor=clock.floor))
+
+
+def covering(item: Item, past: Past) -> Item:
+    """The item with this past, and its own versions in it: in the middle of a full exchange a store
+    holds versions whose dots its clock does not know yet."""
+    unknown = [dot for dot in item.versions if not past.has(dot)]
+    return Item(item.versions, past.joined({}, unknown) if unknown else past)
 
 
 def strip(item: Item, clock: Clock, lost: Container[Actor] = ()) -> Item:

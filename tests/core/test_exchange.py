@@ -265,3 +265,22 @@ def test_items_are_filled_with_the_clock_that_stripped_them() -> None:
     later = served(source.keyspace, pull_of(Clock(), first.snapshot))
     absorb(target.keyspace, later, NOW)
     assert target.keyspace.item("key0").versions.keys() == {("x", 2)}
+
+
+def test_a_store_that_is_half_told_passes_on_versions_that_cover_themselves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever is shown a version has seen it: else a write after it would stand beside it."""
+    a, b, c = Held("a"), Held("b"), Held("c")
+    for key in KEYS:
+        write(a, key)
+    write(b, "other")
+    for held in (a, b):
+        forget_log(held)
+    monkeypatch.setattr(exchange, "PAGE_ITEMS", 3)
+    absorb(b.keyspace, served(a.keyspace, pull_of(b.keyspace.clock.copy())), NOW)
+    b.sync()
+    pages_of(b.keyspace, c)
+    told = [item for key in KEYS if (item := c.keyspace.filled(key)).versions]
+    assert len(told) == 3
+    assert all(item.past.has(dot) for item in told for dot in item.versions)

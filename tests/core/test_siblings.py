@@ -190,3 +190,13 @@ def test_a_clock_that_is_brought_says_what_is_replaced(
 def test_where_nothing_is_any_clock_but_an_empty_one_is_new() -> None:
     assert placed({"x": 1}, Item()).clock == {"x": 1}
     assert placed({}, Item()).clock is None
+
+
+@given(items(), clocks)
+def test_a_filled_item_covers_its_versions_whatever_the_clock_knows(
+    item: Item, clock: Clock
+) -> None:
+    """A row of a full exchange that is not over has no past, and its dots are not known yet."""
+    filled = fill(Item(item.versions), clock)
+    assert all(filled.past.has(dot) for dot in item.versions)
+    assert seen(filled) == all_dots(clock.base) | item.versions.keys()
