@@ -43,6 +43,7 @@ def docker_wish() -> Wish:
 def test_containers_from_up_to_clean(containers: ContainerEngine, home: Path) -> None:
     topology = up(containers, docker_wish(), QUIET, home)
     assert set(containers.states().values()) == {State.RUNNING}
+    assert containers.containers()["bob"] == f"coterie-{DOCKER_NAME}-bob"
     assert recalled(containers) == topology
     assert up(containers, Wish(wait_s=60), QUIET, home) == topology
     containers.kill("alice")

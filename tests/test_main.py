@@ -119,6 +119,8 @@ def test_says_what_is_wrong_with_a_setting(tmp_path: Path) -> None:
     env = environment(tmp_path, "127.0.0.1:1")
     assert "SOCKET_ADDRESS=''" in failed_start({**env, "SOCKET_ADDRESS": ""})
     assert "DIALECT='esperanto'" in failed_start({**env, "DIALECT": "esperanto"})
+    collide = failed_start({**env, "DIALECT": "asg4,dynamo,dynamo"})
+    assert "the dialects dynamo and dynamo both claim POST /storeData" in collide
     assert "SHARD_COUNT='2'" in failed_start(env, "--shard-count=2")
     assert "--colour" in failed_start(env, "--colour", "red")
 

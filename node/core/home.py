@@ -126,7 +126,7 @@ class Home:
             self._turn.reply(request, m.Unavailable(reason, definite=True))
             return
         held = self._keyspace.filled(keep.key)
-        place = placed(keep.clock, held)
+        place = placed(keep.clock, held, self._keyspace.actor)
         if keep.only_new and held.versions and place.clock is None:
             need = self._moving.need_of(digest_of(keep.key, True))
             get = m.Get(keep.key, m.Mode.SIBLINGS)

@@ -14,7 +14,7 @@ import msgspec
 
 from node.core.clock import Clock, Dot, Order, Vector, compare, join_vectors
 from node.core.hybrid import NO_STAMP, Stamp
-from node.core.token import Token
+from node.core.token import COUNT_MAX, Token
 from node.core.view import FIRST, NO_VIEW, Actor, ViewId, view_of
 
 CLOCK_ENTRIES_MAX = 64
@@ -166,14 +166,17 @@ class Place(NamedTuple):
     seen: tuple[Dot, ...] = ()  # otherwise what its writer had seen
 
 
-def placed(clock: Vector, item: Item) -> Place:
-    """Where a client's vector clock puts a write: what is older is replaced, the rest stays beside
-    it.  The clock is the write's own, unless there is a version that has it or a later one: then
-    it says what the writer had seen."""
-    orders = {dot: compare(clock, known) for dot, known in item.clocks().items()}
+def placed(clock: Vector, item: Item, actor: Actor) -> Place:
+    """Where a client's vector clock puts a write of this actor: what is older is replaced, the rest
+    stays beside it.  The clock is the write's own, unless there is a version that has it or a later
+    one: then it says what the writer had seen, and the write's own will be later than that, and
+    than whatever the actor wrote before."""
+    clocks = item.clocks()
+    orders = {compare(clock, known) for known in clocks.values()}
+    is_new = clock and not orders & {Order.BEFORE, Order.EQUAL}
+    own = clock if is_new else {**clock, actor: COUNT_MAX}
     newer = (Order.AFTER, Order.EQUAL)
-    beside = tuple(dot for dot, order in orders.items() if order not in newer)
-    is_new = clock and not {Order.BEFORE, Order.EQUAL} & set(orders.values())
+    beside = tuple(dot for dot, known in clocks.items() if compare(own, known) not in newer)
     return Place(beside, clock if is_new else None, tuple(clock.items()))
 
 

@@ -181,15 +181,25 @@ HELD = Item(
 def test_a_clock_that_is_brought_says_what_is_replaced(
     clock: Vector, beside: set[Dot], is_new: bool
 ) -> None:
-    place = placed(clock, HELD)
+    place = placed(clock, HELD, "e")
     assert set(place.beside) == beside
     assert place.clock == (clock if is_new else None)
     assert dict(place.seen) == clock
 
 
 def test_where_nothing_is_any_clock_but_an_empty_one_is_new() -> None:
-    assert placed({"x": 1}, Item()).clock == {"x": 1}
-    assert placed({}, Item()).clock is None
+    assert placed({"x": 1}, Item(), "a").clock == {"x": 1}
+    assert placed({}, Item(), "a").clock is None
+
+
+def test_an_actor_replaces_what_only_it_has_written() -> None:
+    """By their clocks its later write is after its earlier one, so it must not stay beside it."""
+    assert placed({}, HELD, "c").beside == (("a", 1), ("b", 1))
+    assert placed({"z": 1}, HELD, "c").beside == (
+        ("a", 1),
+        ("b", 1),
+        ("c", 3),
+    )  # a clock of its own
 
 
 @given(items(), clocks)
