@@ -116,7 +116,7 @@ class Answers:
     def peek(self, request: int, peek: m.Peek) -> None:
         """What this replica holds, whole or not; nobody else is asked."""
         get = m.Get(peek.key, m.Mode.SIBLINGS)
-        need = self._moving.need_of(digest_of(peek.key, True))
+        need = self._moving.need_of(digest_of(peek.key, False))
         held = self._keyspace.filled(peek.key)
         self._turn.reply(request, answer(get, need, held, self._moving.address))
 

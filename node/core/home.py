@@ -128,7 +128,7 @@ class Home:
         held = self._keyspace.filled(keep.key)
         place = placed(keep.clock, held, self._keyspace.actor)
         if keep.only_new and held.versions and place.clock is None:
-            need = self._moving.need_of(digest_of(keep.key, True))
+            need = self._moving.need_of(digest_of(keep.key, False))
             get = m.Get(keep.key, m.Mode.SIBLINGS)
             self._turn.reply(request, answer(get, need, held, self._moving.address))
             return
