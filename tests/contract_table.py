@@ -17,6 +17,7 @@ CONTRACTS = {
     "asg4": ("test_asg4_script.py", "test_reshard.py"),
     "admin_view": ("test_admin_view.py",),
     "data_view": ("test_contract_data_view.py",),
+    "dynamo": ("test_contract_dynamo.py",),
     "keys_view": ("test_contract_keys_view.py",),
     "shard_view": ("test_contract_shard_view.py",),
 }
