@@ -12,9 +12,10 @@ from typing import Any
 from cluster import probe
 from cluster.doctor import examine
 from cluster.engine import Engine, State, recalled
+from cluster.greetings import first_words
 from cluster.launch import Wish, endpoints_document, node_rows, up, withdraw
 from cluster.report import Report, say, table
-from cluster.topology import Topology, Trouble, disagreement, groups_of, shard_of
+from cluster.topology import Trouble, disagreement, groups_of, shard_of
 
 MARKS = {"good": "✓", "warning": "!", "bad": "✗"}
 
@@ -27,21 +28,8 @@ def bring_up(engine: Engine, wish: Wish, report: Report, home: Path) -> None:
     say(table(heads, [(row["name"], row["shard"], row["url"], row["address"]) for row in rows]))
     say()
     say("Try:")
-    for line in suggestions(topology):
+    for line in first_words(topology):
         say(f"  {line}")
-
-
-def suggestions(topology: Topology) -> list[str]:
-    """Return three commands to begin with: a write, a read elsewhere, the state of the cluster."""
-    first, last = topology.nodes[0], topology.nodes[-1]
-    start = "-H 'Content-Type: application/json' -d"
-    name = "" if topology.name == "dev" else f" --name {topology.name}"
-    return [
-        f"curl -X PUT {first.url}/kvs/greeting {start}"
-        """ '{"value":"hello","causal-metadata":{}}'""",
-        f"""curl -X GET {last.url}/kvs/greeting {start} '{{"causal-metadata":{{}}}}'""",
-        f".venv/bin/coterie status{name}",
-    ]
 
 
 def take_down(engines: Sequence[Engine], name: str, report: Report, home: Path) -> None:

@@ -10,7 +10,7 @@ from cluster import probe
 from cluster.engine import Engine, State, recalled
 from cluster.launch import publish, with_log
 from cluster.report import Report
-from cluster.topology import NOT_FOUND, VIEWLESS, Node, Trouble
+from cluster.topology import NOT_FOUND, Node, Trouble
 
 
 def add_node(engine: Engine, wait_s: float, report: Report, home: Path) -> Node:
@@ -22,8 +22,9 @@ def add_node(engine: Engine, wait_s: float, report: Report, home: Path) -> Node:
     engine.prepare(topology, report)
     with report.phase(f"node {node.name}"):
         engine.launch([node.name])
-    viewless = topology.settings.get("DIALECT") in VIEWLESS
-    what, condition = ("answers", _answers) if viewless else ("is in the view of all", _is_in)
+    what, condition = "is in the view of all", _is_in
+    if topology.is_viewless:
+        what, condition = "answers", _answers
     with report.phase(f"{node.name} {what}"):
         if not probe.until(lambda: condition(engine, node) or None, wait_s):
             raise with_log(engine, node.name, f"{node.name} does not get in, {wait_s:g} s later")

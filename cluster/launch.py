@@ -160,12 +160,14 @@ def _start(engine: Engine, topology: Topology, report: Report) -> None:
 
 
 def _await_ready(engine: Engine, topology: Topology, wait_s: float, report: Report) -> None:
-    """Wait until all nodes are ready and of one view; name the first that is not in time."""
+    """Wait until all nodes are ready and of one view, or, if one is yet to be put, ready to be told
+    it; name the first that is not in time."""
     ports = {node.name: node.host_port for node in topology.nodes}
     pending: dict[str, str] = {}
 
     def is_ready() -> bool | None:
-        problems = dict(zip(ports, probe.everyone(probe.unready, ports.values()), strict=True))
+        unready = probe.unready_but_for_a_view if topology.is_viewless else probe.unready
+        problems = dict(zip(ports, probe.everyone(unready, ports.values()), strict=True))
         pending.clear()
         pending.update({name: problem for name, problem in problems.items() if problem})
         if not pending:
@@ -178,7 +180,8 @@ def _await_ready(engine: Engine, topology: Topology, wait_s: float, report: Repo
 
     def is_agreed() -> bool | None:
         views = dict(zip(ports, probe.everyone(probe.view_of, ports.values()), strict=True))
-        problem = disagreement(views)
+        told = [view for view in views.values() if view is None or view.get("number")]
+        problem = disagreement(views) if told or not topology.is_viewless else None
         pending.clear()
         pending.update({problem.partition(" ")[0]: problem} if problem else {})
         return None if problem else True

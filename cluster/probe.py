@@ -58,6 +58,12 @@ def unready(port: int) -> str | None:
     return "; ".join(failing) or f"/readyz answers {status}"
 
 
+def unready_but_for_a_view(port: int) -> str | None:
+    """The same, of a node that may still wait for its first view."""
+    view = view_of(port)
+    return None if view is not None and not view.get("number") else unready(port)
+
+
 def status_of(port: int) -> dict[str, Any] | None:
     """Return what the node tells at /v1/status, None when it does not."""
     status, text = ask("GET", port, "/v1/status")

@@ -23,7 +23,7 @@ DEFAULT_SHARDS = 2
 DEFAULT_REPLICAS = 3
 SUBNETS = tuple(f"10.{second}.0.0/16" for second in range(10, 250))
 DIALECT = "asg4,dynamo"  # said outright: a node left to itself goes by its port
-VIEWLESS = ("admin_view",)  # contracts whose nodes begin without a view
+VIEWLESS = {"admin_view", "data_view"}  # contracts whose nodes begin without a view
 NAME_PATTERN = re.compile(r"[a-z][a-z0-9-]{0,31}")
 
 
@@ -118,6 +118,16 @@ class Topology:
         later = f" and {counted(self.added, 'node')} added" if self.added else ""
         return f"{counted(self.shards, 'shard')} x {counted(self.replicas, 'replica')}{later}"
 
+    @property
+    def dialects(self) -> tuple[str, ...]:
+        """The contracts that the nodes speak."""
+        return tuple(word.strip() for word in self.settings.get("DIALECT", DIALECT).split(","))
+
+    @property
+    def is_viewless(self) -> bool:
+        """Whether the nodes wait for a view that somebody puts."""
+        return not VIEWLESS.isdisjoint(self.dialects)
+
     def larger(self) -> "Topology":
         """The same cluster with one more node."""
         return replace(self, added=self.added + 1)
@@ -137,13 +147,17 @@ class Topology:
             **self.settings,
             "SOCKET_ADDRESS": node.address,
             **self._view_of(node),
+            **({"NODE_IDENTIFIER": self._id_of(node)} if "data_view" in self.dialects else {}),
             "ENABLE_FAULTS": "1",
         }
+
+    def _id_of(self, node: Node) -> str:
+        return str([other.name for other in self.nodes].index(node.name))
 
     def _view_of(self, node: Node) -> dict[str, str]:
         """What a node is told of the others: a later one asks them; by some contracts nobody is
         told anything before somebody puts a view."""
-        if self.settings.get("DIALECT") in VIEWLESS:
+        if self.is_viewless:
             return {}
         first = self.nodes[: self.size - self.added]
         if node in first:
@@ -266,7 +280,9 @@ def cuts_of(groups: Sequence[Sequence[str]]) -> dict[str, set[str]]:
 def shard_of(address: str, view: dict[str, Any]) -> str:
     """Return the name of the shard an address belongs to in a node's view; '-' where none."""
     shards: dict[str, list[str]] = view.get("shards", {})
-    return next((shard for shard, members in shards.items() if address in members), "-")
+    names = dict(zip(view.get("addresses", ()), view.get("nodes", ()), strict=False))
+    node = names.get(address, address)
+    return next((shard for shard, members in shards.items() if node in members), "-")
 
 
 def disagreement(views: dict[str, dict[str, Any] | None]) -> str | None:
