@@ -24,8 +24,9 @@ from cluster.simulation import World
 from cluster.witness import ViolationError, Witness
 from cluster.workload import Session, Workload, mode_of, token_of
 from node.core import exchange, keylog, report
+from node.core.digest import MODULUS, digest_of
 from node.core.judging import shown_versions
-from node.core.keyspace import slot_of_key
+from node.core.keyspace import row_of, slot_of_key
 from node.core.messages import Count, Counted, Get, Mode, Outcome
 from node.core.replica import Options, Replica, Start
 from node.core.token import Token, encode
@@ -164,7 +165,19 @@ class Trial:
         for key, replicas in self._states().items():
             if len(set(replicas.values())) > 1:
                 found.append(f"replicas of {key} differ: {replicas}")
-        return found
+        return found or list(self._unlike_hashes(view))
+
+    def _unlike_hashes(self, view: View) -> Iterator[str]:
+        """Replicas of a shard have the hash of the versions of its keys, and no other."""
+        states = self._states()
+        for shard in view.shards:
+            keys = [key for key in states if view.shard_of(slot_of_key(key)) is shard]
+            for member in shard.members:
+                dots = [(key, dot) for key in keys for dot in states[key][member].dots]
+                total = sum(digest_of(row_of(key), dot) for key, dot in dots)
+                content = report.content(self._replica(member))
+                if content is None or int(content, 16) != total % MODULUS:
+                    yield f"{member} has the hash {content} of other versions than {dots}"
 
     def _unrest_of(self, address: str, view: View) -> Iterator[str]:
         replica, now = self._replica(address), self._timeline.now

@@ -28,7 +28,7 @@ CORE_ROWS = (
     "requests cache",
     "messages",
     "effects quorum judging",
-    "keylog turn sweep tally",
+    "keylog turn sweep tally digest",
     "keyspace",
     "exchange repair waiting reading counting",
     "mending",

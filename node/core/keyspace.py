@@ -15,6 +15,7 @@ import msgspec
 
 from node.core.cache import ItemCache
 from node.core.clock import Clock, Dot, Vector
+from node.core.digest import Digests
 from node.core.effects import Record
 from node.core.hybrid import NO_STAMP, HybridClock
 from node.core.keylog import KeyLog
@@ -98,8 +99,10 @@ class Keyspace:
         self.swept = Sweep(rows, self.outbox)
         held = [row for row in rows.open_keys("item") if row not in self.swept]
         self.open_keys = dict.fromkeys(key_of(row) for row in held)
-        self.tally = Tally(rows.counts("item"))
+        counts = rows.counts("item")
+        self.tally = Tally(counts)
         self.tally.forget(self.swept.slots)
+        self.digests = Digests(rows, self.outbox, is_empty=not counts)
         for key in self.open_keys:
             self.tally.change(slot_of_key(key), -(not self.item(key).is_live()), 0)
 
@@ -112,6 +115,7 @@ class Keyspace:
         self.view, self.floor, self.actor = view, floor, actor
         clocks = [part.clock for part in self.parts]
         self.counter = max((clock.highest(actor) for clock in clocks), default=0)
+        self.digests.own(self.parts.owned_slots)
         self.low, self.frontier, self.lost = {}, {}, {}
         self._horizon.clear()
         self._accounted = None
@@ -164,6 +168,7 @@ class Keyspace:
         self.parts.drop(slots)
         self.save_parts()
         self.swept.add(slots)
+        self.digests.forget(slots)
         self.log.take_off_disk(lambda key: bool(slots >> slot_of_key(key) & 1))
         self.tally.forget(slots)
         for key in [key for key in self.open_keys if slots >> slot_of_key(key) & 1]:
@@ -275,6 +280,7 @@ class Keyspace:
         """Take a fellow's row as it is: an item that is live, stripped, and not here yet."""
         self._cache.drop(key_of(row))
         self.tally.change(int(row[:3], 16), 1, len(blob))
+        self.digests.adopt(row, blob)
         self.outbox.append(Record("item", row, blob))
 
     def _save(self, key: str, item: Item, told: Clock = NOTHING) -> None:
@@ -299,6 +305,7 @@ class Keyspace:
         more = kept.is_live() - before.is_live()
         self.tally.change(slot_of_key(key), more, size - self._cache.bytes_of(key))
         self._cache.put(key, kept, size)
+        self.digests.change(row_of(key), before, kept)
         self.outbox.append(Record("item", row_of(key), blob, is_open))
 
     # ---- deletes that leave nothing (D6 as corrected)

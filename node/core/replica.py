@@ -182,7 +182,7 @@ class Replica:
             return float("inf")
         if self._writes or self._answers or self._lists or self._counts or self._proposals:
             return min(now + WAITING_TICK_S, self.upkeep.next_page)
-        if self.keyspace.swept.slots:
+        if self.keyspace.swept.slots or not self.keyspace.digests.is_whole:
             return min(now + SWEEP_EVERY_S, self.upkeep.next_page)
         return min(self.upkeep.gossip.next_beat, self.upkeep.next_page)
 

@@ -62,6 +62,7 @@ def status(replica: Replica, now: float) -> dict[str, Any]:
         "waiting": replica.waiting(),
         "store": {
             "keys": keyspace.live_keys,
+            "hash": content(replica),
             "log": keyspace.log.entries,
             "open_items": len(keyspace.open_keys),
         },
@@ -105,6 +106,12 @@ def movement(replica: Replica, now: float) -> dict[str, Any]:
 def slot_loads(replica: Replica) -> dict[int, tuple[int, int]]:
     """The live keys of each slot held here, and their bytes."""
     return replica.keyspace.tally.by_slot()
+
+
+def content(replica: Replica) -> str | None:
+    """The hash of what this node holds of its own slots, equal at two replicas of a shard exactly
+    when they hold the same versions; None while the rows of the last run are being counted."""
+    return replica.keyspace.digests.content
 
 
 def _shape(view: View) -> dict[str, Any]:

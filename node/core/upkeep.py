@@ -96,6 +96,7 @@ class Upkeep:
             self.gossip.spread_news()
         if now >= self._next_sweep:
             self._next_sweep = now + SWEEP_EVERY_S
+            self._keyspace.digests.go_on(self._keyspace.swept.slots)
             self._keyspace.sweep()
         self._pull()
         self._genesis()

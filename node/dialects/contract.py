@@ -28,6 +28,7 @@ class Facts:
     status: Callable[[], dict[str, Any]]  # the body of /v1/status, made only when asked for
     movement: Callable[[], dict[str, Any]] = dict  # the view, and what of it is still to move
     slot_loads: Callable[[], dict[Slot, tuple[int, int]]] = dict  # keys and bytes of slots here
+    content: Callable[[], str | None] = lambda: None  # the hash of what is held; None: not known
     previous: View | None = None  # the view before this one, where it is remembered
     now: float = 0.0  # seconds since the epoch, never going back
 

@@ -64,6 +64,7 @@ def facts_of(driver: Driver, server: "Server") -> Facts:
         status=partial(report.status, replica, now),
         movement=partial(report.movement, replica, now),
         slot_loads=partial(report.slot_loads, replica),
+        content=partial(report.content, replica),
         previous=replica.moving.previous,
         now=now,
     )

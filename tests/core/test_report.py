@@ -53,7 +53,9 @@ def test_status_at_a_glance() -> None:
     assert known["view"]["addresses"] == []
     assert known["view"]["shards"] == {"s1": ["a1", "a2"], "s2": ["b1", "b2"]}
     assert known["clock"] == {"base": {actor: 1}, "loose": {"x": 1}}
-    assert known["store"] == {"keys": 2, "log": 2, "open_items": 1}
+    content = one.replica.keyspace.digests.content
+    assert known["store"] == {"keys": 2, "hash": content, "log": 2, "open_items": 1}
+    assert content not in (None, "0" * 32)
     assert known["waiting"] == {"writes": 0, "reads": 0}
     assert known["repair"]["pulled_items"] == 0
 

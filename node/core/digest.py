@@ -1,0 +1,106 @@
+"""The content hash of what is held: equal at two replicas of a shard exactly when their keys have
+the same versions, delete marks among them.
+
+A version has a digest of its key and its dot, a slot the sum of those of its versions, modulo
+2^128: so it does not matter in which order they came, and a change costs what has changed.  What
+the clock knows beside the versions is not content, nor is a slot that belongs to others by now.
+Sums are not stored: after a start the rows are counted, a few at a time, from the first to the
+last; a change behind the place that has been reached will be counted when its row is.  (Bellare and
+Micciancio, «A New Paradigm for Collision-Free Hashing», 1997; who could choose dots freely could
+make two sums equal, but dots are named by the store.)
+"""
+
+from collections.abc import Iterable, Sequence
+from hashlib import blake2b
+
+import msgspec
+
+from node.core.clock import Dot
+from node.core.effects import Record
+from node.core.parts import ALL, Slots, each_of
+from node.core.siblings import Item
+from node.core.view import SLOTS
+from node.core.walk import Scans, rows_within
+
+DIGEST_BYTES = 16
+MODULUS = 1 << 8 * DIGEST_BYTES
+COUNTED_AT_ONCE = 500  # rows; a few milliseconds
+SEED = blake2b(digest_size=DIGEST_BYTES, person=b"coterie content")
+DOTS = msgspec.msgpack.Decoder(tuple[dict[Dot, msgspec.Raw], msgspec.Raw])  # an item, skimmed
+
+
+def digest_of(row: str, dot: Dot) -> int:
+    """Of one version of a key; no two versions have the same text."""
+    hashed = SEED.copy()
+    hashed.update(f"{dot[1]}/{dot[0]}/{row}".encode())
+    return int.from_bytes(hashed.digest(), "big")
+
+
+class Digests:
+    """The sums of all slots; `total` is that of the slots this node owns."""
+
+    def __init__(self, rows: Scans, outbox: Sequence[Record], is_empty: bool) -> None:
+        self._rows, self._outbox = rows, outbox
+        self._sums = [0] * SLOTS
+        self._owned = bytearray(SLOTS)
+        self._total = 0
+        self._upto = None if is_empty else ""  # rows up to this one are counted; None: all are
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all rows have been counted."""
+        return self._upto is None
+
+    @property
+    def content(self) -> str | None:
+        """The hash of what this node owns, in hexadecimal; None while rows are being counted."""
+        return f"{self._total % MODULUS:0{2 * DIGEST_BYTES}x}" if self.is_whole else None
+
+    def own(self, slots: Slots) -> None:
+        """From now on these slots are ours."""
+        self._owned = bytearray(SLOTS)
+        for slot in each_of(slots):
+            self._owned[slot] = 1
+        self._total = sum(self._sums[slot] for slot in each_of(slots))
+
+    def forget(self, slots: Slots) -> None:
+        """Whatever is left of these slots counts for nothing any more."""
+        for slot in each_of(slots):
+            self._add(slot, -self._sums[slot])
+
+    def change(self, row: str, before: Item, after: Item) -> None:
+        """The row of a key is written, or goes."""
+        if self._upto is not None and row > self._upto:
+            return
+        old, new, change = before.versions, after.versions, 0
+        for dot in new:
+            if dot not in old:
+                change += digest_of(row, dot)
+        for dot in old:
+            if dot not in new:
+                change -= digest_of(row, dot)
+        if change:
+            self._add(int(row[:3], 16), change)
+
+    def adopt(self, row: str, blob: bytes) -> None:
+        """The row of a key of which nothing was known is written as it lies."""
+        if self._upto is None or row <= self._upto:
+            self._count(row, DOTS.decode(blob)[0])
+
+    def go_on(self, swept: Slots, limit: int = COUNTED_AT_ONCE) -> None:
+        """Count some more rows, none of slots that are being swept; not in a step that has written
+        something, which is in no row yet."""
+        if self._upto is None or self._outbox:
+            return
+        found = rows_within(self._rows, ALL & ~swept, self._upto or None, limit)
+        for row, blob in found:
+            self._count(row, DOTS.decode(blob)[0])
+        self._upto = found[-1][0] if len(found) == limit else None
+
+    def _count(self, row: str, dots: Iterable[Dot]) -> None:
+        self._add(int(row[:3], 16), sum(digest_of(row, dot) for dot in dots))
+
+    def _add(self, slot: int, change: int) -> None:
+        self._sums[slot] += change
+        if self._owned[slot]:
+            self._total += change
