@@ -19,7 +19,7 @@ from typing import Any
 import orjson
 
 from node import config
-from node.config import BadSetting, HelpWanted, Settings
+from node.config import HelpWanted, Settings
 from node.core.messages import LinkDown, LinkUp
 from node.core.replica import Options, Replica, Start, restore
 from node.core.view import View, first_view, no_view
@@ -34,6 +34,7 @@ from node.dialects.orders import name_of
 from node.dialects.shard_view import shard_view
 from node.dialects.views import views
 from node.driver import Driver
+from node.kinds import BadSetting
 from node.shell import loop
 from node.shell.links import PeerLinks
 from node.shell.loop import LoopClock

@@ -6,29 +6,32 @@ which of them is given tells what is to be spoken, where DIALECT does not.  What
 `BadSetting`, whose text is one line that names the setting, what was found and what was expected.
 """
 
-import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from node.kinds import (
+    SWITCH,
+    BadSetting,
+    Kind,
+    Setting,
+    one_of,
+    read_address,
+    read_list,
+    read_name,
+    read_view,
+    seconds,
+    whole,
+)
+
 MIB = 1024 * 1024
-NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
-ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
 AN_ADDRESS = "an address host:port with a port from 1 to 65535"
 AUTO = "auto"
 ASG4_PORT, SHARD_VIEW_PORT = "8090", "8085"
 ASG4_AND_MORE = "asg4,dynamo"  # contracts whose routes do not collide
 DATA_VIEW_ADDRESS = "0.0.0.0:8081"  # its nodes learn from a view where they are
-
-
-class BadSetting(Exception):
-    """A setting that a node cannot start with."""
-
-    def __init__(self, name: str, value: str, expected: str) -> None:
-        super().__init__(f"{name}={value!r}: expected {expected}")
-        self.name, self.value, self.expected = name, value, expected
 
 
 class HelpWanted(Exception):
@@ -67,118 +70,42 @@ class Settings:
         return int(self.socket_address.rpartition(":")[2])
 
 
-# ------------------------------------------------------------------ what values may look like
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """How a value is read (ValueError: it is wrong), and how that is said."""
-
-    read: Callable[[str], Any]
-    expected: str
-
-
-def _read_address(text: str) -> str:
-    found = ADDRESS.fullmatch(text)
-    if found is None or not 1 <= int(found[2]) <= 65535:
-        raise ValueError(text)
-    return text
-
-
-def _read_name(text: str) -> str:
-    if not NAME.fullmatch(text):
-        raise ValueError(text)
-    return text
-
-
-def _read_list(text: str) -> tuple[str, ...]:
-    return tuple(word.strip() for word in text.split(",") if word.strip())
-
-
-def _read_view(text: str) -> tuple[str, ...]:
-    return tuple(_read_address(word) for word in _read_list(text))
-
-
-def _whole(low: int, high: int) -> Kind:
-    def read(text: str) -> int:
-        number = int(text)
-        if not low <= number <= high:
-            raise ValueError(text)
-        return number
-
-    return Kind(read, f"a whole number from {low} to {high}")
-
-
-def _seconds(low: float, high: float) -> Kind:
-    def read(text: str) -> float:
-        number = float(text)
-        if math.isnan(number) or not low <= number <= high:
-            raise ValueError(text)
-        return number
-
-    return Kind(read, f"a number from {low:g} to {high:g}")
-
-
-def _one_of(**words: Any) -> Kind:
-    def read(text: str) -> Any:
-        if text not in words:
-            raise ValueError(text)
-        return words[text]
-
-    return Kind(read, " or ".join(words))
-
-
-SWITCH = _one_of(**{"0": False, "1": True})
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One row of the table; `default` is None where a node cannot guess."""
-
-    name: str
-    kind: Kind
-    unit: str
-    default: str | None
-    meaning: str
-
-    @property
-    def flag(self) -> str:
-        return "--" + self.name.lower().replace("_", "-")
+# ------------------------------------------------------------------ the table
 
 
 SETTINGS = (
-    Setting("SOCKET_ADDRESS", Kind(_read_address, AN_ADDRESS), "", None, "where nodes find us"),
+    Setting("SOCKET_ADDRESS", Kind(read_address, AN_ADDRESS), "", None, "where nodes find us"),
     Setting(
         "ADDRESS",
-        Kind(_read_address, AN_ADDRESS),
+        Kind(read_address, AN_ADDRESS),
         "",
         "",
         "the same, as keys_view and admin_view call it (where SOCKET_ADDRESS is not given)",
     ),
     Setting(
         "VIEW",
-        Kind(_read_view, "addresses host:port with commas between them"),
+        Kind(read_view, "addresses host:port with commas between them"),
         "",
         "",
         "the addresses of all nodes, ours too (default: ours alone)",
     ),
     Setting(
         "SHARD_COUNT",
-        _whole(1, 256),
+        whole(1, 256),
         "",
         "",
         "how many shards the nodes form (default: join the others of VIEW; 1 if all are new)",
     ),
     Setting(
         "REPL_FACTOR",
-        _whole(1, 4096),
+        whole(1, 4096),
         "",
         "",
         "keys_view: how many nodes hold each key, instead of SHARD_COUNT",
     ),
     Setting(
         "NODE_IDENTIFIER",
-        Kind(_read_name, "a number, or a name of at most 64 letters, digits, dots and hyphens"),
+        Kind(read_name, "a number, or a name of at most 64 letters, digits, dots and hyphens"),
         "",
         "",
         "data_view: which node of its views we are",
@@ -192,30 +119,30 @@ SETTINGS = (
     ),
     Setting(
         "DURABILITY",
-        _one_of(full="full", os="os"),
+        one_of(full="full", os="os"),
         "",
         "full",
         "full: flush every write; os: lose the last ones with the machine",
     ),
     Setting(
-        "CACHE_BYTES_MAX", _whole(MIB, 2**40), "bytes", str(64 * MIB), "memory for keys' values"
+        "CACHE_BYTES_MAX", whole(MIB, 2**40), "bytes", str(64 * MIB), "memory for keys' values"
     ),
-    Setting("VALUE_BYTES_MAX", _whole(1, 16 * MIB), "bytes", str(MIB), "the largest value"),
-    Setting("REPAIR_EVERY_S", _seconds(0.05, 3600), "seconds", "3.0", "between two comparisons"),
-    Setting("MAX_WAIT_S", _seconds(0, 60), "seconds", "2.0", "how long a read may wait"),
+    Setting("VALUE_BYTES_MAX", whole(1, 16 * MIB), "bytes", str(MIB), "the largest value"),
+    Setting("REPAIR_EVERY_S", seconds(0.05, 3600), "seconds", "3.0", "between two comparisons"),
+    Setting("MAX_WAIT_S", seconds(0, 60), "seconds", "2.0", "how long a read may wait"),
     Setting("ENABLE_FAULTS", SWITCH, "", "0", "1: clients may cut this node off (/v1/faults)"),
     Setting("UVLOOP", SWITCH, "", "1", "0: run on asyncio's own event loop"),
-    Setting("LOG_FORMAT", _one_of(text="text", json="json"), "", "text", "lines for people or not"),
+    Setting("LOG_FORMAT", one_of(text="text", json="json"), "", "text", "lines for people or not"),
     Setting(
         "DIALECT",
-        Kind(_read_list, "names of dialects with commas between them"),
+        Kind(read_list, "names of dialects with commas between them"),
         "",
         AUTO,
         "the HTTP contracts spoken beside the native one; auto: by the settings that are given",
     ),
     Setting(
         "ASG_REPLACED_WORD",
-        _one_of(replaced="replaced", updated="updated"),
+        one_of(replaced="replaced", updated="updated"),
         "",
         "replaced",
         "what asg4 calls a write over a value",

@@ -64,6 +64,7 @@ IMPORTS: tuple[tuple[str, str, str | None], ...] = (
         ANY,
     ),
     ("node.__main__", "node", ANY),
+    ("node.config", "node.kinds", ANY),
     ("node", "", ANY),
     ("cluster.simulation", "cluster node.core node.driver", ANY),
     ("cluster", "cluster node", ANY),

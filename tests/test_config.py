@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 
 from node.__main__ import DIALECTS, dialects_of, node_name, start_of
-from node.config import SETTINGS, BadSetting, HelpWanted, help_text, read
+from node.config import SETTINGS, HelpWanted, help_text, read
 from node.core.replica import Start
 from node.core.view import first_view, no_view
 from node.dialects.orders import name_of
+from node.kinds import BadSetting
 from node.shell.routes import Table
 
 OURS = {"SOCKET_ADDRESS": "10.10.0.2:8090"}
