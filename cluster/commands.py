@@ -17,6 +17,7 @@ from cluster.launch import Wish, endpoints_document, node_rows, up, withdraw
 from cluster.report import Report, say, table
 from cluster.topology import Trouble, disagreement, groups_of, shard_of
 
+CONTENT_SHOWN = 8  # characters of a hash: they tell those of three replicas apart
 MARKS = {"good": "✓", "warning": "!", "bad": "✗"}
 
 
@@ -61,9 +62,12 @@ def status(engine: Engine, as_json: bool) -> None:
     if as_json:
         say(json.dumps(document, indent=1))
         return
-    heads = ("NODE", "SHARD", "STATE", "READY", "HOST", "ADDRESS")
-    keys = ("name", "shard", "state", "ready", "url", "address")
-    rows = [tuple(_cell(node[key]) for key in keys) for node in document["nodes"]]
+    heads = ("NODE", "SHARD", "STATE", "READY", "CONTENT", "HOST", "ADDRESS")
+    keys = ("name", "shard", "state", "ready", "content", "url", "address")
+    shown = [
+        {**node, "content": (node["content"] or "-")[:CONTENT_SHOWN]} for node in document["nodes"]
+    ]
+    rows = [tuple(_cell(node[key]) for key in keys) for node in shown]
     say(f'Cluster "{document["name"]}": {recalled(engine).shape}, {document["engine"]}')
     say(table(heads, rows))
     for node in document["nodes"]:
@@ -86,7 +90,8 @@ def status_document(engine: Engine) -> dict[str, Any]:
     ports = [node.host_port for node in running]
     names = [node.name for node in running]
     failing = dict(zip(names, probe.everyone(probe.unready, ports), strict=True))
-    views = dict(zip(names, probe.everyone(probe.view_of, ports), strict=True))
+    told = dict(zip(names, probe.everyone(probe.status_of, ports), strict=True))
+    views = {name: probe.view_in(said) for name, said in told.items()}
     view = next((view for view in views.values() if view), {})
     nodes = [
         {
@@ -95,6 +100,7 @@ def status_document(engine: Engine) -> dict[str, Any]:
             "state": states[node.name],
             "ready": node.name in failing and failing[node.name] is None,
             "failing": failing.get(node.name),
+            "content": content_in(told.get(node.name)),
             "url": node.url,
             "address": node.address,
             "view": views.get(node.name),
@@ -109,6 +115,13 @@ def status_document(engine: Engine) -> dict[str, Any]:
         "disagreement": disagreement(views) if views else "no node runs",
         "split": engine.groups(),
     }
+
+
+def content_in(said: dict[str, Any] | None) -> str | None:
+    """Return the hash of what a node holds, equal where replicas hold the same; None when it does
+    not tell."""
+    content = ((said or {}).get("store") or {}).get("hash")
+    return content if isinstance(content, str) else None
 
 
 def endpoints(engine: Engine, as_json: bool) -> None:

@@ -78,7 +78,12 @@ def status_of(port: int) -> dict[str, Any] | None:
 
 def view_of(port: int) -> dict[str, Any] | None:
     """Return the view the node works by, None when it does not tell."""
-    view = (status_of(port) or {}).get("view")
+    return view_in(status_of(port))
+
+
+def view_in(status: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return the view in what a node has told, None where there is none."""
+    view = (status or {}).get("view")
     return view if isinstance(view, dict) else None
 
 

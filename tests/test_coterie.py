@@ -69,6 +69,8 @@ def test_the_command_from_up_to_clean(engine: ProcessEngine, home: Path) -> None
     status = json.loads(coterie(home, "status", "--json", "--name", "lab").stdout)
     assert [node["state"] for node in status["nodes"]] == ["stopped", "running"]
     assert [node["ready"] for node in status["nodes"]] == [False, True]
+    assert [node["content"] for node in status["nodes"]] == [None, "6b1f00d5" * 4]
+    assert " 6b1f00d5 " in coterie(home, "status", "--name", "lab").stdout
     assert coterie(home, "down", "--name", "lab").returncode == 0
     assert not (home / "lab" / "env").exists()
     assert coterie(home, "clean", "--name", "lab").returncode == 0
