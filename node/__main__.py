@@ -31,6 +31,7 @@ from node.dialects.dynamo import dynamo
 from node.dialects.keys_view import keys_view
 from node.dialects.native import native
 from node.dialects.orders import name_of
+from node.dialects.peers import peers
 from node.dialects.shard_view import shard_view
 from node.dialects.views import views
 from node.driver import Driver
@@ -51,9 +52,10 @@ DIALECTS: Mapping[str, Callable[[Settings], Dialect]] = {
     "admin_view": lambda settings: admin_view(),
     "data_view": lambda settings: data_view(),
     "keys_view": lambda settings: keys_view(),
+    "peers": lambda settings: peers(),
     "shard_view": lambda settings: shard_view(),
 }
-NOT_BUILT = ("peers", "causal")
+NOT_BUILT = ("causal",)
 # What shard_view stores is not as the others store it; by data_view nodes have other names.
 SPOKEN_ALONE = ("shard_view", "data_view")
 

@@ -21,6 +21,7 @@ from node.kinds import (
     read_address,
     read_list,
     read_name,
+    read_peers,
     read_view,
     seconds,
     whole,
@@ -30,7 +31,8 @@ MIB = 1024 * 1024
 AN_ADDRESS = "an address host:port with a port from 1 to 65535"
 AUTO = "auto"
 ASG4_PORT, SHARD_VIEW_PORT = "8090", "8085"
-ASG4_AND_MORE = "asg4,dynamo"  # contracts whose routes do not collide
+ASG4_AND_MORE = "asg4,dynamo,peers"  # contracts whose routes do not collide
+OWN_HOST = "localhost"  # of a node that is told nothing but its port
 DATA_VIEW_ADDRESS = "0.0.0.0:8081"  # its nodes learn from a view where they are
 
 
@@ -111,6 +113,26 @@ SETTINGS = (
         "data_view: which node of its views we are",
     ),
     Setting(
+        "PORT",
+        whole(1, 65535),
+        "",
+        "",
+        "peers: the port of our address; its host is that of PEERS",
+        stands_for="SOCKET_ADDRESS",
+    ),
+    Setting(
+        "PEERS",
+        Kind(read_peers, "URLs http://host:port with commas between them"),
+        "",
+        "",
+        "peers: the other nodes, instead of VIEW; all hold all keys",
+        stands_for="VIEW",
+    ),
+    Setting(
+        "PINGFREQ", seconds(0.05, 3600), "seconds", "", "peers: REPAIR_EVERY_S", "REPAIR_EVERY_S"
+    ),
+    Setting("TIMEOUT", seconds(0, 60), "seconds", "", "peers: MAX_WAIT_S", "MAX_WAIT_S"),
+    Setting(
         "DATA_DIR",
         Kind(Path, "a directory"),
         "",
@@ -163,8 +185,9 @@ def read(environ: Mapping[str, str], argv: Sequence[str]) -> Settings:
     texts = {s.name: flags.get(s.name) or environ.get(s.name, "").strip() for s in SETTINGS}
     if texts["DIALECT"] in ("", AUTO):
         texts["DIALECT"] = fingerprint(texts)
+    texts = {**texts, **_told_by_peers(texts)}
     texts = {**texts, **_addresses(texts)}
-    values = {s.name.lower(): _value(s, texts[s.name]) for s in SETTINGS}
+    values = {s.name.lower(): _value(s, texts[s.name]) for s in SETTINGS if not s.stands_for}
     address = values["socket_address"]
     if not texts["VIEW"]:
         values["view"] = (address,)
@@ -181,6 +204,8 @@ def read(environ: Mapping[str, str], argv: Sequence[str]) -> Settings:
 
 def fingerprint(texts: Mapping[str, str]) -> str:
     """The dialects whose settings these are, by their names; asg4 where they say nothing."""
+    if _has_peers(texts):
+        return "peers"
     if texts["SOCKET_ADDRESS"]:
         _, _, port = texts["SOCKET_ADDRESS"].rpartition(":")
         by_port = {SHARD_VIEW_PORT: "shard_view", ASG4_PORT: ASG4_AND_MORE}
@@ -188,6 +213,43 @@ def fingerprint(texts: Mapping[str, str]) -> str:
     if texts["ADDRESS"]:
         return "keys_view" if texts["VIEW"] else "admin_view"
     return "data_view" if texts["NODE_IDENTIFIER"] else "asg4"
+
+
+def _has_peers(texts: Mapping[str, str]) -> bool:
+    """Whether a node is told its place in the words of `peers`: PORT is many programs' word, so it
+    counts only where nothing else says what our address is."""
+    is_placed = texts["SOCKET_ADDRESS"] or texts["ADDRESS"] or texts["NODE_IDENTIFIER"]
+    return not texts["VIEW"] and bool(texts["PEERS"] or (texts["PORT"] and not is_placed))
+
+
+def _told_by_peers(texts: Mapping[str, str]) -> dict[str, str]:
+    """What PORT, PEERS, PINGFREQ and TIMEOUT stand for; the settings themselves count more."""
+    if not _has_peers(texts):
+        return {}
+    told = {s.name: _value(s, texts[s.name]) for s in SETTINGS if s.stands_for}
+    peers = told["PEERS"] or ()
+    own = texts["SOCKET_ADDRESS"] or texts["ADDRESS"]
+    if not own:
+        hosts = {peer.rpartition(":")[0] for peer in peers} or {OWN_HOST}
+        if len(hosts) > 1:
+            expected = "nodes of one host, or SOCKET_ADDRESS beside them"
+            raise BadSetting("PEERS", texts["PEERS"], expected)
+        if told["PORT"] is None:
+            raise BadSetting("PORT", "", "our port, as the others name it")
+        own = f"{hosts.pop()}:{told['PORT']}"
+    return {
+        "SOCKET_ADDRESS": own,
+        "VIEW": ",".join(sorted({own, *peers}, key=_by_port)),
+        "SHARD_COUNT": texts["SHARD_COUNT"] or "1",
+        "REPAIR_EVERY_S": texts["REPAIR_EVERY_S"] or texts["PINGFREQ"],
+        "MAX_WAIT_S": texts["MAX_WAIT_S"] or texts["TIMEOUT"],
+    }
+
+
+def _by_port(address: str) -> tuple[str, str]:
+    """All nodes put the same addresses into the same order."""
+    host, _, port = address.rpartition(":")
+    return host, port.zfill(5)
 
 
 def _addresses(texts: Mapping[str, str]) -> dict[str, str]:

@@ -51,6 +51,12 @@ def read_view(text: str) -> tuple[str, ...]:
     return tuple(read_address(word) for word in read_list(text))
 
 
+def read_peers(text: str) -> tuple[str, ...]:
+    """Nodes by their URLs; of these there is nothing but the address."""
+    urls = read_list(text)
+    return tuple(read_address(url.removeprefix("http://").removesuffix("/")) for url in urls)
+
+
 def whole(low: int, high: int) -> Kind:
     def read(text: str) -> int:
         number = int(text)

@@ -2,13 +2,14 @@
 
 A block is a request line, header lines, a body; `at:` names the node that is asked, `outcome:` the
 scripted answers of the core (with commas between them), `view:` the view that the node knows,
-`then:` the one it knows when a change is adopted, `change:` how far it is.  Below `----` stands
-what the dialect asked of the core, if anything, or how long it waited, then the status, the headers
-and the body of its reply, or the first events.  Lines with # are for people.
+`then:` the one it knows when a change is adopted, `change:` how far it is, `hash: unknown` that it
+counts what it holds.  Below `----` stands what the dialect asked of the core, if anything, or how
+long it waited, then the status, the headers and the body of its reply, or the first events.  Lines
+with # are for people.
 """
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import parse_qsl
 
@@ -44,6 +45,7 @@ from node.dialects.data_view import data_view
 from node.dialects.dynamo import dynamo
 from node.dialects.keys_view import keys_view
 from node.dialects.native import native
+from node.dialects.peers import peers
 from node.dialects.shard_view import shard_view
 from node.dialects.views import views
 from node.shell.routes import Table, decoded
@@ -57,10 +59,11 @@ DIALECTS = {
     "dynamo": dynamo,
     "keys_view": keys_view,
     "shard_view": shard_view,
+    "peers": peers,
     "native": native,
     "views": views,
 }
-SETTINGS = ("at", "outcome", "wrong", "view", "then", "change")
+SETTINGS = ("at", "outcome", "wrong", "view", "then", "change", "hash")
 PLAIN = {"at": NODES[0], "view": "first"}
 OF_DIALECT = {"data_view": {"at": NAMED[0], "view": "called"}}
 METHODS = ("GET", "PUT", "POST", "DELETE")
@@ -94,6 +97,7 @@ OUTCOMES: dict[str, Outcome] = {
     "unmet": Unmet({"BBBBBB.1": (0, 4), "AAAAAA.1": (3, 7)}),
     "unmet of an odd name": Unmet({"a\r\nSet-Cookie: b": (0, 1)}),
     "not written": Unavailable("no replica of shard s1 can be reached", definite=True),
+    "no view": Unavailable("this node has not been told its view yet", definite=True),
     "undecided": Unavailable("the home did not answer in time", definite=False),
     "one acknowledged": Unavailable(
         "level 2 was not reached in time: 1 of 3 replicas acknowledged",
@@ -200,7 +204,8 @@ def _said(block: Block, table: Table, dialect: Dialect) -> Reply | Ask | Talk | 
     def facts() -> Facts:
         settings = {**PLAIN, **OF_DIALECT.get(dialect.name, {}), **block.settings}
         wrong, change = settings.get("wrong", ""), settings.get("change", "done")
-        return facts_at(settings["at"], wrong, settings["view"], change)
+        known = facts_at(settings["at"], wrong, settings["view"], change)
+        return replace(known, content=lambda: None) if "hash" in settings else known
 
     queries = dict(parse_qsl(query, keep_blank_values=True))
     body = block.body.encode()

@@ -14,6 +14,7 @@ NODES = [f"10.10.0.{host}:8090" for host in range(2, 7)]
 DEAD = "10.10.0.4:8090"
 STRANGER = "10.10.0.9:8090"
 STARTED = 1700000000.0
+CONTENT = "6b1f00d5c0ffee42a3e9d9c1b7f05a88"
 
 VIEW = first_view(NODES, 2)
 TOWARDS = reshaped(VIEW, (*NODES, STRANGER), 3)
@@ -56,6 +57,7 @@ def facts_at(address: str, wrong: str = "", view: str = "first", change: str = "
         status=lambda: {"address": address, "arrived": not wrong},
         movement=partial(movement, known, change),
         slot_loads=lambda: {slot: (slot % 3, slot % 3 * 100) for slot in range(0, 4096, 2)},
+        content=lambda: CONTENT,
         previous={"next": VIEW, "joined": VIEWS["none"]}.get(view),
         now=STARTED + 10,
     )
