@@ -76,10 +76,19 @@ def _dynamo(topology: Topology) -> list[str]:
     ]
 
 
+def _peers(topology: Topology) -> list[str]:
+    first, last = topology.nodes[0].url, topology.nodes[-1].url
+    return [
+        _curl("POST", f"{first}/store", {"key": "greeting", "value": "hello"}),
+        f"curl '{last}/store/key?key=greeting'",
+    ]
+
+
 WORDS: Mapping[str, Callable[[Topology], list[str]]] = {
     "admin_view": _admin_view,
     "data_view": _data_view,
     "dynamo": _dynamo,
     "keys_view": _keys_view,
+    "peers": _peers,
     "shard_view": _shard_view,
 }

@@ -22,7 +22,7 @@ DEFAULT_NAME = "dev"
 DEFAULT_SHARDS = 2
 DEFAULT_REPLICAS = 3
 SUBNETS = tuple(f"10.{second}.0.0/16" for second in range(10, 250))
-DIALECT = "asg4,dynamo"  # said outright: a node left to itself goes by its port
+DIALECT = "asg4,dynamo,peers"  # said outright: a node left to itself goes by its port
 VIEWLESS = {"admin_view", "data_view"}  # contracts whose nodes begin without a view
 NAME_PATTERN = re.compile(r"[a-z][a-z0-9-]{0,31}")
 

@@ -55,7 +55,7 @@ def test_every_node_is_told_the_same_view_and_its_own_address() -> None:
     topology = Topology("dev", 2, 1, "process", settings={"DURABILITY": "os", "VIEW": "no"})
     for node in topology.nodes:
         assert topology.environment(node) == {
-            "DIALECT": "asg4,dynamo",
+            "DIALECT": "asg4,dynamo,peers",
             "DURABILITY": "os",
             "SOCKET_ADDRESS": node.address,
             "VIEW": "127.0.0.1:8082,127.0.0.1:8083",
