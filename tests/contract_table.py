@@ -19,6 +19,7 @@ CONTRACTS = {
     "data_view": ("test_contract_data_view.py",),
     "dynamo": ("test_contract_dynamo.py",),
     "keys_view": ("test_contract_keys_view.py",),
+    "peers": ("test_contract_peers.py",),
     "shard_view": ("test_contract_shard_view.py",),
 }
 

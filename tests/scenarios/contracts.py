@@ -14,6 +14,7 @@ from cluster.topology import Node, Topology, addresses_of
 from tests.scenarios.conftest import Cluster, free_port_block
 
 PORTS = 26000
+PEERS_PORTS = 32000
 DATA_VIEW_PORTS = 28000
 
 
@@ -57,6 +58,30 @@ class DataView(Topology):
         }
 
 
+class Peers(Topology):
+    """PORT, PEERS, PINGFREQ and TIMEOUT, as they are flags, too."""
+
+    def environment(self, node: Node) -> dict[str, str]:
+        others = [f"http://{other.address}" for other in self.nodes if other != node]
+        return {
+            "PORT": str(node.port),
+            "PEERS": ",".join(others),
+            "PINGFREQ": self.settings["PINGFREQ"],
+            "TIMEOUT": self.settings["TIMEOUT"],
+            "ENABLE_FAULTS": "1",
+        }
+
+
+class BesideAsg4(Topology):
+    """asg4, dynamo and peers, as a node at asg4's own port speaks them."""
+
+    def environment(self, node: Node) -> dict[str, str]:
+        return {**super().environment(node), "DIALECT": "asg4,dynamo,peers"}
+
+
+PORTS_OF = {DataView: DATA_VIEW_PORTS, Peers: PEERS_PORTS, BesideAsg4: PEERS_PORTS}
+
+
 class ContractEngine(ProcessEngine):
     """Processes whose environment is that of a contract."""
 
@@ -74,8 +99,7 @@ def speaking(
     contract: type[Topology], folder: Path, shards: int, replicas: int, spare: int = 0, **said: str
 ) -> Iterator[Cluster]:
     """A cluster that has been launched but need not be ready; `spare` ports stay free for more."""
-    start = DATA_VIEW_PORTS if contract is DataView else PORTS
-    first = free_port_block(shards * replicas + spare, start)
+    first = free_port_block(shards * replicas + spare, PORTS_OF.get(contract, PORTS))
     engine = ContractEngine(folder, contract)
     topology = contract("contract", shards, replicas, "process", "", first, said)
     try:
