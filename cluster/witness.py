@@ -112,6 +112,8 @@ class Witness:
 
     def _count_page(self, page: Page) -> None:
         self.reached["page of rows" if page.full else "page of dots"] += 1
+        if page.same:
+            self.reached["page of dots alone"] += 1
         if not page.last:
             self.reached["page of rows, not the last" if page.full else "page, not the last"] += 1
 

@@ -42,7 +42,7 @@ class Digests:
     def __init__(self, rows: Scans, outbox: Sequence[Record], is_empty: bool) -> None:
         self._rows, self._outbox = rows, outbox
         self._sums = [0] * SLOTS
-        self._owned = bytearray(SLOTS)
+        self._owned, self._owned_slots = bytearray(SLOTS), 0
         self._total = 0
         self._upto = None if is_empty else ""  # rows up to this one are counted; None: all are
 
@@ -56,9 +56,17 @@ class Digests:
         """The hash of what this node owns, in hexadecimal; None while rows are being counted."""
         return f"{self._total % MODULUS:0{2 * DIGEST_BYTES}x}" if self.is_whole else None
 
+    def of(self, slots: Slots) -> bytes:
+        """The hash of what is held of these slots; nothing while rows are being counted."""
+        if not self.is_whole:
+            return b""
+        is_all = slots == self._owned_slots
+        total = self._total if is_all else sum(self._sums[slot] for slot in each_of(slots))
+        return (total % MODULUS).to_bytes(DIGEST_BYTES, "big")
+
     def own(self, slots: Slots) -> None:
         """From now on these slots are ours."""
-        self._owned = bytearray(SLOTS)
+        self._owned, self._owned_slots = bytearray(SLOTS), slots
         for slot in each_of(slots):
             self._owned[slot] = 1
         self._total = sum(self._sums[slot] for slot in each_of(slots))

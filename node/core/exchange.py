@@ -3,11 +3,12 @@
 The owner that pulls keeps the state; the holder that serves is stateless.  A page's items are
 filled with the clock of the moment they were read, for that is what they were stripped by; the
 snapshot of the first page only says what the exchange is about.  If every missing dot is in the
-log, a page holds the items of the next missing dots and accounts for just these dots.  If one is
-not, the exchange is full: pages walk all rows of the slots in order and account for every row
-between their bounds, absent ones included (that is how a delete travels), and the snapshot joins
-the clock with the last page, never earlier.  With the last page of either kind the views for which
-the holder is whole are handed on.  (protocol D5, D10 R3; DottedDB, SRDS 2017.)
+log, a page holds the items of the next missing dots and accounts for just these dots; where both
+hold the same versions already, it holds dots alone.  If one is not in the log, the exchange is
+full: pages walk all rows of the slots in order and account for every row between their bounds,
+absent ones included (that is how a delete travels), and the snapshot joins the clock with the last
+page, never earlier.  With the last page of either kind the views for which the holder is whole are
+handed on.  (protocol D5, D10 R3; DottedDB, SRDS 2017.)
 """
 
 from itertools import islice
@@ -45,6 +46,9 @@ def serve(keyspace: Keyspace, pull: Pull) -> Page | None:
     if None in keys.values():
         return _page_of_rows(keyspace, pull, part, snapshot)
     named = {dot: key for dot, key in keys.items() if key is not None}
+    if pull.content and pull.content == keyspace.digests.of(slots & part.slots):
+        page = replace(_empty_page(pull, part, snapshot), dots=named, same=True)
+        return replace(page, last=len(named) < PAGE_DOTS_MAX)
     return _page_of_dots(keyspace, pull, part, snapshot, named)
 
 
@@ -154,7 +158,7 @@ def _absorb_dots(keyspace: Keyspace, page: Page, now: float) -> None:
     for dot, key in page.dots.items():
         dots_of.setdefault(key, []).append(dot)
     vacuous = dots_of.pop(NOT_HERE, [])
-    assert page.items.keys() >= dots_of.keys(), "a dot without the item of its key"
+    assert page.same or page.items.keys() >= dots_of.keys(), "a dot without the item of its key"
     if vacuous:
         keyspace.parts.add(from_bytes(page.slots), vacuous)
         keyspace.log.note_outside(vacuous, from_bytes(page.slots))
@@ -162,6 +166,17 @@ def _absorb_dots(keyspace: Keyspace, page: Page, now: float) -> None:
     for key, item in page.items.items():
         filled = covering(item, item.past.with_all(page.base))
         keyspace.take(key, filled, dots_of.get(key, ()), now)
+    if page.same:
+        _note_obsolete(keyspace, dots_of)
+
+
+def _note_obsolete(keyspace: Keyspace, dots_of: dict[str, list[Dot]]) -> None:
+    """The holder knows dots that we lack, and held the same versions when we asked: what these dots
+    wrote has been replaced, there and here, by versions that carry their past."""
+    for key, dots in dots_of.items():
+        keyspace.parts.has_gone(slot_of_key(key))
+        for dot in dots:
+            keyspace.note(dot, key)
 
 
 def _absorb_rows(keyspace: Keyspace, page: Page, now: float) -> None:

@@ -149,7 +149,8 @@ class Compare(Frame, tag=10, frozen=True):
 class Pull(Frame, tag=11, frozen=True):
     """Owner -> holder (ask): send the objects of these slots whose dots I lack, one page.
 
-    `snapshot` is the clock of the first page, echoed; `after` the cursor of a full exchange.
+    `snapshot` is the clock of the first page, echoed; `after` the cursor of a full exchange;
+    `content` the hash of what I hold of these slots, where it is known.
     """
 
     exchange: int
@@ -158,6 +159,7 @@ class Pull(Frame, tag=11, frozen=True):
     clock: Clock
     snapshot: Clock | None = None
     after: str | None = None
+    content: bytes = b""
 
 
 class Page(Frame, tag=12, frozen=True):
@@ -168,7 +170,7 @@ class Page(Frame, tag=12, frozen=True):
     In a full exchange the page accounts for every row in (after, upto]; the last page has
     `upto` None and accounts for all rows beyond `after`; `rows` are those of which nothing has
     changed since the snapshot, as they lie on disk.  With the last page the receiver is whole for
-    `claims`, too.
+    `claims`, too.  `same`: both hold the same versions, so the dots come without items.
     """
 
     exchange: int
@@ -183,6 +185,7 @@ class Page(Frame, tag=12, frozen=True):
     after: str | None
     upto: str | None
     claims: list[ViewId]
+    same: bool = False
 
 
 class Beat(Frame, tag=13, frozen=True):

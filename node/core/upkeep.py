@@ -9,6 +9,7 @@ knew another life of it (genesis).
 import random
 
 import msgspec
+from msgspec.structs import replace
 
 from node.core.clock import join_vectors
 from node.core.detector import Detector
@@ -18,7 +19,7 @@ from node.core.keyspace import Keyspace
 from node.core.lives import Lives, Table
 from node.core.messages import Beat, Compare, Holding, News, Page, Pull, Stamp, Views
 from node.core.moving import Moving
-from node.core.parts import to_bytes
+from node.core.parts import from_bytes, to_bytes
 from node.core.quorum import majority
 from node.core.repair import (
     GENESIS_WAIT_S,
@@ -280,7 +281,13 @@ class Upkeep:
         if self.repair.exchange is not exchange:
             self._keyspace.account(None)
         if pull is not None:
-            self._turn.ask(*pull)
+            self._turn.ask(pull[0], self._with_content(pull[1]))
+
+    def _with_content(self, pull: Pull) -> Pull:
+        """A full exchange looks at every row, whatever the hash."""
+        if pull.after is not None:
+            return pull
+        return replace(pull, content=self._keyspace.digests.of(from_bytes(pull.slots)))
 
     def on_pull(self, source: str, pull: Pull) -> None:
         """Serve the present life of a peer: its old row is forgotten before the snapshot (D7)."""

@@ -163,7 +163,9 @@ def test_pages_follow_until_the_last_and_strays_are_dropped() -> None:
     stray = m.Pull(99, pull.node_id, pull.slots, pull.clock)
     assert not one.step("a2", page(stray, snapshot, ("x", 1))).records
     [(_, following)] = one.step("a2", page(pull, snapshot, ("x", 1), last=False)).asks
-    assert following == m.Pull(1, one.replica.node_id, pull.slots, Clock({"x": 1}), snapshot)
+    node_id, content = one.replica.node_id, one.replica.keyspace.digests.of(ALL)
+    known = Clock({"x": 1})
+    assert following == m.Pull(1, node_id, pull.slots, known, snapshot, content=content)
 
 
 # ---- lives
