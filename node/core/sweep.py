@@ -44,10 +44,10 @@ class Sweep:
 
     def clear(self, slots: Slots) -> list[str]:
         """Remove all rows that are left of these slots, which are about to be held again; which."""
-        left = slots & self.slots
+        left, after = slots & self.slots, self._swept
         removed: list[str] = []
         while left:
-            found = self._remove(left, removed[-1] if removed else None, CLEARED_AT_ONCE)
+            found = self._remove(left, removed[-1] if removed else after, CLEARED_AT_ONCE)
             removed += found
             if len(found) < CLEARED_AT_ONCE:
                 self._set(self.slots & ~left)

@@ -28,11 +28,9 @@ class Overlay:
         self.unused_batches += 1
         return self.unused_batches < OVERLAY_BATCHES and len(self.records) < OVERLAY_ROWS_MAX
 
-    def between(self, after: str | None, before: str | None) -> Iterator[tuple[str, bytes]]:
-        """Those with a value, in the order of their keys."""
+    def between(self, after: str | None, before: str | None) -> Iterator[Record]:
+        """In the order of their keys."""
         first = 0 if after is None else bisect_right(self._keys, after)
         last = len(self._keys) if before is None else bisect_left(self._keys, before)
         for at in range(first, last):
-            record = self.records[self._keys[at]]
-            if record.value is not None:
-                yield record.key, record.value
+            yield self.records[self._keys[at]]

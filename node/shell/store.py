@@ -8,14 +8,13 @@ restart reads what is really there.  All methods belong to the loop's thread.
 """
 
 import asyncio
-import heapq
 import logging
 import os
 import queue
 import sqlite3
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -114,9 +113,8 @@ class SqliteStore:
     ) -> list[tuple[str, bytes]]:
         """At most `limit` rows whose keys come after `after` and before `before`, in the order of
         the keys."""
-        overlay = self._overlay(table)
-        durable = self._durable_between(table, after, before, overlay.records)
-        return list(islice(heapq.merge(durable, overlay.between(after, before)), limit))
+        overlaid = self._overlay(table).between(after, before)
+        return list(islice(self._merged(table, after, before, overlaid), limit))
 
     def open_keys(self, table: str) -> list[str]:
         overlay = self._overlay(table).records
@@ -191,18 +189,38 @@ class SqliteStore:
         """The bytes of its value, if the row is in its table."""
         return self._select(f"SELECT length(value) FROM {table} WHERE key = ?", (key,))
 
-    def _durable_between(
-        self, table: str, after: str | None, before: str | None, overlay: Mapping[str, Record]
+    def _merged(
+        self, table: str, after: str | None, before: str | None, overlaid: Iterator[Record]
     ) -> Iterator[tuple[str, bytes]]:
+        """Both in the order of their keys, as far as they are asked for: what is overlaid counts,
+        and the durable row of the same key is passed over."""
+        rows = self._durable_between(table, after, before)
+        row = next(rows, None)
+        for record in overlaid:
+            while row is not None and row[0] < record.key:
+                yield self._sound(table, row)
+                row = next(rows, None)
+            if row is not None and row[0] == record.key:
+                row = next(rows, None)
+            if record.value is not None:
+                yield record.key, record.value
+        while row is not None:
+            yield self._sound(table, row)
+            row = next(rows, None)
+
+    def _durable_between(
+        self, table: str, after: str | None, before: str | None
+    ) -> Iterator[tuple[str, bytes, int]]:
         first = "key >= ?" if after is None else "key > ?"
         statement = f"SELECT key, value, crc FROM {table} WHERE {first} AND key < ? ORDER BY key"
-        bounds = after or "", BEHIND_ALL if before is None else before
-        for key, value, crc in self._select(statement, bounds):
-            if key not in overlay:
-                self._expect_sound(table, key, value, crc)
-                yield key, value
+        return self._select(statement, (after or "", BEHIND_ALL if before is None else before))
 
-    def _select(self, statement: str, values: Sequence[object]) -> Iterator[tuple[Any, ...]]:
+    def _sound(self, table: str, row: tuple[str, bytes, int]) -> tuple[str, bytes]:
+        key, value, crc = row
+        self._expect_sound(table, key, value, crc)
+        return key, value
+
+    def _select(self, statement: str, values: Sequence[object]) -> Iterator[Any]:
         """The rows that are found; what cannot be read is an error, never an absence."""
         try:
             yield from self._reader.execute(statement, values)
