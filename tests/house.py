@@ -33,7 +33,7 @@ CORE_ROWS = (
     "exchange repair waiting reading counting",
     "mending",
     "moving",
-    "proposing gossip",
+    "proposing gossip holding",
     "upkeep",
     "home answering listing",
     "replica",

@@ -12,9 +12,9 @@ from msgspec.structs import replace
 from node.core import messages as m
 from node.core.clock import Clock
 from node.core.detector import Detector
+from node.core.holding import Holding
 from node.core.judging import Need, answer
 from node.core.keyspace import Keyspace, slot_of_key
-from node.core.lives import Lives
 from node.core.mending import Mending, Tells
 from node.core.moving import Moving
 from node.core.reading import Read, Reads
@@ -45,12 +45,12 @@ class Answers:
     def __init__(
         self,
         moving: Moving,
-        rooms: tuple[Turn, Keyspace, Detector, Lives],
+        rooms: tuple[Turn, Keyspace, Detector, Holding],
         members_for: Callable[[str, int], tuple[str, ...]],
         put: Callable[[int, m.Put, bool], None],
     ) -> None:
         self._moving, self._members_for, self._put = moving, members_for, put
-        self._turn, self._keyspace, detector, _ = rooms
+        self._turn, self._keyspace, detector, self._holding = rooms
         self._reads = Reads(moving.address, detector)
         self._mending = Mending(moving.address)
         self._looking: dict[int, Looking] = {}
@@ -75,7 +75,7 @@ class Answers:
         holders = tuple(dict.fromkeys((*owners, *history.owners(slot))))
         read = Read(get, need, owners, holders, history.need(), started)
         if part is not None:
-            read.add(self._moving.address, self._state(request, get.key))
+            read.add(self._moving.address, self._state(request, get.key, bool(get.token)))
         for member, fetch in self._reads.begin(request, read, self._turn.now):
             self._turn.ask(member, fetch)
         if part is not None:
@@ -83,6 +83,9 @@ class Answers:
 
     def _alone(self, get: m.Get, need: Need) -> m.Outcome | None:
         """What this replica's own state says, if it covers the token."""
+        shown = self._holding.shown(get.key) if self._holding else None
+        if shown and not need.to_show(get, shown, self._keyspace.clock_of(get.key)):
+            return answer(get, need, shown, self._moving.address)
         item = self._keyspace.item(get.key)
         if get.token or get.token.view > need.view or get.mode is m.Mode.SIBLINGS:
             item = self._keyspace.filled(get.key)
@@ -121,14 +124,16 @@ class Answers:
         self._turn.reply(request, answer(get, need, held, self._moving.address))
 
     # ---- states
-    def _state(self, request: int, key: str) -> m.State:
+    def _state(self, request: int, key: str, bound: bool) -> m.State:
         part = self._keyspace.parts.at(slot_of_key(key))
         if part is None:
             return m.State(request, Item(), Clock(), [])
-        return m.State(request, self._keyspace.filled(key), part.clock.copy(), sorted(part.whole))
+        shown = self._holding.shown(key) if self._holding and not bound else None
+        item = shown or self._keyspace.filled(key)
+        return m.State(request, item, part.clock.copy(), sorted(part.whole))
 
     def on_fetch(self, source: str, fetch: m.Fetch) -> None:
-        self._turn.tell(source, self._state(fetch.request, fetch.key))
+        self._turn.tell(source, self._state(fetch.request, fetch.key, fetch.bound))
 
     def on_state(self, source: str, state: m.State) -> None:
         read = self._reads.get(state.request)
@@ -165,7 +170,7 @@ class Answers:
         for request, read in self._reads.waiting_for(key):
             if self._reads.get(request) is not read:  # answered by what another read has led to
                 continue
-            read.add(self._moving.address, self._state(request, key))
+            read.add(self._moving.address, self._state(request, key, bool(read.get.token)))
             self._judge(request, read)
 
     def look_first(self, request: int, put: m.Put) -> None:

@@ -9,7 +9,11 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
 from node.core import messages as m
+from node.core.detector import Detector
+from node.core.holding import Holding
 from node.core.judging import answer
 from node.core.keyspace import Keyspace, slot_of_key
 from node.core.moving import Moving
@@ -43,12 +47,11 @@ class Home:
         self,
         moving: Moving,
         upkeep: Upkeep,
-        keyspace: Keyspace,
-        turn: Turn,
+        rooms: tuple[Turn, Keyspace, Detector, Holding],
         feed: Callable[[str], None],
     ) -> None:
-        self._moving, self._upkeep, self._keyspace = moving, upkeep, keyspace
-        self._turn, self._feed = turn, feed
+        self._moving, self._upkeep, self._feed = moving, upkeep, feed
+        self._turn, self._keyspace, _, self._holding = rooms
         self._accepted: OrderedDict[tuple[str, int], Accepted] = OrderedDict()
 
     def on_accept(self, source: str, accept: m.Accept) -> None:
@@ -104,6 +107,8 @@ class Home:
     def _name(self, source: str, accept: m.Accept) -> m.Named:
         """Write here, tell the fellows; they answer the origin (three hops)."""
         put = accept.put
+        if put.after_all:
+            put = replace(put, token=put.token.joined(self._holding.seen(put.key)))
         written = self._keyspace.write(put, self._turn.now)
         replicate = m.Replicate(accept.request, source, put.key, written.item, written.dot)
         for fellow in self._upkeep.repair.fellows:

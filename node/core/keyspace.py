@@ -7,7 +7,7 @@ Every change becomes records in `outbox`; what must be durable before what leave
 business.  (protocol D3, D4, D6, D10 R2-R4.)
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import NamedTuple, Protocol
 
@@ -90,6 +90,7 @@ class Keyspace:
         self.low: Vector = {}
         self.frontier: Vector = {}
         self.lost: Vector = {}  # ended lives that are closed here and everywhere
+        self.on_change: Callable[[str, Item, Item], None] | None = None  # key, before, what came
         self._accounted: tuple[Past, Slots, str] | None = None
         self._horizon: dict[Dot, Vector] = {}
         self._cache = ItemCache(cache_bytes_max)
@@ -237,6 +238,8 @@ class Keyspace:
         item = Item({**rest.versions, dot: version}, rest.past.joined({dot[0]: dot[1]}))
         self.note(dot, put.key)
         self._save(put.key, item)
+        if self.on_change is not None:
+            self.on_change(put.key, local, item)
         token = self.trim(put.token.after_write(digest, dot, stamp, replaced))
         context = put.context if lww else put.context.joined({}, {dot})
         return Written(dot, item, token, context, local.is_live(), clock)
@@ -275,6 +278,8 @@ class Keyspace:
             if not told.has(dot):
                 self.note(dot, key)
         self._save(key, merged, told)
+        if self.on_change is not None:
+            self.on_change(key, local, incoming)
 
     def adopt_row(self, row: str, blob: bytes) -> None:
         """Take a fellow's row as it is: an item that is live, stripped, and not here yet."""

@@ -15,6 +15,7 @@ from node.core.requests import (
     Adopted as Adopted,
     Count as Count,
     Counted as Counted,
+    Early as Early,
     Forget as Forget,
     Forgotten as Forgotten,
     Found as Found,
@@ -23,6 +24,8 @@ from node.core.requests import (
     Level as Level,
     List as List,
     Listed as Listed,
+    Look as Look,
+    Looked as Looked,
     Mode as Mode,
     Outcome as Outcome,
     Outdated as Outdated,
@@ -93,10 +96,12 @@ class Replicate(Frame, tag=5, frozen=True):
 
 
 class Fetch(Frame, tag=6, frozen=True):
-    """Origin -> owner (ask): what do you hold of this key?"""
+    """Origin -> owner (ask): what do you hold of this key?  `bound`: the reader's token asks for
+    something, so also what is held back from others."""
 
     request: int
     key: str
+    bound: bool = False
 
 
 class State(Frame, tag=7, frozen=True):

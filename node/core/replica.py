@@ -19,6 +19,7 @@ from node.core.counting import Counts
 from node.core.detector import Detector
 from node.core.effects import Effects, Record
 from node.core.history import History, Saved
+from node.core.holding import Holding
 from node.core.home import Home
 from node.core.keyspace import Keyspace, Rows, slot_of_key
 from node.core.listing import Lists
@@ -48,6 +49,7 @@ class Options:
 
     cache_bytes_max: int = 64 * 1024 * 1024
     repair_every_s: float = 3.0
+    hold_s: float = 0.0  # how long writes that come before their past are not shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +84,15 @@ class Replica:
         repair = Repair(address)
         rooms = turn, self.keyspace, lives, repair
         self.moving = Moving(address, node_id, History(saved), rooms)
-        waited = turn, self.keyspace, self.detector, lives
-        self._proposals = Proposals(self.moving, waited)
+        self._proposals = Proposals(self.moving, (turn, self.keyspace, self.detector, lives))
+        self.holding = Holding(self.moving, self.keyspace, turn, options.hold_s)
         background = turn, self.keyspace, self.detector, lives, repair
         self.upkeep = Upkeep(self.moving, background, options.repair_every_s, chance)
         self._writes = Writes(address, self.detector)
+        waited = turn, self.keyspace, self.detector, self.holding
         self._answers = Answers(self.moving, waited, self._members_for, self.on_put)
         self._counts = Counts(self.detector)
-        self._home = Home(self.moving, self.upkeep, self.keyspace, turn, self._answers.feed)
+        self._home = Home(self.moving, self.upkeep, waited, self._answers.feed)
         self._lists = Lists(self.moving, self.keyspace, turn)
         self._is_over = False  # told to forget: nothing is done any more
         self._last_request = 0
@@ -97,6 +100,7 @@ class Replica:
         self._handlers = self._table()
         self._operations: dict[type, Callable[[int, Any], None]] = {
             m.List: self._lists.begin,
+            m.Look: self.holding.look,
             m.Put: self.on_put,
             m.Get: self._answers.begin,
             m.Peek: self._answers.peek,
@@ -182,9 +186,9 @@ class Replica:
             return float("inf")
         if self._writes or self._answers or self._lists or self._counts or self._proposals:
             return min(now + WAITING_TICK_S, self.upkeep.next_page)
-        if self.keyspace.swept.slots or not self.keyspace.digests.is_whole:
-            return min(now + SWEEP_EVERY_S, self.upkeep.next_page)
-        return min(self.upkeep.gossip.next_beat, self.upkeep.next_page)
+        busy = self.keyspace.swept.slots or not self.keyspace.digests.is_whole
+        soon = now + SWEEP_EVERY_S if busy else self.holding.next_tick
+        return min(soon, self.upkeep.gossip.next_beat, self.upkeep.next_page)
 
     def next_request(self, now: float) -> int:
         """A number for a request, unlike any of an earlier run of this node."""
@@ -318,6 +322,7 @@ class Replica:
 
     def on_tick(self, source: str, event: m.Tick) -> None:
         self._tick_waiting()
+        self.holding.tick(self.upkeep.ask_fellows)
         self._proposals.tick()
         if self.moving.is_orphaned():
             self._proposals.replace_us()
@@ -327,8 +332,6 @@ class Replica:
         self._answers.tick()
         self._lists.tick()
         for room in (self._writes, self._counts):
-            if not room:
-                continue
             asks, replies = room.tick(self._turn.now)
             for member, message in asks:
                 self._turn.ask(member, message)

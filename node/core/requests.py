@@ -41,6 +41,7 @@ class Put(msgspec.Struct, frozen=True, gc=False):
     refuse_unmet: Scope | None = None
     if_present: bool = False  # a delete that answers `Absent` where nothing is shown
     clocked: bool = False
+    after_all: bool = False  # it depends on all that its home shows, too
 
 
 class Get(msgspec.Struct, frozen=True, gc=False):
@@ -88,6 +89,14 @@ class List(msgspec.Struct, frozen=True, gc=False):
     wait_s: float = 0.0
 
 
+class Look(msgspec.Struct, frozen=True, gc=False):
+    """What does the asked node show without a token, and what does it hold back?  At most `limit`
+    keys behind this one, in an order of their own."""
+
+    after: str | None = None
+    limit: int = 0
+
+
 class Forget(msgspec.Struct, frozen=True):
     """Forget all data, the view and the node's own name: start as a new node."""
 
@@ -101,7 +110,7 @@ class Propose(msgspec.Struct, frozen=True):
     lost: tuple[str, ...] = ()
 
 
-Request = Put | Get | Peek | Keep | Count | List | Forget | Propose
+Request = Put | Get | Peek | Keep | Count | List | Look | Forget | Propose
 
 
 # ------------------------------------------------------------------ what the node answers
@@ -174,6 +183,28 @@ class Listed(msgspec.Struct, frozen=True, gc=False):
     token: Token
 
 
+class Early(msgspec.Struct, frozen=True, gc=False):
+    """A write (None: a delete) that has come before its past: what it depends on, and what of that
+    is missing: actor -> (have, need)."""
+
+    key: str
+    value: bytes | None
+    dot: Dot
+    deps: Token
+    missing: dict[Actor, tuple[int, int]]
+
+
+class Looked(msgspec.Struct, frozen=True, gc=False):
+    """What a node shows: how far all writes of each actor are shown, a page of values, the key
+    behind which there may be more; and what it holds back.  `actors` tells whose they are."""
+
+    actors: dict[Actor, str]
+    clock: dict[Actor, int]
+    items: dict[str, bytes]
+    after: str | None
+    early: list[Early]
+
+
 class Forgotten(msgspec.Struct, frozen=True):
     """Nothing is left on this node's disk."""
 
@@ -198,6 +229,7 @@ Outcome = (
     | Unavailable
     | Counted
     | Listed
+    | Looked
     | Forgotten
     | Adopted
     | Outdated

@@ -200,6 +200,12 @@ class Upkeep:
         for peer in whom:
             self._turn.tell(peer, self._compare(answer))
 
+    def ask_fellows(self) -> None:
+        """See at once what the fellows have that is missing here."""
+        for peer in self._able():
+            if peer in self.repair.fellows:
+                self._turn.tell(peer, self._compare(answer=True))
+
     def on_compare(self, source: str, compare: Compare) -> None:
         self.gossip.learn_lives(compare.lives)
         if self.lives.current(source) != compare.node_id:

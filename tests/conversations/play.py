@@ -14,6 +14,7 @@ from node.core.messages import (
     Found,
     Get,
     Keep,
+    Look,
     Mode,
     Outcome,
     Peek,
@@ -48,7 +49,7 @@ class Play:
         self._stage: Stage | None = None
         self._sessions: dict[str, Session] = {}
         self._kept: dict[str, Posted] = {}
-        self._counts = {"w": 0, "r": 0, "n": 0, "v": 0}
+        self._counts = dict.fromkeys("wrnvl", 0)
 
     @property
     def stage(self) -> Stage:
@@ -65,14 +66,15 @@ class Play:
         return self.stage.take_lines() or ["ok"]
 
     # ---- the cluster
-    def on_cluster(self, *words: str, shards: str, members: str, repair: str = "3") -> None:
-        """shards= members= [repair=seconds] [asleep]: nodes a1 a2 .. b1 ..; at rest, or asleep."""
+    def on_cluster(self, *words: str, shards: str, members: str, **options: str) -> None:
+        """shards= members= [repair=seconds] [hold=seconds] [asleep]: nodes a1 a2 .. b1 ..; at rest,
+        or asleep."""
         count = int(members)
         names = [chr(ord("a") + s) for s in range(int(shards))]
         nodes = [f"{name}{i + 1}" for name in names for i in range(count)]
-        options = Options(repair_every_s=float(repair))
-        start = Start(first_view(nodes, int(shards)))
-        self._stage = Stage(dict.fromkeys(nodes, start), options)
+        repair_s, hold_s = float(options.get("repair", "3")), float(options.get("hold", "0"))
+        told = dict.fromkeys(nodes, Start(first_view(nodes, int(shards))))
+        self._stage = Stage(told, Options(repair_every_s=repair_s, hold_s=hold_s))
         if "asleep" not in words:
             for node in nodes:
                 self.stage.start(node)
@@ -199,8 +201,8 @@ class Play:
 
     # ---- clients
     def on_put(self, node: str, key: str, value: str, **options: str) -> None:
-        """node key value [by=session] [mode=] [level=] [refuse=key|shard] [clock=kept]: a write;
-        the value may be `1000*x`."""
+        """node key value [by=session] [mode=] [level=] [refuse=key|shard] [clock=kept] [after=all]: a
+        write; the value may be `1000*x`."""
         times, star, letter = value.partition("*")
         text = letter * int(times) if star else value
         self._write(node, key, text.encode(), options)
@@ -215,8 +217,8 @@ class Play:
         seen = session.contexts.get(key, Past()) if mode is Mode.SIBLINGS else Past()
         refuse = Scope(options["refuse"]) if "refuse" in options else None
         level = options.get("level", AVAILABLE)
-        present, clocked = "present" in options, "clock" in options
-        put = Put(key, value, mode, session.token, seen, level, refuse, present, clocked)
+        flags = [flag in options for flag in ("present", "clock", "after")]
+        put = Put(key, value, mode, session.token, seen, level, refuse, *flags)
         self._submit("w", node, key, put, options)
 
     def on_get(self, node: str, key: str, **options: str) -> None:
@@ -240,6 +242,10 @@ class Play:
     def on_count(self, node: str, shard: str) -> None:
         """node shard: how many keys does the shard hold?"""
         self._submit("n", node, "", Count(shard), {})
+
+    def on_look(self, node: str) -> None:
+        """node: what does it show without a token, and what does it hold back?"""
+        self._submit("l", node, "", Look(limit=100), {})
 
     def on_view(self, node: str, *lost: str, **wish: str) -> None:
         """node shards=n | add=node to=shard | drop=node [lost ..]: another view; `lost` nodes

@@ -80,7 +80,7 @@ def test_with_patience_it_asks_again_until_its_deadline() -> None:
     read, _ = begun(room, Get("pear", token=AHEAD, wait_s=0.5))
     assert answered(room, read, "m1", EMPTY) == ([], None)
     assert room.tick(ASK_AGAIN_S / 2) == ([], [])
-    assert room.tick(ASK_AGAIN_S) == ([("m1", Fetch(7, "pear"))], [])
+    assert room.tick(ASK_AGAIN_S) == ([("m1", Fetch(7, "pear", bound=True))], [])
     assert room.tick(0.5) == ([], [(7, Unmet({"a": (0, 1)}))])
     assert len(room) == 0
 
