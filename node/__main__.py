@@ -25,6 +25,7 @@ from node.core.replica import Options, Replica, Start, restore
 from node.core.view import View, first_view, no_view
 from node.dialects.admin_view import admin_view
 from node.dialects.asg4 import asg4
+from node.dialects.causal import causal
 from node.dialects.contract import Dialect, Limits
 from node.dialects.data_view import data_view
 from node.dialects.dynamo import dynamo
@@ -50,12 +51,12 @@ DIALECTS: Mapping[str, Callable[[Settings], Dialect]] = {
     "asg4": lambda settings: asg4(settings.asg_replaced_word),
     "dynamo": lambda settings: dynamo(),
     "admin_view": lambda settings: admin_view(),
+    "causal": lambda settings: causal(),
     "data_view": lambda settings: data_view(),
     "keys_view": lambda settings: keys_view(),
     "peers": lambda settings: peers(),
     "shard_view": lambda settings: shard_view(),
 }
-NOT_BUILT = ("causal",)
 # What shard_view stores is not as the others store it; by data_view nodes have other names.
 SPOKEN_ALONE = ("shard_view", "data_view")
 
@@ -97,8 +98,7 @@ def dialects_of(settings: Settings) -> list[Dialect]:
     for name in names:
         if name not in DIALECTS:
             known = ", ".join(sorted(DIALECTS))
-            lacking = f"; {name} is not built yet" if name in NOT_BUILT else ""
-            raise BadSetting("DIALECT", ",".join(names), f"names among: {known}{lacking}")
+            raise BadSetting("DIALECT", ",".join(names), f"names among: {known}")
         if name in SPOKEN_ALONE and len(names) > 1:
             raise BadSetting("DIALECT", ",".join(names), f"{name} without any other")
     return [*(DIALECTS[name](settings) for name in names), native(), views()]
@@ -173,7 +173,9 @@ async def _serve_from(settings: Settings, store: SqliteStore, stop: asyncio.Futu
     name = node_name(settings)
     random = SystemRandom()
     options = Options(
-        cache_bytes_max=settings.cache_bytes_max, repair_every_s=settings.repair_every_s
+        cache_bytes_max=settings.cache_bytes_max,
+        repair_every_s=settings.repair_every_s,
+        hold_s=settings.hold_replicated_ms / 1000 if "causal" in settings.dialect else 0.0,
     )
 
     def restored() -> Replica:

@@ -261,7 +261,6 @@ def test_what_stands_beside_each_other_by_default_shares_no_route() -> None:
         ({**OURS, "DIALECT": "asg4,shard_view"}, "shard_view without any other"),
         ({**OURS, "DIALECT": "asg4,auto"}, "names among"),
         ({"NODE_IDENTIFIER": "0", "DIALECT": "data_view,asg4"}, "data_view without any other"),
-        ({**OURS, "DIALECT": "causal"}, "causal is not built yet"),
     ],
 )
 def test_a_dialect_that_cannot_be_spoken_is_named(given: dict[str, str], words: str) -> None:

@@ -17,7 +17,7 @@ from node.core.keyspace import Keyspace, key_of, row_of
 from node.core.messages import Early, Look, Looked, Scope
 from node.core.moving import Moving
 from node.core.siblings import Item, Past, sync
-from node.core.token import EXACT_MAX, FILTER_BITS, Token
+from node.core.token import ALL_KEYS, EXACT_MAX, Token
 from node.core.turn import Turn
 from node.core.view import actor_of, digest_of
 from node.core.walk import rows_within
@@ -25,7 +25,6 @@ from node.core.walk import rows_within
 HELD_MAX = 1000  # keys; one more, and the oldest is shown
 EARLY_SHOWN_MAX = 100  # writes in the answer to a look
 PAGE_ROWS = 128
-ALL_KEYS = b"\xff" * (FILTER_BITS // 8)
 TICK_S = 0.1
 NEVER = float("inf")
 
@@ -129,17 +128,24 @@ class Holding:
         return held.shown
 
     def seen(self, key: str) -> Token:
-        """All that this node shows of the shard of a key, of loose dots as many as a token names:
-        what a write without a token depends on."""
+        """All that this node shows of the shard of a key: what a write without a token depends on.
+        What cannot be named beside what is held is named with it: that only makes others wait."""
         clock, early = self._keyspace.clock_of(key), self._early_dots()
         floor = self._below(clock, early)
-        beside = clock.missing_from(Clock(dict(floor), floor=clock.floor))
-        exact: dict[Dot, int] = {}
-        for dot in islice(beside, EXACT_MAX + len(early)):
-            name = self._keyspace.log.key_of(dot)
-            if dot not in early and name is not None and len(exact) < EXACT_MAX:
-                exact[dot] = digest_of(name, True)
+        exact = self._beside(clock, floor, early)
+        if exact is None:
+            floor = dict(clock.base)
+            exact = self._beside(clock, floor, early) or {}
         return Token(floor, exact, ALL_KEYS if floor else b"")
+
+    def _beside(self, clock: Clock, floor: Vector, early: set[Dot]) -> dict[Dot, int] | None:
+        """The dots above these floors that are not held; None when a token cannot name them."""
+        above = clock.missing_from(Clock(dict(floor), floor=clock.floor))
+        dots = [dot for dot in islice(above, EXACT_MAX + len(early) + 1) if dot not in early]
+        names = {dot: self._keyspace.log.key_of(dot) for dot in dots}
+        if len(names) > EXACT_MAX or None in names.values():
+            return None
+        return {dot: digest_of(name, True) for dot, name in names.items() if name is not None}
 
     def _early_dots(self) -> set[Dot]:
         return {dot for held in self._held.values() for dot in held.early}

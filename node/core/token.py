@@ -18,6 +18,7 @@ from node.core.view import FIRST, NO_VIEW, Actor, ViewId, view_of
 
 EXACT_MAX = 32
 FILTER_BITS = 512
+ALL_KEYS = b"\xff" * (FILTER_BITS // 8)  # a filter that stands for every key
 TOKEN_BYTES_MAX = 4096
 COUNT_MAX = 2**53  # larger numbers do not survive a JSON parser
 
@@ -182,7 +183,7 @@ def _checked(wire: _Wire) -> Token:
     if token.keys and len(token.keys) != FILTER_BITS // 8:
         raise Malformed("a filter of the wrong length")
     if token.floor and not token.keys:
-        token.keys = b"\xff" * (FILTER_BITS // 8)
+        token.keys = ALL_KEYS
     if not 0 <= token.stamp[0] < COUNT_MAX or not 0 <= token.stamp[1] < COUNT_MAX:
         raise Malformed("a stamp out of range")
     return token

@@ -24,11 +24,16 @@ class One:
     """One replica whose records are durable at once; a fellow has heard of it."""
 
     def __init__(
-        self, address: str = "a1", view: View = VIEW, rows: MemoryRows | None = None
+        self,
+        address: str = "a1",
+        view: View = VIEW,
+        rows: MemoryRows | None = None,
+        hold_s: float = 0.0,
     ) -> None:
         self.rows = rows or MemoryRows()
         start, chance = Start(view), Random(address)
-        self.replica = restore(address, start, self.rows, Options(MEGABYTE), chance)
+        options = Options(MEGABYTE, hold_s=hold_s)
+        self.replica = restore(address, start, self.rows, options, chance)
         self.replica.moving.is_known = True
         self.step(address, m.Tick())
         for peer in view.nodes:

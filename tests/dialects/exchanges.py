@@ -20,6 +20,7 @@ from node.core.messages import (
     Adopted,
     Count,
     Counted,
+    Early,
     Forget,
     Forgotten,
     Found,
@@ -27,6 +28,8 @@ from node.core.messages import (
     Keep,
     List,
     Listed,
+    Look,
+    Looked,
     Outcome,
     Outdated,
     Peek,
@@ -40,6 +43,7 @@ from node.core.siblings import Past
 from node.core.token import Token, encode
 from node.dialects.admin_view import admin_view
 from node.dialects.asg4 import asg4
+from node.dialects.causal import causal
 from node.dialects.contract import Ask, Call, Dialect, Events, Facts, Limits, Reply, Steps, Talk
 from node.dialects.data_view import data_view
 from node.dialects.dynamo import dynamo
@@ -55,6 +59,7 @@ HERE = Path(__file__).parent
 DIALECTS = {
     "asg4": asg4,
     "admin_view": admin_view,
+    "causal": causal,
     "data_view": data_view,
     "dynamo": dynamo,
     "keys_view": keys_view,
@@ -77,6 +82,11 @@ BOTH = (HOME, NODES[0])
 CLOCK = {"AAAAAA.1": 7}
 LATER = {"AAAAAA.1": 7, "BBBBBB.1": 2}
 BESIDE = {"CCCCCC.1": 4}
+
+ACTORS = {"BBBBBB.1": "10.10.0.2:8090", "AAAAAA.1": "10.10.0.3:8090", "CCCCCC.1": "10.10.0.4:8090"}
+SHOWN = {"BBBBBB.1": 4, "AAAAAA.1": 6}
+EARLY = Early("plum", b'"blue"', DOT, Token({"BBBBBB.1": 5}), {"BBBBBB.1": (4, 5)})
+OTHER = Early("fig", None, ("DDDDDD.0", 3), SEEN, {"AAAAAA.1": (6, 7)})
 
 OUTCOMES: dict[str, Outcome] = {
     "created": Stored(SEEN, Past(), DOT, replaced=False, acks=2, copies=3, home=HOME),
@@ -108,6 +118,9 @@ OUTCOMES: dict[str, Outcome] = {
     "one answered": Unavailable("too few replicas of the key's shard answered", True, 0, (HOME,)),
     "counted": Counted(17),
     "listed": Listed("s1", {"pear": (b'"tea"',), "ant": (b'"one"', b'"two"')}, SEEN),
+    "looked": Looked(ACTORS, SHOWN, {"pear": b'"tea"', "a/b": b"[1.50]"}, None, [EARLY, OTHER]),
+    "looked more": Looked(ACTORS, {**SHOWN, "DDDDDD.0": 2}, {"a b": b"1"}, "a b", []),
+    "looked at nothing": Looked({}, {}, {}, None, []),
     "forgotten": Forgotten(),
     "adopted": Adopted(NEXT),
     "outdated": Outdated(NEXT),
@@ -218,6 +231,8 @@ def _asked(request: Request) -> str:
         return f"asks count of shard {request.shard}"
     if isinstance(request, Propose):
         return _proposed(request)
+    if isinstance(request, Look):
+        return f"looks at {request.limit} keys behind {request.after!r}"
     if isinstance(request, Forget):
         return "asks to forget everything"
     if isinstance(request, Peek):
@@ -237,6 +252,7 @@ def _asked(request: Request) -> str:
     how = f"{request.mode}, {request.level}, refuse unmet {request.refuse_unmet}"
     how += ", if present" if request.if_present else ""
     how += ", clocked" if request.clocked else ""
+    how += ", after all that is shown" if request.after_all else ""
     return f"asks put of {request.key!r} = {value}: {how}; {token}"
 
 

@@ -1,0 +1,350 @@
+"""What comes before its past is held: from whom, how long, and what that does not change."""
+
+from unittest.mock import patch
+
+import pytest
+
+from node.core import holding, messages as m
+from node.core.clock import Clock, Dot
+from node.core.effects import Effects
+from node.core.siblings import Item, Past, Version
+from node.core.token import ALL_KEYS, EXACT_MAX, Token
+from node.core.view import FIRST, actor_of, digest_of, first_view
+from tests.core.given import MemoryRows, row, stamp
+from tests.core.test_replica import FIG, NOW, PEAR, One
+
+PLUM = "plum"  # of the shard of PEAR
+HOLD_S = 2.0
+CAUSE, EFFECT = ("x", 1), ("y", 1)  # of PEAR and of PLUM
+AFTER_CAUSE = Token({}, {CAUSE: digest_of(PEAR, True)})
+
+
+def member(hold_s: float = HOLD_S, rows: MemoryRows | None = None) -> One:
+    """A member of the shard of PEAR and PLUM that has arrived and knows the others."""
+    one = One(hold_s=hold_s, rows=rows)
+    for node in ("a2", "b1", "b2"):
+        one.step(node, m.Beat(f"id of {node}"))
+    one.arrive()
+    return one
+
+
+def version(value: bytes | None, deps: Token | None = None, at: int = 1) -> Version:
+    return Version(value, deps or Token(), stamp(at), True)
+
+
+def comes(
+    one: One, key: str, dot: Dot, version: Version, past: Past | None = None, now: float = NOW
+) -> Effects:
+    """A fellow's write arrives."""
+    item = Item({dot: version}, (past or Past()).joined({dot[0]: dot[1]}))
+    return one.step("a2", m.Replicate(1, "a2", key, item, dot), now)
+
+
+def early(one: One, now: float = NOW) -> Effects:
+    """PLUM comes before PEAR, on which it depends."""
+    return comes(one, PLUM, EFFECT, version(b"effect", AFTER_CAUSE), now=now)
+
+
+def shown(one: One, key: str = PLUM, token: Token | None = None, now: float = NOW) -> bytes | None:
+    [(_, outcome)] = one.submit(m.Get(key, token=token or Token()), 9, now).replies
+    assert isinstance(outcome, m.Found | m.Absent)
+    return outcome.values[0] if isinstance(outcome, m.Found) else None
+
+
+def looked(one: One, now: float = NOW, **look: object) -> m.Looked:
+    wish = m.Look(**{"limit": 100, **look})  # type: ignore[arg-type]  # fields by their names
+    [(_, outcome)] = one.submit(wish, 11, now).replies
+    assert isinstance(outcome, m.Looked)
+    return outcome
+
+
+# ---- held, and no more
+
+
+def test_it_is_not_shown_before_its_past_is_here() -> None:
+    one = member()
+    early(one)
+    assert shown(one) is None
+    comes(one, PEAR, CAUSE, version(b"cause"))
+    assert shown(one) == b"effect"
+    assert not one.replica.holding
+
+
+def test_it_is_taken_in_at_once_all_the_same() -> None:
+    one = member()
+    effects = early(one)
+    assert ("a2", m.Ack(1, EFFECT)) in effects.tells
+    assert [record.table for record in effects.records] == ["log", "item"]
+    assert one.replica.keyspace.clock.has(EFFECT)
+    assert one.replica.keyspace.live_keys == 1
+    listed = one.submit(m.List()).replies[0][1]
+    assert isinstance(listed, m.Listed)
+    assert listed.items == {PLUM: (b"effect",)}
+
+
+def test_a_token_that_names_it_overrides_the_hold() -> None:
+    one = member()
+    early(one)
+    assert shown(one, token=Token({}, {EFFECT: digest_of(PLUM, True)})) == b"effect"
+    assert shown(one, token=Token({"y": 1}, {}, ALL_KEYS)) == b"effect"
+    assert shown(one, token=AFTER_CAUSE) is None
+    assert shown(one) is None
+
+
+def test_it_is_shown_when_it_has_been_held_for_long_enough() -> None:
+    one = member()
+    early(one)
+    assert shown(one, now=NOW + HOLD_S - 0.01) is None
+    assert shown(one, now=NOW + HOLD_S) == b"effect"
+
+
+def test_nothing_is_held_where_the_time_is_0() -> None:
+    one = member(hold_s=0.0)
+    early(one)
+    assert shown(one) == b"effect"
+    assert one.replica.keyspace.on_change is None
+    assert looked(one).early == []
+
+
+def test_it_is_in_memory_only() -> None:
+    one = member()
+    early(one)
+    assert shown(member(rows=one.rows)) == b"effect"
+
+
+def test_the_past_of_other_shards_is_not_waited_for() -> None:
+    one = member()
+    comes(one, PLUM, EFFECT, version(b"v", Token({}, {CAUSE: digest_of(FIG, True)})))
+    assert shown(one) == b"v"
+
+
+def test_a_floor_is_asked_of_our_clock_not_of_the_past_of_the_key() -> None:
+    one = member()
+    floor = Token({"x": 1}, {}, ALL_KEYS)
+    comes(one, PLUM, EFFECT, version(b"v", floor), Past({"x": 5}))
+    assert shown(one) is None
+
+
+def test_what_the_key_itself_has_replaced_is_no_past_to_wait_for() -> None:
+    one = member()
+    deps = Token({}, {("x", 3): digest_of(PLUM, True)})
+    comes(one, PLUM, EFFECT, version(b"v", deps), Past({}, {("x", 3)}))
+    assert shown(one) == b"v"
+
+
+# ---- what is shown meanwhile
+
+
+def test_the_value_before_is_shown_meanwhile_also_to_a_delete() -> None:
+    one = member()
+    comes(one, PLUM, ("y", 1), version(b"old"))
+    comes(one, PLUM, ("y", 2), version(None, AFTER_CAUSE, at=2))
+    assert shown(one) == b"old"
+    assert shown(one, token=Token({}, {("y", 2): digest_of(PLUM, True)})) is None
+    comes(one, PEAR, CAUSE, version(b"cause"))
+    assert shown(one) is None
+
+
+def test_a_write_beside_it_that_has_its_past_is_shown() -> None:
+    one = member()
+    early(one)
+    comes(one, PLUM, ("z", 1), version(b"beside", at=9))
+    assert shown(one) == b"beside"
+    assert one.replica.holding
+    comes(one, PLUM, ("z", 2), version(b"after", at=10), Past({"z": 1}))
+    assert shown(one) == b"after"
+
+
+def test_a_write_that_replaces_it_ends_the_hold() -> None:
+    one = member()
+    early(one)
+    comes(one, PLUM, ("z", 1), version(b"after", at=9), Past({"y": 1}))
+    assert shown(one) == b"after"
+    assert not one.replica.holding
+
+
+def test_what_has_been_shown_is_not_held_again() -> None:
+    one = member()
+    early(one)
+    assert shown(one, now=NOW + HOLD_S) == b"effect"
+    early(one, now=NOW + HOLD_S + 1)
+    assert shown(one, now=NOW + HOLD_S + 1) == b"effect"
+
+
+def test_a_key_that_is_written_all_the_while_is_shown_in_time_too() -> None:
+    one = member()
+    for n in range(1, 6):
+        version_n = version(b"%d" % n, AFTER_CAUSE, at=n)
+        comes(one, PLUM, ("y", n), version_n, Past({"y": n - 1}), now=NOW + n / 2)
+    assert shown(one, now=NOW + 2.5) == b"4"  # the fifth came just then, and is held by itself
+    assert shown(one, now=NOW + 2.5 + HOLD_S) == b"5"
+
+
+def test_a_write_that_is_named_here_may_be_early_too() -> None:
+    one = member()
+    [(_, named)] = [
+        t for t in one.submit(m.Put(PLUM, b"v", token=AFTER_CAUSE)).tells if t[0] == "a1"
+    ]
+    assert isinstance(named, m.Named)
+    assert shown(one) is None
+    assert shown(one, token=named.token) == b"v"
+
+
+def test_a_write_named_here_that_replaces_what_is_held_is_shown() -> None:
+    one = member()
+    early(one)
+    one.submit(m.Put(PLUM, b"mine"))
+    assert shown(one) == b"mine"
+
+
+def test_who_asks_for_its_client_is_shown_what_its_client_may_see() -> None:
+    one = member()
+    early(one)
+    states = {bound: one.step("b1", m.Fetch(3, PLUM, bound)).tells[0][1] for bound in (False, True)}
+    values = {
+        bound: [version.value for version in state.item.versions.values()]
+        for bound, state in states.items()
+        if isinstance(state, m.State)
+    }
+    assert values == {False: [], True: [b"effect"]}
+
+
+@pytest.mark.parametrize("token", [Token(), AFTER_CAUSE])
+def test_an_origin_says_whether_its_client_asks_for_something(token: Token) -> None:
+    asks = One("a1").submit(m.Get(FIG, token=token)).asks
+    assert [ask for _, ask in asks] == [m.Fetch(7, FIG, bool(token))]
+
+
+# ---- limits
+
+
+def test_the_oldest_is_shown_where_there_are_too_many() -> None:
+    one = member()
+    with patch.object(holding, "HELD_MAX", 1):
+        early(one)
+        comes(one, "p", ("y", 2), version(b"second", AFTER_CAUSE))
+    assert shown(one) == b"effect"
+    assert len(one.replica.holding) == 1
+
+
+def test_time_lets_it_go_and_nothing_wakes_for_it_then() -> None:
+    one = member()
+    assert early(one).wake_at <= NOW + holding.TICK_S
+    one.step("a1", m.Tick(), NOW + HOLD_S)
+    assert not one.replica.holding
+    assert one.replica.holding.next_tick == holding.NEVER
+
+
+def rows_asked_for(effects: Effects) -> list[str]:
+    return [peer for peer, message in effects.tells if isinstance(message, m.Compare)]
+
+
+def test_the_fellows_are_asked_for_what_is_missing() -> None:
+    one = member()
+    one.step("a2", row(Clock(), node_id="id of a2"))
+    one.replica.upkeep.recovery.caught_up = True
+    one.step("a1", m.Tick(), NOW + 2)
+    one.step("a2", m.Beat("id of a2"), NOW + 2.5)
+    early(one, NOW + 2.5)
+    assert rows_asked_for(one.step("a1", m.Tick(), NOW + 2.7)) == []
+    assert rows_asked_for(one.step("a1", m.Tick(), NOW + 3.2)) == ["a2"]
+    assert rows_asked_for(one.step("a1", m.Tick(), NOW + 3.3)) == []
+
+
+def test_nobody_is_asked_when_it_has_come_by_itself() -> None:
+    one = member()
+    early(one)
+    comes(one, PEAR, CAUSE, version(b"cause"))
+    asked: list[str] = []
+    for tenth in range(1, 30):
+        one.replica._turn.begin(NOW + tenth / 10)
+        one.replica.holding.tick(lambda: asked.append("fellows"))
+    assert asked == []
+
+
+# ---- what a node has seen
+
+
+def stored_deps(one: One, key: str = PEAR) -> Token:
+    """What a write without a token depends on here."""
+    one.submit(m.Put(key, b"mine", after_all=True))
+    item = one.replica.peek(key)
+    return next(v.deps for v in item.versions.values() if v.value == b"mine")
+
+
+def test_a_write_without_a_token_depends_on_all_that_is_shown() -> None:
+    one = member()
+    comes(one, PEAR, CAUSE, version(b"cause"))
+    comes(one, "p", ("x", 3), version(b"beyond a gap"))
+    deps = stored_deps(one, PLUM)
+    assert deps.floor == {"x": 1}
+    assert deps.binds(digest_of("anything", True))
+    assert deps.exact == {("x", 3): digest_of("p", True)}
+
+
+def test_it_does_not_depend_on_what_is_held() -> None:
+    one = member()
+    early(one)
+    comes(one, "p", ("y", 2), version(b"shown"))
+    deps = stored_deps(one)
+    assert (deps.floor, deps.exact) == ({}, {("y", 2): digest_of("p", True)})
+
+
+def test_what_cannot_be_named_beside_what_is_held_is_named_with_it() -> None:
+    one = member()
+    early(one)
+    keys = [key for key in map("key{}".format, range(200)) if _is_ours(one, key)]
+    for n in range(2, EXACT_MAX + 3):
+        comes(one, keys[n], ("y", n), version(b"shown"))
+    deps = stored_deps(one)
+    assert (deps.floor, deps.exact) == ({"y": EXACT_MAX + 2}, {})
+    assert shown(one, PEAR) == b"mine"
+
+
+# ---- looking
+
+
+def test_a_look_shows_clock_store_and_what_is_held() -> None:
+    one = member()
+    comes(one, "p", ("y", 1), version(b"shown"))
+    comes(one, PLUM, ("y", 2), version(b"effect", AFTER_CAUSE))
+    seen = looked(one)
+    assert (seen.clock, seen.items, seen.after) == ({"y": 1}, {"p": b"shown"}, None)
+    missing = {"x": (0, 1)}
+    assert seen.early == [m.Early(PLUM, b"effect", ("y", 2), AFTER_CAUSE, missing)]
+    assert seen.actors == {
+        one.replica.keyspace.actor: "a1",
+        actor_of(FIRST, "id of a2"): "a2",
+    }
+    comes(one, PEAR, CAUSE, version(b"cause"))
+    after = looked(one)
+    assert (after.clock, after.early) == ({"x": 1, "y": 2}, [])
+    assert after.items == {"p": b"shown", PLUM: b"effect", PEAR: b"cause"}
+
+
+def test_pages_together_are_the_store_once_without_what_was_deleted() -> None:
+    one = member()
+    keys = [key for key in map("key{}".format, range(40)) if _is_ours(one, key)]
+    for n, key in enumerate(keys, 1):
+        comes(one, key, ("y", n), version(b"%d" % n if n % 3 else None))
+    found: list[str] = []
+    pages, after = 0, None
+    while True:
+        page = looked(one, after=after, limit=5)
+        found += page.items
+        pages += 1
+        if page.after is None:
+            break
+        assert len(page.items) == 5
+        after = page.after
+    assert sorted(found) == sorted(key for n, key in enumerate(keys, 1) if n % 3)
+    assert pages >= len(found) // 5
+
+
+def _is_ours(one: One, key: str) -> bool:
+    return "a1" in one.replica._members_for(key, 0)
+
+
+def test_a_node_of_no_shard_shows_nothing() -> None:
+    one = One("a1", first_view(["b1", "b2"], 1), hold_s=HOLD_S)
+    assert looked(one) == m.Looked({}, {}, {}, None, [])
