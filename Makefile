@@ -17,7 +17,7 @@ RUN     := $(VENV)/bin/python -m
 COTERIE := $(RUN) cluster
 
 .DEFAULT_GOAL := help
-.PHONY: help venv cluster view down clean status logs image doctor test check contracts format bench bench-move rewrite
+.PHONY: help venv cluster view down clean status logs image doctor demo test check contracts format bench bench-move rewrite
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-11s %s\n", $$1, $$2 }'
@@ -61,6 +61,11 @@ image: $(STAMP) ## build the node image coterie:dev
 
 doctor: $(STAMP) ## check whether a cluster can be started here
 	@$(COTERIE) doctor
+
+demo: $(STAMP) ## tell two stories of causality on a fresh cluster of three nodes, and remove it: ENGINE=
+	@$(COTERIE) up --name demo --engine $(ENGINE) --shards 1 --replicas 3 --fresh --env DIALECT=causal
+	@. ./.cluster/demo/env; $(RUN) coterie.demo causal && $(RUN) coterie.demo order; \
+	  said=$$?; $(COTERIE) clean --name demo --yes; exit $$said
 
 test: $(STAMP) ## format, lint, types, and every test (with Docker where an engine answers)
 	$(RUN) ruff format --check .

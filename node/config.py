@@ -153,7 +153,7 @@ SETTINGS = (
     Setting("VALUE_BYTES_MAX", whole(1, 16 * MIB), "bytes", str(MIB), "the largest value"),
     Setting("REPAIR_EVERY_S", seconds(0.05, 3600), "seconds", "3.0", "between two comparisons"),
     Setting("MAX_WAIT_S", seconds(0, 60), "seconds", "2.0", "how long a read may wait"),
-    Setting("HOLD_REPLICATED_MS", whole(0, 60_000), "ms", "2000", "causal: longest hold"),
+    Setting("HOLD_REPLICATED_MS", whole(0, 60_000), "ms", "2000", "causal: longest hold; 0: none"),
     Setting("ENABLE_FAULTS", SWITCH, "", "0", "1: clients may cut this node off (/v1/faults)"),
     Setting("UVLOOP", SWITCH, "", "1", "0: run on asyncio's own event loop"),
     Setting("LOG_FORMAT", one_of(text="text", json="json"), "", "text", "lines for people or not"),

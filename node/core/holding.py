@@ -7,7 +7,7 @@ judged when somebody looks, by the same `Need` as reads.  It is in memory only, 
 changes nothing that is promised of the store.  (docs/decisions/0018.)
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
@@ -68,19 +68,19 @@ class Holding:
             and self._missing(key, version.deps, came.past)
         }
         if early and held is None:
-            self._hold(key, Held(before, self._turn.now + self._hold_s, early))
-        elif early and held is not None:
+            held = self._hold(key, before)
+        if held is not None:
             held.early.update(early)
-        elif held is not None and held.early.keys().isdisjoint(came.versions):
-            held.shown = sync(held.shown, came)
+            held.shown = sync(held.shown, _without(came, held.early))
 
-    def _hold(self, key: str, held: Held) -> None:
+    def _hold(self, key: str, shown: Item) -> Held:
         now = self._turn.now
         if not self._held:
             self._next_ask, self.next_tick = now + self._hold_s / 3, now + TICK_S
         elif len(self._held) >= HELD_MAX:
             del self._held[next(iter(self._held))]
-        self._held[key] = held
+        self._held[key] = held = Held(shown, now + self._hold_s, {})
+        return held
 
     def _missing(self, key: str, deps: Token, past: Past) -> Missing:
         """What a version depends on in this shard and is not here.  A floor is asked of our clock
@@ -200,3 +200,10 @@ class Holding:
                 if dot in item.versions:
                     missing = self._missing(key, deps, item.past)
                     yield Early(key, item.versions[dot].value, dot, deps, missing)
+
+
+def _without(item: Item, early: Container[Dot]) -> Item:
+    """What may be shown of an item.  Beside an early version nobody can tell which of them has
+    replaced what was there; the stamps show the last one."""
+    rest = {dot: version for dot, version in item.versions.items() if dot not in early}
+    return item if len(rest) == len(item.versions) else Item(rest, Past({}, set(rest)))

@@ -16,6 +16,7 @@ from tests.scenarios.conftest import Cluster, free_port_block
 PORTS = 26000
 PEERS_PORTS = 32000
 DATA_VIEW_PORTS = 28000
+CAUSAL_PORTS = 34000
 
 
 class KeysView(Topology):
@@ -79,7 +80,19 @@ class BesideAsg4(Topology):
         return {**super().environment(node), "DIALECT": "asg4,dynamo,peers"}
 
 
-PORTS_OF = {DataView: DATA_VIEW_PORTS, Peers: PEERS_PORTS, BesideAsg4: PEERS_PORTS}
+class Causal(Topology):
+    """SOCKET_ADDRESS, VIEW and SHARD_COUNT; no environment tells this contract, so it is named."""
+
+    def environment(self, node: Node) -> dict[str, str]:
+        return {**super().environment(node), "DIALECT": "causal"}
+
+
+PORTS_OF: dict[type[Topology], int] = {
+    DataView: DATA_VIEW_PORTS,
+    Peers: PEERS_PORTS,
+    BesideAsg4: PEERS_PORTS,
+    Causal: CAUSAL_PORTS,
+}
 
 
 class ContractEngine(ProcessEngine):

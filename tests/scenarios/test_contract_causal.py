@@ -1,0 +1,321 @@
+"""causal, by a script that knows HTTP and the contract alone: every row, the scenario of its
+section, and messages out of order, with somebody who reads all the while."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from cluster import probe
+from tests.scenarios.conftest import Cluster
+from tests.scenarios.contracts import Causal, speaking
+from tests.scenarios.script import ask, eventually
+from tests.scenarios.stage import account
+
+LEVEL_S = 10.0
+HOLD_S = 2.0
+ROUNDS = 4
+KEYS = 230
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("processes"), pytest.mark.timeout(150)]
+
+ZERO, ONE, TWO = "alice", "bob", "carol"
+METADATA = "X-Causal-Metadata"
+
+
+def put(url: str, key: str, value: object, **fields: object) -> str:
+    """Write; gives the metadata of the answer."""
+    status, said, headers = ask("POST", f"{url}/put", {"key": key, "value": value, **fields})
+    assert (status, said) == (200, {"status": "success", "key": key})
+    return headers[METADATA]
+
+
+def get(url: str, key: str, body: object = None) -> tuple[int, dict[str, Any]]:
+    return ask("GET", f"{url}/get/{quote(key, safe='')}", body)[:2]
+
+
+def found(key: str, value: object) -> tuple[int, dict[str, Any]]:
+    return 200, {"key": key, "value": value}
+
+
+GONE = (404, {"error": "Key not found"})
+
+
+def status_of(url: str, after: str = "") -> dict[str, Any]:
+    status, said, _ = ask("GET", f"{url}/status" + (f"?after={quote(after)}" if after else ""))
+    assert status == 200
+    return said
+
+
+def buffered(url: str) -> list[str]:
+    return [message["key"] for message in status_of(url)["buffer"]]
+
+
+def settled(cluster: Cluster) -> list[str]:
+    """The URLs of a cluster in which every node takes writes and counts all its fellows."""
+    cluster.await_ready()
+    urls = list(cluster.urls.values())
+
+    def is_level() -> bool:
+        for n, url in enumerate(urls):
+            if ask("POST", f"{url}/put", {"key": f"warm{n}", "value": n})[0] != 200:
+                return False
+        clocks = [status_of(url)["vector_clock"] for url in urls]
+        return len(clocks[0]) == len(urls) and all(clock == clocks[0] for clock in clocks)
+
+    assert eventually(is_level, 20), account(cluster)
+    return urls
+
+
+@contextmanager
+def deaf(cluster: Cluster, name: str, *others: str) -> Iterator[None]:
+    """This node drops what comes from these others and goes to them."""
+    port = cluster.topology.node(name).host_port
+    assert probe.cut(port, [cluster.address(other) for other in others])
+    try:
+        yield
+    finally:
+        assert probe.cut(port, [])
+
+
+# ------------------------------------------------------------------ every row
+
+
+def test_every_row(tmp_path: Path) -> None:
+    with speaking(Causal, tmp_path, 1, 3) as cluster:
+        urls = settled(cluster)
+        for n, url in enumerate(urls):
+            rows_of_keys(cluster, url, f"row {n}/é")
+            rows_of_refusals(url)
+        rows_of_messages(cluster, urls)
+        pages_of_the_store(urls)
+        who_is_alone(cluster)
+
+
+def rows_of_keys(cluster: Cluster, url: str, key: str) -> None:
+    address = next(cluster.address(name) for name, u in cluster.urls.items() if u == url)
+    assert ask("GET", f"{url}/health")[:2] == (200, {"status": "healthy", "node_id": address})
+    assert get(url, key) == GONE
+    before = status_of(url)
+    assert list(before) == ["node_id", "vector_clock", "kv_store", "buffer"]
+    assert (before["node_id"], before["buffer"]) == (address, [])
+    assert sorted(before["vector_clock"]) == sorted(map(cluster.address, cluster.names))
+    put(url, key, {"any": ["JSON", None, 1.5]})
+    assert get(url, key) == found(key, {"any": ["JSON", None, 1.5]})
+    seen = put(url, key, "tea", **{"causal-metadata": {}})
+    after = status_of(url)
+    assert after["vector_clock"][address] == before["vector_clock"][address] + 2
+    assert after["kv_store"][key] == "tea"
+    for other in cluster.urls.values():  # with metadata a read waits for what they name
+        status, said, headers = ask("GET", f"{other}/get/{quote(key, safe='')}", _metadata(seen))
+        assert ((status, said), METADATA in headers) == (found(key, "tea"), True)
+
+
+def _metadata(text: str) -> dict[str, Any]:
+    return {"causal-metadata": json.loads(text)}
+
+
+def rows_of_refusals(url: str) -> None:
+    words: dict[str, list[Any]] = {
+        "key is missing, or not a string": [{}, {"value": 1}, {"key": 1, "value": 1}, {"key": ""}],
+        "value is missing": [{"key": "k"}],
+        "key has more than 1000 characters": [{"key": "k" * 1001, "value": 1}],
+        "request body is not a JSON object": [["key", "value"]],
+    }
+    for error, bodies in words.items():
+        for body in bodies:
+            for path in ("put", "replicate"):
+                assert ask("POST", f"{url}/{path}", body)[:2] == (400, {"error": error})
+    assert ask("POST", f"{url}/put", {"key": "k", "value": 1, "causal-metadata": 7})[0] == 400
+    assert ask("GET", f"{url}/get/k", {"causal-metadata": 7})[0] == 400
+    assert ask("GET", f"{url}/get/k", [])[0] == 400
+    assert ask("GET", f"{url}/put")[:2] == (405, {"error": "this path has only POST"})
+    assert ask("GET", f"{url}/kvs/k")[:2] == (404, {"error": "No such path"})
+
+
+def rows_of_messages(cluster: Cluster, urls: list[str]) -> None:
+    url, address = urls[0], cluster.address(ZERO)
+    clock = status_of(url)["vector_clock"]
+
+    def replicate(key: str, clock: object) -> tuple[int, dict[str, Any]]:
+        body = {"key": key, "value": "sent", "vector_clock": clock}
+        return ask("POST", f"{url}/replicate", body)[:2]
+
+    assert replicate("message", clock) == (200, {"status": "replicated"})
+    assert get(url, "message") == found("message", "sent")
+    assert eventually(lambda: get(urls[1], "message")[0] == 200, LEVEL_S)
+    ahead = {**clock, address: clock[address] + 3}
+    assert replicate("too early", ahead) == (200, {"status": "buffered"})
+    assert get(url, "too early") == GONE
+    [message] = status_of(url)["buffer"]
+    assert (message["key"], message["value"]) == ("too early", "sent")
+    assert (message["node_id"], message["waits_for"]) == (address, {address: ahead[address]})
+    for value in range(3):
+        put(url, "past", value)
+    assert buffered(url) == []
+    assert get(url, "too early") == found("too early", "sent")
+    error = {"error": "vector_clock names nobody:1, who is no node of this shard"}
+    assert replicate("message", {"nobody:1": 1}) == (400, error)
+    error = {"error": "vector_clock is not an object of whole numbers by node"}
+    assert replicate("message", [1]) == (400, error)
+
+
+def pages_of_the_store(urls: list[str]) -> None:
+    keys = {f"page {n}": n for n in range(KEYS)}
+    for key, value in keys.items():
+        put(urls[0], key, value)
+    status, page, headers = ask("GET", f"{urls[0]}/status")
+    assert (status, len(page["kv_store"])) == (200, 100)
+    assert headers["Kv-Next"] == quote(list(page["kv_store"])[-1])
+    store: dict[str, Any] = {}
+    while page["kv_store"]:
+        store |= page["kv_store"]
+        page = status_of(urls[0], list(page["kv_store"])[-1])
+    assert keys.items() <= store.items()
+
+
+def who_is_alone(cluster: Cluster) -> None:
+    """A node that has not been told a view says so; a lone one takes writes."""
+    for name in (ZERO, ONE):
+        cluster.engine.kill(name)
+    url = cluster.urls[TWO]
+    put(url, "alone", 1)
+    assert get(url, "alone") == found("alone", 1)
+
+
+# ------------------------------------------------------------------ the scenario
+
+
+def test_the_scenario_of_its_section(tmp_path: Path) -> None:
+    """A write at node 0, a read of it and an update that depends on it at node 1, a concurrent
+    write at node 2; nobody passes metadata on."""
+    with speaking(Causal, tmp_path, 1, 3) as cluster:
+        zero, one, two = urls = settled(cluster)
+        put(zero, "cart", "tea")
+        for url in urls:
+            assert eventually(partial(has, url, "cart"), LEVEL_S)
+        with deaf(cluster, TWO, ZERO, ONE):
+            put(one, "cart", "tea, milk")
+            put(two, "cart", "tea, bread")
+            assert get(one, "cart") == found("cart", "tea, milk")
+            assert get(two, "cart") == found("cart", "tea, bread")
+
+        def is_level() -> bool:
+            said = [status_of(url) for url in urls]
+            clocks = [each["vector_clock"] for each in said]
+            stores = [each["kv_store"]["cart"] for each in said]
+            return all(c == clocks[0] for c in clocks) and len(set(stores)) == 1
+
+        assert eventually(is_level, LEVEL_S), account(cluster)
+        assert status_of(zero)["kv_store"]["cart"] in ("tea, milk", "tea, bread")
+        assert [buffered(url) for url in urls] == [[], [], []]
+
+
+# ------------------------------------------------------------------ out of order
+
+
+class Reader(threading.Thread):
+    """Reads at one node, without metadata, an effect and then its cause, again and again."""
+
+    def __init__(self, url: str, effect: str, cause: str) -> None:
+        super().__init__(daemon=True)
+        self.url, self.effect, self.cause = url, effect, cause
+        self.seen: list[tuple[int, int]] = []
+        self.is_over = threading.Event()
+
+    def run(self) -> None:
+        while not self.is_over.is_set():
+            self.seen.append((get(self.url, self.effect)[0], get(self.url, self.cause)[0]))
+
+    def end(self) -> list[tuple[int, int]]:
+        self.is_over.set()
+        self.join()
+        return self.seen
+
+
+def test_out_of_order_delivery(tmp_path: Path) -> None:
+    """The buffer is seen non-empty and then empty; no reader ever sees an effect before its
+    cause, at any node."""
+    with speaking(Causal, tmp_path, 1, 3) as cluster:
+        urls = settled(cluster)
+        for turn in range(ROUNDS):
+            cause, effect = f"cause{turn}", f"effect{turn}"
+            readers = [Reader(url, effect, cause) for url in urls]
+            for reader in readers:
+                reader.start()
+            with deaf(cluster, TWO, ZERO):
+                out_of_order(urls, cause, effect)
+            for reader in readers:
+                seen = reader.end()
+                assert (200, 404) not in seen
+                assert seen[-1] == (200, 200)
+
+
+def out_of_order(urls: list[str], cause: str, effect: str) -> None:
+    """The effect comes to node 2 at once, its cause by repair."""
+    zero, one, two = urls
+    put(zero, cause, "cause")
+    assert eventually(lambda: get(one, cause) == found(cause, "cause"), LEVEL_S)
+    put(one, effect, "effect")
+    assert eventually(lambda: buffered(two) == [effect], HOLD_S / 3)
+    shown = status_of(two)
+    assert effect not in shown["kv_store"]
+    [message] = shown["buffer"]
+    assert all(n > shown["vector_clock"][node] for node, n in message["waits_for"].items())
+    assert eventually(lambda: buffered(two) == [], HOLD_S), status_of(two)
+    assert get(two, effect) == found(effect, "effect")
+    assert get(two, cause) == found(cause, "cause")
+    for url in urls:
+        assert eventually(partial(has, url, effect), LEVEL_S)
+
+
+def has(url: str, key: str) -> bool:
+    return get(url, key)[0] == 200
+
+
+def holds(url: str, key: str) -> bool:
+    return buffered(url) == [key]
+
+
+def test_what_does_not_get_its_past_is_durable_and_shown_in_time(tmp_path: Path) -> None:
+    """The cause is at node 0 alone, which is cut off: its effect shows after a while, and metadata
+    protect who has them."""
+    with speaking(Causal, tmp_path, 1, 3) as cluster:
+        zero, one, two = urls = settled(cluster)
+        with deaf(cluster, ZERO, ONE, TWO):
+            seen = _metadata(put(zero, "cause", "cause"))
+            both = _metadata(put(one, "effect", "effect", **seen))
+            for url in (one, two):
+                assert eventually(partial(holds, url, "effect"), HOLD_S / 2)
+                assert get(url, "effect") == GONE
+                assert get(url, "effect", both) == found("effect", "effect")
+            cluster.engine.kill(TWO)
+            assert eventually(lambda: buffered(one) == [], HOLD_S + 1)
+            assert get(one, "effect") == found("effect", "effect")
+            assert get(one, "cause") == GONE
+            status, said, headers = ask("GET", f"{one}/get/cause", both)
+            assert (status, "Kv-Missing" in headers) == (503, True)
+            assert said == {"error": "what this client depends on has not arrived; try again"}
+            cluster.engine.start(TWO)
+            cluster.await_ready(TWO)
+            assert get(two, "effect") == found("effect", "effect")
+        for url in urls:
+            assert eventually(partial(has, url, "cause"), LEVEL_S), account(cluster)
+            assert get(url, "effect", both) == found("effect", "effect")
+
+
+def test_nothing_is_held_where_the_setting_is_0(tmp_path: Path) -> None:
+    with speaking(Causal, tmp_path, 1, 3, HOLD_REPLICATED_MS="0") as cluster:
+        zero, one, two = settled(cluster)
+        with deaf(cluster, TWO, ZERO):
+            put(zero, "cause", "cause")
+            assert eventually(partial(has, one, "cause"), LEVEL_S)
+            put(one, "effect", "effect")
+            assert eventually(partial(has, two, "effect"), HOLD_S / 3)
+            assert buffered(two) == []
