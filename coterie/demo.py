@@ -53,7 +53,7 @@ class Node:
             async with self.http.request(method, self.url + path, data=sent) as reply:
                 return reply.status, orjson.loads(await reply.read())
         except (aiohttp.ClientError, TimeoutError, orjson.JSONDecodeError) as error:
-            raise Unusable(f"{self.name} at {self.url} does not answer: {error!r}") from error
+            raise Unusable(f"{self.name} at {self.url} does not answer: {error}") from error
 
     async def put(self, key: str, value: str) -> None:
         status, said = await self.ask("POST", "/put", {"key": key, "value": value})
@@ -97,11 +97,15 @@ class Story:
         self.say(f"{at}  {node.name if node else '':<7} {line}")
 
     async def meet(self) -> None:
-        """Who they are, and that each is ready."""
+        """Who they are, and that each is ready and knows the others."""
         for node in self.nodes:
             await until(partial(is_ready, node), f"{node.name} is not ready")
             node.address = (await node.status())["node_id"]
             self.log(node, f"is {node.address}, at {node.url}")
+        everybody = {node.address for node in self.nodes}
+        for node in self.nodes:
+            if not everybody <= (await node.status())["vector_clock"].keys():
+                raise Unusable(f"{node.name} is of another shard: expected one shard of all nodes")
 
     def clock(self, clock: dict[str, int]) -> str:
         """A vector clock in the order of the nodes."""
@@ -150,8 +154,9 @@ class Story:
 
 
 async def is_ready(node: Node) -> bool:
-    status, _ = await node.ask("GET", "/health")
-    return status == 200 and (await node.ask("GET", "/status"))[0] == 200
+    """Whether it has a view, and has heard of its fellows."""
+    status, said = await node.ask("GET", "/status")
+    return status != 503 and len(said.get("vector_clock", range(NODES_MIN))) >= NODES_MIN
 
 
 async def shows(node: Node, key: str, value: str) -> bool:
