@@ -70,7 +70,7 @@ class Figures(NamedTuple):
 class Trial:
     """A run of one seed; `world`, `swarm` and `history` are there for the report."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, hold_s: float = 0.0) -> None:
         random = Random(seed)
         self.swarm: Swarm = swarm_of(random)
         nodes = [f"n{i + 1}" for i in range(self.swarm.nodes)]
@@ -80,7 +80,7 @@ class Trial:
         told |= {address: start_of(spare, view) for address, spare in self._spares.items()}
         self._witness = Witness(view, self._spares)
         limits = self.swarm.limits
-        options = Options(limits.cache_bytes, limits.repair_every_s)
+        options = Options(limits.cache_bytes, limits.repair_every_s, hold_s)
         self.world = World(told, random, self._witness, options)
         self._nemesis = Nemesis(self.world, self.swarm, self._witness)
         self._workload = Workload(self.world, self.swarm, self._witness)

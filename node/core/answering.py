@@ -75,7 +75,7 @@ class Answers:
         holders = tuple(dict.fromkeys((*owners, *history.owners(slot))))
         read = Read(get, need, owners, holders, history.need(), started)
         if part is not None:
-            read.add(self._moving.address, self._state(request, get.key, bool(get.token)))
+            read.add(self._moving.address, self._state(request, get.key, get.is_bound))
         for member, fetch in self._reads.begin(request, read, self._turn.now):
             self._turn.ask(member, fetch)
         if part is not None:
@@ -84,7 +84,11 @@ class Answers:
     def _alone(self, get: m.Get, need: Need) -> m.Outcome | None:
         """What this replica's own state says, if it covers the token."""
         shown = self._holding.shown(get.key) if self._holding else None
-        if shown and not need.to_show(get, shown, self._keyspace.clock_of(get.key)):
+        if (
+            shown
+            and get.mode is m.Mode.LWW
+            and not need.to_show(get, shown, self._keyspace.clock_of(get.key))
+        ):
             return answer(get, need, shown, self._moving.address)
         item = self._keyspace.item(get.key)
         if get.token or get.token.view > need.view or get.mode is m.Mode.SIBLINGS:
@@ -170,7 +174,7 @@ class Answers:
         for request, read in self._reads.waiting_for(key):
             if self._reads.get(request) is not read:  # answered by what another read has led to
                 continue
-            read.add(self._moving.address, self._state(request, key, bool(read.get.token)))
+            read.add(self._moving.address, self._state(request, key, read.get.is_bound))
             self._judge(request, read)
 
     def look_first(self, request: int, put: m.Put) -> None:

@@ -57,6 +57,19 @@ class Clock(msgspec.Struct, array_like=True, gc=False):
             if actor in self.loose:
                 self._close(actor)
 
+    def without(self, dots: Iterable[Dot]) -> "Clock":
+        """A copy that lacks these dots, where it has them, and nothing else."""
+        less, lacking = self.copy(), dict[Actor, set[int]]()
+        for actor, n in dots:
+            lacking.setdefault(actor, set()).add(n)
+        for actor, numbers in lacking.items():
+            base, loose = less.base.pop(actor, 0), less.loose.pop(actor, set())
+            below = min(base, min(numbers) - 1)
+            loose = (loose | set(range(below + 1, base + 1))) - numbers
+            less.base.update({actor: below} if below else {})
+            less.loose.update({actor: loose} if loose else {})
+        return less
+
     def join(self, other: "Clock") -> None:
         """Afterwards this clock has every dot that either had."""
         self.raise_floor(other.floor)

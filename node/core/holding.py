@@ -1,14 +1,15 @@
 """Writes that have come before their past: durable, acknowledged and counted, but not yet shown.
 
-A version that depends on a write of this shard which is not here is *early*.  Who reads its key
-without a token is shown the key as it was before, until that past is here, and for `hold_s` at the
-longest; a token that names the early write overrides that.  Nobody is told when a hold ends: it is
-judged when somebody looks, by the same `Need` as reads.  It is in memory only, so what is held
-changes nothing that is promised of the store.  (docs/decisions/0018.)
+A version that depends on a write of this shard which is not shown here is *early*.  Who reads its
+key without a token is shown the key as it was before, until that past is here, and for `hold_s` at
+the longest; a token that names what is hidden overrides that.  So what is hidden must stay in
+tokens: it is withheld from the clocks that the others are told, for what everybody has is dropped
+from tokens.  Nobody is told when a hold ends: it is judged when somebody looks, by the same `Need`
+as reads.  It is in memory only.  (docs/decisions/0018.)
 """
 
-from collections.abc import Callable, Container, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterable, Iterator
+from dataclasses import dataclass, field
 from itertools import islice
 
 from node.core.clock import Clock, Dot, Vector
@@ -22,21 +23,24 @@ from node.core.turn import Turn
 from node.core.view import actor_of, digest_of
 from node.core.walk import rows_within
 
-HELD_MAX = 1000  # keys; one more, and the oldest is shown
+HELD_MAX = 500  # keys; one more, and the oldest is shown
 EARLY_SHOWN_MAX = 100  # writes in the answer to a look
 PAGE_ROWS = 128
 TICK_S = 0.1
+JUDGED_S = 0.05  # unless something has come, what is held is not judged again for so long
 NEVER = float("inf")
 
 
 @dataclass(slots=True)
 class Held:
-    """A key with early versions: what is shown of it, until when, and what each of them depends
-    on.  The first one counts for the time: a key that is written all the while is shown, too."""
+    """A key with early versions: what is shown of it, until when, what each of them depends on,
+    and the dots of the key that are not in what is shown.  The first early version counts for the
+    time: a key that is written all the while is shown, too."""
 
     shown: Item
     until: float
-    early: dict[Dot, Token]
+    early: dict[Dot, Token] = field(default_factory=dict)
+    hidden: set[Dot] = field(default_factory=set)
 
 
 class Holding:
@@ -46,7 +50,8 @@ class Holding:
         self._moving, self._keyspace, self._turn = moving, keyspace, turn
         self._hold_s = hold_s
         self._held: dict[str, Held] = {}  # the oldest first
-        self._next_ask = self.next_tick = NEVER
+        self._withheld = keyspace.withheld  # by whose key they are
+        self._judged = self._next_ask = self.next_tick = NEVER
         if hold_s:
             keyspace.on_change = self.on_change
 
@@ -54,34 +59,55 @@ class Holding:
         return len(self._held)
 
     # ---- what comes
-    def on_change(self, key: str, before: Item, came: Item) -> None:
-        """A key has changed here: by a write that was named, or by what another replica sent."""
+    def on_change(
+        self, key: str, before: Item, came: Item, dots: Iterable[Dot], is_ours: bool
+    ) -> None:
+        """A key has changed here: by a write that was named, or by what another replica sent; these
+        dots of it are known from now on.  `is_ours`: what it depends on is what is shown here."""
         held = self._held.get(key)
-        if held is not None and self._is_over(key, held, before):
-            del self._held[key]
+        if held is not None and self._turn.now >= held.until:
+            self._show(key)
             held = None
-        early = {
+        early = {} if is_ours else self._early_in(key, held.shown if held else before, came)
+        if held is None and early:
+            held = self._hold(key, before)
+        self._judged = -NEVER
+        if held is None:
+            return
+        held.early.update(early)
+        held.shown = sync(held.shown, _without(came, held.early))
+        held.hidden = {d for d in held.hidden.union(dots) if not held.shown.past.has(d)}
+        for dot in [dot for dot, name in self._withheld.items() if name == key]:
+            del self._withheld[dot]
+        self._withheld.update(dict.fromkeys(held.hidden, key))
+
+    def _early_in(self, key: str, known: Item, came: Item) -> dict[Dot, Token]:
+        """The versions that are new, and early; with what they depend on."""
+        return {
             dot: version.deps
             for dot, version in came.versions.items()
             if version.deps
-            and not (dot in before.versions or before.past.has(dot))
-            and self._missing(key, version.deps, came.past)
+            and not (dot in known.versions or known.past.has(dot))
+            and (
+                self._missing(key, version.deps, came.past)
+                or self._waits_for(key, version.deps, self._held)
+            )
         }
-        if early and held is None:
-            held = self._hold(key, before)
-        if held is not None:
-            held.early.update(early)
-            held.shown = sync(held.shown, _without(came, held.early))
 
     def _hold(self, key: str, shown: Item) -> Held:
         now = self._turn.now
         if not self._held:
             self._next_ask, self.next_tick = now + self._hold_s / 3, now + TICK_S
         elif len(self._held) >= HELD_MAX:
-            del self._held[next(iter(self._held))]
-        self._held[key] = held = Held(shown, now + self._hold_s, {})
+            self._show(next(iter(self._held)))
+        self._held[key] = held = Held(shown, now + self._hold_s)
         return held
 
+    def _show(self, key: str) -> None:
+        for dot in self._held.pop(key).hidden:
+            self._withheld.pop(dot, None)
+
+    # ---- what is early
     def _missing(self, key: str, deps: Token, past: Past) -> Missing:
         """What a version depends on in this shard and is not here.  A floor is asked of our clock
         alone: the past of an item speaks of its own key."""
@@ -89,80 +115,93 @@ class Holding:
         own = {dot for dot in deps.dots_of(need.digest) if past.has(dot)}
         return need.of(deps, Scope.SHARD, Past(clock.base, own, clock.floor), clock)
 
-    def _is_over(self, key: str, held: Held, item: Item) -> bool:
-        """Whether the key is shown as it is: in time, or because nothing of it is early now."""
-        return self._turn.now >= held.until or not any(
-            dot in item.versions and self._missing(key, deps, item.past)
-            for dot, deps in held.early.items()
+    def _waits_for(self, key: str, deps: Token, others: Container[str]) -> bool:
+        """Whether it depends on what is here and hidden, of these other keys."""
+        return any(
+            other != key and other in others
+            for dot, other in self._withheld.items()
+            if dot in deps.exact or dot[1] <= deps.floor.get(dot[0], 0)
         )
 
+    def _judge(self) -> None:
+        """Let go what has been held for long enough, and all that is early no more: whose past is
+        here, and hidden at most by what is let go with it."""
+        now = self._turn.now
+        for key in [key for key, held in self._held.items() if now >= held.until]:
+            self._show(key)
+        if not self._withheld:  # or it has been given up: a whole clock has come
+            self._held.clear()
+        if 0 <= now - self._judged < JUDGED_S:
+            return
+        self._judged = now
+        waiting: dict[str, dict[Dot, Token]] = {}
+        stuck: set[str] = set()
+        for key, held in self._held.items():
+            item = self._keyspace.filled(key)
+            waiting[key] = {dot: t for dot, t in held.early.items() if dot in item.versions}
+            if any(self._missing(key, deps, item.past) for deps in waiting[key].values()):
+                stuck.add(key)
+        more = stuck
+        while more:
+            more = {
+                key
+                for key in self._held
+                if key not in stuck
+                and any(self._waits_for(key, deps, stuck) for deps in waiting[key].values())
+            }
+            stuck |= more
+        for key in [key for key in self._held if key not in stuck]:
+            self._show(key)
+
     def tick(self, ask: Callable[[], None]) -> None:
-        """Let go what has been held for long enough, and ask the fellows what they have: usually
-        one of them has what is waited for."""
+        """See what is still held, and ask the fellows what they have: usually one of them has what
+        is waited for."""
         now = self._turn.now
         if now < self.next_tick:
             return
-        for key in [key for key, held in self._held.items() if now >= held.until]:
-            del self._held[key]
+        self._judge()
         if self._held and now >= self._next_ask:
-            self._let_go()
             self._next_ask = now + self._hold_s / 3
-            if self._held:
-                ask()
+            ask()
         self.next_tick = now + TICK_S if self._held else NEVER
-
-    def _let_go(self) -> None:
-        """Look at all that is held."""
-        for key in list(self._held):
-            self.shown(key)
 
     # ---- what is shown
     def shown(self, key: str) -> Item | None:
         """What is shown of a key, filled, to who reads it without a token; None: what there is."""
+        if key in self._held:
+            self._judge()
         held = self._held.get(key)
-        if held is None:
-            return None
-        if self._is_over(key, held, self._keyspace.filled(key)):
-            del self._held[key]
-            return None
-        return held.shown
+        return held.shown if held is not None else None
 
     def seen(self, key: str) -> Token:
         """All that this node shows of the shard of a key: what a write without a token depends on.
-        What cannot be named beside what is held is named with it: that only makes others wait."""
-        clock, early = self._keyspace.clock_of(key), self._early_dots()
-        floor = self._below(clock, early)
-        exact = self._beside(clock, floor, early)
+        What cannot be named beside what is hidden is named with it: that only makes others wait."""
+        clock = self._keyspace.clock_of(key)
+        floor = self._shown_of(clock)
+        exact = self._beside(clock, floor)
         if exact is None:
             floor = dict(clock.base)
-            exact = self._beside(clock, floor, early) or {}
+            exact = self._beside(clock, floor) or {}
         return Token(floor, exact, ALL_KEYS if floor else b"")
 
-    def _beside(self, clock: Clock, floor: Vector, early: set[Dot]) -> dict[Dot, int] | None:
-        """The dots above these floors that are not held; None when a token cannot name them."""
+    def _beside(self, clock: Clock, floor: Vector) -> dict[Dot, int] | None:
+        """The dots above these floors that are not hidden; None when a token cannot name them."""
         above = clock.missing_from(Clock(dict(floor), floor=clock.floor))
-        dots = [dot for dot in islice(above, EXACT_MAX + len(early) + 1) if dot not in early]
-        names = {dot: self._keyspace.log.key_of(dot) for dot in dots}
+        first = islice(above, EXACT_MAX + len(self._withheld) + 1)
+        names = {dot: self._keyspace.log.key_of(dot) for dot in first if dot not in self._withheld}
         if len(names) > EXACT_MAX or None in names.values():
             return None
         return {dot: digest_of(name, True) for dot, name in names.items() if name is not None}
 
-    def _early_dots(self) -> set[Dot]:
-        return {dot for held in self._held.values() for dot in held.early}
-
-    def _below(self, clock: Clock, early: set[Dot]) -> Vector:
+    def _shown_of(self, clock: Clock) -> Vector:
         """How far all writes of each actor are shown."""
-        lowest: Vector = {}
-        for actor, n in early:
-            lowest[actor] = min(n, lowest.get(actor, n))
-        shown = {actor: min(n, lowest.get(actor, n + 1) - 1) for actor, n in clock.base.items()}
-        return {actor: n for actor, n in shown.items() if n}
+        return {actor: n for actor, n in self._keyspace.told(clock).base.items() if n}
 
     # ---- looking
     def look(self, request: int, look: Look) -> None:
         """A page of what is shown, how far it goes, and what is held."""
-        self._let_go()
-        clock = self._below(self._keyspace.clock, self._early_dots())
+        self._judge()
+        clock = self._shown_of(self._keyspace.clock)
         items, after = self._page(look.after, look.limit)
         early = list(islice(self._early(), EARLY_SHOWN_MAX))
         self._turn.reply(request, Looked(self._actors(), clock, items, after, early))
@@ -186,7 +225,7 @@ class Holding:
                 return items, None
             for row, _ in found:
                 key = key_of(row)
-                item = self.shown(key) or self._keyspace.item(key)
+                item = self._held[key].shown if key in self._held else self._keyspace.item(key)
                 winner = item.winner()
                 value = item.versions[winner].value if winner is not None else None
                 if value is not None:

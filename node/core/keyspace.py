@@ -45,6 +45,10 @@ class Rows(Scans, Protocol):
     def counts(self, table: str) -> dict[str, tuple[int, int]]: ...
 
 
+# Key, before, what came, its dots, and whether that depends on nothing but what is shown here.
+OnChange = Callable[[str, Item, Item, Iterable[Dot], bool], None]
+
+
 class Written(NamedTuple):
     """A write that has its name: what to replicate and what to answer."""
 
@@ -90,7 +94,8 @@ class Keyspace:
         self.low: Vector = {}
         self.frontier: Vector = {}
         self.lost: Vector = {}  # ended lives that are closed here and everywhere
-        self.on_change: Callable[[str, Item, Item], None] | None = None  # key, before, what came
+        self.on_change: OnChange | None = None
+        self.withheld: dict[Dot, str] = {}  # what is not shown yet, and so not told as ours
         self._accounted: tuple[Past, Slots, str] | None = None
         self._horizon: dict[Dot, Vector] = {}
         self._cache = ItemCache(cache_bytes_max)
@@ -136,6 +141,10 @@ class Keyspace:
         """The clock of our first slots: of all of them, when the view has settled."""
         return next((part.clock for part in self.parts if part.owned), NOTHING)
 
+    def told(self, clock: Clock) -> Clock:
+        """A clock of ours as the others are told it, a copy: without what is withheld."""
+        return clock.without(self.withheld) if self.withheld else clock.copy()
+
     def note(self, dot: Dot, key: str) -> None:
         """This dot is known from now on, in every slot that we own."""
         slot = slot_of_key(key)
@@ -152,6 +161,8 @@ class Keyspace:
         """Take over a whole clock: only when every item it speaks of has been merged."""
         if self.parts.join(slots, clock, claims):
             self.save_parts()
+        if clock.base:
+            self.withheld.clear()  # nobody names the dots that have come with it: show everything
 
     def close(self, actor: Actor) -> None:
         """Fill the gaps of an ended life (D7)."""
@@ -239,7 +250,7 @@ class Keyspace:
         self.note(dot, put.key)
         self._save(put.key, item)
         if self.on_change is not None:
-            self.on_change(put.key, local, item)
+            self.on_change(put.key, local, item, (dot,), put.after_all)
         token = self.trim(put.token.after_write(digest, dot, stamp, replaced))
         context = put.context if lww else put.context.joined({}, {dot})
         return Written(dot, item, token, context, local.is_live(), clock)
@@ -279,7 +290,7 @@ class Keyspace:
                 self.note(dot, key)
         self._save(key, merged, told)
         if self.on_change is not None:
-            self.on_change(key, local, incoming)
+            self.on_change(key, local, incoming, (*incoming.versions, *dots), False)
 
     def adopt_row(self, row: str, blob: bytes) -> None:
         """Take a fellow's row as it is: an item that is live, stripped, and not here yet."""

@@ -97,7 +97,7 @@ class Reads:
     def _ask(self, request: int, read: Read, members: list[str], now: float) -> Asks:
         for member in members:
             read.asked[member] = now
-        return [(member, Fetch(request, read.get.key, bool(read.get.token))) for member in members]
+        return [(member, Fetch(request, read.get.key, read.get.is_bound)) for member in members]
 
     def drop(self, request: int) -> None:
         """Nobody waits for this read any more."""

@@ -73,6 +73,11 @@ class Keep(msgspec.Struct, frozen=True, gc=False):
     clock: Vector
     only_new: bool = False
 
+    @property
+    def is_bound(self) -> bool:
+        """Whether it is about more than what is shown to who has seen nothing."""
+        return bool(self.token) or self.mode is Mode.SIBLINGS
+
 
 class Count(msgspec.Struct, frozen=True, gc=False):
     """How many live keys has this shard?"""

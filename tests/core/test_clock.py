@@ -140,3 +140,10 @@ def test_vectors_compare_as_the_sets_of_dots_that_they_name(one: Vector, two: Ve
 )
 def test_the_order_of_two_vectors_has_a_name(one: Vector, two: Vector, order: str) -> None:
     assert compare(one, two) == order
+
+
+@given(clocks, st.lists(dots))
+def test_without_some_dots_a_clock_has_all_others(clock: Clock, gone: list[Dot]) -> None:
+    before = dots_of(clock)
+    assert dots_of(clock.without(gone)) == before - set(gone)
+    assert dots_of(clock) == before

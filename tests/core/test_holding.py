@@ -8,8 +8,8 @@ from node.core import holding, messages as m
 from node.core.clock import Clock, Dot
 from node.core.effects import Effects
 from node.core.siblings import Item, Past, Version
-from node.core.token import ALL_KEYS, EXACT_MAX, Token
-from node.core.view import FIRST, actor_of, digest_of, first_view
+from node.core.token import ALL_KEYS, Token
+from node.core.view import digest_of
 from tests.core.given import MemoryRows, row, stamp
 from tests.core.test_replica import FIG, NOW, PEAR, One
 
@@ -260,91 +260,3 @@ def test_nobody_is_asked_when_it_has_come_by_itself() -> None:
         one.replica._turn.begin(NOW + tenth / 10)
         one.replica.holding.tick(lambda: asked.append("fellows"))
     assert asked == []
-
-
-# ---- what a node has seen
-
-
-def stored_deps(one: One, key: str = PEAR) -> Token:
-    """What a write without a token depends on here."""
-    one.submit(m.Put(key, b"mine", after_all=True))
-    item = one.replica.peek(key)
-    return next(v.deps for v in item.versions.values() if v.value == b"mine")
-
-
-def test_a_write_without_a_token_depends_on_all_that_is_shown() -> None:
-    one = member()
-    comes(one, PEAR, CAUSE, version(b"cause"))
-    comes(one, "p", ("x", 3), version(b"beyond a gap"))
-    deps = stored_deps(one, PLUM)
-    assert deps.floor == {"x": 1}
-    assert deps.binds(digest_of("anything", True))
-    assert deps.exact == {("x", 3): digest_of("p", True)}
-
-
-def test_it_does_not_depend_on_what_is_held() -> None:
-    one = member()
-    early(one)
-    comes(one, "p", ("y", 2), version(b"shown"))
-    deps = stored_deps(one)
-    assert (deps.floor, deps.exact) == ({}, {("y", 2): digest_of("p", True)})
-
-
-def test_what_cannot_be_named_beside_what_is_held_is_named_with_it() -> None:
-    one = member()
-    early(one)
-    keys = [key for key in map("key{}".format, range(200)) if _is_ours(one, key)]
-    for n in range(2, EXACT_MAX + 3):
-        comes(one, keys[n], ("y", n), version(b"shown"))
-    deps = stored_deps(one)
-    assert (deps.floor, deps.exact) == ({"y": EXACT_MAX + 2}, {})
-    assert shown(one, PEAR) == b"mine"
-
-
-# ---- looking
-
-
-def test_a_look_shows_clock_store_and_what_is_held() -> None:
-    one = member()
-    comes(one, "p", ("y", 1), version(b"shown"))
-    comes(one, PLUM, ("y", 2), version(b"effect", AFTER_CAUSE))
-    seen = looked(one)
-    assert (seen.clock, seen.items, seen.after) == ({"y": 1}, {"p": b"shown"}, None)
-    missing = {"x": (0, 1)}
-    assert seen.early == [m.Early(PLUM, b"effect", ("y", 2), AFTER_CAUSE, missing)]
-    assert seen.actors == {
-        one.replica.keyspace.actor: "a1",
-        actor_of(FIRST, "id of a2"): "a2",
-    }
-    comes(one, PEAR, CAUSE, version(b"cause"))
-    after = looked(one)
-    assert (after.clock, after.early) == ({"x": 1, "y": 2}, [])
-    assert after.items == {"p": b"shown", PLUM: b"effect", PEAR: b"cause"}
-
-
-def test_pages_together_are_the_store_once_without_what_was_deleted() -> None:
-    one = member()
-    keys = [key for key in map("key{}".format, range(40)) if _is_ours(one, key)]
-    for n, key in enumerate(keys, 1):
-        comes(one, key, ("y", n), version(b"%d" % n if n % 3 else None))
-    found: list[str] = []
-    pages, after = 0, None
-    while True:
-        page = looked(one, after=after, limit=5)
-        found += page.items
-        pages += 1
-        if page.after is None:
-            break
-        assert len(page.items) == 5
-        after = page.after
-    assert sorted(found) == sorted(key for n, key in enumerate(keys, 1) if n % 3)
-    assert pages >= len(found) // 5
-
-
-def _is_ours(one: One, key: str) -> bool:
-    return "a1" in one.replica._members_for(key, 0)
-
-
-def test_a_node_of_no_shard_shows_nothing() -> None:
-    one = One("a1", first_view(["b1", "b2"], 1), hold_s=HOLD_S)
-    assert looked(one) == m.Looked({}, {}, {}, None, [])
