@@ -5,7 +5,7 @@ key without a token is shown the key as it was before, until that past is here, 
 the longest; a token that names what is hidden overrides that.  So what is hidden must stay in
 tokens: it is withheld from the clocks that the others are told, for what everybody has is dropped
 from tokens.  Nobody is told when a hold ends: it is judged when somebody looks, by the same `Need`
-as reads.  It is in memory only.  (docs/decisions/0018.)
+as reads.  It is in memory only.  (docs/decisions/0019.)
 """
 
 from collections.abc import Callable, Container, Iterable, Iterator
