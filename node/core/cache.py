@@ -1,10 +1,15 @@
 """A bounded cache of decoded items: memory is set by a setting, not by the data."""
 
 from collections import OrderedDict
+from collections.abc import Callable, Iterable
 
+from node.core.clock import Dot
 from node.core.siblings import Item
 
 ITEM_OVERHEAD_BYTES = 700  # a decoded item of one short version, measured, beside its encoded size
+
+# Told of each change of an item: its key, how it was, what came, and the dots known by that.
+OnChange = Callable[[str, Item, Item, Iterable[Dot]], None]
 
 
 class ItemCache:

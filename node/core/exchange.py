@@ -149,6 +149,8 @@ def absorb(keyspace: Keyspace, page: Page, now: float) -> None:
         _absorb_dots(keyspace, page, now)
     if page.last:
         keyspace.account(None)
+        if page.full:  # nobody names the dots that come with the clock: hold nothing back
+            keyspace.parts.withheld.clear()
         claims = [view for view in page.claims if view >= keyspace.floor]
         keyspace.join(slots, page.snapshot if page.full else Clock(), claims)
 

@@ -48,9 +48,9 @@ class Holding:
 
     def __init__(self, moving: Moving, keyspace: Keyspace, turn: Turn, hold_s: float) -> None:
         self._moving, self._keyspace, self._turn = moving, keyspace, turn
-        self._hold_s = hold_s
+        self._hold_s, self.is_on = hold_s, hold_s > 0
         self._held: dict[str, Held] = {}  # the oldest first
-        self._withheld = keyspace.withheld  # by whose key they are
+        self._withheld = keyspace.parts.withheld  # by whose key they are
         self._judged = self._next_ask = self.next_tick = NEVER
         if hold_s:
             keyspace.on_change = self.on_change
@@ -60,7 +60,7 @@ class Holding:
 
     # ---- what comes
     def on_change(
-        self, key: str, before: Item, came: Item, dots: Iterable[Dot], is_ours: bool
+        self, key: str, before: Item, came: Item, dots: Iterable[Dot], is_ours: bool = False
     ) -> None:
         """A key has changed here: by a write that was named, or by what another replica sent; these
         dots of it are known from now on.  `is_ours`: what it depends on is what is shown here."""
@@ -195,7 +195,7 @@ class Holding:
 
     def _shown_of(self, clock: Clock) -> Vector:
         """How far all writes of each actor are shown."""
-        return {actor: n for actor, n in self._keyspace.told(clock).base.items() if n}
+        return {actor: n for actor, n in self._keyspace.parts.told(clock).base.items() if n}
 
     # ---- looking
     def look(self, request: int, look: Look) -> None:

@@ -15,9 +15,9 @@ from node.core import messages as m
 from node.core.detector import Detector
 from node.core.holding import Holding
 from node.core.judging import answer
-from node.core.keyspace import Keyspace, slot_of_key
+from node.core.keyspace import ANYWHERE, Keyspace, Written, slot_of_key
 from node.core.moving import Moving
-from node.core.siblings import placed
+from node.core.siblings import Place, placed
 from node.core.turn import Turn
 from node.core.upkeep import Upkeep
 from node.core.view import digest_of
@@ -109,7 +109,7 @@ class Home:
         put = accept.put
         if put.after_all:
             put = replace(put, token=put.token.joined(self._holding.seen(put.key)))
-        written = self._keyspace.write(put, self._turn.now)
+        written = self._write(put)
         replicate = m.Replicate(accept.request, source, put.key, written.item, written.dot)
         for fellow in self._upkeep.repair.fellows:
             self._turn.tell(fellow, replicate)
@@ -122,6 +122,16 @@ class Home:
             written.replaced,
             written.clock,
         )
+
+    def _write(self, put: m.Put, place: Place = ANYWHERE) -> Written:
+        """Name it in the keyspace; where writes are held, this one may be early, too."""
+        if not self._holding.is_on:
+            return self._keyspace.write(put, self._turn.now, place)
+        before = self._keyspace.filled(put.key)
+        written = self._keyspace.write(put, self._turn.now, place)
+        dots = (written.dot,)
+        self._holding.on_change(put.key, before, written.item, dots, put.after_all)
+        return written
 
     def keep(self, request: int, keep: m.Keep) -> None:
         """A write on this replica alone.  A client may say anything: its vector clock decides what
@@ -138,7 +148,7 @@ class Home:
             self._turn.reply(request, answer(get, need, held, self._moving.address))
             return
         put = m.Put(keep.key, keep.value, clocked=True)
-        written = self._keyspace.write(put, self._turn.now, place)
+        written = self._write(put, place)
         self._feed(keep.key)
         copies = len(self._moving.view.shard_of(slot_of_key(keep.key)).members)
         self._turn.reply(

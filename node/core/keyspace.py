@@ -7,13 +7,13 @@ Every change becomes records in `outbox`; what must be durable before what leave
 business.  (protocol D3, D4, D6, D10 R2-R4.)
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 import msgspec
 
-from node.core.cache import ItemCache
+from node.core.cache import ItemCache, OnChange
 from node.core.clock import Clock, Dot, Vector
 from node.core.digest import Digests
 from node.core.effects import Record
@@ -43,10 +43,6 @@ class Rows(Scans, Protocol):
     def read(self, table: str, key: str) -> bytes | None: ...
     def open_keys(self, table: str) -> list[str]: ...
     def counts(self, table: str) -> dict[str, tuple[int, int]]: ...
-
-
-# Key, before, what came, its dots, and whether that depends on nothing but what is shown here.
-OnChange = Callable[[str, Item, Item, Iterable[Dot], bool], None]
 
 
 class Written(NamedTuple):
@@ -95,7 +91,6 @@ class Keyspace:
         self.frontier: Vector = {}
         self.lost: Vector = {}  # ended lives that are closed here and everywhere
         self.on_change: OnChange | None = None
-        self.withheld: dict[Dot, str] = {}  # what is not shown yet, and so not told as ours
         self._accounted: tuple[Past, Slots, str] | None = None
         self._horizon: dict[Dot, Vector] = {}
         self._cache = ItemCache(cache_bytes_max)
@@ -141,10 +136,6 @@ class Keyspace:
         """The clock of our first slots: of all of them, when the view has settled."""
         return next((part.clock for part in self.parts if part.owned), NOTHING)
 
-    def told(self, clock: Clock) -> Clock:
-        """A clock of ours as the others are told it, a copy: without what is withheld."""
-        return clock.without(self.withheld) if self.withheld else clock.copy()
-
     def note(self, dot: Dot, key: str) -> None:
         """This dot is known from now on, in every slot that we own."""
         slot = slot_of_key(key)
@@ -161,8 +152,6 @@ class Keyspace:
         """Take over a whole clock: only when every item it speaks of has been merged."""
         if self.parts.join(slots, clock, claims):
             self.save_parts()
-        if clock.base:
-            self.withheld.clear()  # nobody names the dots that have come with it: show everything
 
     def close(self, actor: Actor) -> None:
         """Fill the gaps of an ended life (D7)."""
@@ -249,8 +238,6 @@ class Keyspace:
         item = Item({**rest.versions, dot: version}, rest.past.joined({dot[0]: dot[1]}))
         self.note(dot, put.key)
         self._save(put.key, item)
-        if self.on_change is not None:
-            self.on_change(put.key, local, item, (dot,), put.after_all)
         token = self.trim(put.token.after_write(digest, dot, stamp, replaced))
         context = put.context if lww else put.context.joined({}, {dot})
         return Written(dot, item, token, context, local.is_live(), clock)
@@ -290,7 +277,7 @@ class Keyspace:
                 self.note(dot, key)
         self._save(key, merged, told)
         if self.on_change is not None:
-            self.on_change(key, local, incoming, (*incoming.versions, *dots), False)
+            self.on_change(key, local, incoming, (*incoming.versions, *dots))
 
     def adopt_row(self, row: str, blob: bytes) -> None:
         """Take a fellow's row as it is: an item that is live, stripped, and not here yet."""

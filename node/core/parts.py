@@ -67,6 +67,7 @@ class Parts:
         self.view = view
         self.need: set[ViewId] = set()
         self.owned_slots: Slots = 0
+        self.withheld: dict[Dot, str] = {}  # dots that are not shown yet, and whose keys they are
         self._at: list[Part | None] = [None] * SLOTS
         self._index()
 
@@ -79,6 +80,10 @@ class Parts:
     def at(self, slot: Slot) -> Part | None:
         """The part that holds this slot."""
         return self._at[slot]
+
+    def told(self, clock: Clock) -> Clock:
+        """A clock of ours as the others are told it, a copy: without what is withheld."""
+        return clock.without(self.withheld) if self.withheld else clock.copy()
 
     def owned(self) -> list[Part]:
         return [part for part in self._parts if part.owned]

@@ -82,8 +82,7 @@ class Replica:
         self._turn = turn = Turn()
         self.detector = Detector(address)
         repair = Repair(address)
-        rooms = turn, self.keyspace, lives, repair
-        self.moving = Moving(address, node_id, History(saved), rooms)
+        self.moving = Moving(address, node_id, History(saved), (turn, self.keyspace, lives, repair))
         self._proposals = Proposals(self.moving, (turn, self.keyspace, self.detector, lives))
         self.holding = Holding(self.moving, self.keyspace, turn, options.hold_s)
         background = turn, self.keyspace, self.detector, lives, repair

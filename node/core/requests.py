@@ -56,6 +56,11 @@ class Get(msgspec.Struct, frozen=True, gc=False):
     wait_s: float = 0.0
     mend: bool = False
 
+    @property
+    def is_bound(self) -> bool:
+        """Whether it is about more than what is shown to who has seen nothing."""
+        return bool(self.token) or self.mode is Mode.SIBLINGS
+
 
 class Peek(msgspec.Struct, frozen=True, gc=False):
     """What does the asked node's own replica hold of this key, whether it is whole or not?"""
@@ -72,11 +77,6 @@ class Keep(msgspec.Struct, frozen=True, gc=False):
     value: bytes
     clock: Vector
     only_new: bool = False
-
-    @property
-    def is_bound(self) -> bool:
-        """Whether it is about more than what is shown to who has seen nothing."""
-        return bool(self.token) or self.mode is Mode.SIBLINGS
 
 
 class Count(msgspec.Struct, frozen=True, gc=False):

@@ -179,10 +179,10 @@ class Upkeep:
 
     # ---- rows
     def _compare(self, answer: bool) -> Compare:
-        parts, told = self._keyspace.parts, self._keyspace.told
+        parts = self._keyspace.parts
         return Compare(
             self.node_id,
-            [Holding(to_bytes(p.slots), told(p.clock), sorted(p.whole)) for p in parts],
+            [Holding(to_bytes(p.slots), parts.told(p.clock), sorted(p.whole)) for p in parts],
             self.lives.copy(),
             list(self.moving.ended),
             list(self.repair.closed),
@@ -234,7 +234,7 @@ class Upkeep:
         keyspace, repair = self._keyspace, self.repair
         if not self.settled or not keyspace.parts.owned():
             return
-        keyspace.low = keyspace.told(Clock(repair.low(keyspace.parts))).base
+        keyspace.low = keyspace.parts.told(Clock(repair.low(keyspace.parts))).base
         frontier = repair.frontier(keyspace.parts).items()
         ours = {self.address, *repair.fellows}
         keyspace.frontier = {a: n for a, n in frontier if self.lives.address_of(a) in ours}

@@ -15,6 +15,7 @@ from node.core.messages import (
     Get,
     Keep,
     Look,
+    Looked,
     Mode,
     Outcome,
     Peek,
@@ -201,8 +202,8 @@ class Play:
 
     # ---- clients
     def on_put(self, node: str, key: str, value: str, **options: str) -> None:
-        """node key value [by=session] [mode=] [level=] [refuse=key|shard] [clock=kept] [after=all]: a
-        write; the value may be `1000*x`."""
+        """node key value [by=session] [mode=] [level=] [refuse=key|shard] [clock=kept] [after=all]:
+        a write; the value may be `1000*x`."""
         times, star, letter = value.partition("*")
         text = letter * int(times) if star else value
         self._write(node, key, text.encode(), options)
@@ -247,6 +248,14 @@ class Play:
         """node: what does it show without a token, and what does it hold back?"""
         self._submit("l", node, "", Look(limit=100), {})
 
+    def _looked(self, outcome: Looked) -> str:
+        words = self.stage.words
+        shown = " ".join(f'{key}="{value.decode()}"' for key, value in outcome.items.items())
+        early = (
+            f'{e.key}="{(e.value or b"").decode()}" of {words.dot(e.dot)}' for e in outcome.early
+        )
+        return f"shows {words.vector(outcome.clock)} {{{shown}}}; holds {{{', '.join(early)}}}"
+
     def on_view(self, node: str, *lost: str, **wish: str) -> None:
         """node shards=n | add=node to=shard | drop=node [lost ..]: another view; `lost` nodes
         are given up."""
@@ -262,7 +271,8 @@ class Play:
         stage.words.name_request(driver.replica.next_request(stage.time.now) + 1, name)
 
         def done(outcome: Outcome) -> None:
-            stage.say(f"{name} at {node}: {stage.words.outcome(outcome)}")
+            said = self._looked(outcome) if isinstance(outcome, Looked) else ""
+            stage.say(f"{name} at {node}: {said or stage.words.outcome(outcome)}")
             self._learn(options.get("by"), key, outcome)
 
         with stage.scene(f"{name} at {node}"):

@@ -279,14 +279,8 @@ class Words:
             case m.Listed():
                 listed = _braces(sorted(outcome.items))
                 return f"Listed {outcome.shard} {listed}; token {self.token(outcome.token)}"
-            case m.Looked():
-                shown = _braces(f"{key}={_text(value)}" for key, value in outcome.items.items())
-                early = [
-                    f"{e.key}={_text(e.value or b'')} of {self.dot(e.dot)}" for e in outcome.early
-                ]
-                return f"shows {self.vector(outcome.clock)} {shown}; holds {_braces(early, ', ')}"
-            case m.Forgotten():
-                return "Forgotten"
+            case m.Forgotten() | m.Looked():
+                return type(outcome).__name__
 
     def _entry(self, entry: str) -> str:
         """What a token names: an actor, or a view."""

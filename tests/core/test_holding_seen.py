@@ -2,9 +2,10 @@
 
 from node.core import messages as m
 from node.core.clock import Clock
+from node.core.exchange import absorb
 from node.core.token import EXACT_MAX, Token
 from node.core.view import FIRST, actor_of, digest_of, first_view
-from tests.core.given import row
+from tests.core.given import page_of_rows, row
 from tests.core.test_holding import (
     AFTER_CAUSE,
     CAUSE,
@@ -160,8 +161,8 @@ def test_two_that_only_wait_for_each_other_are_shown_together() -> None:
 def test_a_whole_clock_that_has_come_ends_all_holds() -> None:
     one = member()
     early(one)
-    slots = one.replica.keyspace.parts.owned_slots
-    one.replica.keyspace.join(slots, Clock({"y": 9}), ())
+    keyspace = one.replica.keyspace
+    absorb(keyspace, page_of_rows({PLUM: keyspace.filled(PLUM)}, "", None, Clock({"y": 9})), NOW)
     assert shown(one) == b"effect"
 
 
