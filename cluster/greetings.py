@@ -84,8 +84,18 @@ def _peers(topology: Topology) -> list[str]:
     ]
 
 
+def _causal(topology: Topology) -> list[str]:
+    first, last = topology.nodes[0].url, topology.nodes[-1].url
+    return [
+        _curl("POST", f"{first}/put", {"key": "greeting", "value": "hello"}),
+        f"curl {last}/status",
+        f"curl {last}/get/greeting",
+    ]
+
+
 WORDS: Mapping[str, Callable[[Topology], list[str]]] = {
     "admin_view": _admin_view,
+    "causal": _causal,
     "data_view": _data_view,
     "dynamo": _dynamo,
     "keys_view": _keys_view,

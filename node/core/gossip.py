@@ -156,6 +156,8 @@ class Gossip:
     def _news(self) -> News:
         history = self._moving.history
         reports = {} if history.settled else dict(history.reports)
+        if history.forgot > reports.get(self._moving.node_id, NO_VIEW):
+            reports[self._moving.node_id] = history.forgot  # by order nothing of it is here
         return News(self.lives.copy(), self._keyspace.stable, reports, sorted(history.lost))
 
     def spread_news(self) -> None:

@@ -144,9 +144,9 @@ def test_a_node_that_was_cut_off_is_level_again(tmp_path: Path) -> None:
         assert eventually(lambda: are_equal([alice, bob, carol]), LEVEL_S)
         cluster.engine.split([["alice", "bob"], ["carol"]])
         try:
-            for n in range(20):
-                assert store(alice, f"both{n}", "here") == (200, STORED)
-                assert store(carol, f"both{n}", "there") == (200, STORED)
+            for url, value in ((alice, "here"), (carol, "there")):
+                for n in range(20):
+                    assert store(url, f"both{n}", value) == (200, STORED)
             assert eventually(lambda: are_equal([alice, bob]), LEVEL_S)
             assert hash_of(carol) != hash_of(alice)
             assert found(alice, "both0") == (200, {"value": "here"})

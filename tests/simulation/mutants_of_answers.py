@@ -19,7 +19,7 @@ from node.core.hybrid import Stamp
 from node.core.judging import Need
 from node.core.keyspace import Keyspace, Written, key_of
 from node.core.mending import Finding, Mending, Tells
-from node.core.messages import Page, Put, Replicate
+from node.core.messages import Page, Replicate
 from node.core.moving import Moving
 from node.core.parts import Parts, from_bytes
 from node.core.repair import Repair
@@ -180,8 +180,8 @@ def answer_a_write_with_the_whole_clock() -> Iterator[None]:
     """The context then claims siblings that the client has never seen."""
     original = Keyspace.write
 
-    def write(self: Keyspace, put: Put, now: float) -> Written:
-        return original(self, put, now)._replace(context=Past(dict(self.clock.base)))
+    def write(self: Keyspace, *rest: Any) -> Written:
+        return original(self, *rest)._replace(context=Past(dict(self.clock.base)))
 
     with patch.object(Keyspace, "write", write):
         yield
