@@ -101,3 +101,17 @@ def test_slots_regained_while_they_are_swept_begin_empty() -> None:
     part = one.replica.keyspace.parts.at(slot_of_key(FIG))
     assert part is not None
     assert (part.clock, part.whole) == (Clock(), {THIRD})
+
+
+def test_who_has_been_told_to_forget_reports_for_the_life_that_is_over() -> None:
+    """The others wait for the node that lives there now, and it will never be in that view."""
+    one = moved()
+    view_id = one.replica.view.id
+    one.submit(m.Forget())
+    after = One("b2", rows=one.rows)
+    told = after.step("a1", m.Beat("id of a1"), NOW + 1)
+    reports = [message.reports for _, message in told.tells if isinstance(message, m.News)]
+    assert {after.replica.node_id: view_id} in reports
+    other = moved("a1")
+    other.step("b2", m.News({"b2": {"id of b2": 1, "new": 2}}, {}, {"new": view_id}))
+    assert "b2" not in other.replica.moving.waited_for()
