@@ -22,7 +22,7 @@ def letter(content: Message | int) -> Letter:
 
 async def until(is_so: Callable[[], bool]) -> None:
     """Waits for what nobody is told of."""
-    while not is_so():  # noqa: ASYNC110
+    while not is_so():  # noqa: ASYNC110 - there is no event to wait for
         await asyncio.sleep(0.001)
 
 

@@ -1,8 +1,10 @@
 """What comes before its past is held: from whom, how long, and what that does not change."""
 
+from typing import Any
 from unittest.mock import patch
 
 import pytest
+from msgspec.structs import replace
 
 from node.core import holding, messages as m
 from node.core.clock import Clock, Dot
@@ -51,8 +53,8 @@ def shown(one: One, key: str = PLUM, token: Token | None = None, now: float = NO
     return outcome.values[0] if isinstance(outcome, m.Found) else None
 
 
-def looked(one: One, now: float = NOW, **look: object) -> m.Looked:
-    wish = m.Look(**{"limit": 100, **look})  # type: ignore[arg-type]  # fields by their names
+def looked(one: One, now: float = NOW, **look: Any) -> m.Looked:
+    wish = replace(m.Look(limit=100), **look)
     [(_, outcome)] = one.submit(wish, 11, now).replies
     assert isinstance(outcome, m.Looked)
     return outcome

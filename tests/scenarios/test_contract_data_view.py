@@ -66,7 +66,7 @@ def only_named(folder: Path) -> Iterator[str]:
 
 def test_a_node_with_only_an_identifier(tmp_path: Path) -> None:
     if probe.ask("GET", PORT, "/ping")[0]:
-        pytest.skip(f"port {PORT} is taken by another program")
+        pytest.skip(f"PORT {PORT} IS TAKEN: a node told only its id listens there and is not tried")
     with only_named(tmp_path) as url:
         assert eventually(lambda: ask("GET", f"{url}/ping")[:2] == (200, {}), 20)
         assert data("GET", url, "k")[:2] == OUTSIDE
