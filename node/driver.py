@@ -82,6 +82,7 @@ class Driver:
         self._written = self._durable = 0
         self._wake_at = float("inf")
         self._running = False
+        self._letter: Letter | None = None  # the last one: a message to several is one letter
 
     def now(self) -> float:
         """The driver's clock, in seconds."""
@@ -153,8 +154,11 @@ class Driver:
     def _send(self, peer: str, message: Message, stamp: Stamp) -> None:
         if peer == self.replica.address:
             self.receive(peer, message)
-        else:
-            self._links.send(peer, Letter(stamp, message))
+            return
+        letter = self._letter
+        if letter is None or letter.message is not message or letter.stamp is not stamp:
+            letter = self._letter = Letter(stamp, message)
+        self._links.send(peer, letter)
 
     def _arm(self, when: float) -> None:
         """Only the earliest wish counts."""

@@ -5,13 +5,16 @@ A version has a digest of its key and its dot, a slot the sum of those of its ve
 2^128: so it does not matter in which order they came, and a change costs what has changed.  What
 the clock knows beside the versions is not content, nor is a slot that belongs to others by now.
 Sums are not stored: after a start the rows are counted, a few at a time, from the first to the
-last; a change behind the place that has been reached will be counted when its row is.  (Bellare and
+last; a change behind the place that has been reached will be counted when its row is.  Changes are
+added up when a sum is asked for, or when many have gathered: a version that was replaced by then
+was never hashed.  (Bellare and
 Micciancio, «A New Paradigm for Collision-Free Hashing», 1997; who could choose dots freely could
 make two sums equal, but dots are named by the store.)
 """
 
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
+from itertools import islice
 
 import msgspec
 
@@ -25,6 +28,8 @@ from node.core.walk import Scans, rows_within
 DIGEST_BYTES = 16
 MODULUS = 1 << 8 * DIGEST_BYTES
 COUNTED_AT_ONCE = 500  # rows; a few milliseconds
+GATHERED_MAX = 4096  # changes; of one more, some of the oldest are added up
+ADDED_UP_AT_ONCE = 64
 SEED = blake2b(digest_size=DIGEST_BYTES, person=b"coterie content")
 DOTS = msgspec.msgpack.Decoder(tuple[dict[Dot, msgspec.Raw], msgspec.Raw])  # an item, skimmed
 
@@ -44,6 +49,7 @@ class Digests:
         self._sums = [0] * SLOTS
         self._owned, self._owned_slots = bytearray(SLOTS), 0
         self._total = 0
+        self._gathered: dict[Dot, tuple[str, int]] = {}  # its row, and 1: has come, -1: has gone
         self._upto = None if is_empty else ""  # rows up to this one are counted; None: all are
 
     @property
@@ -54,18 +60,21 @@ class Digests:
     @property
     def content(self) -> str | None:
         """The hash of what this node owns, in hexadecimal; None while rows are being counted."""
+        self._add_up()
         return f"{self._total % MODULUS:0{2 * DIGEST_BYTES}x}" if self.is_whole else None
 
     def of(self, slots: Slots) -> bytes:
         """The hash of what is held of these slots; nothing while rows are being counted."""
         if not self.is_whole:
             return b""
+        self._add_up()
         is_all = slots == self._owned_slots
         total = self._total if is_all else sum(self._sums[slot] for slot in each_of(slots))
         return (total % MODULUS).to_bytes(DIGEST_BYTES, "big")
 
     def own(self, slots: Slots) -> None:
         """From now on these slots are ours."""
+        self._add_up()
         self._owned, self._owned_slots = bytearray(SLOTS), slots
         for slot in each_of(slots):
             self._owned[slot] = 1
@@ -73,6 +82,7 @@ class Digests:
 
     def forget(self, slots: Slots) -> None:
         """Whatever is left of these slots counts for nothing any more."""
+        self._add_up()
         for slot in each_of(slots):
             self._add(slot, -self._sums[slot])
 
@@ -80,15 +90,15 @@ class Digests:
         """The row of a key is written, or goes."""
         if self._upto is not None and row > self._upto:
             return
-        old, new, change = before.versions, after.versions, 0
+        old, new, gathered = before.versions, after.versions, self._gathered
         for dot in new:
-            if dot not in old:
-                change += digest_of(row, dot)
+            if dot not in old and gathered.pop(dot, None) is None:
+                gathered[dot] = row, 1
         for dot in old:
-            if dot not in new:
-                change -= digest_of(row, dot)
-        if change:
-            self._add(int(row[:3], 16), change)
+            if dot not in new and gathered.pop(dot, None) is None:
+                gathered[dot] = row, -1
+        if len(gathered) > GATHERED_MAX:
+            self._add_up(ADDED_UP_AT_ONCE)
 
     def adopt(self, row: str, blob: bytes) -> None:
         """The row of a key of which nothing was known is written as it lies."""
@@ -104,6 +114,11 @@ class Digests:
         for row, blob in found:
             self._count(row, DOTS.decode(blob)[0])
         self._upto = found[-1][0] if len(found) == limit else None
+
+    def _add_up(self, limit: int | None = None) -> None:
+        for dot in list(islice(self._gathered, limit)):
+            row, sign = self._gathered.pop(dot)
+            self._add(int(row[:3], 16), sign * digest_of(row, dot))
 
     def _count(self, row: str, dots: Iterable[Dot]) -> None:
         self._add(int(row[:3], 16), sum(digest_of(row, dot) for dot in dots))

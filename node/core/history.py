@@ -32,6 +32,7 @@ class History:
 
     def __init__(self, saved: Saved) -> None:
         self.views = {view.id: view for view in saved.views}
+        self.current = self._highest()
         self.floor = saved.floor
         self.reports = dict(saved.reports)
         self.lost = set(saved.lost)
@@ -50,8 +51,7 @@ class History:
         lost = sorted(self.lost)
         return Saved(views, self.floor, dict(self.reports), lost, self.joining, self.forgot)
 
-    @property
-    def current(self) -> View:
+    def _highest(self) -> View:
         return self.views[max(self.views)]
 
     @property
@@ -92,7 +92,7 @@ class History:
             told = []  # nothing that has come since
         fresh = [view for view in told if view.id not in self.views]
         self.views.update((view.id, view) for view in fresh)
-        newest = self.current
+        newest = self.current = self._highest()
         skipped = [view for view in fresh if view is not newest or view.id < before]
         return (newest if newest.id > before else None), skipped
 

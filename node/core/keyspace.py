@@ -225,7 +225,8 @@ class Keyspace:
         met = put.token.dots_of(digest)
         if lww:
             replaced = local.past.base
-            kept = {d: v for d, v in local.versions.items() if d in place.beside}
+            beside = place.beside
+            kept = {d: v for d, v in local.versions.items() if d in beside} if beside else {}
             rest = Item(kept, local.past.joined({}, met))
         else:
             replaced = put.context.base
@@ -288,17 +289,16 @@ class Keyspace:
 
     def _save(self, key: str, item: Item, told: Clock = NOTHING) -> None:
         """Store the item without marks that are done and without what the clock says (D3, D6)."""
-        before = self.item(key)
-        kept = strip(self._without_done_marks(item), self.clock_of(key), self.lost)
+        before, clock, slot, row = self.item(key), self.clock_of(key), slot_of_key(key), row_of(key)
+        kept = strip(self._without_done_marks(item), clock, self.lost)
         if told is not NOTHING:
-            own = strip(before, self.clock_of(key), self.lost).past  # no exchange brings it again
+            own = strip(before, clock, self.lost).past  # no exchange brings it again
             kept = Item(kept.versions, strip(kept, told).past.with_all(own))
         if not kept.versions and not kept.past:
-            self.parts.has_gone(slot_of_key(key))
+            self.parts.has_gone(slot)
         if kept == before:
             return
-        has_marks = kept.has_marks()
-        is_open = has_marks or bool(kept.past)
+        is_open = bool(kept.past) or kept.has_marks()
         if is_open:
             self.open_keys[key] = None
         elif key in self.open_keys:
@@ -306,10 +306,10 @@ class Keyspace:
         blob = ENCODER.encode(kept) if kept.versions or kept.past else None
         size = len(blob) if blob else 0
         more = kept.is_live() - before.is_live()
-        self.tally.change(slot_of_key(key), more, size - self._cache.bytes_of(key))
+        self.tally.change(slot, more, size - self._cache.bytes_of(key))
         self._cache.put(key, kept, size)
-        self.digests.change(row_of(key), before, kept)
-        self.outbox.append(Record("item", row_of(key), blob, is_open))
+        self.digests.change(row, before, kept)
+        self.outbox.append(Record("item", row, blob, is_open))
 
     # ---- deletes that leave nothing (D6 as corrected)
     def _without_done_marks(self, item: Item) -> Item:

@@ -246,9 +246,11 @@ class Replica:
 
     def _members_for(self, key: str, request: int) -> tuple[str, ...]:
         """The replicas of a key: ourselves first, otherwise each in its turn."""
-        members = self.view.shard_of(slot_of_key(key)).members
-        if self.address in members:
-            return (self.address, *(m for m in members if m != self.address))
+        slot = slot_of_key(key)
+        ours = self.view.led_by(self.address, slot)
+        if ours is not None:
+            return ours
+        members = self.view.shard_of(slot).members
         first = request % len(members)
         return members[first:] + members[:first]
 

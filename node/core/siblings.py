@@ -36,9 +36,11 @@ class Past(msgspec.Struct, array_like=True, gc=False):
         return self.floor > FIRST and view_of(actor) < self.floor
 
     def joined(self, base: Vector, loose: Iterable[Dot] = (), floor: ViewId = NO_VIEW) -> "Past":
-        """A past that also covers these."""
+        """A past that also covers these: this one, when it does; nobody changes a past."""
+        higher = floor if floor > self.floor else self.floor
+        if not base and not loose and higher is self.floor:
+            return self
         both = join_vectors(self.base, base)
-        higher = max(self.floor, floor)
         if not self.loose and not loose:
             return Past(both, set(), higher)
         rest = {d for d in self.loose.union(loose) if d[1] > both.get(d[0], 0)}

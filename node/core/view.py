@@ -96,6 +96,18 @@ class View(msgspec.Struct, frozen=True, dict=True):
     def shard_of(self, slot: Slot) -> Shard:
         return self.shards[self.owner[slot]]
 
+    def led_by(self, address: str, slot: Slot) -> tuple[str, ...] | None:
+        """The members of the slot's shard, this one of them first; None when it is not one."""
+        return self._led_by.get((address, self.owner[slot]))
+
+    @cached_property
+    def _led_by(self) -> dict[tuple[str, int], tuple[str, ...]]:
+        return {
+            (first, place): (first, *(member for member in shard.members if member != first))
+            for place, shard in enumerate(self.shards)
+            for first in shard.members
+        }
+
     def shard_named(self, name: str) -> Shard | None:
         return next((shard for shard in self.shards if shard.id == name), None)
 

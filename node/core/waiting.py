@@ -6,7 +6,7 @@ its client wrote since. If it falls silent, nobody knows whether the write exist
 the client is told. (protocol P-3; docs/decisions/0006; style, rule 4.)
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 
 from node.core.detector import Detector
@@ -53,14 +53,14 @@ class Write:
         left = [m for m in self.members if m not in self.acks]
         waited = now - self.started
         if waited < BUDGET_S:
-            return sum(detector.reachable(m, now) for m in left)
+            return len([m for m in left if detector.reachable(m, now)])
         if waited < SLOW_S:
-            return sum(detector.heard(m) > self.started for m in left)
+            return len([m for m in left if detector.heard(m) > self.started])
         return 0
 
     def nodes(self) -> tuple[str, ...]:
         """The members that have it on disk, as far as they have said so."""
-        return tuple(member for member in self.members if member in self.acks)
+        return tuple([member for member in self.members if member in self.acks])
 
 
 class Writes:
@@ -90,14 +90,20 @@ class Writes:
 
     def _ask_home(self, request: int, write: Write, now: float, again: bool = True) -> Asks:
         """Ask the first member that can be reached; one that has refused only `again`, later."""
-        able = [member for member in write.members if self._detector.reachable(member, now)]
-        willing = [member for member in able if member not in write.refused]
-        write.home = next(iter(willing or (able if again else ())), None)
+        write.home = self._first(write, write.refused, now)
+        if write.home is None and again:
+            write.home = self._first(write, (), now)
         if write.home is None:
             return []
         write.attempt += 1
         looked = write.found is not None
         return [(write.home, Accept(request, write.put, write.attempt, looked))]
+
+    def _first(self, write: Write, refused: Container[str], now: float) -> str | None:
+        for member in write.members:
+            if member not in refused and self._detector.reachable(member, now):
+                return member
+        return None
 
     def on_ack(self, source: str, ack: Ack | Named, now: float) -> Outcome | None:
         write = self._writes.get(ack.request)
@@ -154,13 +160,13 @@ class Writes:
         named, home, copies = write.named, write.home, len(write.members)
         if named is None or home is None:
             return None
-        acks = max(1, len(write.nodes()))  # the home has it, owner or not
+        nodes = write.nodes() or (home,)  # the home has it, owner or not
+        acks = len(nodes)
         awaited = write.awaited(now, self._detector) if acks <= copies // 2 else 0
         if not enough(write.put.level, copies, acks, awaited):
             return None
         del self._writes[request]
         replaced = named.replaced or bool(write.found)
-        nodes = write.nodes() or (home,)
         return Stored(
             named.token, named.context, named.dot, replaced, acks, copies, home, nodes, named.clock
         )

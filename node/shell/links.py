@@ -83,6 +83,7 @@ class PeerLinks:
         self._cuts: dict[str, float] = {}  # peer -> deadline, on the loop's clock
         self._refused: dict[str, str] = {}  # peer -> the reason that was logged last
         self._bugs: set[str] = set()
+        self._encoded: tuple[Letter | None, bytes] = None, b""  # the last letter
         self._session: aiohttp.ClientSession | None = None  # while it is open
         self._tasks: set[asyncio.Task[None]] = set()
         self._on_letter: OnLetter = lambda peer, letter: None
@@ -141,8 +142,14 @@ class PeerLinks:
         if known is None:
             return
         link = known.link
-        if link is None or (self._cuts and self._is_cut(peer)) or not link.send(encode(letter)):
+        if link is None or (self._cuts and self._is_cut(peer)) or not link.send(self._text(letter)):
             known.tally.dropped += 1
+
+    def _text(self, letter: Letter) -> bytes:
+        """A letter to several peers comes several times in a row, and is encoded once."""
+        if letter is not self._encoded[0]:
+            self._encoded = letter, encode(letter)
+        return self._encoded[1]
 
     def stats(self) -> dict[str, dict[str, int]]:
         """Each peer's tally; the guests of this moment are among them."""
