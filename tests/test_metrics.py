@@ -8,8 +8,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from node.core.replica import Start
 from node.core.view import no_view
-from node.shell.links import Tally
 from node.shell.metrics import build
+from node.shell.peers import Tally
 from tests.web import NODES, Site, served
 
 Labels = tuple[tuple[str, str], ...]

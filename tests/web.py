@@ -22,7 +22,7 @@ from node.dialects.asg4 import asg4
 from node.dialects.contract import Call, Dialect, Limits, Reply, Route
 from node.dialects.native import native
 from node.driver import Driver
-from node.shell.links import Tally
+from node.shell.peers import Tally
 from node.shell.server import Server
 from tests.conversations.ports import Disk, Life, LifeClock, LifeLinks, LifeStore, Timeline
 

@@ -246,13 +246,7 @@ class Replica:
 
     def _members_for(self, key: str, request: int) -> tuple[str, ...]:
         """The replicas of a key: ourselves first, otherwise each in its turn."""
-        slot = slot_of_key(key)
-        ours = self.view.led_by(self.address, slot)
-        if ours is not None:
-            return ours
-        members = self.view.shard_of(slot).members
-        first = request % len(members)
-        return members[first:] + members[:first]
+        return self.moving.view.asked_by(self.address, slot_of_key(key), request)
 
     def on_count(self, request: int, count: m.Count) -> None:
         shard = self.view.shard_named(count.shard)

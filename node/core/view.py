@@ -96,16 +96,22 @@ class View(msgspec.Struct, frozen=True, dict=True):
     def shard_of(self, slot: Slot) -> Shard:
         return self.shards[self.owner[slot]]
 
-    def led_by(self, address: str, slot: Slot) -> tuple[str, ...] | None:
-        """The members of the slot's shard, this one of them first; None when it is not one."""
-        return self._led_by.get((address, self.owner[slot]))
+    def asked_by(self, address: str, slot: Slot, turn: int) -> tuple[str, ...]:
+        """The members of the slot's shard in the order in which this node asks them: itself first,
+        where it is one, otherwise each in its turn."""
+        members = self.shard_of(slot).members
+        own_first = self._own_first.get((address, members))
+        if own_first is not None:
+            return own_first
+        first = turn % len(members)
+        return members[first:] + members[:first]
 
     @cached_property
-    def _led_by(self) -> dict[tuple[str, int], tuple[str, ...]]:
+    def _own_first(self) -> dict[tuple[str, tuple[str, ...]], tuple[str, ...]]:
         return {
-            (first, place): (first, *(member for member in shard.members if member != first))
-            for place, shard in enumerate(self.shards)
-            for first in shard.members
+            (own, shard.members): (own, *(member for member in shard.members if member != own))
+            for shard in self.shards
+            for own in shard.members
         }
 
     def shard_named(self, name: str) -> Shard | None:

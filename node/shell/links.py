@@ -11,7 +11,7 @@ links alive, those of guests too.
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Coroutine
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from random import Random
 from typing import Any
 
@@ -28,6 +28,7 @@ from node.shell.greeting import (
     objection,
     received_hello,
 )
+from node.shell.peers import Peer
 from node.shell.sockets import RECEIVE_BYTES_MAX, SILENCE_S, Link
 
 HELLO_S = 2.0  # dialing and both hellos
@@ -38,29 +39,6 @@ GUESTS_MAX = 64  # one more is refused
 BUGS_MAX = 1000  # different ones, of which each is logged once with its traceback
 
 logger = logging.getLogger("coterie.links")
-
-
-@dataclass(slots=True)
-class Tally:
-    """What one peer has cost since it was first known; a guest, since it came."""
-
-    up: bool = False
-    frames_out: int = 0
-    bytes_out: int = 0
-    frames_in: int = 0
-    bytes_in: int = 0
-    dropped: int = 0
-
-
-@dataclass(slots=True)
-class Peer:
-    """Another node: one that is known, or a guest while its link lasts."""
-
-    tally: Tally = field(default_factory=Tally)
-    where: str = ""  # where it is dialed
-    link: Link | None = None
-    dialer: asyncio.Task[None] | None = None
-    apart: asyncio.Event = field(default_factory=asyncio.Event)  # set while there is no link
 
 
 OnLetter = Callable[[str, Letter | Letters], None]
