@@ -7,8 +7,8 @@ D4.2, P-3.)
 
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 
+import msgspec
 from msgspec.structs import replace
 
 from node.core import messages as m
@@ -26,8 +26,7 @@ REMEMBERED_ACCEPTS_MAX = 10_000
 RESENT_S = 0.5  # writes named this short before a view change are replicated again
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(msgspec.Struct, frozen=True, gc=False):
     """A write that this replica has named, declined or refused."""
 
     answer: m.Named | m.Declined | m.Elsewhere | m.Unsure

@@ -7,7 +7,8 @@ the client is told. (protocol P-3; docs/decisions/0006; style, rule 4.)
 """
 
 from collections.abc import Callable, Container
-from dataclasses import dataclass, field
+
+import msgspec
 
 from node.core.detector import Detector
 from node.core.messages import (
@@ -34,8 +35,7 @@ ATTEMPTS_BEFORE_MAX = 1_000_000
 Asks = list[tuple[str, Accept]]
 
 
-@dataclass(slots=True)
-class Write:
+class Write(msgspec.Struct, gc=False):
     """One write under way; the first of `members` that can be reached becomes its home."""
 
     put: Put
@@ -43,8 +43,8 @@ class Write:
     started: float
     home: str | None = None
     named: Named | None = None
-    acks: set[str] = field(default_factory=set)
-    refused: set[str] = field(default_factory=set)  # members that would not be its home
+    acks: set[str] = msgspec.field(default_factory=set)
+    refused: set[str] = msgspec.field(default_factory=set)  # members that would not be its home
     attempt: int = 0  # how often a home was asked
     found: bool | None = None  # what a read has shown before: whether the key has a value
 

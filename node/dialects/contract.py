@@ -7,8 +7,10 @@ neither aiohttp nor the clock.
 """
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from node.core.messages import Outcome, Request
 from node.core.view import Slot, View
@@ -41,8 +43,7 @@ class Limits:
     wait_s_max: float
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True, gc=False):
     """One HTTP request, read whole; `path` holds the decoded {placeholders} of the route."""
 
     method: str
@@ -54,18 +55,16 @@ class Call:
     limits: Limits
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True, gc=False):
     """One HTTP answer; everything of ours beyond a contract goes into `headers` (Kv-...)."""
 
     status: int
     body: bytes
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
     content_type: str = JSON
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(msgspec.Struct, frozen=True, gc=False):
     """A request for the core, and how to say its outcome."""
 
     request: Request
