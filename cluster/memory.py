@@ -1,9 +1,10 @@
-"""Rows in memory, read as the store on disk is read: what the simulator's disks and tests keep."""
+"""Rows in memory, read as the store on disk is read: what the simulator's disks and tests keep.  A
+row of items that is `DAMAGED` is what a checksum would tell."""
 
 from collections import Counter
 from collections.abc import Iterable
 
-from node.core.effects import Record
+from node.core.effects import DAMAGED, Damaged, Record
 
 Tables = dict[str, dict[str, tuple[bytes, bool]]]  # table -> key -> (value, open)
 
@@ -25,6 +26,8 @@ class MemoryReads:
 
     def read(self, table: str, key: str) -> bytes | None:
         row = self.tables.get(table, {}).get(key)
+        if row is not None and table == "item" and row[0] == DAMAGED:
+            raise Damaged(key)
         return row and row[0]
 
     def scan(
@@ -34,6 +37,11 @@ class MemoryReads:
         behind = [key for key in rows if after is None or key > after]
         keys = sorted(key for key in behind if before is None or key < before)
         return [(key, rows[key][0]) for key in keys[:limit]]
+
+    def reread(
+        self, after: str | None, limit: int, before: str | None = None
+    ) -> list[tuple[str, bytes]]:
+        return self.scan("item", after, limit, before)
 
     def open_keys(self, table: str) -> list[str]:
         rows = self.tables.get(table, {})

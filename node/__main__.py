@@ -186,7 +186,7 @@ async def _serve_from(settings: Settings, store: SqliteStore, stop: asyncio.Futu
         return driver.replica.moving.history.where(peer)
 
     links = PeerLinks(name, random, where=where)
-    driver = Driver(restored(), LoopClock(), links, store, renew=restored)
+    driver = Driver(restored(), LoopClock(), links, store, restored, store)
     server = server_of(settings, driver, links, store)
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signal_number, _stop, stop, NOTHING_WRONG)

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
-from node.core.effects import Effects, Record
+from node.core.effects import Damaged, Effects, Record
 from node.core.messages import (
     Event,
     Letter,
@@ -56,6 +56,18 @@ class Store(Protocol):
         """How many rows there are, and the bytes of their values, by the first three characters of
         their keys."""
 
+    def reread(
+        self, after: str | None, limit: int, before: str | None = None
+    ) -> list[tuple[str, bytes]]: ...
+
+
+class Voice(Protocol):
+    """Tells those who run the node."""
+
+    def note(self, text: str) -> None: ...
+    def give_up(self, reason: str) -> None:
+        """This node cannot go on with what its disk holds: it is to step aside."""
+
 
 class Driver:
     """One replica at work.
@@ -72,9 +84,10 @@ class Driver:
         links: Links,
         store: Store,
         renew: Callable[[], Replica] | None = None,
+        voice: Voice | None = None,
     ) -> None:
         self.replica = replica
-        self._renew = renew
+        self._renew, self._voice = renew, voice
         self._clock, self._links, self._store = clock, links, store
         self._waiting: dict[int, Callable[[Outcome], None]] = {}
         self._inbox: deque[tuple[str, Event]] = deque()
@@ -109,7 +122,11 @@ class Driver:
             self._running = False
 
     def _step(self, source: str, event: Event) -> None:
-        effects = self.replica.step(self._clock.now(), source, event)
+        try:
+            effects = self.replica.step(self._clock.now(), source, event)
+        except Damaged as damaged:
+            self._give_up(damaged)
+            return
         if effects.peers is not None:
             self._links.know(effects.peers)
         for peer, message in effects.asks:
@@ -123,7 +140,16 @@ class Driver:
                 self._held.append((self._written, effects))
             else:
                 self._release(effects)
+        if effects.notes and self._voice is not None:
+            for text in effects.notes:
+                self._voice.note(text)
         self._arm(effects.wake_at)
+
+    def _give_up(self, damaged: Damaged) -> None:
+        """The replica needs a row that the disk has changed, and nobody can help."""
+        if self._voice is None:
+            raise damaged
+        self._voice.give_up(str(damaged))
 
     def _on_durable(self, number: int) -> None:
         """The store has everything up to this write: what waited for it may leave."""

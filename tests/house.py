@@ -33,7 +33,7 @@ CORE_ROWS = (
     "exchange repair waiting reading counting",
     "mending",
     "moving",
-    "proposing gossip holding",
+    "proposing gossip holding healing",
     "upkeep",
     "home answering listing",
     "replica",
@@ -42,8 +42,8 @@ CORE_ROWS = (
 CORE_ROW = {name: i for i, row in enumerate(CORE_ROWS) for name in row.split()}
 
 DATA = (
-    "msgspec base64 bisect collections dataclasses enum functools hashlib heapq itertools math "
-    "operator random re struct typing zlib"
+    "msgspec base64 bisect collections contextlib dataclasses enum functools hashlib heapq "
+    "itertools math operator random re struct typing zlib"
 )
 ANY = None
 

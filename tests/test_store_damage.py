@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from node.core.effects import Record
+from node.core.effects import DAMAGED, Damaged, Record
 from node.shell import rows
 from node.shell.recent import Portion
 from node.shell.store import SqliteStore, StoreError
@@ -54,6 +54,14 @@ asyncio.run(main())
 def damage(directory: Path, statement: str) -> None:
     with closing(sqlite3.connect(directory / "store.db")) as connection, connection:
         assert connection.execute(statement).rowcount == 1
+
+
+def flip_in_file(directory: Path, value: bytes) -> None:
+    """One bit of a value, by writing to the file behind the back of SQLite."""
+    with open(directory / "store.db", "r+b") as file:
+        at = file.read().index(value)
+        file.seek(at)
+        file.write(bytes([value[0] ^ 1]))
 
 
 def write_until_killed(directory: Path, lines: int, generation_rows: int = 50) -> list[int]:
@@ -98,26 +106,75 @@ async def test_opens_with_a_torn_log(tmp_path: Path) -> None:
         assert len(store.scan("item", None, 10_000)) == count
 
 
-@pytest.mark.parametrize(
+DAMAGES = pytest.mark.parametrize(
     "statement",
     [
-        "UPDATE item SET value = x'00' WHERE key = 'b'",
-        "UPDATE item SET crc = crc + 1 WHERE key = 'b'",
-        "UPDATE item SET key = 'bb' WHERE key = 'b'",
+        "UPDATE {table} SET value = x'00' WHERE key = 'b'",
+        "UPDATE {table} SET crc = crc + 1 WHERE key = 'b'",
+        "UPDATE {table} SET key = 'bb' WHERE key = 'b'",
     ],
 )
+
+
+def key_after(statement: str) -> str:
+    return "bb" if "'bb'" in statement else "b"
+
+
+@DAMAGES
 async def test_a_damaged_row_is_a_failure_not_an_absence(tmp_path: Path, statement: str) -> None:
     async with opened(tmp_path) as store:
-        await written(store, *(Record("item", key, b"value") for key in "abc"))
-    damage(tmp_path, statement)
-    key = "bb" if "'bb'" in statement else "b"
+        await written(store, *(Record("log", key, b"value") for key in "abc"))
+    damage(tmp_path, statement.format(table="log"))
     async with opened(tmp_path) as store:
-        assert store.read("item", "a") == b"value"
+        assert store.read("log", "a") == b"value"
         with pytest.raises(StoreError, match="is damaged"):
-            store.read("item", key)
+            store.read("log", key_after(statement))
         with pytest.raises(StoreError, match="is damaged"):
-            store.scan("item", None, 3)
+            store.scan("log", None, 3)
         assert "is damaged" in store.failed
+
+
+@DAMAGES
+async def test_a_damaged_item_is_told_from_an_absent_one(tmp_path: Path, statement: str) -> None:
+    """Found when it is read, passed on by a scan; the store goes on, and takes it again."""
+    key, failures = key_after(statement), list[str]()
+    async with opened(tmp_path) as store:
+        await written(store, *(Record("item", each, b"value") for each in "abc"))
+    damage(tmp_path, statement.format(table="item"))
+    async with opened(tmp_path, failures.append) as store:
+        with pytest.raises(Damaged, match=f"row '{key}' of table item is damaged"):
+            store.read("item", key)
+        expected = [("a", b"value"), (key, DAMAGED), ("c", b"value")]
+        assert store.scan("item", None, 9) == store.reread(None, 9) == expected
+        await written(store, Record("item", key, b"whole"))
+        assert store.read("item", key) == b"whole"
+    assert failures == []
+    async with opened(tmp_path) as store:
+        assert store.scan("item", "a", 1) == [(key, b"whole")]
+
+
+@pytest.mark.parametrize("in_place", [True, False])
+async def test_damage_is_seen_while_it_runs(tmp_path: Path, in_place: bool) -> None:
+    """Although SQLite still remembers the page as it was."""
+    value = b"a value that nobody else has"
+    async with opened(tmp_path) as store:
+        await written(store, Record("item", "a", b"first"), Record("item", "b", value))
+    async with opened(tmp_path) as store:
+        assert store.read("item", "b") == value
+        if in_place:
+            flip_in_file(tmp_path, value)
+        else:
+            damage(tmp_path, "UPDATE item SET value = x'00' WHERE key = 'b'")
+        assert store.reread(None, 9) == [("a", b"first"), ("b", DAMAGED)]
+        assert store.reread("a", 9, "b") == []
+
+
+async def test_who_cannot_go_on_says_so_and_stops(tmp_path: Path) -> None:
+    failures = list[str]()
+    async with opened(tmp_path, failures.append) as store:
+        store.give_up("row '3fa/pear' is damaged")
+        assert store.failed == failures[0]
+    assert failures[0].startswith(f"{tmp_path / 'store.db'}: row '3fa/pear' is damaged; stop")
 
 
 async def test_a_damaged_commit_is_noticed_at_the_start(tmp_path: Path) -> None:

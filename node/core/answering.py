@@ -12,8 +12,10 @@ from msgspec.structs import replace
 from node.core import messages as m
 from node.core.clock import Clock
 from node.core.detector import Detector
+from node.core.effects import Damaged
+from node.core.healing import Healing
 from node.core.holding import Holding
-from node.core.judging import Need, answer
+from node.core.judging import DAMAGED_HERE, Need, answer
 from node.core.keyspace import Keyspace, slot_of_key
 from node.core.mending import Mending, Tells
 from node.core.moving import Moving
@@ -45,12 +47,12 @@ class Answers:
     def __init__(
         self,
         moving: Moving,
-        rooms: tuple[Turn, Keyspace, Detector, Holding],
+        rooms: tuple[Turn, Keyspace, Detector, Holding, Healing],
         members_for: Callable[[str, int], tuple[str, ...]],
         put: Callable[[int, m.Put, bool], None],
     ) -> None:
         self._moving, self._members_for, self._put = moving, members_for, put
-        self._turn, self._keyspace, detector, self._holding = rooms
+        self._turn, self._keyspace, detector, self._holding, self._healing = rooms
         self._reads = Reads(moving.address, detector)
         self._mending = Mending(moving.address)
         self._looking: dict[int, Looking] = {}
@@ -66,7 +68,11 @@ class Answers:
         slot = slot_of(digest)
         part, need = self._keyspace.parts.at(slot), self._moving.need_of(digest)
         if part is not None and part.answers and get.copies == 1 and not get.mend:
-            outcome = self._alone(get, need)
+            try:
+                outcome = self._alone(get, need)
+            except Damaged as found:
+                self._turn.suspect(found)
+                outcome = None
             if outcome is not None:
                 self._on_read(request, outcome)
                 return
@@ -124,7 +130,12 @@ class Answers:
         """What this replica holds, whole or not; nobody else is asked."""
         get = m.Get(peek.key, m.Mode.SIBLINGS)
         need = self._moving.need_of(digest_of(peek.key, False))
-        held = self._keyspace.filled(peek.key)
+        try:
+            held = self._keyspace.filled(peek.key)
+        except Damaged as found:
+            self._turn.suspect(found)
+            self._turn.reply(request, m.Unavailable(DAMAGED_HERE, definite=True))
+            return
         self._turn.reply(request, answer(get, need, held, self._moving.address))
 
     # ---- states
@@ -133,7 +144,11 @@ class Answers:
         if part is None:
             return m.State(request, Item(), Clock(), [])
         shown = self._holding.shown(key) if self._holding and not bound else None
-        item = shown or self._keyspace.filled(key)
+        try:
+            item = shown or self._keyspace.filled(key)
+        except Damaged as found:  # of this key nothing is known here
+            self._turn.suspect(found)
+            return m.State(request, Item(), Clock(), [])
         return m.State(request, item, part.clock.copy(), sorted(part.whole))
 
     def on_fetch(self, source: str, fetch: m.Fetch) -> None:
@@ -141,11 +156,14 @@ class Answers:
 
     def on_state(self, source: str, state: m.State) -> None:
         read = self._reads.get(state.request)
+        if state.request < 0:
+            self._on_told(source, state)
+            return
         if read is None:
             self._on_late_state(source, state)
             return
-        if self._reads.wants_pull(read):
-            self._keyspace.take(read.get.key, state.item, (), self._turn.now)
+        if self._reads.wants_pull(read) or read.get.key in self._healing.suspects:
+            self._take(read.get.key, source, state)
         read.add(source, state)
         self._judge(state.request, read)
 
@@ -153,9 +171,23 @@ class Answers:
         """Its read is answered; what a fellow has, or lacks, is worth knowing all the same."""
         key = self._mending.key_of(state.request)
         if key is not None and self._moving.address in self._members_for(key, 0):
-            self._keyspace.take(key, state.item, (), self._turn.now)
+            self._take(key, source, state)
             self.feed(key)
         self._mend(self._mending.on_state(state.request, source, state))
+
+    def _on_told(self, source: str, state: m.State) -> None:
+        """We have asked for it because our row is damaged."""
+        key = self._healing.on_state(source, state)
+        if key is not None:
+            self.feed(key)
+
+    def _take(self, key: str, source: str, state: m.State) -> None:
+        """What a fellow has been asked for is worth keeping."""
+        try:
+            self._keyspace.take(key, state.item, (), self._turn.now)
+        except Damaged as found:
+            self._turn.suspect(found)
+            self._healing.offer(key, state.item, source)
 
     def _mend(self, tells: Tells) -> None:
         for owner, message in tells:

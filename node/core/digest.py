@@ -12,17 +12,17 @@ Micciancio, «A New Paradigm for Collision-Free Hashing», 1997; who could choos
 make two sums equal, but dots are named by the store.)
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 from itertools import islice
 
 import msgspec
 
 from node.core.clock import Dot
-from node.core.effects import Record
+from node.core.effects import DAMAGED, Record
 from node.core.parts import ALL, Slots, each_of
 from node.core.siblings import Item
-from node.core.view import SLOTS
+from node.core.view import SLOTS, Slot
 from node.core.walk import Scans, rows_within
 
 DIGEST_BYTES = 16
@@ -39,6 +39,11 @@ def digest_of(row: str, dot: Dot) -> int:
     hashed = SEED.copy()
     hashed.update(f"{dot[1]}/{dot[0]}/{row}".encode())
     return int.from_bytes(hashed.digest(), "big")
+
+
+def content_of(row: str, blob: bytes) -> int:
+    """Of all versions in a row."""
+    return sum(digest_of(row, dot) for dot in DOTS.decode(blob)[0])
 
 
 class Digests:
@@ -105,15 +110,29 @@ class Digests:
         if self._upto is None or row <= self._upto:
             self._count(row, DOTS.decode(blob)[0])
 
-    def go_on(self, swept: Slots, limit: int = COUNTED_AT_ONCE) -> None:
+    def go_on(self, swept: Slots, limit: int = COUNTED_AT_ONCE) -> list[str]:
         """Count some more rows, none of slots that are being swept; not in a step that has written
-        something, which is in no row yet."""
+        something, which is in no row yet.  Gives those that are damaged: they count when they have
+        been made whole."""
         if self._upto is None or self._outbox:
-            return
+            return []
         found = rows_within(self._rows, ALL & ~swept, self._upto or None, limit)
         for row, blob in found:
-            self._count(row, DOTS.decode(blob)[0])
+            if blob != DAMAGED:
+                self._count(row, DOTS.decode(blob)[0])
         self._upto = found[-1][0] if len(found) == limit else None
+        return [row for row, blob in found if blob == DAMAGED]
+
+    def count_anew(self, slot: Slot, rows: Mapping[str, bytes]) -> None:
+        """These are all rows of a slot; of those behind the place that has been reached nothing is
+        counted yet."""
+        if self._upto is None:
+            total = sum(content_of(row, blob) for row, blob in rows.items())
+            self._add(slot, total - self._sums[slot])
+
+    def sum_of(self, slot: Slot) -> int:
+        """What has been counted of a slot."""
+        return self._sums[slot]
 
     def _add_up(self, limit: int | None = None) -> None:
         for dot in list(islice(self._gathered, limit)):

@@ -12,6 +12,16 @@ import msgspec
 from node.core.messages import Message, Outcome, Stamp
 
 UNSTAMPED = Stamp()
+DAMAGED = b"\xc1 damaged"  # for a row of items whose checksum is wrong; no msgpack has that byte
+
+
+class Damaged(Exception):
+    """The row of an item is not as it was written, so nothing can be said of its key: neither what
+    it holds nor that it holds nothing.  Raised by reading it; `reason` when it cannot be helped."""
+
+    def __init__(self, row: str, reason: str = "") -> None:
+        super().__init__(reason or f"row {row!r} of table item is damaged")
+        self.row = row
 
 
 class Record(NamedTuple):
@@ -26,7 +36,8 @@ class Record(NamedTuple):
 class Effects(msgspec.Struct, gc=False):
     """Everything one step causes.  Messages leave under `stamp`; by `wake_at` the core wants its
     next `Tick`; `peers` are the nodes to have links with (None: as before).  `forgets`: once the
-    records are durable this replica is over, and the rows are those of a new node."""
+    records are durable this replica is over, and the rows are those of a new node.  `notes` are
+    lines for those who run the node."""
 
     asks: list[tuple[str, Message]] = msgspec.field(default_factory=list)
     records: list[Record] = msgspec.field(default_factory=list)
@@ -36,3 +47,4 @@ class Effects(msgspec.Struct, gc=False):
     stamp: Stamp = UNSTAMPED
     peers: list[str] | None = None
     forgets: bool = False
+    notes: tuple[str, ...] = ()

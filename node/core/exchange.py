@@ -16,6 +16,7 @@ from itertools import islice
 from msgspec.structs import replace
 
 from node.core.clock import Clock, Dot
+from node.core.effects import DAMAGED, Damaged
 from node.core.keyspace import ITEMS, Keyspace, key_of, slot_of_key
 from node.core.messages import Page, Pull
 from node.core.parts import Part, Slots, from_bytes, to_bytes
@@ -86,6 +87,8 @@ def _page_of_rows(keyspace: Keyspace, pull: Pull, part: Part, snapshot: Clock) -
     found = rows_within(keyspace.rows, from_bytes(page.slots), pull.after or None, PAGE_ITEMS)
     for row, blob in found:
         key = key_of(row)
+        if blob == DAMAGED:
+            raise Damaged(row)
         if changed is None or key in changed:
             item = ITEMS.decode(blob)
             past = item.past.with_all(_past_of(part.clock))

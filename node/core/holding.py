@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from node.core.clock import Clock, Dot, Vector
-from node.core.judging import Missing
+from node.core.effects import Damaged
+from node.core.judging import DAMAGED_HERE, Missing
 from node.core.keyspace import Keyspace, key_of, row_of
-from node.core.messages import Early, Look, Looked, Scope
+from node.core.messages import Early, Look, Looked, Scope, Unavailable
 from node.core.moving import Moving
 from node.core.siblings import Item, Past, sync
 from node.core.token import ALL_KEYS, EXACT_MAX, Token
@@ -137,7 +138,7 @@ class Holding:
         waiting: dict[str, dict[Dot, Token]] = {}
         stuck: set[str] = set()
         for key, held in self._held.items():
-            item = self._keyspace.filled(key)
+            item = self._filled(key)
             waiting[key] = {dot: t for dot, t in held.early.items() if dot in item.versions}
             if any(self._missing(key, deps, item.past) for deps in waiting[key].values()):
                 stuck.add(key)
@@ -152,6 +153,14 @@ class Holding:
             stuck |= more
         for key in [key for key in self._held if key not in stuck]:
             self._show(key)
+
+    def _filled(self, key: str) -> Item:
+        """What there is of a key; nothing that is early, where its row cannot be read."""
+        try:
+            return self._keyspace.filled(key)
+        except Damaged as found:
+            self._turn.suspect(found)
+            return Item()
 
     def tick(self, ask: Callable[[], None]) -> None:
         """See what is still held, and ask the fellows what they have: usually one of them has what
@@ -202,7 +211,12 @@ class Holding:
         """A page of what is shown, how far it goes, and what is held."""
         self._judge()
         clock = self._shown_of(self._keyspace.clock)
-        items, after = self._page(look.after, look.limit)
+        try:
+            items, after = self._page(look.after, look.limit)
+        except Damaged as found:
+            self._turn.suspect(found)
+            self._turn.reply(request, Unavailable(f"of some key: {DAMAGED_HERE}", definite=True))
+            return
         early = list(islice(self._early(), EARLY_SHOWN_MAX))
         self._turn.reply(request, Looked(self._actors(), clock, items, after, early))
 
@@ -234,7 +248,7 @@ class Holding:
 
     def _early(self) -> Iterator[Early]:
         for key, held in self._held.items():
-            item = self._keyspace.filled(key)
+            item = self._filled(key)
             for dot, deps in held.early.items():
                 if dot in item.versions:
                     missing = self._missing(key, deps, item.past)

@@ -13,8 +13,10 @@ from msgspec.structs import replace
 
 from node.core import messages as m
 from node.core.detector import Detector
+from node.core.effects import Damaged
+from node.core.healing import Healing
 from node.core.holding import Holding
-from node.core.judging import answer
+from node.core.judging import DAMAGED_HERE, answer
 from node.core.keyspace import ANYWHERE, Keyspace, Written, slot_of_key
 from node.core.moving import Moving
 from node.core.siblings import Place, placed
@@ -46,11 +48,11 @@ class Home:
         self,
         moving: Moving,
         upkeep: Upkeep,
-        rooms: tuple[Turn, Keyspace, Detector, Holding],
+        rooms: tuple[Turn, Keyspace, Detector, Holding, Healing],
         feed: Callable[[str], None],
     ) -> None:
         self._moving, self._upkeep, self._feed = moving, upkeep, feed
-        self._turn, self._keyspace, _, self._holding = rooms
+        self._turn, self._keyspace, _, self._holding, self._healing = rooms
         self._accepted: OrderedDict[tuple[str, int], Accepted] = OrderedDict()
 
     def on_accept(self, source: str, accept: m.Accept) -> None:
@@ -58,7 +60,11 @@ class Home:
         self._turn.served = self._turn.now
         accepted = self._accepted.get((source, accept.request))
         if accepted is None or accepted.is_over(accept.attempt):
-            done = self._refuse(accept) or self._decline(accept) or self._name(source, accept)
+            try:
+                done = self._refuse(accept) or self._decline(accept) or self._name(source, accept)
+            except Damaged as found:  # nothing has been named
+                self._turn.suspect(found)
+                done = m.Elsewhere(accept.request, accept.attempt)
             accepted = Accepted(done, accept.put.key, self._turn.now)
             self._accepted[source, accept.request] = accepted
             if len(self._accepted) > REMEMBERED_ACCEPTS_MAX:
@@ -139,7 +145,12 @@ class Home:
             reason = "this node cannot name writes of the key now"
             self._turn.reply(request, m.Unavailable(reason, definite=True))
             return
-        held = self._keyspace.filled(keep.key)
+        try:
+            held = self._keyspace.filled(keep.key)
+        except Damaged as found:
+            self._turn.suspect(found)
+            self._turn.reply(request, m.Unavailable(DAMAGED_HERE, definite=True))
+            return
         place = placed(keep.clock, held, self._keyspace.actor)
         if keep.only_new and held.versions and place.clock is None:
             need = self._moving.need_of(digest_of(keep.key, False))
@@ -163,7 +174,12 @@ class Home:
         if not self._owns(message.key) or message.dot[0] in self._moving.ended:
             return
         self._turn.served = self._turn.now
-        self._keyspace.take(message.key, message.item, (message.dot,), self._turn.now)
+        try:
+            self._keyspace.take(message.key, message.item, (message.dot,), self._turn.now)
+        except Damaged as found:
+            self._turn.suspect(found)
+            if not self._healing.offer(message.key, message.item, source):
+                return
         self._turn.tell(message.origin, m.Ack(message.request, message.dot))
         self._feed(message.key)
 
@@ -173,7 +189,12 @@ class Home:
             return
         if any(actor in self._moving.ended for actor, _ in message.item.versions):
             return
-        self._keyspace.take(message.key, message.item, (), self._turn.now)
+        try:
+            self._keyspace.take(message.key, message.item, (), self._turn.now)
+        except Damaged as found:
+            self._turn.suspect(found)
+            if not self._healing.offer(message.key, message.item, source):
+                return
         self._feed(message.key)
 
     def replicate_again(self) -> None:
@@ -187,7 +208,11 @@ class Home:
             part = self._keyspace.parts.at(slot_of_key(key))
             if part is None or not part.clock.has(named.dot):
                 continue  # forgotten since: all owners had it then
-            item = self._keyspace.filled(key)
+            try:
+                item = self._keyspace.filled(key)
+            except Damaged as found:
+                self._turn.suspect(found)
+                continue
             replicate = m.Replicate(request, origin, key, item, named.dot)
             for owner in self._moving.view.shard_of(slot_of_key(key)).members:
                 if owner != self._moving.address:

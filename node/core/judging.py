@@ -14,6 +14,7 @@ from node.core.siblings import Item, Past, Version
 from node.core.token import Token, same_key
 from node.core.view import FIRST, Actor, Digest, ViewId
 
+DAMAGED_HERE = "this node's own row of it is damaged and not made whole yet"
 Missing = dict[Actor, tuple[int, int]]  # actor -> (have, need)
 
 

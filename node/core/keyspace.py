@@ -8,15 +8,16 @@ business.  (protocol D3, D4, D6, D10 R2-R4.)
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import lru_cache
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import msgspec
 
 from node.core.cache import ItemCache, OnChange
 from node.core.clock import Clock, Dot, Vector
 from node.core.digest import Digests
-from node.core.effects import Record
+from node.core.effects import Damaged, Record
 from node.core.hybrid import NO_STAMP, HybridClock
 from node.core.keylog import KeyLog
 from node.core.messages import Mode, Put
@@ -26,7 +27,7 @@ from node.core.sweep import Sweep
 from node.core.tally import Tally
 from node.core.token import Token
 from node.core.view import FIRST, Actor, Slot, ViewId, digest_of, slot_of, view_of
-from node.core.walk import Scans
+from node.core.walk import Rows as Rows
 
 NO_DOT: Dot = ("", 0)
 ENCODER = msgspec.msgpack.Encoder()
@@ -35,14 +36,6 @@ PARTS = msgspec.msgpack.Decoder(list[Saved])
 NOTHING = Clock()
 ANYWHERE = Place()
 SWEPT_AT_ONCE_MAX = 100
-
-
-class Rows(Scans, Protocol):
-    """The part of the store that the core reads: local, current, in microseconds."""
-
-    def read(self, table: str, key: str) -> bytes | None: ...
-    def open_keys(self, table: str) -> list[str]: ...
-    def counts(self, table: str) -> dict[str, tuple[int, int]]: ...
 
 
 class Written(NamedTuple):
@@ -98,14 +91,14 @@ class Keyspace:
         saved = rows.read("meta", "parts")
         self.parts = Parts(PARTS.decode(saved) if saved else ())
         self.swept = Sweep(rows, self.outbox)
-        held = [row for row in rows.open_keys("item") if row not in self.swept]
-        self.open_keys = dict.fromkeys(key_of(row) for row in held)
+        self.open_keys = {key_of(r): None for r in rows.open_keys("item") if r not in self.swept}
         counts = rows.counts("item")
         self.tally = Tally(counts)
         self.tally.forget(self.swept.slots)
         self.digests = Digests(rows, self.outbox, is_empty=not counts)
         for key in self.open_keys:
-            self.tally.change(slot_of_key(key), -(not self.item(key).is_live()), 0)
+            with suppress(Damaged):
+                self.tally.change(slot_of_key(key), -(not self.item(key).is_live()), 0)
 
     def load_log(self) -> None:
         """The dots since the clocks were saved; once it is known which slots are ours."""
@@ -286,6 +279,14 @@ class Keyspace:
         self.tally.change(int(row[:3], 16), 1, len(blob))
         self.digests.adopt(row, blob)
         self.outbox.append(Record("item", row, blob))
+
+    def rewrite(self, key: str, item: Item) -> None:
+        """The row was damaged: here is all that our clock says of the key, filled (0020)."""
+        self.outbox.append(Record("item", row_of(key), None))
+        self._cache.put(key, Item(), 0)
+        for dot in item.versions:
+            self.note(dot, key)
+        self._save(key, item)
 
     def _save(self, key: str, item: Item, told: Clock = NOTHING) -> None:
         """Store the item without marks that are done and without what the clock says (D3, D6)."""

@@ -6,7 +6,8 @@ of this shard; its answer's token is the union over the keys listed.  (protocol 
 
 from dataclasses import dataclass
 
-from node.core.judging import Missing, shown_versions
+from node.core.effects import DAMAGED, Damaged
+from node.core.judging import DAMAGED_HERE, Missing, shown_versions
 from node.core.keyspace import ITEMS, Keyspace, key_of
 from node.core.moving import Moving
 from node.core.requests import List, Listed, Mode, Outcome, Unavailable, Unmet
@@ -18,6 +19,7 @@ from node.core.walk import rows_within
 
 PAGE_ROWS = 512
 NO_SHARD = Unavailable("this node is a member of no shard", definite=True)
+NOT_SOUND = Unavailable(f"of some key: {DAMAGED_HERE}", definite=True)
 NOT_ARRIVED = Unavailable("not all of this node's slots have arrived here yet", definite=True)
 
 
@@ -55,7 +57,7 @@ class Lists:
             return NO_SHARD
         missing = self._missing(waiting.list.token)
         if not missing and not keyspace.parts.lacking():
-            return self._listed(shard.id, waiting.list)
+            return self._listed_if_sound(shard.id, waiting)
         if self._turn.now < waiting.until:
             return None
         return Unmet(missing) if missing else NOT_ARRIVED
@@ -79,6 +81,13 @@ class Lists:
         stable = self._keyspace.stable
         return {a: (have, n) for a, (have, n) in missing.items() if n > stable.get(a, 0)}
 
+    def _listed_if_sound(self, shard: str, waiting: Waiting) -> Outcome | None:
+        try:
+            return self._listed(shard, waiting.list)
+        except Damaged as found:
+            self._turn.suspect(found)
+            return NOT_SOUND if self._turn.now >= waiting.until else None
+
     def _listed(self, shard: str, wish: List) -> Listed:
         items: dict[str, tuple[bytes, ...]] = {}
         floor: dict[Actor, int] = dict(wish.token.floor)
@@ -99,6 +108,9 @@ class Lists:
         owned, after = self._keyspace.parts.owned_slots, None
         found: list[tuple[str, Item]] = []
         while rows := rows_within(self._keyspace.rows, owned, after, PAGE_ROWS):
-            found += [(key_of(row), ITEMS.decode(blob)) for row, blob in rows]
+            for row, blob in rows:
+                if blob == DAMAGED:
+                    raise Damaged(row)
+                found.append((key_of(row), ITEMS.decode(blob)))
             after = rows[-1][0]
         return found

@@ -88,7 +88,7 @@ class Replica:
         background = turn, self.keyspace, self.detector, lives, repair
         self.upkeep = Upkeep(self.moving, background, options.repair_every_s, chance)
         self._writes = Writes(address, self.detector)
-        waited = turn, self.keyspace, self.detector, self.holding
+        waited = turn, self.keyspace, self.detector, self.holding, self.upkeep.healing
         self._answers = Answers(self.moving, waited, self._members_for, self.on_put)
         self._counts = Counts(self.detector)
         self._home = Home(self.moving, self.upkeep, waited, self._answers.feed)

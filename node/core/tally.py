@@ -19,6 +19,10 @@ class Tally:
         self._keys[slot] += keys
         self._bytes[slot] += size
 
+    def count_anew(self, slot: Slot, keys: int, size: int) -> None:
+        """What there is in a slot, found by looking at its rows."""
+        self._keys[slot], self._bytes[slot] = keys, size
+
     def forget(self, slots: Slots) -> None:
         for slot in each_of(slots):
             self._keys[slot] = self._bytes[slot] = 0

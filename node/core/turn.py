@@ -1,6 +1,6 @@
 """One turn of the replica: the instant it happens at, and what it causes so far."""
 
-from node.core.effects import Effects
+from node.core.effects import Damaged, Effects
 from node.core.messages import Message, Outcome
 
 
@@ -11,10 +11,19 @@ class Turn:
         self.now = 0.0
         self.served = float("-inf")  # when something was last done for a client, ours or another's
         self.effects = Effects()
+        self.suspects: dict[str, None] = {}  # rows found damaged; node/core/healing.py takes them
 
     def begin(self, now: float) -> None:
         self.now = now
         self.effects = Effects()
+
+    def suspect(self, found: Damaged) -> None:
+        """A row could not be read; what it was read for goes on without this replica."""
+        self.suspects[found.row] = None
+
+    def note(self, text: str) -> None:
+        """Tells those who run the node."""
+        self.effects.notes += (text,)
 
     def ask(self, peer: str, message: Message) -> None:
         """Leaves at once: it says nothing of what is stored here."""

@@ -13,8 +13,10 @@ from msgspec.structs import replace
 
 from node.core.clock import Clock, join_vectors
 from node.core.detector import Detector
+from node.core.effects import Damaged
 from node.core.exchange import absorb, serve
 from node.core.gossip import Gossip
+from node.core.healing import Healing
 from node.core.keyspace import Keyspace
 from node.core.lives import Lives, Table
 from node.core.messages import Beat, Compare, Holding, News, Page, Pull, Stamp, Views
@@ -60,6 +62,7 @@ class Upkeep:
         self._chance = chance
         self.recovery = Recovery()
         self.gossip = Gossip(moving, rooms, chance)
+        self.healing = Healing(moving, rooms[:3])
         self._started: float | None = None
         self._next_repair = self._next_sweep = 0.0
         self.enter()
@@ -97,13 +100,15 @@ class Upkeep:
             self.gossip.spread_news()
         if now >= self._next_sweep:
             self._next_sweep = now + SWEEP_EVERY_S
-            self._keyspace.digests.go_on(self._keyspace.swept.slots)
+            damaged = self._keyspace.digests.go_on(self._keyspace.swept.slots)
+            self._turn.suspects.update(dict.fromkeys(damaged))
             self._keyspace.sweep()
         self._pull()
         self._genesis()
         self._move_on()
         if not self.recovery.caught_up:
             self._catch_up()
+        self.healing.tick()
 
     def _pace_s(self) -> float:
         """How soon to compare again at the latest."""
@@ -132,7 +137,10 @@ class Upkeep:
         if keyspace.log.has_below(gone):
             keyspace.save_parts()
             keyspace.log.drop_below(gone)
-        keyspace.settle(SETTLED_AT_ONCE_MAX)
+        try:
+            keyspace.settle(SETTLED_AT_ONCE_MAX)
+        except Damaged as found:
+            self._turn.suspect(found)
 
     def on_link_up(self, peer: str) -> None:
         """Say who we are; compare soon, but not at once: a reconnected peer is left alone."""
@@ -179,10 +187,11 @@ class Upkeep:
 
     # ---- rows
     def _compare(self, answer: bool) -> Compare:
-        parts = self._keyspace.parts
+        parts, suspect = self._keyspace.parts, self.healing.slots
+        held = [(p.slots & ~suspect, p) for p in parts if p.slots & ~suspect]
         return Compare(
             self.node_id,
-            [Holding(to_bytes(p.slots), parts.told(p.clock), sorted(p.whole)) for p in parts],
+            [Holding(to_bytes(s), parts.told(p.clock), sorted(p.whole)) for s, p in held],
             self.lives.copy(),
             list(self.moving.ended),
             list(self.repair.closed),
@@ -275,9 +284,11 @@ class Upkeep:
     # ---- exchange
     @property
     def next_page(self) -> float:
-        """When the exchange under way goes on after a rest."""
-        exchange = self.repair.exchange
-        return exchange.rest_until if exchange and exchange.rest_until else float("inf")
+        """When the exchange under way goes on after a rest, or a damaged row is asked for."""
+        exchange, healing_at = self.repair.exchange, self.healing.next_tick
+        if exchange is None or not exchange.rest_until:
+            return healing_at
+        return min(exchange.rest_until, healing_at)
 
     def _pull(self) -> None:
         exchange = self.repair.exchange
@@ -297,16 +308,25 @@ class Upkeep:
 
     def on_pull(self, source: str, pull: Pull) -> None:
         """Serve the present life of a peer: its old row is forgotten before the snapshot (D7)."""
-        if self.lives.current(source) == pull.node_id:
+        if self.lives.current(source) != pull.node_id:
+            return
+        try:
             page = serve(self._keyspace, pull)
-            if page is not None:
-                self._turn.tell(source, page)
+        except Damaged as found:
+            self._turn.suspect(found)
+            return
+        if page is not None:
+            self._turn.tell(source, page)
 
     def on_page(self, source: str, page: Page) -> None:
         if not self.repair.expects(source, page):
             return
         parts, now = self._keyspace.parts, self._turn.now
-        absorb(self._keyspace, page, now)
+        try:
+            absorb(self._keyspace, page, now)
+        except Damaged as found:  # the page will be asked for again
+            self._turn.suspect(found)
+            return
         busy = now - self._turn.served < BUSY_S
         if not self.repair.on_page(page, parts, busy, now):
             self._pull()

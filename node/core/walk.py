@@ -15,6 +15,17 @@ class Scans(Protocol):
     ) -> list[Row]: ...
 
 
+class Rows(Scans, Protocol):
+    """The part of the store that the core reads: local, current, in microseconds.  A damaged row of
+    items reads as `Damaged` is raised, and scans as `DAMAGED`."""
+
+    def read(self, table: str, key: str) -> bytes | None: ...
+    def open_keys(self, table: str) -> list[str]: ...
+    def counts(self, table: str) -> dict[str, tuple[int, int]]: ...
+    def reread(self, after: str | None, limit: int, before: str | None = None) -> list[Row]:
+        """A scan of the items that looks at the disk, past what the store keeps in memory of it."""
+
+
 def rows_within(
     rows: Scans, slots: Slots, after: str | None, limit: int, before: str = END
 ) -> list[Row]:

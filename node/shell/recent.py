@@ -16,6 +16,7 @@ from node.core.effects import Record
 
 GENERATION_ROWS = 16_384
 GENERATION_BYTES = 8 * 1024 * 1024
+ROW_COST_BYTES = 4096  # a row that settles makes at least a page dirty
 PORTION_ROWS = 512  # at least so many settle with a commit, while there is an older generation
 
 Row = tuple[str, str]
@@ -29,6 +30,11 @@ class Portion:
 
     records: list[Record] = field(default_factory=list)
     ends: int | None = None
+
+    def cost_bytes(self) -> int:
+        """How much of the file this changes, about."""
+        values = (record.value for record in self.records)
+        return ROW_COST_BYTES * len(self.records) + sum(len(value) for value in values if value)
 
 
 class Recent:

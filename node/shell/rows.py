@@ -146,6 +146,13 @@ def damage(path: Path, table: str, key: object) -> str:
     )
 
 
+def beyond_repair(path: Path, reason: str) -> str:
+    return (
+        f"{path}: {reason}; stop the node, throw its data directory away and start it: "
+        "the other replicas refill it with what they have"
+    )
+
+
 def commit(
     writer: sqlite3.Connection, records: Collection[Record], number: int, portion: Portion
 ) -> tuple[int, int]:

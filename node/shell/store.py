@@ -20,10 +20,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from node.core.effects import Record
+from node.core.effects import DAMAGED, Damaged, Record
 from node.shell import rows
 from node.shell.overlay import Overlay
-from node.shell.recent import Portion, Row
+from node.shell.recent import Row
 from node.shell.rows import Durability, StoreError, checksum
 
 __all__ = ["Durability", "SqliteStore", "StoreError"]
@@ -31,7 +31,6 @@ __all__ = ["Durability", "SqliteStore", "StoreError"]
 IDLE_S = 0.05  # so long without a write: a good moment to move the log into the tables
 CHECKPOINT_IDLE_BYTES = 4 * 1024 * 1024
 CHECKPOINT_BUSY_BYTES = 64 * 1024 * 1024  # the bound of the log: now, even if a commit waits
-ROW_COST_BYTES = 4096  # a row that settles makes at least a page dirty
 SETTLED_WHEN_IDLE_ROWS = 1024
 FILE_NAME = "store.db"
 BEHIND_ALL = b""  # to SQLite any text is less than any blob
@@ -53,8 +52,8 @@ class _Batch:
 class SqliteStore:
     """Rows in DATA_DIR/store.db; raises `StoreError` when that cannot be opened.
 
-    `failed` is the reason why nothing is acknowledged any more, or empty; a row that is found
-    damaged is such a reason.
+    `failed` is the reason why nothing is acknowledged any more, or empty; a damaged row is such a
+    reason, unless it is an item's: that reads as `Damaged` is raised, and scans as `DAMAGED`.
     """
 
     def __init__(
@@ -101,11 +100,10 @@ class SqliteStore:
         record = self._waiting(table, key)
         if record is not None:
             return record.value
-        found = self._select(f"SELECT value, crc FROM {table} WHERE key = ?", (key,))
-        value: bytes | None
-        value, crc = next(found, (None, 0))
-        if value is not None:
-            self._expect_sound(table, key, value, crc)
+        row = next(self._select(f"SELECT key, value, crc FROM {table} WHERE key = ?", (key,)), None)
+        value = self._sound(table, row)[1] if row is not None else None
+        if value == DAMAGED and table == "item":
+            raise Damaged(key)
         return value
 
     def scan(
@@ -116,11 +114,18 @@ class SqliteStore:
         overlaid = self._overlay(table).between(after, before)
         return list(islice(self._merged(table, after, before, overlaid), limit))
 
+    def reread(
+        self, after: str | None, limit: int, before: str | None = None
+    ) -> list[tuple[str, bytes]]:
+        """As `scan` of the items, but no page that SQLite remembers is taken for the disk's."""
+        self._reader.execute("PRAGMA shrink_memory")
+        return self.scan("item", after, limit, before)
+
     def open_keys(self, table: str) -> list[str]:
         overlay = self._overlay(table).records
         durable = self._select(f"SELECT key FROM {table} WHERE open = 1", ())
         keys = {key for (key,) in durable if key not in overlay}
-        keys.update(key for key, record in overlay.items() if _is_open(record))
+        keys.update(key for key, r in overlay.items() if r.open and r.value is not None)
         return sorted(keys)
 
     def counts(self, table: str) -> dict[str, tuple[int, int]]:
@@ -151,6 +156,14 @@ class SqliteStore:
     def waiting_rows(self) -> int:
         """How many rows are written and not durable."""
         return sum(len(batch.records) for batch in (*self._under_way, self._gathering))
+
+    def note(self, text: str) -> None:
+        """What the core has seen of the rows."""
+        logger.warning("%s: %s", self._path, text)
+
+    def give_up(self, reason: str) -> None:
+        """The node cannot go on with these rows."""
+        self._fail(rows.beyond_repair(self._path, reason))
 
     async def close(self) -> None:
         """Returns when everything written is durable and its `done` called, or has failed."""
@@ -216,9 +229,14 @@ class SqliteStore:
         return self._select(statement, (after or "", BEHIND_ALL if before is None else before))
 
     def _sound(self, table: str, row: tuple[str, bytes, int]) -> tuple[str, bytes]:
+        """A damaged row is never served, nor taken for absent: the replica would vouch for that."""
         key, value, crc = row
-        self._expect_sound(table, key, value, crc)
-        return key, value
+        if checksum(table, key, value) == crc:
+            return key, value
+        if table == "item":
+            return key, DAMAGED
+        self._fail(rows.damage(self._path, table, key))
+        raise StoreError(self.failed)
 
     def _select(self, statement: str, values: Sequence[object]) -> Iterator[Any]:
         """The rows that are found; what cannot be read is an error, never an absence."""
@@ -227,14 +245,6 @@ class SqliteStore:
         except sqlite3.Error as error:
             self._fail(f"{self._path} cannot be read ({error}): check the disk, then restart")
             raise StoreError(self.failed) from error
-
-    def _expect_sound(self, table: str, key: str, value: bytes, crc: int) -> None:
-        """A damaged row is never served, and never taken for an absent one: that would make the
-        replica vouch for what it has lost, and the others would forget it too."""
-        if checksum(table, key, value) == crc:
-            return
-        self._fail(rows.damage(self._path, table, key))
-        raise StoreError(self.failed)
 
     def _finish(self, batch: _Batch) -> None:
         """A batch is durable: its rows leave the overlay unless written again, then all is told."""
@@ -299,14 +309,14 @@ class SqliteStore:
             recent.add(number, batch.records, size)
         if recent.is_full():
             self._turn()
-        self._unmoved_bytes += size + _cost_bytes(portion)
+        self._unmoved_bytes += size + portion.cost_bytes()
 
     def _settle(self) -> None:
         portion = self._recent.portion(SETTLED_WHEN_IDLE_ROWS)
         rows.settle(self._writer, portion)
         with self._handover:
             self._recent.settled(portion)
-        self._unmoved_bytes += _cost_bytes(portion)
+        self._unmoved_bytes += portion.cost_bytes()
 
     def _settle_all(self) -> None:
         while self._recent:
@@ -338,12 +348,3 @@ class SqliteStore:
             if batch.dones:
                 self._under_way.append(batch)
         return batch
-
-
-def _cost_bytes(portion: Portion) -> int:
-    values = (record.value for record in portion.records)
-    return ROW_COST_BYTES * len(portion.records) + sum(len(value) for value in values if value)
-
-
-def _is_open(record: Record) -> bool:
-    return record.open and record.value is not None

@@ -109,6 +109,11 @@ class Play:
         """node slow|fast: a slow disk is durable only on sync; a fast one at once."""
         self.stage.nodes[node].disk.slow = kind == "slow"
 
+    def on_rot(self, *words: str) -> None:
+        """node key ..: the disk changes the rows of these keys; their node may run."""
+        for key in words[1:]:
+            self.stage.rot(words[0], key)
+
     def on_sync(self, node: str) -> None:
         """node: all it has written is durable now."""
         if not self.stage.sync(node):

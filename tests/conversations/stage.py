@@ -14,8 +14,10 @@ from functools import partial
 from random import Random
 from typing import NamedTuple
 
+from cluster.memory import write_rows
 from node.core import messages as m
-from node.core.effects import Record
+from node.core.effects import DAMAGED, Record
+from node.core.keyspace import row_of
 from node.core.replica import Options, Start, restore
 from node.driver import Driver
 from tests.conversations.ports import (
@@ -79,6 +81,19 @@ class StageLinks(LifeLinks):
         self._on_know(peers)
 
 
+class StageVoice:
+    """What a node tells those who run it is said on the page."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+
+    def note(self, text: str) -> None:
+        self._say(f"notes: {text}")
+
+    def give_up(self, reason: str) -> None:
+        self._say(f"steps aside: {reason}")
+
+
 class Stage:
     """All nodes of a conversation; `lines` is what has been seen since they were last taken."""
 
@@ -106,6 +121,9 @@ class Stage:
             self._depth += 1
         self._headers.clear()
         self.lines.append("  " * self._depth + line)
+
+    def say_of(self, address: str, text: str) -> None:
+        self.say(f"{address} {text}")
 
     @contextmanager
     def scene(self, header: str, always: bool = False) -> Iterator[None]:
@@ -143,7 +161,8 @@ class Stage:
         self.words.name_node(replica.node_id, address + "'" * (node.lives - 1))
         clock = LifeClock(self.time, node.life, partial(self._on_timer, address))
         links = StageLinks(address, self.send, partial(self._on_know, node))
-        node.driver = Driver(replica, clock, links, node.store)
+        voice = StageVoice(partial(self.say_of, address))
+        node.driver = Driver(replica, clock, links, node.store, voice=voice)
         node.starting = True
         with self.scene(f"{address} starts"):
             node.driver.start()
@@ -158,6 +177,14 @@ class Stage:
         node.life.over, node.driver, node.store = True, None, None
         for other in self.nodes:
             self.link_down(other, address)
+
+    def rot(self, address: str, key: str) -> None:
+        """The row of a key is not as it was written any more."""
+        node = self.nodes[address]
+        record = Record("item", row_of(key), DAMAGED)
+        write_rows(node.disk.tables, [record])
+        if node.store is not None:
+            write_rows(node.store.tables, [record])
 
     def driver(self, address: str) -> Driver:
         driver = self.nodes[address].driver

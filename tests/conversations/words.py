@@ -97,7 +97,8 @@ class Words:
         self._requests[number] = name
 
     def request(self, number: int) -> str:
-        return self._requests[number]
+        """A node's own question for a damaged row has a number below 0."""
+        return self._requests[number] if number >= 0 else f"rot{-number}"
 
     def node(self, node_id: str) -> str:
         return self._nodes[node_id]
