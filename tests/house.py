@@ -34,6 +34,7 @@ CORE_ROWS = (
     "mending",
     "moving",
     "proposing gossip holding healing",
+    "scrub",
     "upkeep",
     "home answering listing",
     "replica",

@@ -67,6 +67,19 @@ class Healing:
             slots |= 1 << slot_of_key(key)
         return slots
 
+    def count_anew(self, slot: Slot) -> None:
+        """What is kept of this slot is to be made what its rows say, soon."""
+        self._uncounted.add(slot)
+
+    def is_counting(self, slot: Slot) -> bool:
+        """Whether what is kept of this slot is not what its rows say, and will be."""
+        return slot in self._uncounted
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether all that is known to be damaged has been put right."""
+        return not (self.suspects or self._uncounted or self._turn.suspects)
+
     # ---- what is found
     def _take_up(self) -> None:
         while self._turn.suspects:
@@ -121,8 +134,9 @@ class Healing:
         if self._lacking(key, suspect.item.past):
             return False
         del self.suspects[key]
+        self._keyspace.open_keys.pop(key, None)
         self._keyspace.rewrite(key, suspect.item)
-        self._uncounted.add(slot_of_key(key))
+        self.count_anew(slot_of_key(key))
         self.repaired += 1
         self._turn.note(f"row {suspect.row!r} of table item is whole again, by what {source} holds")
         return True
@@ -152,7 +166,7 @@ class Healing:
             elif self._turn.now >= suspect.next_ask:
                 self._ask(key, suspect)
         if self._uncounted and not self._keyspace.outbox:
-            self._count_anew(self._uncounted.pop())
+            self._count(self._uncounted.pop())
         self.next_tick = min((s.next_ask for s in self.suspects.values()), default=NEVER)
 
     def _ask(self, key: str, suspect: Suspect) -> None:
@@ -178,7 +192,7 @@ class Healing:
         more = f" and {len(lacking) - SHOWN_MAX} more" if len(lacking) > SHOWN_MAX else ""
         return what + f"{', '.join(holders)} lack writes of it, which are lost: {named}{more}"
 
-    def _count_anew(self, slot: Slot) -> None:
+    def _count(self, slot: Slot) -> None:
         """What there is in a slot, by its rows: what was in a damaged one is not known."""
         keyspace = self._keyspace
         if keyspace.swept.slots >> slot & 1:

@@ -31,6 +31,7 @@ from node.core.repair import (
     Repair,
     row_of,
 )
+from node.core.scrub import Scrub
 from node.core.turn import Turn
 from node.core.view import FIRST
 
@@ -63,6 +64,7 @@ class Upkeep:
         self.recovery = Recovery()
         self.gossip = Gossip(moving, rooms, chance)
         self.healing = Healing(moving, rooms[:3])
+        self.scrub = Scrub(self._keyspace, self._turn, self.healing)
         self._started: float | None = None
         self._next_repair = self._next_sweep = 0.0
         self.enter()
@@ -108,6 +110,7 @@ class Upkeep:
         self._move_on()
         if not self.recovery.caught_up:
             self._catch_up()
+        self.scrub.tick()
         self.healing.tick()
 
     def _pace_s(self) -> float:
