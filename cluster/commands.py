@@ -74,6 +74,15 @@ def status(engine: Engine, as_json: bool) -> None:
         if node["failing"] and node["state"] == State.RUNNING:
             say(f"{node['name']}: {node['failing']}")
     say(f"view: {document['disagreement'] or 'all that answer agree'}")
+    for shard, content in document["contents"].items():
+        say(f"content of {shard}: {content}")
+    for node in document["nodes"]:
+        if node["rot"] and node["rot"]["found"]:
+            say(
+                "{name}: found {found} damaged rows, repaired {repaired}".format(
+                    **node, **node["rot"]
+                )
+            )
     if document["split"]:
         say(f"split: {' | '.join(','.join(group) for group in document['split'])}")
 
@@ -101,6 +110,7 @@ def status_document(engine: Engine) -> dict[str, Any]:
             "ready": node.name in failing and failing[node.name] is None,
             "failing": failing.get(node.name),
             "content": content_in(told.get(node.name)),
+            "rot": rot_in(told.get(node.name)),
             "url": node.url,
             "address": node.address,
             "view": views.get(node.name),
@@ -112,6 +122,7 @@ def status_document(engine: Engine) -> dict[str, Any]:
         "name": topology.name,
         "engine": topology.engine,
         "nodes": nodes,
+        "contents": contents_of(nodes),
         "disagreement": disagreement(views) if views else "no node runs",
         "split": engine.groups(),
     }
@@ -122,6 +133,29 @@ def content_in(said: dict[str, Any] | None) -> str | None:
     not tell."""
     content = ((said or {}).get("store") or {}).get("hash")
     return content if isinstance(content, str) else None
+
+
+def rot_in(said: dict[str, Any] | None) -> dict[str, int] | None:
+    """Return how many rows a node has found damaged and repaired since it started; None when it
+    does not tell."""
+    scrub = ((said or {}).get("store") or {}).get("scrub") or {}
+    counts = {name: scrub.get(name) for name in ("found", "repaired")}
+    return counts if all(isinstance(n, int) for n in counts.values()) else None
+
+
+def contents_of(nodes: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """Return for each shard whether its replicas hold the same: of those that tell."""
+    contents: dict[str, dict[str, list[str]]] = {}
+    for node in nodes:
+        if node["shard"] and node["content"]:
+            by_content = contents.setdefault(node["shard"], {})
+            by_content.setdefault(node["content"], []).append(node["name"])
+    return {shard: _equality(names) for shard, names in sorted(contents.items())}
+
+
+def _equality(names: dict[str, list[str]]) -> str:
+    groups = [",".join(group) for group in names.values()]
+    return f"equal at {groups[0]}" if len(groups) == 1 else f"differs: {' | '.join(groups)}"
 
 
 def endpoints(engine: Engine, as_json: bool) -> None:

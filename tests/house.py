@@ -34,7 +34,7 @@ CORE_ROWS = (
     "mending",
     "moving",
     "proposing gossip holding healing",
-    "scrub",
+    "scrub weighing",
     "upkeep",
     "home answering listing",
     "replica",

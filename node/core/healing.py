@@ -115,6 +115,12 @@ class Healing:
             f"row {row!r} of table item was damaged: written again, as it was in memory"
         )
 
+    def on_missing(self, row: str, source: str) -> None:
+        """A row that was not there, or was an older one, has been taken over from a fellow."""
+        self.found, self.repaired = self.found + 1, self.repaired + 1
+        self.count_anew(slot_of_key(key_of(row)))
+        self._turn.note(f"row {row!r} of table item had gone, or was old: taken from {source}")
+
     # ---- what others tell
     def on_state(self, source: str, state: State) -> str | None:
         """A holder's answer to a question of ours; the key, if its row is whole now."""

@@ -128,11 +128,13 @@ class KeyCount(Frame, tag=9, frozen=True):
 
 
 class Holding(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """Slots (a mask of 512 bytes) that share one clock, and the views they are whole for."""
+    """Slots (a mask of 512 bytes) that share one clock, and the views they are whole for; `content`
+    is the hash of what is held there, when whoever has the same clock must have the same one."""
 
     slots: bytes
     clock: Clock
     claims: list[ViewId]
+    content: bytes = b""
 
 
 class Compare(Frame, tag=10, frozen=True):

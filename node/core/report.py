@@ -9,7 +9,7 @@ from typing import Any
 from node.core import messages as m
 from node.core.clock import Clock
 from node.core.replica import Replica
-from node.core.view import NO_VIEW, View
+from node.core.view import NO_VIEW, SLOTS, View
 
 
 def alive(replica: Replica, now: float) -> tuple[str, ...]:
@@ -65,6 +65,7 @@ def status(replica: Replica, now: float) -> dict[str, Any]:
             "hash": content(replica),
             "log": keyspace.log.entries,
             "open_items": len(keyspace.open_keys),
+            "scrub": scrub(replica, now),
         },
         "repair": {
             "pulling_from": upkeep.repair.exchange and upkeep.repair.exchange.holder,
@@ -112,6 +113,24 @@ def content(replica: Replica) -> str | None:
     """The hash of what this node holds of its own slots, equal at two replicas of a shard exactly
     when they hold the same versions; None while the rows of the last run are being counted."""
     return replica.keyspace.digests.content
+
+
+def scrub(replica: Replica, now: float) -> dict[str, Any]:
+    """How far the pass over all rows is, what has been found damaged, missing or old since the
+    start, and what of it is whole again; `differs_from` are fellows with another content hash
+    beside the same clock."""
+    upkeep = replica.upkeep
+    pass_, healing = upkeep.scrub, upkeep.healing
+    finished = pass_.finished_at
+    return {
+        "position": round(pass_.slot / SLOTS, 3),
+        "passes": pass_.passes,
+        "finished_s_ago": round(now - finished, 3) if finished is not None else None,
+        "found": healing.found,
+        "repaired": healing.repaired,
+        "suspect": len(healing.suspects),
+        "differs_from": sorted(upkeep.weighing.unequal),
+    }
 
 
 def _shape(view: View) -> dict[str, Any]:

@@ -34,6 +34,7 @@ from node.core.repair import (
 from node.core.scrub import Scrub
 from node.core.turn import Turn
 from node.core.view import FIRST
+from node.core.weighing import Weighing
 
 RECOVERING_EVERY_S = 0.3
 MOVING_EVERY_S = 0.5
@@ -65,6 +66,7 @@ class Upkeep:
         self.gossip = Gossip(moving, rooms, chance)
         self.healing = Healing(moving, rooms[:3])
         self.scrub = Scrub(self._keyspace, self._turn, self.healing)
+        self.weighing = Weighing(moving, (self._turn, self._keyspace, self.repair), self.healing)
         self._started: float | None = None
         self._next_repair = self._next_sweep = 0.0
         self.enter()
@@ -81,6 +83,7 @@ class Upkeep:
     def enter(self) -> None:
         """The view has changed: compare at once."""
         self._next_repair = 0.0
+        self.weighing.enter()
         if not self.repair.fellows:
             self.recovery.caught_up = True
             if self.moving.view.id == FIRST:
@@ -111,6 +114,7 @@ class Upkeep:
         if not self.recovery.caught_up:
             self._catch_up()
         self.scrub.tick()
+        self.weighing.tick()
         self.healing.tick()
 
     def _pace_s(self) -> float:
@@ -194,7 +198,10 @@ class Upkeep:
         held = [(p.slots & ~suspect, p) for p in parts if p.slots & ~suspect]
         return Compare(
             self.node_id,
-            [Holding(to_bytes(s), parts.told(p.clock), sorted(p.whole)) for s, p in held],
+            [
+                Holding(to_bytes(s), parts.told(p.clock), sorted(p.whole), self.weighing.content(p))
+                for s, p in held
+            ],
             self.lives.copy(),
             list(self.moving.ended),
             list(self.repair.closed),
@@ -234,6 +241,7 @@ class Upkeep:
                 self.repair.closed[actor] = None
                 keyspace.close(actor)
         self._take_minima()
+        self.weighing.on_compare(source, compare)
         if compare.answer:
             self._turn.tell(source, self._compare(answer=False))
         self._genesis()
@@ -323,6 +331,7 @@ class Upkeep:
 
     def on_page(self, source: str, page: Page) -> None:
         if not self.repair.expects(source, page):
+            self.weighing.on_page(source, page)
             return
         parts, now = self._keyspace.parts, self._turn.now
         try:

@@ -32,8 +32,11 @@ STATUS_GAUGES = (
     ("coterie_parked_reads", "Our clients' reads that are under way.", ("waiting", "reads")),
     ("coterie_pending_writes", "Our clients' writes that are under way.", ("waiting", "writes")),
 )
-STATUS_COUNTERS = (
+STATUS_COUNTERS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("coterie_repair_objects", "Objects pulled by repair.", ("repair", "pulled_items")),
+    ("coterie_scrub_passes", "Times all rows were read again.", ("store", "scrub", "passes")),
+    ("coterie_rot_found", "Rows damaged, missing or old.", ("store", "scrub", "found")),
+    ("coterie_rot_repaired", "Such rows made whole again.", ("store", "scrub", "repaired")),
 )
 STORE_COUNTERS = (
     ("coterie_store_commits", "Commits: each one fsync, for all that waited.", "commits"),
@@ -68,10 +71,10 @@ class Metrics(Collector):
         yield InfoMetricFamily("coterie_build", "What runs here.", value=build())
         yield from self._requests()
         status, store = self._status(), self._store()
-        for name, text, (part, key) in STATUS_GAUGES:
-            yield GaugeMetricFamily(name, text, value=status[part][key])
-        for name, text, (part, key) in STATUS_COUNTERS:
-            yield CounterMetricFamily(name, text, value=status[part][key])
+        for name, text, path in STATUS_GAUGES:
+            yield GaugeMetricFamily(name, text, value=_at(status, path))
+        for name, text, path in STATUS_COUNTERS:
+            yield CounterMetricFamily(name, text, value=_at(status, path))
         for name, text, key in STORE_COUNTERS:
             if key in store:
                 yield CounterMetricFamily(name, text, value=store[key])
@@ -111,6 +114,14 @@ class Metrics(Collector):
             for direction, key in LINK_DIRECTIONS:
                 frames.add_metric((peer, direction), stats[key])
         yield from (up, frames, dropped)
+
+
+def _at(status: Stats, path: Sequence[str]) -> float:
+    """The number that lies there."""
+    found: Any = status
+    for name in path:
+        found = found[name]
+    return float(found)
 
 
 def build() -> dict[str, str]:
