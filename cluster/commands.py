@@ -139,23 +139,27 @@ def rot_in(said: dict[str, Any] | None) -> dict[str, int] | None:
     """Return how many rows a node has found damaged and repaired since it started; None when it
     does not tell."""
     scrub = ((said or {}).get("store") or {}).get("scrub") or {}
-    counts = {name: scrub.get(name) for name in ("found", "repaired")}
-    return counts if all(isinstance(n, int) for n in counts.values()) else None
+    counts = {name: n for name in ("found", "repaired") if isinstance(n := scrub.get(name), int)}
+    return counts if len(counts) == 2 else None
 
 
 def contents_of(nodes: Sequence[dict[str, Any]]) -> dict[str, str]:
-    """Return for each shard whether its replicas hold the same: of those that tell."""
+    """Return for each shard whether those of its replicas that tell hold the same; nothing where
+    only one does."""
     contents: dict[str, dict[str, list[str]]] = {}
     for node in nodes:
         if node["shard"] and node["content"]:
             by_content = contents.setdefault(node["shard"], {})
             by_content.setdefault(node["content"], []).append(node["name"])
-    return {shard: _equality(names) for shard, names in sorted(contents.items())}
+    shards = {shard: list(names.values()) for shard, names in sorted(contents.items())}
+    return {
+        shard: _equality(groups) for shard, groups in shards.items() if sum(map(len, groups)) > 1
+    }
 
 
-def _equality(names: dict[str, list[str]]) -> str:
-    groups = [",".join(group) for group in names.values()]
-    return f"equal at {groups[0]}" if len(groups) == 1 else f"differs: {' | '.join(groups)}"
+def _equality(groups: list[list[str]]) -> str:
+    shown = " | ".join(",".join(group) for group in groups)
+    return f"{'equal at' if len(groups) == 1 else 'differs:'} {shown}"
 
 
 def endpoints(engine: Engine, as_json: bool) -> None:

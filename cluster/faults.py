@@ -325,7 +325,7 @@ class Nemesis:
 
     def _wipe(self) -> None:
         """A disk is lost, where the promises can be kept without it: one at a time."""
-        if self._wiped is not None and not self._is_whole(self._wiped):
+        if not self.has_all():
             return
         able = [
             address
@@ -341,8 +341,10 @@ class Nemesis:
             self._world.wipe(address)
             self._timeline.after(self._random.uniform(0.01, 2.0), partial(self._restart, address))
 
-    def _is_whole(self, address: str) -> bool:
-        """Whether what this node's disk has lost is there again, and no older view is awaited."""
-        driver = self._world.nodes[address].driver
+    def has_all(self) -> bool:
+        """Whether what the last lost disk had is there again, and no older view is awaited."""
+        if self._wiped is None:
+            return True
+        driver = self._world.nodes[self._wiped].driver
         arrived = driver is not None and driver.replica.upkeep.arrived
         return arrived and not self._witness.is_changing()

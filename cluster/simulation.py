@@ -20,7 +20,7 @@ import msgspec
 
 from cluster.memory import MemoryReads, Tables, write_rows
 from cluster.timeline import Callback, Life, SimClock, Timeline, Trace
-from node.core.effects import Record
+from node.core.effects import Damaged, Record
 from node.core.messages import Letter, LinkDown, LinkUp, Outcome, Request
 from node.core.replica import Options, Replica, Start, restore
 from node.driver import Driver
@@ -88,6 +88,19 @@ class SimStore(MemoryReads):
             done()
 
 
+class SimVoice:
+    """What the nodes tell those who run them; none may have to give up."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def give_up(self, reason: str) -> None:
+        raise Damaged("", reason)
+
+
 class Watch(Protocol):
     """Sees everything a client cannot: what is sent, and what becomes durable."""
 
@@ -141,6 +154,7 @@ class World:
         self.cuts: set[tuple[str, str]] = set()
         self.lags: dict[tuple[str, str], float] = {}  # links that are slower than the weather
         self.bytes_delivered, self.last_arrival = 0, 0.0
+        self.voice = SimVoice()
         self._options, self._build = options, build or restore
         self._lives = count(1)
 
@@ -155,7 +169,7 @@ class World:
         node.store = store = SimStore(self, node)
         node.clock = SimClock(self.timeline, node.skew_s, node.life)
         links, renew = SimLinks(self, node), partial(self._renew, node)
-        node.driver = Driver(self._replica(node), node.clock, links, store, renew)
+        node.driver = Driver(self._replica(node), node.clock, links, store, renew, self.voice)
         node.driver.start()
         self._look_at_links([address])
 

@@ -20,6 +20,7 @@ from cluster.checker import Final, FinalState, check
 from cluster.faults import Limits, Nemesis, Swarm, spares_of, swarm_of
 from cluster.history import History, Operation
 from cluster.reshaping import start_of
+from cluster.rotting import Rotting, rotten
 from cluster.simulation import World
 from cluster.witness import ViolationError, Witness
 from cluster.workload import Session, Workload, mode_of, token_of
@@ -83,6 +84,8 @@ class Trial:
         options = Options(limits.cache_bytes, limits.repair_every_s, hold_s)
         self.world = World(told, random, self._witness, options)
         self._nemesis = Nemesis(self.world, self.swarm, self._witness)
+        self._rotting = Rotting(self.world, self._witness, seed, self._nemesis.has_all)
+        self._witness.is_rotten = lambda: bool(rotten(self.world))
         self._workload = Workload(self.world, self.swarm, self._witness)
         self._timeline = self.world.timeline
 
@@ -97,11 +100,13 @@ class Trial:
 
     def _run(self) -> Figures:
         self._nemesis.begin()
+        self._rotting.begin()
         self._timeline.run(WARM_UP_S)
         self._workload.begin()
         self._timeline.run(self.swarm.faulty_s)
         self._workload.stop()
         self._nemesis.heal()
+        self._rotting.heal()
         self._timeline.run(self.world.drained_at())
         healed = self._timeline.now
         self._come_to_rest()
@@ -117,6 +122,8 @@ class Trial:
             changed = [f"{key}: {states[key]}, then {after[key]}" for key in states]
             raise ViolationError("LostInPowerCut", "; ".join(changed))
         self._judge(states)
+        if self.world.voice.notes and not self._witness.reached["a row has changed by itself"]:
+            raise ViolationError("FalseRot", self.world.voice.notes[0])
         ok = sum(operation.status == "ok" for operation in self.history)
         reached = self._witness.reached
         return Figures(len(self.history), ok, rest_s, self.world.trace.digest, reached)
@@ -160,6 +167,8 @@ class Trial:
 
     def _unrest(self) -> list[str]:
         """What keeps the cluster from being at rest."""
+        if suffering := rotten(self.world):
+            return [f"{address} has rows that are damaged" for address in suffering]
         view = self._view()
         found = [problem for address in self._told() for problem in self._unrest_of(address, view)]
         for key, replicas in self._states().items():

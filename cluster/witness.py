@@ -9,7 +9,7 @@ drags another's far ahead.  When a disk is lost the witness says which writes ma
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from cluster.history import Operation
 from cluster.shadow import Shadow
@@ -48,6 +48,7 @@ class Witness:
     """Watches a world; raises ViolationError at the moment of the break."""
 
     def __init__(self, view: View, machines: Iterable[str] = ()) -> None:
+        self.is_rotten: Callable[[], bool] = lambda: False  # whether a disk has damaged rows
         self.reached: Counter[str] = Counter()  # what this run has exercised, by name
         self.shadows = {address: Shadow() for address in (*view.nodes, *machines)}
         self.views: dict[ViewId, View] = {view.id: view}  # all that were ever told
@@ -192,6 +193,8 @@ class Witness:
         """Whether this disk may be wiped without breaking P1: it is no shard's only one in any view
         that is not retired, and nothing acked twice is only here."""
         views = [view for view in self.views.values() if view.id >= self.floor]
+        if self.is_rotten():
+            return False
         if any(shard.members == (address,) for view in views for shard in view.shards):
             return False
         if any(self._stored.get(dot, 0) > 1 for dot in self._only_here(address)):

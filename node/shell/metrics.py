@@ -26,7 +26,7 @@ from node.shell.routes import Endpoint
 Stats = Mapping[str, Any]
 
 # (name, its meaning, where `status` has the number)
-STATUS_GAUGES = (
+STATUS_GAUGES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("coterie_view_number", "The number of the view this node works in.", ("view", "number")),
     ("coterie_keys", "Live keys this node holds.", ("store", "keys")),
     ("coterie_parked_reads", "Our clients' reads that are under way.", ("waiting", "reads")),
