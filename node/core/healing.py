@@ -87,13 +87,14 @@ class Healing:
 
     def _take_note(self, row: str) -> None:
         key = key_of(row)
-        if row in self._keyspace.swept or key in self.suspects:
-            return
-        self.found += 1
-        if len(row) < len("000/") or row != row_of(key):
+        if row != row_of(key):
+            self.found += 1
             self._turn.note(f"row {row!r} of table item is damaged, its name too: it is removed")
             self._keyspace.outbox.append(Record("item", row, None))
             return
+        if row in self._keyspace.swept or key in self.suspects:
+            return
+        self.found += 1
         try:
             item = self._keyspace.item(key)
         except Damaged:

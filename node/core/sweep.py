@@ -26,7 +26,7 @@ class Sweep:
         self._swept: str | None = None
 
     def __contains__(self, row: str) -> bool:
-        return bool(self.slots >> int(row[:3], 16) & 1)
+        return bool(self.slots and self.slots >> int(row[:3], 16) & 1)
 
     def add(self, slots: Slots) -> None:
         self._set(self.slots | slots)
