@@ -45,7 +45,7 @@ async def status(request: web.Request) -> web.Response:
         {
             "address": ADDRESS,
             "view": {"id": identity, "shards": shards},
-            "store": {"hash": "6b1f00d5" * 4},
+            "store": {"hash": "6b1f00d5" * 4, "scrub": {"found": 2, "repaired": 2}},
             "cut": request.app[STATE]["cut"],
             "starts": request.app[STARTS],
         }

@@ -11,6 +11,7 @@ import pytest
 
 from cluster import probe
 from cluster.choice import expect_no_rival
+from cluster.commands import contents_of, rot_in
 from cluster.containers import ContainerEngine
 from cluster.host import is_busy
 from cluster.processes import ProcessEngine
@@ -70,11 +71,33 @@ def test_the_command_from_up_to_clean(engine: ProcessEngine, home: Path) -> None
     assert [node["state"] for node in status["nodes"]] == ["stopped", "running"]
     assert [node["ready"] for node in status["nodes"]] == [False, True]
     assert [node["content"] for node in status["nodes"]] == [None, "6b1f00d5" * 4]
-    assert " 6b1f00d5 " in coterie(home, "status", "--name", "lab").stdout
+    shown = coterie(home, "status", "--name", "lab").stdout
+    assert " 6b1f00d5 " in shown
+    assert "bob: found 2 damaged rows, repaired 2" in shown
     assert coterie(home, "down", "--name", "lab").returncode == 0
     assert not (home / "lab" / "env").exists()
     assert coterie(home, "clean", "--name", "lab").returncode == 0
     assert not (home / "lab").exists()
+
+
+def told_by(name: str, shard: str | None, content: str | None) -> dict[str, str | None]:
+    return {"name": name, "shard": shard, "content": content}
+
+
+def test_contents_are_compared_shard_by_shard() -> None:
+    nodes = [
+        told_by("alice", "s1", "11"), told_by("bob", "s1", "11"), told_by("carol", "s1", None),
+        told_by("dave", "s2", "22"), told_by("erin", "s2", "23"), told_by("frank", "s2", "22"),
+        told_by("grace", "s3", "33"), told_by("heidi", None, "00"),
+    ]  # fmt: skip
+    contents = {"s1": "equal at alice,bob", "s2": "differs: dave,frank | erin"}
+    assert contents_of(nodes) == contents
+
+
+def test_rot_is_told_by_those_that_count_it() -> None:
+    scrub = {"found": 3, "repaired": 2, "suspect": 1}
+    assert rot_in({"store": {"scrub": scrub}}) == {"found": 3, "repaired": 2}
+    assert [rot_in(None), rot_in({"store": None}), rot_in({"store": {"scrub": {}}})] == [None] * 3
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,10 @@ from random import Random
 
 import pytest
 
+from cluster.memory import write_rows
 from node.core import messages as m
-from node.core.effects import Record
+from node.core.effects import DAMAGED, Damaged, Record
+from node.core.keyspace import row_of
 from node.core.placement import with_member, with_node
 from node.core.replica import Options, Replica, Start, restore
 from node.core.view import FIRST, View, ViewId, first_view, no_view
@@ -217,6 +219,46 @@ def test_a_node_that_forgets_is_another_one_when_the_disk_has_forgotten(
     assert [type(outcome) for outcome in outcomes] == [m.Forgotten, m.Unavailable, m.Unavailable]
     unknown = [outcome for outcome in outcomes if isinstance(outcome, m.Unavailable)]
     assert not any(outcome.definite for outcome in unknown)
+
+
+class Heard:
+    """Whatever a node tells those who run it."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.reasons: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def give_up(self, reason: str) -> None:
+        self.reasons.append(reason)
+
+
+def damaged(ports: Ports, view: View, voice: Heard | None) -> Driver:
+    """A driver whose replica has a row that the disk has changed."""
+    write_rows(ports.tables, [Record("item", row_of("pear"), DAMAGED)])
+    replica = restore("a1", Start(view), ports, Options(MEGABYTE), Random(1))
+    driver = Driver(replica, ports, ports, ports, voice=voice)
+    driver.start()
+    ports.time += 1
+    return driver
+
+
+def test_those_who_run_it_are_told_what_it_has_found(ports: Ports) -> None:
+    heard = Heard()
+    damaged(ports, VIEW, heard)
+    assert [note for note in heard.notes if row_of("pear") in note]
+    assert heard.reasons == []
+
+
+def test_a_row_that_nobody_can_help_with_is_the_end(ports: Ports) -> None:
+    heard = Heard()
+    alone = first_view(["a1"], 1)
+    damaged(ports, alone, heard).receive("a1", m.Tick())
+    assert "no other node holds its slot" in heard.reasons[0]
+    with pytest.raises(Damaged):
+        damaged(Ports(), alone, None).receive("a1", m.Tick())
 
 
 def test_what_it_forgot_stays_forgotten_over_a_restart(driver: Driver, ports: Ports) -> None:

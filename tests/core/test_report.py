@@ -9,6 +9,7 @@ from node.core.report import alive, checks, movement, slot_loads, status
 from node.core.siblings import Item, Past, Version
 from node.core.view import FIRST
 from tests.core.given import MEGABYTE, row
+from tests.core.test_healing import HELD, suffering
 from tests.core.test_moving import SECOND, moved
 from tests.core.test_replica import NOW, PEAR, VIEW, One, replica_of
 
@@ -54,10 +55,28 @@ def test_status_at_a_glance() -> None:
     assert known["view"]["shards"] == {"s1": ["a1", "a2"], "s2": ["b1", "b2"]}
     assert known["clock"] == {"base": {actor: 1}, "loose": {"x": 1}}
     content = one.replica.keyspace.digests.content
+    scrub = known["store"].pop("scrub")
     assert known["store"] == {"keys": 2, "hash": content, "log": 2, "open_items": 1}
+    assert scrub.keys() == {
+        "position", "passes", "finished_s_ago", "found", "repaired", "suspect", "differs_from"
+    }  # fmt: skip
     assert content not in (None, "0" * 32)
     assert known["waiting"] == {"writes": 0, "reads": 0}
     assert known["repair"]["pulled_items"] == 0
+
+
+def test_the_scrub_tells_what_it_has_found() -> None:
+    one = suffering()
+    one.step("a1", m.Tick(), NOW + 1)
+    before = status(one.replica, NOW + 4)["store"]["scrub"]
+    assert before["passes"] > 0
+    assert before["finished_s_ago"] == 3.0
+    assert (before["found"], before["repaired"], before["suspect"]) == (1, 0, 1)
+    one.replica.upkeep.healing.offer(PEAR, HELD, "a2")
+    one.replica.upkeep.weighing.unequal["a3"] = NOW
+    after = status(one.replica, NOW + 4)["store"]["scrub"]
+    assert (after["found"], after["repaired"], after["suspect"]) == (1, 1, 0)
+    assert after["differs_from"] == ["a3"]
 
 
 def test_status_of_peers() -> None:
