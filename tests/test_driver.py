@@ -247,7 +247,7 @@ def damaged(ports: Ports, view: View, voice: Heard | None) -> Driver:
 
 def test_those_who_run_it_are_told_what_it_has_found(ports: Ports) -> None:
     heard = Heard()
-    damaged(ports, VIEW, heard)
+    damaged(ports, VIEW, heard).receive("a1", m.Tick())
     assert [note for note in heard.notes if row_of("pear") in note]
     assert heard.reasons == []
 
