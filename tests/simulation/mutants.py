@@ -4,13 +4,17 @@ Each break comes from a failure seen in the field or in a model.  (protocol D14;
 """
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 from unittest.mock import Mock, patch
 
 from cluster import simulation
+from cluster.memory import MemoryReads
 from node.core import hybrid, keyspace, replica, waiting
 from node.core.clock import Clock, Dot
 from node.core.digest import Digests
+from node.core.effects import Damaged
+from node.core.healing import Healing
 from node.core.home import Home
 from node.core.hybrid import HybridClock, Stamp
 from node.core.keyspace import Keyspace, slot_of_key
@@ -22,6 +26,30 @@ from node.driver import Driver
 from tests.simulation.breaks import Breaks
 
 OF_A_REPLICA = Breaks()
+
+
+# ------------------------------------------------------------------ damaged rows
+
+
+@OF_A_REPLICA.shown_by()
+def take_a_damaged_row_for_an_absent_one() -> Iterator[None]:
+    """The clock vouches for what the disk has lost."""
+    original = MemoryReads.read
+
+    def read(self: MemoryReads, table: str, key: str) -> bytes | None:
+        with suppress(Damaged):
+            return original(self, table, key)
+        return None
+
+    with patch.object(MemoryReads, "read", read):
+        yield
+
+
+@OF_A_REPLICA.shown_by()
+def leave_a_damaged_row_as_it_is() -> Iterator[None]:
+    """It is not served, and not asked for either."""
+    with patch.object(Healing, "tick", lambda self: self._turn.suspects.clear()):
+        yield
 
 
 # ------------------------------------------------------------------ clocks and items

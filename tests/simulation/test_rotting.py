@@ -1,0 +1,40 @@
+"""Disks that change rows by themselves, in some seeds: found, healed, and never reported falsely."""
+
+import pytest
+
+from cluster import rotting
+from cluster.rotting import rotten
+from cluster.trial import Trial
+from cluster.witness import ViolationError
+
+ROTS = "a row has changed by itself"
+WITH_ROT = 1  # a seed whose rows change often
+
+
+def test_rows_change_in_a_part_of_the_seeds() -> None:
+    drawn = [Trial(seed)._rotting._calm for seed in range(200)]
+    assert 0.6 < sum(drawn) / len(drawn) < 0.9
+
+
+def test_what_has_changed_is_whole_again() -> None:
+    trial = Trial(WITH_ROT)
+    figures = trial.run()
+    assert figures.reached[ROTS] > 0
+    assert [note for note in trial.world.voice.notes if "whole again" in note or "again" in note]
+    assert rotten(trial.world) == []
+    assert figures == Trial(WITH_ROT).run()
+
+
+def test_who_reports_what_has_not_happened_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rotting, "SHARE", 0.0)
+    trial = Trial(WITH_ROT)
+    trial.world.voice.note("row '000/k' of table item is damaged")
+    with pytest.raises(ViolationError, match="FalseRot"):
+        trial.run()
+
+
+def test_no_disk_is_lost_while_another_is_damaged() -> None:
+    trial = Trial(WITH_ROT)
+    address = next(iter(trial.world.nodes))
+    trial._witness.is_rotten = lambda: True
+    assert not trial._witness.may_lose(address)
