@@ -1,4 +1,4 @@
-"""Disks that change rows by themselves, in some seeds: found, healed, and never reported falsely."""
+"""Disks that change rows by themselves, in some seeds: found, healed, not reported falsely."""
 
 import pytest
 
