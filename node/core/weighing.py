@@ -74,17 +74,20 @@ class Weighing:
         if source not in self._repair.fellows:
             return
         self._last[source] = compare.holdings
+        equal: set[str] = set()
+        unequal: set[str] = set()
         for part in self._keyspace.parts.owned():
             mine = self.content(part)
             theirs = {f: self._said_of(part, f) for f in self._repair.fellows} if mine else {}
-            for fellow, content in theirs.items():
-                if content == mine:
-                    self.unequal.pop(fellow, None)
-                elif content:
-                    self.unequal.setdefault(fellow, self._turn.now)
+            equal.update(f for f, content in theirs.items() if content == mine)
+            unequal.update(f for f, content in theirs.items() if content not in (mine, b""))
             agreed = set(theirs.values())
             if len(agreed) == 1 and not agreed & {mine, b""}:
                 self._begin(part)
+        for fellow in equal - unequal:
+            self.unequal.pop(fellow, None)
+        for fellow in sorted(unequal):
+            self.unequal.setdefault(fellow, self._turn.now)
 
     def _said_of(self, part: Part, fellow: str) -> bytes:
         """The hash that a fellow has of the same slots by the same clock."""
@@ -95,8 +98,8 @@ class Weighing:
 
     def _begin(self, part: Part) -> None:
         """All fellows agree against us; look for the difference, if it has lasted."""
-        fellow = self._repair.fellows[0]
-        if self._turn.now - self.unequal[fellow] < SURE_S or self._search is not None:
+        fellow, now = self._repair.fellows[0], self._turn.now
+        if now - self.unequal.get(fellow, now) < SURE_S or self._search is not None:
             return
         self._numbers -= 1
         self._search = Search(fellow, self._numbers, part.clock.copy(), list(_halves(part.slots)))

@@ -167,6 +167,19 @@ def test_a_difference_that_does_not_last_is_none() -> None:
     assert shard.compare(NOW + SURE_S / 2) == []
 
 
+def test_of_several_parts_one_that_differs_counts() -> None:
+    """Slots with other pasts, as after a change of the view."""
+    shard = Shard()
+    shard.lose("a2", *LOST)
+    apart = sum(1 << slot for slot in range(2048))
+    for one in shard.members.values():
+        one.replica.keyspace.parts.join(apart, Clock({"z": 1}), ())
+        assert len(one.replica.keyspace.parts) == 2
+    shard.settle()
+    shard.settle(LATER + 9)
+    assert len(shard.contents()) == 1
+
+
 def nothing_whole(one: One) -> None:
     one.replica.keyspace.digests._upto = "000"
 
