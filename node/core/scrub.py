@@ -21,7 +21,7 @@ STEP_S = 1.0
 ROWS_AT_ONCE = 100  # a million rows in three hours
 BYTES_AT_ONCE = 1024 * 1024
 QUIET_S = 0.1  # so long without a client; a step waits for that
-PATIENCE_S = 10.0  # but not for ever
+PATIENCE_S = 30.0  # but not for ever; a scan of rows that have not settled costs milliseconds
 ROWS_OF_A_SLOT_MAX = 100_000  # a slot with more is judged by checksums alone
 
 
