@@ -127,11 +127,13 @@ class Digests:
         """These are all rows of a slot; of those behind the place that has been reached nothing is
         counted yet."""
         if self._upto is None:
+            self._add_up()
             total = sum(content_of(row, blob) for row, blob in rows.items())
             self._add(slot, total - self._sums[slot])
 
     def sum_of(self, slot: Slot) -> int:
         """What has been counted of a slot."""
+        self._add_up()
         return self._sums[slot]
 
     def _add_up(self, limit: int | None = None) -> None:
