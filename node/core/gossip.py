@@ -101,7 +101,7 @@ class Gossip:
             if behind:
                 self._turn.tell(source, self._moving.message(self._news()))
             else:
-                self._turn.ask(source, Beat(self._moving.node_id))
+                self._turn.ask(source, self.beat())
         return stamp.view > mine.view or stamp.floor > mine.floor
 
     def announce_view(self) -> None:

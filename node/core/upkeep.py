@@ -151,7 +151,7 @@ class Upkeep:
 
     def on_link_up(self, peer: str) -> None:
         """Say who we are; compare soon, but not at once: a reconnected peer is left alone."""
-        self._turn.ask(peer, Beat(self.node_id))
+        self._turn.ask(peer, self.gossip.beat())
         soon = self._turn.now + SETTLED_AFTER_LINK_UP_S
         self._next_repair = min(self._next_repair, soon)
 

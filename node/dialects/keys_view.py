@@ -277,10 +277,13 @@ def _changing(call: Call, layout_of: Callable[[View], Layout]) -> Steps:
 
 
 def _is_moved(facts: Facts) -> bool:
-    """Whether everybody who lives has the view, and all of what it owns by it."""
+    """Whether everybody who lives has the view, and all of what it owns by it.  Who is silent is
+    dead, or new: a newcomer, with whom nobody here has talked yet, is waited for."""
     movement = facts.movement()
-    living = [node for node in movement["nodes"].values() if node["alive"]]
-    return movement["settled"] or all(n["in_view"] and not n["lacking"] for n in living)
+    before = (movement["previous"] or movement["view"])["nodes"]
+    new = [node for node in movement["view"]["nodes"] if node not in before]
+    awaited = [told for node, told in movement["nodes"].items() if told["alive"] or node in new]
+    return movement["settled"] or all(n["in_view"] and not n["lacking"] for n in awaited)
 
 
 def _reworded_plainly(reply: Reply) -> Reply:

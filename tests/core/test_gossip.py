@@ -47,6 +47,18 @@ def test_who_is_ahead_is_greeted_and_will_tell() -> None:
     assert said(moved("a1"), m.Beat("id of a2"), FLOOR) == (["Beat"], [])
 
 
+def test_every_greeting_says_what_is_lacking_and_what_is_held_for_others() -> None:
+    def greeting(one: One, message: m.Message, stamp: m.Stamp) -> m.Beat:
+        asks = one.step("a2", message, NOW + 1, stamp).asks
+        [beat] = [each for peer, each in asks if peer == "a2" and isinstance(each, m.Beat)]
+        return beat
+
+    one = moved("b2")
+    whole = m.Beat(one.replica.node_id, 2048, 2048)
+    assert greeting(one, m.LinkUp("a2"), SAME) == whole
+    assert greeting(moved("b2"), m.Beat("id of a2"), FLOOR) == whole
+
+
 def test_the_views_say_everything_that_a_node_must_know() -> None:
     one = moved("a1")
     effects = one.step("a2", m.Beat("id of a2"), NOW + 1, OLDER)

@@ -13,7 +13,7 @@ from node.core.messages import Adopted, Counted, Get, Outcome, Propose, Request
 from node.dialects.contract import Ask, Call, Facts, Reply, Talk
 from node.dialects.keys_view import keys_view
 from tests.dialects.exchanges import HERE, LIMITS, OUTCOMES, played_file
-from tests.dialects.nodes import NEXT, NODES, STARTED, facts_at, movement
+from tests.dialects.nodes import NEXT, NODES, STARTED, STRANGER, facts_at, movement
 
 ROUTES = {(route.method, route.pattern): route.handler for route in keys_view().routes}
 CHANGE = orjson.dumps({"view": ",".join(NODES), "repl-factor": 1})
@@ -91,8 +91,9 @@ def test_a_read_is_answered_within_5_s() -> None:
 class Cluster:
     """What the asked node says of a change that goes on, and a clock that each look moves."""
 
-    def __init__(self, changes: list[str], look_s: float, alive: bool = True) -> None:
-        self.changes, self.look_s, self.alive = iter(changes), look_s, alive
+    def __init__(self, changes: list[str], look_s: float, **only: Sequence[str]) -> None:
+        self.changes, self.look_s = iter(changes), look_s
+        self.alive, self.lacks = only.get("alive", NODES), only.get("lacks", NEXT.nodes)
         self.looks = count()
 
     def facts(self) -> Facts:
@@ -101,10 +102,11 @@ class Cluster:
 
     def movement(self) -> dict[str, Any]:
         shown = movement(NEXT, next(self.changes, "beginning"))
-        if self.alive:
-            return shown
-        nodes = {n: {**told, "alive": n == NODES[0]} for n, told in shown["nodes"].items()}
-        return {**shown, "nodes": nodes}
+        nodes = {n: {**told, "alive": n in self.alive} for n, told in shown["nodes"].items()}
+        whole = {
+            n: {**nodes[n], "in_view": True, "lacking": 0} for n in nodes if n not in self.lacks
+        }
+        return {**shown, "nodes": {**nodes, **whole}}
 
 
 def played(cluster: Cluster) -> tuple[Reply, list[Sequence[Request] | float]]:
@@ -139,8 +141,14 @@ def test_a_change_waits_until_everybody_has_what_it_owns() -> None:
 
 
 def test_who_is_dead_is_not_waited_for() -> None:
-    _, wishes = played(Cluster(["moving"], 0.01, alive=False))
+    _, wishes = played(Cluster(["moving"], 0.01, alive=NODES[:1], lacks=NODES[1:]))
     assert not any(isinstance(wish, float) for wish in wishes)
+
+
+def test_a_newcomer_that_has_not_been_heard_of_yet_is_waited_for() -> None:
+    cluster = Cluster(["moving", "moving", "done"], 0.01, alive=NODES, lacks=[STRANGER])
+    _, wishes = played(cluster)
+    assert [isinstance(wish, float) for wish in wishes] == [False, True, True, False]
 
 
 def test_a_change_that_takes_long_is_answered_in_time() -> None:
