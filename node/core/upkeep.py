@@ -19,7 +19,7 @@ from node.core.gossip import Gossip
 from node.core.healing import Healing
 from node.core.keyspace import Keyspace
 from node.core.lives import Lives, Table
-from node.core.messages import Beat, Compare, Holding, News, Page, Pull, Stamp, Views
+from node.core.messages import Compare, Holding, News, Page, Pull, Stamp, Views
 from node.core.moving import Moving
 from node.core.parts import from_bytes, to_bytes
 from node.core.quorum import majority
