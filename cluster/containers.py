@@ -20,14 +20,7 @@ from cluster.engine import STOP_TIMEOUT_S, TAIL_LINES, State, expect_state, reca
 from cluster.host import expect_free
 from cluster.report import Report
 from cluster.split import SplitFile, settle, tell
-from cluster.topology import (
-    NODE_PORT,
-    UNAVAILABLE,
-    EngineKind,
-    Node,
-    Topology,
-    Trouble,
-)
+from cluster.topology import UNAVAILABLE, EngineKind, Node, Topology, Trouble
 
 LABEL = "io.coterie.cluster"
 NODE_LABEL = "io.coterie.node"
@@ -116,7 +109,7 @@ class ContainerEngine:
             name=self._object_name(node.name),
             hostname=node.name,
             environment={**topology.environment(node), "DATA_DIR": "/data"},
-            ports={f"{NODE_PORT}/tcp": node.host_port},
+            ports={f"{node.port}/tcp": node.host_port},
             volumes={self._object_name(node.name): {"bind": "/data", "mode": "rw"}},
             labels=self._labels(node.name),
             log_config=docker.types.LogConfig(type="json-file", config=LOG_LIMITS),

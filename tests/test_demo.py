@@ -33,7 +33,7 @@ def index_of(lines: list[tuple[str, str]], who: str, beginning: str) -> int:
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_both_stories_go_well(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with speaking(Causal, tmp_path, 1, 3) as cluster:
+    with speaking("process", Causal, tmp_path, 1, 3) as cluster:
         cluster.await_ready()
         assert demo.main(["causal", "--urls", urls_of(cluster)]) == demo.WENT_WELL
         causal_is_told(logged(capsys.readouterr().out))
@@ -86,7 +86,7 @@ def test_where_nobody_answers_it_says_who(capsys: pytest.CaptureFixture[str]) ->
 def test_nodes_of_another_contract_or_of_two_shards_are_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with speaking(Causal, tmp_path, 2, 3) as cluster:
+    with speaking("process", Causal, tmp_path, 2, 3) as cluster:
         cluster.await_ready()
         assert demo.main(["causal", "--urls", urls_of(cluster)]) == demo.UNAVAILABLE
         assert "node 0 is of another shard" in capsys.readouterr().err

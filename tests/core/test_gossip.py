@@ -48,7 +48,7 @@ def test_who_is_ahead_is_greeted_and_will_tell() -> None:
 
 
 def test_every_greeting_says_what_is_lacking_and_what_is_held_for_others() -> None:
-    def greeting(one: One, message: m.Message, stamp: m.Stamp) -> m.Beat:
+    def greeting(one: One, message: m.Message | m.LinkUp, stamp: m.Stamp) -> m.Beat:
         asks = one.step("a2", message, NOW + 1, stamp).asks
         [beat] = [each for peer, each in asks if peer == "a2" and isinstance(each, m.Beat)]
         return beat

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
@@ -28,13 +28,12 @@ QUIET = Report(quiet=True)
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-BOTH_ENGINES = pytest.mark.parametrize(
-    "kind",
-    [
-        pytest.param("process", marks=pytest.mark.xdist_group("processes")),
-        pytest.param("docker", marks=pytest.mark.xdist_group("docker")),
-    ],
-)
+ON_PROCESSES = pytest.mark.xdist_group("processes")
+ENGINES = [
+    pytest.param("process", marks=ON_PROCESSES),
+    pytest.param("docker", marks=pytest.mark.xdist_group("docker")),
+]
+BOTH_ENGINES = pytest.mark.parametrize("kind", ENGINES)
 
 
 @contextmanager
@@ -63,11 +62,16 @@ def machines(
 def _engine(kind: str, folder: Path) -> tuple[Engine, str]:
     if kind == "process":
         return ProcessEngine("views", folder), ""
+    engine = ContainerEngine(f"views-{os.getpid()}", docker_or_skip(), folder)
+    return engine, free_subnet(engine.subnets_taken())
+
+
+def docker_or_skip() -> Any:
+    """A client of the Docker engine; the test is skipped, loudly, where none answers."""
     client, problem = docker_client()
     if client is None:
         pytest.skip(f"NO DOCKER ENGINE: the scenarios run on processes only ({problem})")
-    engine = ContainerEngine(f"views-{os.getpid()}", client, folder)
-    return engine, free_subnet(engine.subnets_taken())
+    return client
 
 
 def with_one_more(cluster: Cluster) -> Cluster:

@@ -15,7 +15,7 @@ import pytest
 from cluster import probe
 from cluster.report import Report
 from tests.scenarios.conftest import Cluster
-from tests.scenarios.contracts import DataView, speaking
+from tests.scenarios.contracts import DataView, speaking, whole
 from tests.scenarios.ordering import (
     CLIENT_S,
     KEYS,
@@ -30,7 +30,7 @@ from tests.scenarios.ordering import (
     wrong_at,
 )
 from tests.scenarios.script import ask, eventually
-from tests.scenarios.stage import account, is_done
+from tests.scenarios.stage import ENGINES, ON_PROCESSES, account, at_once, is_done
 
 WAIT_S = 8.0
 LEVEL_S = 10.0
@@ -39,7 +39,26 @@ OUTSIDE = (503, {"error": "this node is not in a view"})
 TOO_LATE = "what this client depends on has not arrived in time"
 UNREACHED = "nobody who holds this can be reached"
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("processes"), pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def running(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Cluster]:
+    folder = tmp_path_factory.mktemp("data_view")
+    with speaking(request.param, DataView, folder, 2, 2, spare=4) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def four(running: Cluster) -> Cluster:
+    """Four nodes that are in no view."""
+    cluster = whole(running)
+    launched(cluster)
+    for url in cluster.urls.values():
+        assert ask("PUT", f"{url}/view", {"view": {}})[:2] == (200, {})
+    return cluster
 
 
 # ------------------------------------------------------------------ a node alone
@@ -64,6 +83,7 @@ def only_named(folder: Path) -> Iterator[str]:
         process.wait(20)
 
 
+@ON_PROCESSES
 def test_a_node_with_only_an_identifier(tmp_path: Path) -> None:
     if probe.ask("GET", PORT, "/ping")[0]:
         pytest.skip(f"PORT {PORT} IS TAKEN: a node told only its id listens there and is not tried")
@@ -154,27 +174,25 @@ def rows_of_odd_keys(urls: list[str]) -> None:
         assert data("DELETE", urls[0], key)[0] == 200
 
 
-def test_every_row(tmp_path: Path) -> None:
-    with speaking(DataView, tmp_path, 2, 2) as cluster:
-        launched(cluster)
-        urls = list(cluster.urls.values())
-        for url in urls:
-            rows_outside(url)
-        put_view(cluster, {"Red": cluster.names[:2], "Blue": cluster.names[2:]})
-        for url in urls:
-            rows_of_keys(url)
-        rows_of_refusals(cluster, urls[0])
-        rows_of_odd_keys(urls)
-        seen = filled(urls)
-        rows_of_lists(urls, seen)
-        put_view(cluster, {"Red": cluster.names[:2], "Blue": ["carol"]})
-        rows_outside(urls[3])
-        assert wrong_at(urls[0], seen) == []
-        assert ask("PUT", f"{urls[1]}/view", {"view": {}})[:2] == (200, {})
-        rows_outside(urls[1])
-        assert wrong_at(urls[0], seen) == []  # for the others it goes on
-        assert eventually(lambda: is_done(urls), LEVEL_S), account(cluster)
-        rows_of_the_dead(cluster)
+def test_every_row(four: Cluster) -> None:
+    urls = list(four.urls.values())
+    for url in urls:
+        rows_outside(url)
+    put_view(four, {"Red": four.names[:2], "Blue": four.names[2:]})
+    for url in urls:
+        rows_of_keys(url)
+    rows_of_refusals(four, urls[0])
+    rows_of_odd_keys(urls)
+    seen = filled(urls)
+    rows_of_lists(urls, seen)
+    put_view(four, {"Red": four.names[:2], "Blue": ["carol"]})
+    rows_outside(urls[3])
+    assert wrong_at(urls[0], seen) == []
+    assert ask("PUT", f"{urls[1]}/view", {"view": {}})[:2] == (200, {})
+    rows_outside(urls[1])
+    assert wrong_at(urls[0], seen) == []  # for the others it goes on
+    assert eventually(lambda: is_done(urls), LEVEL_S), account(four)
+    rows_of_the_dead(four)
 
 
 def rows_of_the_dead(cluster: Cluster) -> None:
@@ -195,55 +213,51 @@ def rows_of_the_dead(cluster: Cluster) -> None:
 # ------------------------------------------------------------------ one view
 
 
-def test_a_view_that_is_put_to_every_node_at_once_is_one_view(tmp_path: Path) -> None:
-    with speaking(DataView, tmp_path, 5, 1) as cluster:
-        launched(cluster)
-        names = cluster.names
-        four: Groups = {"A": ["alice", "bob"], "B": ["carol"], "C": ["dave"]}
-        put_view(cluster, four)
-        adopted = views_at(cluster, names[:4])
-        assert adopted == [adopted[0]] * 4, account(cluster)
-        assert len(adopted[0]) == 1
-        assert views_at(cluster, ["erin"]) == [[]]
-        rows_outside(cluster.urls["erin"])
-        put_view(cluster, {**four, "D": ["erin"]})  # to a node that knows of no view, too
-        put_view(cluster, {"D": ["erin"], **four})
-        adopted = views_at(cluster)
-        assert [views[-1:] for views in adopted] == [adopted[0][-1:]] * 5, account(cluster)
-        assert len(adopted[0]) == 2
-        cluster.engine.kill("alice")  # who would propose first
-        put_view(cluster, {"A": names[:3], "B": names[3:]}, names[1:])
-        adopted = views_at(cluster, names[1:])
-        assert [views[-1:] for views in adopted] == [adopted[0][-1:]] * 4, account(cluster)
-        assert len(adopted[0]) == 3
+def test_a_view_that_is_put_to_every_node_at_once_is_one_view(four: Cluster) -> None:
+    names = four.names
+    before = views_at(four)
+    three: Groups = {"A": ["alice", "bob"], "B": ["carol"]}
+    put_view(four, three)
+    adopted = [now[len(was) :] for was, now in zip(before, views_at(four), strict=True)]
+    assert adopted[:3] == [adopted[0]] * 3, account(four)
+    assert len(adopted[0]) == 1
+    rows_outside(four.urls["dave"])
+    put_view(four, {**three, "C": ["dave"]})  # to a node that is in no view, too
+    put_view(four, {"C": ["dave"], **three})
+    adopted = views_at(four)
+    assert [views[-1:] for views in adopted] == [adopted[0][-1:]] * 4, account(four)
+    assert len(adopted[0]) == len(before[0]) + 2
+    four.engine.kill("alice")  # who would propose first
+    put_view(four, {"A": names[:2], "B": names[2:]}, names[1:])
+    adopted = views_at(four, names[1:])
+    assert [views[-1:] for views in adopted] == [adopted[0][-1:]] * 3, account(four)
+    assert len(adopted[0]) == len(before[1]) + 3
 
 
-def test_from_2_to_4_shards_few_keys_move(tmp_path: Path) -> None:
-    with speaking(DataView, tmp_path, 4, 1) as cluster:
-        launched(cluster)
-        urls = list(cluster.urls.values())
-        put_view(cluster, {"Shard1": cluster.names[:2], "Shard2": cluster.names[2:]})
-        seen = filled(urls)
-        before = [set(items_at(urls[0])), set(items_at(urls[2]))]
-        four = {f"Shard{n + 1}": [name] for n, name in enumerate(cluster.names)}
-        put_view(cluster, four)
-        after = [set(items_at(url)) for url in urls]
-        assert sum(map(len, after)) == KEYS
-        assert all(abs(len(keys) - KEYS / 4) < KEYS / 4 * 0.4 for keys in after)
-        stayed = sum(len(one & other) for one, other in zip(before, after, strict=False))
-        assert KEYS - stayed <= 0.7 * KEYS
-        for url in urls:
-            assert wrong_at(url, seen) == []
-        put_view(cluster, {"Shard1": cluster.names})
-        assert set(items_at(urls[3])) == {f"key{n}" for n in range(KEYS)}
-        assert wrong_at(urls[3], seen) == []
-        put_view(cluster, {"Shard1": cluster.names[:1]})
-        for url in urls[1:]:  # left out, and named again
-            rows_outside(url)
-        assert wrong_at(urls[0], seen) == []
-        put_view(cluster, four)
-        assert sum(len(items_at(url)) for url in urls) == KEYS
-        assert wrong_at(urls[1], seen) == []
+def test_from_2_to_4_shards_few_keys_move(four: Cluster) -> None:
+    urls = list(four.urls.values())
+    put_view(four, {"Shard1": four.names[:2], "Shard2": four.names[2:]})
+    seen = filled(urls)
+    before = [set(items_at(urls[0])), set(items_at(urls[2]))]
+    parted = {f"Shard{n + 1}": [name] for n, name in enumerate(four.names)}
+    put_view(four, parted)
+    after = [set(items_at(url)) for url in urls]
+    assert sum(map(len, after)) == KEYS
+    assert all(abs(len(keys) - KEYS / 4) < KEYS / 4 * 0.4 for keys in after)
+    stayed = sum(len(one & other) for one, other in zip(before, after, strict=False))
+    assert KEYS - stayed <= 0.7 * KEYS
+    for url in urls:
+        assert wrong_at(url, seen) == []
+    put_view(four, {"Shard1": four.names})
+    assert set(items_at(urls[3])) == {f"key{n}" for n in range(KEYS)}
+    assert wrong_at(urls[3], seen) == []
+    put_view(four, {"Shard1": four.names[:1]})
+    for url in urls[1:]:  # left out, and named again
+        rows_outside(url)
+    assert wrong_at(urls[0], seen) == []
+    put_view(four, parted)
+    assert sum(len(items_at(url)) for url in urls) == KEYS
+    assert wrong_at(urls[1], seen) == []
 
 
 # ------------------------------------------------------------------ addresses that change
@@ -259,65 +273,67 @@ def moved(cluster: Cluster, *names: str) -> Cluster:
     return Cluster(cluster.engine, topology)
 
 
-def test_an_address_that_changes_with_the_next_view(tmp_path: Path) -> None:
-    with speaking(DataView, tmp_path, 2, 2, spare=4) as cluster:
-        launched(cluster)
-        groups = {"Red": cluster.names[:2], "Blue": cluster.names[2:]}
-        put_view(cluster, groups)
-        seen = filled(list(cluster.urls.values()))
-        one = moved(cluster, "carol")
-        assert one.address("carol") != cluster.address("carol")
-        launched(one)
-        cluster.engine.kill("dave")  # only carol has the keys of Blue now
-        put_view(one, groups, ["alice", "bob", "carol"])
-        for name in ("alice", "bob", "carol"):
-            assert wrong_at(one.urls[name], seen) == []
-        seen = written(one.urls["carol"], "key0", 0, seen)
-        cluster.engine.start("dave")
-        launched(one)
-        everybody = moved(one, *one.names)
-        launched(everybody)
-        assert not {*everybody.urls.values()} & {*cluster.urls.values()}
-        put_view(everybody, groups)
-        for url in everybody.urls.values():
-            assert wrong_at(url, seen) == []
-        adopted = views_at(everybody)
-        assert adopted == [adopted[0]] * 4, account(everybody)
+def test_an_address_that_changes_with_the_next_view(four: Cluster) -> None:
+    groups = {"Red": four.names[:2], "Blue": four.names[2:]}
+    put_view(four, groups)
+    seen = filled(list(four.urls.values()))
+    one = moved(four, "carol")
+    assert one.address("carol") != four.address("carol")
+    launched(one)
+    four.engine.kill("dave")  # only carol has the keys of Blue now
+    put_view(one, groups, ["alice", "bob", "carol"])
+    for name in ("alice", "bob", "carol"):
+        assert wrong_at(one.urls[name], seen) == []
+    seen = written(one.urls["carol"], "key0", 0, seen)
+    four.engine.start("dave")
+    launched(one)
+    everybody = moved(one, *one.names)
+    launched(everybody)
+    assert not {*map(everybody.address, everybody.names)} & {*map(four.address, four.names)}
+    put_view(everybody, groups)
+    for url in everybody.urls.values():
+        assert wrong_at(url, seen) == []
+    adopted = views_at(everybody)
+    assert adopted == [adopted[0]] * 4, account(everybody)
+    four.topology = everybody.topology
 
 
 # ------------------------------------------------------------------ causality
 
 
-def test_a_needed_key_waits_and_no_other_does(tmp_path: Path) -> None:
-    with speaking(DataView, tmp_path, 1, 3) as cluster:
-        launched(cluster)
-        alice, bob, carol = cluster.urls.values()
-        put_view(cluster, {"Only": cluster.names})
-        before = written(alice, "k", "before", {})
-        fresh = partial(data, "GET", key="k")  # a client that has seen nothing
-        assert eventually(lambda: all(fresh(url=url)[0] == 200 for url in (bob, carol)), 1.0)
-        cluster.engine.split([["alice"], ["bob", "carol"]])
-        try:
-            ahead = written(alice, "k", "alone", before)
-            after = written(bob, "other", "after", ahead)
-            began = time.monotonic()
-            assert data("GET", bob, "unrelated", {"causal-metadata": ahead})[0] == 404
-            assert data("GET", bob, "other", {"causal-metadata": after})[1]["value"] == "after"
-            assert data("GET", bob, "k")[1]["value"] == "before"
-            assert time.monotonic() - began < 2.0
-            began = time.monotonic()
-            late = data("GET", bob, "k", {"causal-metadata": after})[:2]
-            assert late == (408, {"error": TOO_LATE, "causal-metadata": after})
-            assert WAIT_S - 0.5 < time.monotonic() - began < WAIT_S + 2
-            began = time.monotonic()
-            late = ask("GET", f"{bob}/data", {"causal-metadata": ahead}, timeout_s=CLIENT_S)[:2]
-            assert late == (408, {"error": TOO_LATE, "causal-metadata": ahead})
-            assert WAIT_S - 0.5 < time.monotonic() - began < WAIT_S + 2
-        finally:
-            cluster.engine.heal()
+def test_a_needed_key_waits_and_no_other_does(four: Cluster) -> None:
+    alice, bob, carol, _ = four.urls.values()
+    put_view(four, {"Only": four.names[:3]})
+    before = written(alice, "k", "before", {})
+    fresh = partial(data, "GET", key="k")  # a client that has seen nothing
+    assert eventually(lambda: all(fresh(url=url)[0] == 200 for url in (bob, carol)), 1.0)
+    four.engine.split([["alice"], four.names[1:]])
+    try:
+        ahead = written(alice, "k", "alone", before)
+        after = written(bob, "other", "after", ahead)
+        began = time.monotonic()
+        assert data("GET", bob, "unrelated", {"causal-metadata": ahead})[0] == 404
+        assert data("GET", bob, "other", {"causal-metadata": after})[1]["value"] == "after"
+        assert data("GET", bob, "k")[1]["value"] == "before"
+        assert time.monotonic() - began < 2.0
+        waits_in_vain(bob, after)
+    finally:
+        four.engine.heal()
 
-        def level() -> bool:
-            said = [data("GET", url, "k", {"causal-metadata": after}) for url in (alice, bob)]
-            return [each[1].get("value") for each in said] == ["alone", "alone"]
+    def level() -> bool:
+        said = [data("GET", url, "k", {"causal-metadata": after}) for url in (alice, bob)]
+        return [each[1].get("value") for each in said] == ["alone", "alone"]
 
-        assert eventually(level, LEVEL_S), account(cluster)
+    assert eventually(level, LEVEL_S), account(four)
+    for url, key in ((alice, "k"), (bob, "other")):
+        assert data("DELETE", url, key)[0] == 200
+
+
+def waits_in_vain(url: str, seen: object) -> None:
+    """For a key, and for all of them."""
+    began = time.monotonic()
+    body = {"causal-metadata": seen}
+    paths = ("data/k", "data")
+    said = at_once(lambda path: ask("GET", f"{url}/{path}", body, timeout_s=CLIENT_S)[:2], paths)
+    assert said == [(408, {"error": TOO_LATE, "causal-metadata": seen})] * 2
+    assert WAIT_S - 0.5 < time.monotonic() - began < WAIT_S + 2

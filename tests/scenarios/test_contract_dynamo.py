@@ -287,7 +287,7 @@ class Stranger(Topology):
 
 @pytest.mark.xdist_group("processes")
 def test_before_a_view_exists(tmp_path: Path) -> None:
-    with speaking(Stranger, tmp_path, 1, 1) as cluster:
+    with speaking("process", Stranger, tmp_path, 1, 1) as cluster:
         url = cluster.urls["alice"]
         assert eventually(lambda: ask("GET", f"{url}/v1/limits")[0] == 200, MET_S)
         told = {"error": "this node has not been told its view yet", "nodes": []}
@@ -300,7 +300,7 @@ def test_before_a_view_exists(tmp_path: Path) -> None:
 
 @pytest.mark.xdist_group("processes")
 def test_the_only_owner_of_a_key_stores_nothing(tmp_path: Path) -> None:
-    with speaking(Topology, tmp_path, 1, 1) as cluster:
+    with speaking("process", Topology, tmp_path, 1, 1) as cluster:
         cluster.await_ready()
         url, alice = cluster.urls["alice"], cluster.address("alice")
         few = {"error": "fewer than two nodes hold this key", "nodes": [alice]}

@@ -2,16 +2,16 @@
 every node, and a partition."""
 
 import time
+from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.scenarios.conftest import Cluster
-from tests.scenarios.contracts import KeysView, speaking
+from tests.scenarios.contracts import Containers, KeysView, speaking, whole
 from tests.scenarios.script import ask, eventually
-from tests.scenarios.stage import account, at_once
+from tests.scenarios.stage import ENGINES, account, at_once
 
 ANSWERED_S = 5.0
 CLIENT_S = 20.0
@@ -20,7 +20,23 @@ KEYS = 100
 UNABLE = {"error": "Unable to satisfy request", "message": "Error in GET"}
 NOTHING: dict[str, Any] = {}
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("processes"), pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def running(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Cluster]:
+    """Six nodes, the first four of them in two shards; two more are named by no view."""
+    folder = tmp_path_factory.mktemp("keys_view")
+    with speaking(request.param, KeysView, folder, 2, 3, FIRST="4", REPL_FACTOR="2") as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def six(running: Cluster) -> Cluster:
+    return whole(running)
+
 
 Said = tuple[int, dict[str, Any], Any]  # status, the body without its context, the context
 
@@ -63,14 +79,22 @@ def key_of(url: str, is_proxied: bool) -> str:
     return next(key for key in map("probe{}".format, range(100)) if proxied(key) == is_proxied)
 
 
-def writable(url: str) -> bool:
-    """Whether writes are taken for keys of all shards: nodes that have just started meet first."""
-    return all(data("PUT", url, f"warm{n}", {}, value=0)[0] in (200, 201) for n in range(8))
+def is_met(url: str) -> bool:
+    """Whether writes are taken for keys of all shards: nodes that have just started meet first.
+    Nothing is left of them."""
+    put = [data("PUT", url, f"warm{n}", {}, value=0)[0] in (200, 201) for n in range(8)]
+    deleted = [data("DELETE", url, f"warm{n}", {})[0] == 200 for n in range(8)]
+    return all(put) and all(deleted)
 
 
-def settled(cluster: Cluster, names: list[str]) -> None:
+def settled(cluster: Cluster, names: list[str], factor: int) -> list[str]:
+    """The URLs of these nodes, which form the view, whatever it was before."""
+    cluster.await_ready("alice")
+    nodes, urls = [cluster.address(name) for name in names], [cluster.urls[n] for n in names]
+    assert eventually(lambda: change(urls[0], nodes, factor)[0] == 200, 20), account(cluster)
     cluster.await_ready(*names)
-    assert eventually(lambda: all(writable(cluster.urls[n]) for n in names), 20), account(cluster)
+    assert eventually(lambda: all(map(is_met, urls)), 20), account(cluster)
+    return urls
 
 
 def rows_of_keys(url: str) -> None:
@@ -101,28 +125,26 @@ def rows_of_refusals(url: str) -> None:
         assert ask("PUT", f"{url}/kvs/view-change", body)[0] == 400
 
 
-def test_every_row(tmp_path: Path) -> None:
-    with speaking(KeysView, tmp_path, 2, 2, FIRST="4", REPL_FACTOR="2") as cluster:
-        settled(cluster, cluster.names)
-        urls = list(cluster.urls.values())
-        everybody = [cluster.address(name) for name in cluster.names]
-        for url in urls:
-            rows_of_keys(url)
-            told = ask("GET", f"{url}/kvs/shards", NOTHING)[:2]
-            words = {"message": "Shard membership retrieved successfully", "shards": ["1", "2"]}
-            assert told == (200, words)
-            assert ask("GET", f"{url}/kvs/shards/3", NOTHING)[0] == 404
-        rows_of_refusals(urls[0])
-        one, two = shards_at(urls[0])
-        assert (one["replicas"], two["replicas"]) == (everybody[:2], everybody[2:])
-        expected = {"shard-id": "1", "key-count": one["key-count"], "replicas": everybody[:2]}
-        assert one == {"message": "Shard information retrieved successfully", **expected}
-        for url, shard in zip(urls, (one, one, two, two), strict=True):
-            count = {"key-count": shard["key-count"], "shard-id": shard["shard-id"]}
-            words = {"message": "Key count retrieved successfully", **count}
-            assert ask("GET", f"{url}/kvs/key-count", NOTHING)[:2] == (200, words)
-        who_served(cluster)
-        who_is_dead(cluster)
+def test_every_row(six: Cluster) -> None:
+    urls = settled(six, six.names[:4], 2)
+    everybody = [six.address(name) for name in six.names[:4]]
+    for url in urls:
+        rows_of_keys(url)
+        told = ask("GET", f"{url}/kvs/shards", NOTHING)[:2]
+        words = {"message": "Shard membership retrieved successfully", "shards": ["1", "2"]}
+        assert told == (200, words)
+        assert ask("GET", f"{url}/kvs/shards/3", NOTHING)[0] == 404
+    rows_of_refusals(urls[0])
+    one, two = shards_at(urls[0])
+    assert (one["replicas"], two["replicas"]) == (everybody[:2], everybody[2:])
+    expected = {"shard-id": "1", "key-count": one["key-count"], "replicas": everybody[:2]}
+    assert one == {"message": "Shard information retrieved successfully", **expected}
+    for url, shard in zip(urls, (one, one, two, two), strict=True):
+        count = {"key-count": shard["key-count"], "shard-id": shard["shard-id"]}
+        words = {"message": "Key count retrieved successfully", **count}
+        assert ask("GET", f"{url}/kvs/key-count", NOTHING)[:2] == (200, words)
+    who_served(six)
+    who_is_dead(six)
 
 
 def who_served(cluster: Cluster) -> None:
@@ -151,12 +173,6 @@ def who_is_dead(cluster: Cluster) -> None:
     ]
 
 
-def is_met(url: str) -> bool:
-    """Whether a write is taken; nothing is left of it."""
-    put, deleted = data("PUT", url, "warm", {}, value=0), data("DELETE", url, "warm", {})
-    return (put[0] in (200, 201), deleted[0]) == (True, 200)
-
-
 def filled(urls: list[str]) -> dict[str, Any]:
     """Chained writes, round-robin; the context of each key's."""
     contexts: dict[str, Any] = {}
@@ -178,7 +194,7 @@ def wrong_at(url: str, contexts: dict[str, Any]) -> list[object]:
     return [each for each in at_once(wrong, range(KEYS)) if each is not None]
 
 
-def changed(cluster: Cluster, at: str, names: list[str], factor: int) -> None:
+def changed(cluster: Cluster, at: str, names: list[str], factor: int, keys: int) -> None:
     """The change is answered in time, with all keys in their shards, and everybody tells it."""
     nodes = [cluster.address(name) for name in names]
     status, said, took = change(cluster.urls[at], nodes, factor)
@@ -191,7 +207,7 @@ def changed(cluster: Cluster, at: str, names: list[str], factor: int) -> None:
         str(n + 1) for n in range(len(names) // factor)
     ]
     assert sorted(node for shard in shards for node in shard["replicas"]) == sorted(nodes)
-    assert sum(shard["key-count"] for shard in shards) == KEYS, (shards, account(cluster))
+    assert sum(shard["key-count"] for shard in shards) == keys, (shards, account(cluster))
     told = [{"message": "Shard information retrieved successfully", **shard} for shard in shards]
     for name in names:
         assert eventually(partial(is_told, cluster.urls[name], told), LEVEL_S), account(cluster)
@@ -201,50 +217,68 @@ def is_told(url: str, shards: list[dict[str, Any]]) -> bool:
     return shards_at(url) == shards
 
 
-def test_every_node_is_replaced_in_one_change(tmp_path: Path) -> None:
-    with speaking(KeysView, tmp_path, 2, 3, FIRST="3", REPL_FACTOR="3") as cluster:
-        old, new = cluster.names[:3], cluster.names[3:]
-        cluster.await_ready(*old)
-        urls = [cluster.urls[name] for name in old]
-        assert eventually(lambda: all(map(is_met, urls)), 20), account(cluster)
-        contexts = filled(urls)
-        for name in new:  # passive: holds nothing, and says so
-            assert ask("GET", f"{cluster.urls[name]}/kvs/key-count", NOTHING)[:2] == (503, UNABLE)
-        changed(cluster, "alice", new, 1)
-        for name in new:
-            assert wrong_at(cluster.urls[name], contexts) == []
-        everybody = {cluster.address(name) for name in new}
-        assert data("GET", cluster.urls["bob"], "key0", {})[1]["address"] in everybody
-        changed(cluster, "carol", ["dave", "alice", "frank", "bob"], 2)  # carol is outside
-        for name in ("dave", "alice", "frank", "bob"):
-            assert wrong_at(cluster.urls[name], contexts) == []
+def test_every_node_is_replaced_in_one_change(six: Cluster) -> None:
+    old, new = six.names[:3], six.names[3:]
+    urls = settled(six, old, 3)
+    there = sum(shard["key-count"] for shard in shards_at(urls[0]))
+    contexts = filled(urls)
+    for name in new:  # passive: holds nothing, and says so
+        assert ask("GET", f"{six.urls[name]}/kvs/key-count", NOTHING)[:2] == (503, UNABLE)
+    changed(six, "alice", new, 1, there + KEYS)
+    for name in new:
+        assert wrong_at(six.urls[name], contexts) == []
+    everybody = {six.address(name) for name in new}
+    assert data("GET", six.urls["bob"], "key0", {})[1]["address"] in everybody
+    four = ["dave", "alice", "frank", "bob"]
+    changed(six, "carol", four, 2, there + KEYS)  # carol is outside
+    for name in four:
+        assert wrong_at(six.urls[name], contexts) == []
 
 
-def test_a_partition(tmp_path: Path) -> None:
-    with speaking(KeysView, tmp_path, 1, 3, FIRST="3", REPL_FACTOR="3") as cluster:
-        alice, bob, _ = (cluster.urls[name] for name in cluster.names)
-        settled(cluster, cluster.names)
-        before = data("PUT", alice, "k", {}, value="before")[2]
-        cluster.engine.split([["alice"], ["bob", "carol"]])
-        try:
-            status, _, ahead = data("PUT", alice, "k", before, value="alone")
-            assert status == 200
-            accepted = data("PUT", bob, "other", ahead, value="after")
-            assert accepted[:2] == (201, {"message": "Added successfully", "replaced": False})
-            began = time.monotonic()
-            assert data("GET", bob, "k", accepted[2])[:2] == (400, UNABLE)
-            assert time.monotonic() - began < ANSWERED_S
-            assert data("GET", bob, "k", {})[1]["value"] == "before"
-            began = time.monotonic()
-            assert data("GET", bob, "unrelated", ahead)[0] == 404
-            assert data("GET", bob, "other", accepted[2])[1]["value"] == "after"
-            assert time.monotonic() - began < 1.0  # other keys never wait
-            assert data("PUT", bob, "k", ahead, value="beside")[0] == 200
-        finally:
-            cluster.engine.heal()
+def test_a_partition(six: Cluster) -> None:
+    alice, bob, carol = settled(six, six.names[:3], 3)
+    before = data("PUT", alice, "k", {}, value="before")[2]
+    six.engine.split([["alice"], six.names[1:]])
+    try:
+        status, _, ahead = data("PUT", alice, "k", before, value="alone")
+        assert status == 200
+        accepted = data("PUT", bob, "other", ahead, value="after")
+        assert accepted[:2] == (201, {"message": "Added successfully", "replaced": False})
+        began = time.monotonic()
+        assert data("GET", bob, "k", accepted[2])[:2] == (400, UNABLE)
+        assert time.monotonic() - began < ANSWERED_S
+        assert data("GET", bob, "k", {})[1]["value"] == "before"
+        began = time.monotonic()
+        assert data("GET", bob, "unrelated", ahead)[0] == 404
+        assert data("GET", bob, "other", accepted[2])[1]["value"] == "after"
+        assert time.monotonic() - began < 1.0  # other keys never wait
+        assert data("PUT", bob, "k", ahead, value="beside")[0] == 200
+    finally:
+        six.engine.heal()
 
-        def level() -> bool:
-            said = [data("GET", url, "k", accepted[2]) for url in cluster.urls.values()]
-            return [each[1].get("value") for each in said] == ["beside"] * 3
+    def level() -> bool:
+        said = [data("GET", url, "k", accepted[2]) for url in (alice, bob, carol)]
+        return [each[1].get("value") for each in said] == ["beside"] * 3
 
-        assert eventually(level, LEVEL_S), account(cluster)
+    assert eventually(level, LEVEL_S), account(six)
+
+
+@pytest.mark.parametrize("running", ENGINES[1:], indirect=True)
+def test_a_container_that_comes_back_with_another_ip(six: Cluster) -> None:
+    """Nobody can call it where it was; it calls the others."""
+    assert isinstance(six.engine, Containers)
+    alice, bob, carol = settled(six, six.names[:3], 3)
+    before = data("PUT", alice, "ip", {}, value="before")[2]
+    six.engine.leave("carol")
+    seen = data("PUT", alice, "ip", before, value="after")[2]
+    assert data("GET", carol, "ip", seen)[:2] == (400, UNABLE)
+    assert six.engine.come_back("carol") != six.topology.node("carol").ip
+    after = {"message": "Retrieved successfully", "doesExist": True, "value": "after"}
+    assert eventually(lambda: data("GET", carol, "ip", seen)[:2] == (200, after), LEVEL_S)
+    seen = data("PUT", carol, "ip", seen, value="at carol's")[2]
+
+    def is_everywhere() -> bool:
+        said = [data("GET", url, "ip", seen) for url in (alice, bob, carol)]
+        return [each[1].get("value") for each in said] == ["at carol's"] * 3
+
+    assert eventually(is_everywhere, LEVEL_S), account(six)

@@ -14,19 +14,20 @@ import pytest
 
 from cluster.commands import status_document
 from tests.scenarios.conftest import Cluster, free_port_block
-from tests.scenarios.contracts import PEERS_PORTS, BesideAsg4, Peers, speaking
+from tests.scenarios.contracts import BesideAsg4, Peers, speaking, whole
 from tests.scenarios.script import Answer, ask, eventually
-from tests.scenarios.stage import account, at_once
+from tests.scenarios.stage import BOTH_ENGINES, ENGINES, ON_PROCESSES, account, at_once
 
 PING_S = 2.0
 LEVEL_S = 10.0
 WRITES = 1000
+ALONE_PORTS = 32500
 STORED = {"message": "stored"}
 NOT_FOUND = {"error": "Key not found"}
 NO_KEY = {"error": "key is missing, or not a string with characters"}
 NO_VIEW = {"error": "this node has not been told its view yet"}
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("processes"), pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
 
 
 def store(url: str, key: object, value: object) -> tuple[int, object]:
@@ -59,38 +60,48 @@ def pulled(url: str) -> int:
     return pulled
 
 
-@contextmanager
-def three(folder: Path) -> Iterator[Cluster]:
-    with speaking(Peers, folder, 1, 3, PINGFREQ=f"{PING_S:g}", TIMEOUT="2") as cluster:
-        cluster.await_ready()
-        urls = list(cluster.urls.values())
-        assert eventually(lambda: all(store(url, "warm", 0)[0] == 200 for url in urls), LEVEL_S)
+@pytest.fixture(scope="module", params=ENGINES)
+def running(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Cluster]:
+    folder, every = tmp_path_factory.mktemp("peers"), f"{PING_S:g}"
+    with speaking(request.param, Peers, folder, 1, 3, PINGFREQ=every, TIMEOUT="2") as cluster:
         yield cluster
 
 
-def test_every_row(tmp_path: Path) -> None:
-    with three(tmp_path) as cluster:
-        urls = list(cluster.urls.values())
-        for n, url in enumerate(urls):
-            assert ask("GET", f"{url}/ping")[:2] == (200, {"message": "pong"})
-            assert found(url, f"row{n}") == found_by_body(url, f"row{n}") == (404, NOT_FOUND)
-            before = hash_of(url)
-            assert store(url, f"row{n}", {"any": ["JSON", None, 1.5]}) == (200, STORED)
-            value = (200, {"value": {"any": ["JSON", None, 1.5]}})
-            assert found(url, f"row{n}") == found_by_body(url, f"row{n}") == value
-            assert hash_of(url) not in (None, before)
-            replicated = {"key": f"row{n}", "value": "tea"}
-            assert ask("POST", f"{url}/replicate", replicated)[:2] == (200, STORED)
-            everybody = partial(is_everywhere, urls, f"row{n}", "tea")
-            assert eventually(everybody, LEVEL_S), account(cluster)
-            after = hash_of(url)
-            assert ask("POST", f"{url}/replicate", replicated)[:2] == (200, STORED)
-            assert hash_of(url) == after  # it was there
-            refusals(url)
-        assert eventually(lambda: are_equal(urls), LEVEL_S), account(cluster)
-        content = hash_of(urls[0])
-        told = [node["content"] for node in status_document(cluster.engine)["nodes"]]
-        assert told == [content] * 3
+@pytest.fixture
+def three(running: Cluster) -> Cluster:
+    """Three nodes that are level."""
+    cluster = whole(running)
+    cluster.await_ready()
+    urls = list(cluster.urls.values())
+    assert eventually(lambda: all(store(url, "warm", 0)[0] == 200 for url in urls), LEVEL_S)
+    assert eventually(lambda: are_equal(urls), LEVEL_S), account(cluster)
+    return cluster
+
+
+def test_every_row(three: Cluster) -> None:
+    urls = list(three.urls.values())
+    for n, url in enumerate(urls):
+        assert ask("GET", f"{url}/ping")[:2] == (200, {"message": "pong"})
+        assert found(url, f"row{n}") == found_by_body(url, f"row{n}") == (404, NOT_FOUND)
+        before = hash_of(url)
+        assert store(url, f"row{n}", {"any": ["JSON", None, 1.5]}) == (200, STORED)
+        value = (200, {"value": {"any": ["JSON", None, 1.5]}})
+        assert found(url, f"row{n}") == found_by_body(url, f"row{n}") == value
+        assert hash_of(url) not in (None, before)
+        replicated = {"key": f"row{n}", "value": "tea"}
+        assert ask("POST", f"{url}/replicate", replicated)[:2] == (200, STORED)
+        everybody = partial(is_everywhere, urls, f"row{n}", "tea")
+        assert eventually(everybody, LEVEL_S), account(three)
+        after = hash_of(url)
+        assert ask("POST", f"{url}/replicate", replicated)[:2] == (200, STORED)
+        assert hash_of(url) == after  # it was there
+        refusals(url)
+    assert eventually(lambda: are_equal(urls), LEVEL_S), account(three)
+    content = hash_of(urls[0])
+    told = [node["content"] for node in status_document(three.engine)["nodes"]]
+    assert told == [content] * 3
 
 
 def is_everywhere(urls: list[str], key: str, value: object) -> bool:
@@ -112,22 +123,21 @@ def refusals(url: str) -> None:
     assert ask("GET", f"{url}/store/other")[:2] == (404, {"error": "No such path"})
 
 
-def test_a_node_that_was_down_is_level_within_two_pings(tmp_path: Path) -> None:
-    with three(tmp_path) as cluster:
-        alice, bob, carol = (cluster.urls[name] for name in cluster.names)
-        assert eventually(lambda: are_equal([alice, bob, carol]), LEVEL_S)
-        cluster.engine.kill("carol")
-        write = [partial(store, alice, f"key{n}", n) for n in range(WRITES)]
-        assert at_once(lambda one: one(), write) == [(200, STORED)] * WRITES
-        assert eventually(lambda: are_equal([alice, bob]), LEVEL_S), account(cluster)
-        cluster.engine.start("carol")
-        assert eventually(lambda: ask("GET", f"{carol}/ping")[0] == 200, LEVEL_S)
-        returned = time.monotonic()
-        level = eventually(lambda: are_equal([alice, bob, carol]), 2 * PING_S)
-        assert level, (time.monotonic() - returned, account(cluster))
-        assert pulled(carol) == WRITES
-        assert found(carol, "key7") == (200, {"value": 7})
-        sends_nothing(cluster, [alice, bob, carol])
+def test_a_node_that_was_down_is_level_within_two_pings(three: Cluster) -> None:
+    alice, bob, carol = (three.urls[name] for name in three.names)
+    assert eventually(lambda: are_equal([alice, bob, carol]), LEVEL_S)
+    three.engine.kill("carol")
+    write = [partial(store, alice, f"key{n}", n) for n in range(WRITES)]
+    assert at_once(lambda one: one(), write) == [(200, STORED)] * WRITES
+    assert eventually(lambda: are_equal([alice, bob]), LEVEL_S), account(three)
+    three.engine.start("carol")
+    assert eventually(lambda: ask("GET", f"{carol}/ping")[0] == 200, LEVEL_S)
+    returned = time.monotonic()
+    level = eventually(lambda: are_equal([alice, bob, carol]), 2 * PING_S)
+    assert level, (time.monotonic() - returned, account(three))
+    assert pulled(carol) == WRITES
+    assert found(carol, "key7") == (200, {"value": 7})
+    sends_nothing(three, [alice, bob, carol])
 
 
 def sends_nothing(cluster: Cluster, urls: list[str]) -> None:
@@ -138,30 +148,29 @@ def sends_nothing(cluster: Cluster, urls: list[str]) -> None:
     assert are_equal(urls)
 
 
-def test_a_node_that_was_cut_off_is_level_again(tmp_path: Path) -> None:
-    with three(tmp_path) as cluster:
-        alice, bob, carol = (cluster.urls[name] for name in cluster.names)
-        assert eventually(lambda: are_equal([alice, bob, carol]), LEVEL_S)
-        cluster.engine.split([["alice", "bob"], ["carol"]])
-        try:
-            for url, value in ((alice, "here"), (carol, "there")):
-                for n in range(20):
-                    assert store(url, f"both{n}", value) == (200, STORED)
-            assert eventually(lambda: are_equal([alice, bob]), LEVEL_S)
-            assert hash_of(carol) != hash_of(alice)
-            assert found(alice, "both0") == (200, {"value": "here"})
-        finally:
-            cluster.engine.heal()
-        level = eventually(lambda: are_equal([alice, bob, carol]), LEVEL_S)
-        assert level, account(cluster)
-        for n in range(20):
-            shown = [found(url, f"both{n}") for url in (alice, bob, carol)]
-            assert shown == [(200, {"value": "there"})] * 3  # written last, in each pair
-        sends_nothing(cluster, [alice, bob, carol])
+def test_a_node_that_was_cut_off_is_level_again(three: Cluster) -> None:
+    alice, bob, carol = (three.urls[name] for name in three.names)
+    assert eventually(lambda: are_equal([alice, bob, carol]), LEVEL_S)
+    three.engine.split([["alice", "bob"], ["carol"]])
+    try:
+        for url, value in ((alice, "here"), (carol, "there")):
+            for n in range(20):
+                assert store(url, f"both{n}", value) == (200, STORED)
+        assert eventually(lambda: are_equal([alice, bob]), LEVEL_S)
+        assert hash_of(carol) != hash_of(alice)
+        assert found(alice, "both0") == (200, {"value": "here"})
+    finally:
+        three.engine.heal()
+    level = eventually(lambda: are_equal([alice, bob, carol]), LEVEL_S)
+    assert level, account(three)
+    for n in range(20):
+        shown = [found(url, f"both{n}") for url in (alice, bob, carol)]
+        assert shown == [(200, {"value": "there"})] * 3  # written last, in each pair
 
 
-def test_beside_the_default_contract(tmp_path: Path) -> None:
-    with speaking(BesideAsg4, tmp_path, 2, 2) as cluster:
+@BOTH_ENGINES
+def test_beside_the_default_contract(tmp_path: Path, kind: str) -> None:
+    with speaking(kind, BesideAsg4, tmp_path, 2, 2) as cluster:
         cluster.await_ready()
         urls = list(cluster.urls.values())
         assert eventually(lambda: all(shared(url) for url in urls), 20), account(cluster)
@@ -207,8 +216,9 @@ def answers(url: str, path: str) -> Answer:
     return ask("GET", url + path)
 
 
+@ON_PROCESSES
 def test_nodes_that_are_started_with_flags(tmp_path: Path) -> None:
-    first = free_port_block(2, PEERS_PORTS)
+    first = free_port_block(2, ALONE_PORTS)
     one, two = f"http://localhost:{first}", f"http://localhost:{first + 1}"
     more = ["--pingfreq", "1", "--timeout", "15"]
     with (
@@ -222,8 +232,9 @@ def test_nodes_that_are_started_with_flags(tmp_path: Path) -> None:
         assert eventually(lambda: are_equal([one, two]), LEVEL_S)
 
 
+@ON_PROCESSES
 def test_before_a_view_exists(tmp_path: Path) -> None:
-    first = free_port_block(2, PEERS_PORTS)
+    first = free_port_block(2, ALONE_PORTS)
     own, nobody = f"127.0.0.1:{first}", f"127.0.0.1:{first + 1}"
     with node(tmp_path, SOCKET_ADDRESS=own, VIEW=f"{own},{nobody}", DIALECT="peers"):
         url = f"http://{own}"

@@ -2,18 +2,16 @@
 same at every replica, writes that wait for their past, and dead nodes."""
 
 import threading
+from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cluster.engine import recalled
-from cluster.report import Report
 from tests.scenarios.conftest import Cluster
-from tests.scenarios.contracts import ShardView, speaking
+from tests.scenarios.contracts import ShardView, speaking, whole
 from tests.scenarios.script import Answer, ask, eventually
-from tests.scenarios.stage import account, at_once
+from tests.scenarios.stage import ENGINES, account, at_once, with_one_more
 
 CLIENT_S = 25.0
 LEVEL_S = 10.0
@@ -21,7 +19,34 @@ CHANGED_S = 20.0
 KEYS = 60
 SHARD = "key-value-store-shard"
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("processes"), pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def six(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Cluster]:
+    """Two shards of three; a scenario adds one node more."""
+    folder = tmp_path_factory.mktemp("shard_view")
+    with speaking(request.param, ShardView, folder, 2, 3, spare=1) as cluster:
+        settled(cluster)
+        yield cluster
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def running(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Cluster]:
+    """One shard of three."""
+    folder = tmp_path_factory.mktemp("shard_view")
+    with speaking(request.param, ShardView, folder, 1, 3) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def three(running: Cluster) -> Cluster:
+    settled(whole(running))
+    return running
 
 
 def put(url: str, key: str, value: object, metadata: object = "") -> Answer:
@@ -90,60 +115,10 @@ def wrong_at(url: str, told: dict[str, Any], seen: object = None) -> list[object
     return [each for each in at_once(wrong, range(KEYS)) if each is not None]
 
 
-def test_metadata_is_the_same_at_every_replica_before_and_after_a_change(tmp_path: Path) -> None:
-    with speaking(ShardView, tmp_path, 2, 3, spare=1) as cluster:
-        settled(cluster)
-        told = filled(cluster)
-        urls = list(cluster.urls.values())
-        last = {"causal-metadata": told[f"key{KEYS - 1}"]}
-        for url in urls:
-            assert wrong_at(url, told) == []
-            assert wrong_at(url, told, last) == []
-        late(cluster)
-        status, said, _ = ask("PUT", f"{urls[1]}/{SHARD}/reshard", {"shard-count": 3}, CLIENT_S)
-        assert (status, said) == (200, {"message": "Resharding done successfully"})
-        assert wrong_at(urls[0], told) == []  # also while keys move
-        assert eventually(lambda: are_counted(urls, 3), CHANGED_S), account(cluster)
-        for url in urls:
-            assert wrong_at(url, told, last) == []
-
-
-def are_counted(urls: list[str], shards: int) -> bool:
-    counts = [key_counts(url) for url in urls]
-    one = counts[0]
-    return counts.count(one) == len(counts) and (len(one), sum(one.values())) == (shards, KEYS)
-
-
-def late(cluster: Cluster) -> None:
-    """A node that comes later is in everybody's view, and in no shard before it is added to one."""
-    larger = recalled(cluster.engine).larger()
-    cluster.engine.prepare(larger, Report(quiet=True))
-    node = larger.nodes[-1]
-    cluster.engine.launch([node.name])
-    url, urls = f"http://127.0.0.1:{node.host_port}", list(cluster.urls.values())
-    everywhere = [*urls, url]
-    assert eventually(lambda: all(node.address in view_at(each) for each in everywhere), LEVEL_S)
-    assert ask("GET", f"{url}/{SHARD}/node-shard-id")[0] == 404
-    assert tell("PUT", urls[0], f"{SHARD}/add-member/s9", node.address)[0] == 404
-    assert tell("PUT", urls[0], f"{SHARD}/add-member/s2", node.address)[0] == 200
-    assert eventually(partial(is_member, urls[3], "s2", node.address), LEVEL_S), account(cluster)
-    assert eventually(lambda: key_counts(url) == key_counts(urls[0]), LEVEL_S), account(cluster)
-
-
-def is_member(url: str, shard: str, address: str) -> bool:
-    said = ask("GET", f"{url}/{SHARD}/shard-id-members/{shard}")[1]
-    return said["message"] == "Members of shard ID retrieved successfully" and (
-        address in said["shard-id-members"]
-    )
-
-
-def test_every_row(tmp_path: Path) -> None:
-    with speaking(ShardView, tmp_path, 2, 2) as cluster:
-        settled(cluster)
-        for url in cluster.urls.values():
-            rows_of_keys(url)
-            rows_of_shards(cluster, url)
-        rows_of_the_view(cluster)
+def test_every_row_of_keys_and_shards(six: Cluster) -> None:
+    for url in six.urls.values():
+        rows_of_keys(url)
+        rows_of_shards(six, url)
 
 
 def rows_of_keys(url: str) -> None:
@@ -175,7 +150,7 @@ def rows_of_keys(url: str) -> None:
 
 
 def rows_of_shards(cluster: Cluster, url: str) -> None:
-    own = "s1" if url in list(cluster.urls.values())[:2] else "s2"
+    own = "s1" if url in list(cluster.urls.values())[:3] else "s2"
     everybody = [cluster.address(name) for name in cluster.names]
 
     def said(path: str) -> tuple[int, dict[str, Any]]:
@@ -186,74 +161,114 @@ def rows_of_shards(cluster: Cluster, url: str) -> None:
     mine = {"message": "Shard ID of the node retrieved successfully", "shard-id": own}
     assert said("node-shard-id") == (200, mine)
     words = {"message": "Members of shard ID retrieved successfully"}
-    assert said("shard-id-members/s1") == (200, {**words, "shard-id-members": everybody[:2]})
+    assert said("shard-id-members/s1") == (200, {**words, "shard-id-members": everybody[:3]})
     counted = {"message": "Key count of shard ID retrieved successfully", "shard-id-key-count": 0}
     assert eventually(lambda: said("shard-id-key-count/s2") == (200, counted), LEVEL_S)
     assert said("shard-id-members/s3")[0] == said("shard-id-key-count/s3")[0] == 404
 
 
-def rows_of_the_view(cluster: Cluster) -> None:
-    """In the end one node is in no view any more."""
-    url, everybody = cluster.urls["alice"], [cluster.address(name) for name in cluster.names]
+def test_metadata_is_the_same_at_every_replica_before_and_after_a_change(six: Cluster) -> None:
+    told = filled(six)
+    urls = list(six.urls.values())
+    last = {"causal-metadata": told[f"key{KEYS - 1}"]}
+    for url in urls:
+        assert wrong_at(url, told) == []
+        assert wrong_at(url, told, last) == []
+    late(six)
+    status, said, _ = ask("PUT", f"{urls[1]}/{SHARD}/reshard", {"shard-count": 3}, CLIENT_S)
+    assert (status, said) == (200, {"message": "Resharding done successfully"})
+    assert wrong_at(urls[0], told) == []  # also while keys move
+    assert eventually(lambda: are_counted(urls, 3), CHANGED_S), account(six)
+    for url in urls:
+        assert wrong_at(url, told, last) == []
+
+
+def are_counted(urls: list[str], shards: int) -> bool:
+    counts = [key_counts(url) for url in urls]
+    one = counts[0]
+    return counts.count(one) == len(counts) and (len(one), sum(one.values())) == (shards, KEYS)
+
+
+def late(cluster: Cluster) -> None:
+    """A node that comes later is in everybody's view, and in no shard before it is added to one."""
+    urls = list(cluster.urls.values())
+    cluster.topology = with_one_more(cluster).topology
+    node = cluster.topology.nodes[-1]
+    everywhere = list(cluster.urls.values())
+    url = everywhere[-1]
+    assert eventually(lambda: all(node.address in view_at(each) for each in everywhere), LEVEL_S)
+    assert ask("GET", f"{url}/{SHARD}/node-shard-id")[0] == 404
+    assert tell("PUT", urls[0], f"{SHARD}/add-member/s9", node.address)[0] == 404
+    assert tell("PUT", urls[0], f"{SHARD}/add-member/s2", node.address)[0] == 200
+    assert eventually(partial(is_member, urls[3], "s2", node.address), LEVEL_S), account(cluster)
+    assert eventually(lambda: key_counts(url) == key_counts(urls[0]), LEVEL_S), account(cluster)
+
+
+def is_member(url: str, shard: str, address: str) -> bool:
+    said = ask("GET", f"{url}/{SHARD}/shard-id-members/{shard}")[1]
+    return said["message"] == "Members of shard ID retrieved successfully" and (
+        address in said["shard-id-members"]
+    )
+
+
+def test_every_row_of_the_view(six: Cluster) -> None:
+    """In the end one node is in no shard any more."""
+    url, everybody = six.urls["alice"], [six.address(name) for name in six.names]
     words = {"message": "View retrieved successfully", "view": everybody}
     assert ask("GET", f"{url}/key-value-store-view")[:2] == (200, words)
     there = {"error": "Socket address already exists in the view", "message": "Error in PUT"}
     path = "key-value-store-view"
-    assert tell("PUT", url, path, everybody[3])[:2] == (404, there)
+    assert tell("PUT", url, path, everybody[-1])[:2] == (404, there)
     not_there = {
         "error": "Socket address does not exist in the view",
         "message": "Error in DELETE",
     }
     assert tell("DELETE", url, path, "127.0.0.1:1")[:2] == (404, not_there)
     few = "Not enough nodes to provide fault-tolerance with the given shard count!"
-    body = {"shard-count": 3}
+    body = {"shard-count": 4}
     assert ask("PUT", f"{url}/{SHARD}/reshard", body)[:2] == (400, {"message": few})
     deleted = {"message": "Replica deleted successfully from the view"}
-    assert tell("DELETE", url, path, everybody[3])[:2] == (200, deleted)
-    assert eventually(lambda: view_at(cluster.urls["carol"]) == everybody[:3], LEVEL_S)
+    assert tell("DELETE", url, path, everybody[-1])[:2] == (200, deleted)
+    assert eventually(lambda: view_at(six.urls["carol"]) == everybody[:-1], LEVEL_S)
     added = {"message": "Replica added successfully to the view"}
-    assert tell("PUT", url, path, everybody[3])[:2] == (201, added)
-    assert eventually(lambda: view_at(cluster.urls["dave"]) == everybody, LEVEL_S)
+    assert tell("PUT", url, path, everybody[-1])[:2] == (201, added)
+    assert eventually(lambda: view_at(six.urls[six.names[-1]]) == everybody, LEVEL_S)
 
 
-def test_a_write_waits_for_its_past(tmp_path: Path) -> None:
-    with speaking(ShardView, tmp_path, 1, 3) as cluster:
-        settled(cluster)
-        alice, bob, _ = cluster.urls.values()
-        cluster.engine.split([["alice"], ["bob", "carol"]])
-        ahead = put(alice, "cause", "alone")[1]["causal-metadata"]
-        answers: list[Answer] = []
-        writer = threading.Thread(
-            target=lambda: answers.append(put(bob, "effect", "after", ahead)), daemon=True
-        )
-        writer.start()
-        assert get(bob, "effect")[0] == 404
-        assert put(bob, "unrelated", 1)[0] == 201  # what depends on nothing does not wait
-        assert not answers
-        cluster.engine.heal()
-        writer.join(CLIENT_S)
-        assert [answer[0] for answer in answers] == [201], account(cluster)
-        metadata = answers[0][1]["causal-metadata"]
-        for url in cluster.urls.values():
-            assert eventually(partial(is_told, url, metadata), LEVEL_S)
-            seen = {"causal-metadata": metadata}
-            assert get(url, "cause", seen)[1]["value"] == "alone"
+def test_a_write_waits_for_its_past(three: Cluster) -> None:
+    alice, bob, _ = three.urls.values()
+    three.engine.split([["alice"], ["bob", "carol"]])
+    ahead = put(alice, "cause", "alone")[1]["causal-metadata"]
+    answers: list[Answer] = []
+    writer = threading.Thread(
+        target=lambda: answers.append(put(bob, "effect", "after", ahead)), daemon=True
+    )
+    writer.start()
+    assert get(bob, "effect")[0] == 404
+    assert put(bob, "unrelated", 1)[0] == 201  # what depends on nothing does not wait
+    assert not answers
+    three.engine.heal()
+    writer.join(CLIENT_S)
+    assert [answer[0] for answer in answers] == [201], account(three)
+    metadata = answers[0][1]["causal-metadata"]
+    for url in three.urls.values():
+        assert eventually(partial(is_told, url, metadata), LEVEL_S)
+        seen = {"causal-metadata": metadata}
+        assert get(url, "cause", seen)[1]["value"] == "alone"
 
 
 def is_told(url: str, metadata: object) -> bool:
     return bool(get(url, "effect")[1].get("causal-metadata") == metadata)
 
 
-def test_a_dead_node_leaves_the_view_and_is_back_with_its_data(tmp_path: Path) -> None:
-    with speaking(ShardView, tmp_path, 1, 3) as cluster:
-        settled(cluster)
-        told = filled(cluster)
-        everybody = [cluster.address(name) for name in cluster.names]
-        cluster.engine.kill("carol")
-        others = [cluster.urls["alice"], cluster.urls["bob"]]
-        assert eventually(lambda: all(view_at(u) == everybody[:2] for u in others), LEVEL_S)
-        cluster.engine.start("carol")
-        cluster.await_ready("carol")
-        urls = list(cluster.urls.values())
-        assert eventually(lambda: all(view_at(url) == everybody for url in urls), LEVEL_S)
-        assert wrong_at(cluster.urls["carol"], told) == []
+def test_a_dead_node_leaves_the_view_and_is_back_with_its_data(three: Cluster) -> None:
+    told = filled(three)
+    everybody = [three.address(name) for name in three.names]
+    three.engine.kill("carol")
+    others = [three.urls["alice"], three.urls["bob"]]
+    assert eventually(lambda: all(view_at(u) == everybody[:2] for u in others), LEVEL_S)
+    three.engine.start("carol")
+    three.await_ready("carol")
+    urls = list(three.urls.values())
+    assert eventually(lambda: all(view_at(url) == everybody for url in urls), LEVEL_S)
+    assert wrong_at(three.urls["carol"], told) == []
