@@ -1,65 +1,111 @@
-"""`make contracts`: the tests of every contract, and a table of how many passed.
+"""`make contracts`: the tests of every contract, and a table of how many passed, and where.
 
 A contract's tests are the golden exchanges and what stands beside them in tests/dialects, and the
-scripts against running clusters in tests/scenarios.
+scripts against running clusters in tests/scenarios, on each engine that this host has.  What failed
+is named below the table; a contract of which nothing passed counts as failed, too.
 """
 
+import re
 import sys
 from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table
+from rich.text import Text
 
 HERE = Path(__file__).parent
 CONTRACTS = {
-    "asg4": ("test_asg4_script.py", "test_reshard.py"),
-    "admin_view": ("test_admin_view.py",),
-    "data_view": ("test_contract_data_view.py",),
-    "dynamo": ("test_contract_dynamo.py",),
-    "keys_view": ("test_contract_keys_view.py",),
-    "peers": ("test_contract_peers.py",),
-    "shard_view": ("test_contract_shard_view.py",),
+    "asg4": ("test_asg4_script", "test_crash", "test_cut", "test_first_words", "test_reshard"),
+    "admin_view": ("test_admin_view",),
+    "data_view": ("test_contract_data_view",),
+    "keys_view": ("test_contract_keys_view",),
+    "shard_view": ("test_contract_shard_view",),
+    "dynamo": ("test_contract_dynamo",),
+    "peers": ("test_contract_peers",),
+    "causal": ("test_contract_causal",),
 }
+BESIDE = {"data_view": ("test_orders",)}  # more of tests/dialects
+EXCHANGES, PROCESSES, DOCKER = PLACES = ("exchanges", "on processes", "in Docker")
+GROUP = re.compile(r"@(processes|docker)$")  # pytest-xdist adds it
+GOOD, BAD = "passed", "failed"
 
 
+@dataclass
 class Tally:
-    """Counts how the tests of each contract end: passed, failed, skipped."""
+    """How each test of a contract has ended; what failed once stays failed."""
 
-    def __init__(self) -> None:
-        self.ends: dict[str, Counter[str]] = {contract: Counter() for contract in CONTRACTS}
+    ends: dict[str, str] = field(default_factory=dict)
+    reasons: Counter[str] = field(default_factory=Counter)  # of tests that were skipped
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if report.when == "call" or not report.passed:
-            contract = contract_of(report.nodeid)
-            self.ends[contract][report.outcome] += 1
+        test = GROUP.sub("", report.nodeid)
+        if self.ends.get(test) != BAD and (report.when == "call" or not report.passed):
+            self.ends[test] = report.outcome
+        if report.skipped and isinstance(report.longrepr, tuple):
+            self.reasons[report.longrepr[2]] += 1
+
+    def counts(self, contract: str, place: str) -> Counter[str]:
+        return Counter(
+            end
+            for test, end in self.ends.items()
+            if (contract_of(test), place_of(test)) == (contract, place)
+        )
+
+    def bad(self) -> list[str]:
+        """What is wrong, line by line."""
+        failed = [f"{contract_of(test)}: {test}" for test, end in self.ends.items() if end == BAD]
+        seen = {contract_of(test) for test, end in self.ends.items() if end == GOOD}
+        return failed + [f"{name}: no test has passed" for name in CONTRACTS if name not in seen]
 
 
 def files_of(contract: str) -> list[Path]:
-    golden = HERE / "dialects" / f"test_{contract}.py"
-    return [golden, *(HERE / "scenarios" / name for name in CONTRACTS[contract])]
+    golden = (f"test_{contract}", *BESIDE.get(contract, ()))
+    return [
+        *(HERE / "dialects" / f"{name}.py" for name in golden),
+        *(HERE / "scenarios" / f"{name}.py" for name in CONTRACTS[contract]),
+    ]
 
 
-def contract_of(nodeid: str) -> str:
-    path = HERE.parent / nodeid.partition("::")[0]
+def contract_of(test: str) -> str:
+    path = HERE.parent / test.partition("::")[0]
     return next(contract for contract in CONTRACTS if path in files_of(contract))
 
 
-def table_of(ends: dict[str, Counter[str]]) -> Table:
-    table = Table("contract", "passed/total", "skipped")
-    for contract, count in ends.items():
-        total = count["passed"] + count["failed"]
-        table.add_row(contract, f"{count['passed']}/{total}", str(count["skipped"]))
-    return table
+def place_of(test: str) -> str:
+    path, _, name = test.partition("::")
+    if "/dialects/" in path:
+        return EXCHANGES
+    return DOCKER if "docker" in name.partition("[")[2].rstrip("]").split("-") else PROCESSES
+
+
+def shown(tally: Tally) -> Group:
+    """The table, and below it what failed and why something was left out."""
+    table = Table("contract", *PLACES, "passed/total", "skipped")
+    for contract in CONTRACTS:
+        counts = [tally.counts(contract, place) for place in PLACES]
+        whole: Counter[str] = sum(counts, Counter())
+        style = "red" if whole[BAD] or not whole[GOOD] else ""
+        row = (*map(_share, counts), _share(whole), str(whole["skipped"] or ""))
+        table.add_row(contract, *row, style=style)
+    lines = [Text(f"failed: {line}", "red") for line in tally.bad()]
+    lines += [Text(f"skipped: {n} x {reason}") for reason, n in tally.reasons.items()]
+    return Group(table, *lines)
+
+
+def _share(count: Counter[str]) -> str:
+    total = count[GOOD] + count[BAD]
+    return f"{count[GOOD]}/{total}" if total else "-"
 
 
 def main() -> int:
     tally = Tally()
     files = [str(path) for contract in CONTRACTS for path in files_of(contract)]
     code = pytest.main(["-q", "-n", "2", "--dist", "loadgroup", *files], plugins=[tally])
-    Console().print(table_of(tally.ends))
-    return int(code)
+    Console(soft_wrap=True).print(shown(tally))
+    return int(code) or bool(tally.bad())
 
 
 if __name__ == "__main__":
