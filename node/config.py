@@ -33,6 +33,7 @@ AUTO = "auto"
 ASG4_PORT, SHARD_VIEW_PORT = "8090", "8085"
 ASG4_AND_MORE = "asg4,dynamo,peers"  # contracts whose routes do not collide
 OWN_HOST = "localhost"  # of a node that is told nothing but its port
+ADMIN_VIEW_BYTES_MAX = 16 * MIB  # it takes 8 MB, and refuses more in words of its own
 DATA_VIEW_ADDRESS = "0.0.0.0:8081"  # its nodes learn from a view where they are
 
 
@@ -189,6 +190,8 @@ def read(environ: Mapping[str, str], argv: Sequence[str]) -> Settings:
         texts["DIALECT"] = fingerprint(texts)
     texts = {**texts, **_told_by_peers(texts)}
     texts = {**texts, **_addresses(texts)}
+    if "admin_view" in texts["DIALECT"] and not texts["VALUE_BYTES_MAX"]:
+        texts["VALUE_BYTES_MAX"] = str(ADMIN_VIEW_BYTES_MAX)
     values = {s.name.lower(): _value(s, texts[s.name]) for s in SETTINGS if not s.stands_for}
     address = values["socket_address"]
     if not texts["VIEW"]:

@@ -19,7 +19,7 @@ from rich.text import Text
 HERE = Path(__file__).parent
 CONTRACTS = {
     "asg4": ("test_asg4_script", "test_crash", "test_cut", "test_first_words", "test_reshard"),
-    "admin_view": ("test_admin_view",),
+    "admin_view": ("test_contract_admin_view", "test_admin_view"),
     "data_view": ("test_contract_data_view",),
     "keys_view": ("test_contract_keys_view",),
     "shard_view": ("test_contract_shard_view",),

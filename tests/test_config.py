@@ -154,6 +154,13 @@ def test_the_dialect_is_known_by_the_settings_that_are_given(
     assert read({**given, "DIALECT": "native"}, []).dialect == ("native",)
 
 
+def test_admin_view_takes_larger_values_unless_told_otherwise() -> None:
+    largest = {"ADDRESS": "a:1"}
+    assert read(largest, []).value_bytes_max == 16 * 1024 * 1024
+    assert read({**largest, "VALUE_BYTES_MAX": "7"}, []).value_bytes_max == 7
+    assert read({"ADDRESS": "a:1", "VIEW": "a:1"}, []).value_bytes_max == 1024 * 1024
+
+
 def test_the_first_name_of_our_address_counts_and_the_other_is_not_even_read() -> None:
     assert read({"ADDRESS": "a:1"}, []).socket_address == "a:1"
     assert read({**OURS, "ADDRESS": "nonsense"}, []).socket_address == OURS["SOCKET_ADDRESS"]

@@ -59,6 +59,15 @@ class KeysView(Contract):
         }
 
 
+class AdminView(Contract):
+    """ADDRESS, and nothing else."""
+
+    listens, ports = 13800, (27700, 64500)
+
+    def environment(self, node: Node) -> dict[str, str]:
+        return {"ADDRESS": node.address}
+
+
 class ShardView(Contract):
     """SOCKET_ADDRESS, VIEW and SHARD_COUNT; the port tells the contract."""
 
