@@ -23,7 +23,7 @@ VOLUME /data
 EXPOSE 8090
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
-  CMD ["python3", "-c", "import urllib.request as u; from os import environ as e; u.urlopen('http://127.0.0.1:' + (e.get('SOCKET_ADDRESS') or e.get('ADDRESS') or ':8081').rpartition(':')[2] + '/livez', timeout=2)"]
+  CMD ["python3", "-c", "import urllib.request as u; from os import environ as e; u.urlopen('http://127.0.0.1:' + (e.get('SOCKET_ADDRESS') or e.get('ADDRESS') or ':' + (not e.get('NODE_IDENTIFIER') and e.get('PORT') or '8081')).rpartition(':')[2] + '/livez', timeout=2)"]
 CMD ["python3", "-m", "node"]
 
 # What changes most comes last: only this is built again when the code has changed.

@@ -1,5 +1,6 @@
 """The image without an engine: the mirror, what pip is told, when a pull is given up."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +10,7 @@ import requests.exceptions
 
 from cluster import image
 from cluster.debian import mirror_in_deb822, mirror_in_list, pip_configuration
+from node.config import read
 
 STANZAS = """\
 Types: deb-src
@@ -74,6 +76,28 @@ def silent() -> Iterator[dict[str, str]]:
     """Say one thing, then nothing until the client gives up."""
     yield {"status": "Pulling"}
     raise requests.exceptions.ReadTimeout("no bytes")
+
+
+@pytest.mark.parametrize(
+    ("told", "port"),
+    [
+        ({"SOCKET_ADDRESS": "10.10.0.2:8090", "ADDRESS": "10.10.0.2:1"}, 8090),
+        ({"ADDRESS": "10.10.0.2:13800", "PORT": "1"}, 13800),
+        ({"NODE_IDENTIFIER": "0", "PORT": "1"}, 8081),
+        ({"PORT": "8001", "PEERS": "http://localhost:8002"}, 8001),
+    ],
+)
+def test_a_container_asks_after_its_health_where_its_node_listens(
+    told: dict[str, str], port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (image.ROOT / "Dockerfile").read_text()
+    command = json.loads(text.partition("HEALTHCHECK")[2].partition("CMD ")[2].partition("\n")[0])
+    asked: list[str] = []
+    monkeypatch.setattr("os.environ", told)
+    monkeypatch.setattr("urllib.request.urlopen", lambda url, timeout: asked.append(url))
+    exec(command[2], {})
+    assert asked == [f"http://127.0.0.1:{port}/livez"]
+    assert read(told, []).port == port
 
 
 class Engine:

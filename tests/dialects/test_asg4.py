@@ -4,6 +4,8 @@ import orjson
 import pytest
 from hypothesis import given, strategies as st
 
+from node.__main__ import DIALECTS
+from node.config import read
 from node.core.messages import Counted, Found, Put, Unmet
 from node.core.siblings import Past
 from node.core.token import Token, decode, encode
@@ -43,9 +45,9 @@ def test_every_route_has_an_exchange() -> None:
 
 
 def test_an_older_wording_says_updated() -> None:
-    route = next(
-        r for r in asg4("updated").routes if (r.method, r.pattern) == ("PUT", "/kvs/{key}")
-    )
+    settings = read({"SOCKET_ADDRESS": "a:8090", "ASG_REPLACED_WORD": "updated"}, [])
+    spoken = DIALECTS["asg4"](settings)
+    route = next(r for r in spoken.routes if (r.method, r.pattern) == ("PUT", "/kvs/{key}"))
     body = b'{"value":1}'
     said = route.handler(
         Call("PUT", {"key": "k"}, {}, {}, body, lambda: facts_at(NODES[0]), LIMITS)

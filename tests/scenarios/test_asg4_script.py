@@ -24,11 +24,12 @@ def are_shown(cluster: Cluster, names: list[str], at: list[str] | None = None) -
     """Whether the view and the member lists are of these, as everybody tells it."""
     nodes = [cluster.address(name) for name in names]
     for url in (cluster.urls[name] for name in at or cluster.names):
-        lists = [
-            ask("GET", f"{url}/shard/members/{shard}")[1].get("shard-members", [])
+        members = [
+            node
             for shard in ("s1", "s2")
+            for node in ask("GET", f"{url}/shard/members/{shard}")[1].get("shard-members", [])
         ]
-        if live_view(url) != nodes or sorted(sum(lists, [])) != sorted(nodes):
+        if live_view(url) != nodes or sorted(members) != sorted(nodes):
             return False
     return True
 

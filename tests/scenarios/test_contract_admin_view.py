@@ -16,10 +16,8 @@ LEVEL_S = 10.0
 LARGEST = 8 * 1024 * 1024
 UNINITIALIZED = (418, {"error": "uninitialized"})
 BAD = (400, {"error": "bad request"})
-NOTHING_SEEN: list[dict[str, object]] = [
-    {},
-    *({"causal-metadata": seen} for seen in (None, {}, "")),
-]
+NOTHING: tuple[object, ...] = (None, {}, "")
+NOTHING_SEEN: list[dict[str, object]] = [{}, *({"causal-metadata": seen} for seen in NOTHING)]
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
 
