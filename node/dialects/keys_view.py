@@ -45,7 +45,8 @@ from node.dialects.words import (
 CONTEXT = "causal-context"
 KEY_CHARACTERS_MAX = 50
 WAIT_S = 4.5  # a client is answered within 5 s
-MOVING_S = 2.5  # so long a view change is watched; then keys are counted, which may take 2 s more
+WATCHED_S = 4.2  # so long a view change is watched; then keys are counted, which takes a moment
+HALF_DEAD_S = 2.5  # or 2 s, where nobody of a shard lives
 TRIES = 3  # of a change that another one has overtaken
 
 NO_KEY = "Key does not exist"
@@ -266,7 +267,7 @@ def _changing(call: Call, layout_of: Callable[[View], Layout]) -> Steps:
     view = yield from adopting(call, layout_of, TRIES)
     if view is None:
         return NOT_CHANGED
-    while not _is_moved(call.facts()) and call.facts().now < started + MOVING_S:
+    while not _is_moved(call.facts()) and call.facts().now < started + _patience_s(call.facts()):
         yield LOOK_EVERY_S
     shards = []
     outcomes = yield [Count(shard.id) for shard in view.shards]
@@ -274,6 +275,12 @@ def _changing(call: Call, layout_of: Callable[[View], Layout]) -> Steps:
         keys = counted.keys if isinstance(counted, Counted) else None
         shards.append(_described(view, place, keys))
     return said(200, {"message": "View change successful", "shards": shards})
+
+
+def _patience_s(facts: Facts) -> float:
+    shards = facts.view.shards
+    is_whole = all(any(node in facts.alive for node in shard.members) for shard in shards)
+    return WATCHED_S if is_whole else HALF_DEAD_S
 
 
 def _is_moved(facts: Facts) -> bool:
