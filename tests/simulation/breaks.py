@@ -11,7 +11,7 @@ import orjson
 from cluster.faults import Swarm, swarm_of
 
 SHOWN_FILE = Path(__file__).parent / "shown.json"
-SHOWN: dict[str, int] = orjson.loads(SHOWN_FILE.read_bytes())
+SHOWN: dict[str, list[int]] = orjson.loads(SHOWN_FILE.read_bytes())
 SEEDS_MAX = 150  # so many runs that can show it are played before it counts as unnoticed
 
 Break = Callable[[], Iterator[None]]
@@ -44,10 +44,13 @@ class Breaks:
         return register
 
     def seeds_for(self, name: str) -> Iterator[int]:
-        """The seed that has shown it last, then all others that can; which one that is, `python -m
+        """The seeds that have shown it, then all others that can; which have, `python -m
         tests.simulation.shown` finds anew."""
-        last = SHOWN.get(name)
-        if last is not None:
-            yield last
+        shown = SHOWN.get(name, [])
+        yield from shown
+        yield from (seed for seed in self.able(name) if seed not in shown)
+
+    def able(self, name: str) -> Iterator[int]:
+        """The first seeds that can show it."""
         able = (seed for seed in count() if self._can_show[name](swarm_of(Random(seed))))
-        yield from islice(able, SEEDS_MAX)
+        return islice(able, SEEDS_MAX)

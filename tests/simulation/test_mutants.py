@@ -1,6 +1,6 @@
 """A simulator that has never gone red proves nothing: it must notice every rule that is broken."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 
 import pytest
@@ -31,20 +31,19 @@ IN_STORIES = [
 ]
 
 
-def first_seed_that_shows(breaks: Breaks, name: str) -> int | None:
-    """A run that breaks a promise when the rule is broken; None when none of those played does."""
-    for seed in breaks.seeds_for(name):
+def seeds_that_show(breaks: Breaks, name: str, seeds: Iterable[int]) -> Iterator[int]:
+    """Of these the runs that break a promise when the rule is broken."""
+    for seed in seeds:
         with breaks.mutants[name]():
             verdict = run_seed(seed)
         if verdict.failure.startswith(f"seed {seed} is red: {verdict.kind}: "):
-            return seed
-    return None
+            yield seed
 
 
 @pytest.mark.parametrize(("breaks", "name"), IN_RUNS, ids=[name for _, name in IN_RUNS])
 def test_runs_notice_a_broken_rule(breaks: Breaks, name: str) -> None:
     """By a broken promise, not by an error of the break itself; and the seed is green without."""
-    seed = first_seed_that_shows(breaks, name)
+    seed = next(seeds_that_show(breaks, name, breaks.seeds_for(name)), None)
     assert seed is not None, f"no promise was broken by {name}"
     assert not run_seed(seed).failure
 
