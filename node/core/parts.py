@@ -9,6 +9,8 @@ parts that have become equal are one again.  (protocol D10.)
 
 import zlib
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from itertools import compress
 
 import msgspec
 
@@ -17,23 +19,28 @@ from node.core.view import FIRST, SLOTS, Slot, ViewId, view_of
 
 SLOTS_BYTES = SLOTS // 8
 ALL = (1 << SLOTS) - 1
+SETS_KEPT = 64  # the same few sets come and go with every comparison
+BITS = bytes.maketrans(b"01", b"\0\1")
 
 Slots = int  # a set of slots: bit n is slot n
 
 
+@lru_cache(SETS_KEPT)
 def to_bytes(slots: Slots) -> bytes:
     """A set as it travels: compressed, since slots go in runs."""
     return zlib.compress(slots.to_bytes(SLOTS_BYTES, "big"), 1)
 
 
+@lru_cache(SETS_KEPT)
 def from_bytes(packed: bytes) -> Slots:
     return int.from_bytes(zlib.decompress(packed), "big")
 
 
 def each_of(slots: Slots) -> list[Slot]:
     """The slots of a set, in their order."""
-    digits = f"{slots:b}"  # far faster than 4096 shifts of a number of 512 bytes
-    return [slot for slot, digit in enumerate(reversed(digits)) if digit == "1"]
+    # Far faster than 4096 shifts of a number of 512 bytes.
+    digits = f"{slots:b}".encode().translate(BITS)
+    return list(compress(range(len(digits)), reversed(digits)))
 
 
 class Saved(msgspec.Struct, array_like=True):

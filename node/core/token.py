@@ -8,6 +8,7 @@ for.  A token may never claim less than its client depends on: claiming more onl
 
 import base64
 from collections import Counter
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -20,6 +21,7 @@ EXACT_MAX = 32
 FILTER_BITS = 512
 ALL_KEYS = b"\xff" * (FILTER_BITS // 8)  # a filter that stands for every key
 TOKEN_BYTES_MAX = 4096
+TAGS_KEPT = 4096  # digests whose texts are at hand
 COUNT_MAX = 2**53  # larger numbers do not survive a JSON parser
 
 
@@ -145,7 +147,7 @@ def encode(token: Token) -> bytes:
     entries: dict[str, tuple[int, dict[str, str]]] = {a: (n, {}) for a, n in token.floor.items()}
     for (actor, n), tag in token.exact.items():
         entry = entries.setdefault(actor, (0, {}))
-        entry[1][str(n)] = _text((tag << 4).to_bytes(5, "big"))[:6]
+        entry[1][str(n)] = _text_of(tag)
     stamp = token.stamp if token.stamp != NO_STAMP else None
     keys = _text(token.keys) if token.floor else ""
     view = token.view if token.view > FIRST else None
@@ -178,7 +180,7 @@ def _checked(wire: _Wire) -> Token:
             n = int(text)
             if not 1 <= n < COUNT_MAX or len(tag) != 6:
                 raise Malformed("a dot out of range")
-            token.exact[actor, n] = int.from_bytes(_bytes(tag + "A"), "big") >> 4
+            token.exact[actor, n] = _tag_of(tag)
     token.keys = _bytes(wire.k) if token.floor else b""
     if token.keys and len(token.keys) != FILTER_BITS // 8:
         raise Malformed("a filter of the wrong length")
@@ -187,6 +189,17 @@ def _checked(wire: _Wire) -> Token:
     if not 0 <= token.stamp[0] < COUNT_MAX or not 0 <= token.stamp[1] < COUNT_MAX:
         raise Malformed("a stamp out of range")
     return token
+
+
+@lru_cache(TAGS_KEPT)
+def _text_of(tag: int) -> str:
+    """The six characters of a digest of 36 bits."""
+    return _text((tag << 4).to_bytes(5, "big"))[:6]
+
+
+@lru_cache(TAGS_KEPT)
+def _tag_of(text: str) -> int:
+    return int.from_bytes(_bytes(text + "A"), "big") >> 4
 
 
 def _text(raw: bytes) -> str:
