@@ -7,6 +7,7 @@ needs the old maps, and every older actor counts as known.  Nothing here is abou
 """
 
 from collections.abc import Iterable
+from itertools import chain
 
 import msgspec
 
@@ -66,8 +67,8 @@ class History:
 
     def nodes(self) -> list[str]:
         """The nodes of all known views, those of the current one first."""
-        newest_first = [self.views[view_id] for view_id in sorted(self.views, reverse=True)]
-        return list(dict.fromkeys(node for view in newest_first for node in view.nodes))
+        newest_first = [self.views[view_id].nodes for view_id in sorted(self.views, reverse=True)]
+        return list(dict.fromkeys(chain.from_iterable(newest_first)))
 
     def where(self, node: str) -> str:
         """The address to call a node at: what the newest view says that says it, or, before any

@@ -19,6 +19,7 @@ from node.core.view import FIRST, SLOTS, Slot, ViewId, view_of
 
 SLOTS_BYTES = SLOTS // 8
 ALL = (1 << SLOTS) - 1
+EVERY = tuple(range(SLOTS))
 SETS_KEPT = 64  # the same few sets come and go with every comparison
 BITS = bytes.maketrans(b"01", b"\0\1")
 
@@ -40,7 +41,7 @@ def each_of(slots: Slots) -> list[Slot]:
     """The slots of a set, in their order."""
     # Far faster than 4096 shifts of a number of 512 bytes.
     digits = f"{slots:b}".encode().translate(BITS)
-    return list(compress(range(len(digits)), reversed(digits)))
+    return list(compress(EVERY, reversed(digits)))
 
 
 class Saved(msgspec.Struct, array_like=True):
