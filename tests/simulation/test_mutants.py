@@ -22,6 +22,7 @@ from tests.simulation.mutants_of_views import (
     propose_from_outside,
     the_losers_owners_forget_what_they_took_in,
 )
+from tests.simulation.test_seeds import SEEDS
 
 BREAKS = (OF_A_REPLICA, OF_ANSWERS, OF_VIEWS)
 IN_RUNS = [(breaks, name) for breaks in BREAKS for name in breaks.mutants]
@@ -42,10 +43,11 @@ def seeds_that_show(breaks: Breaks, name: str, seeds: Iterable[int]) -> Iterator
 
 @pytest.mark.parametrize(("breaks", "name"), IN_RUNS, ids=[name for _, name in IN_RUNS])
 def test_runs_notice_a_broken_rule(breaks: Breaks, name: str) -> None:
-    """By a broken promise, not by an error of the break itself; and the seed is green without."""
+    """By a broken promise, not by an error of the break itself; and the seed is green without, as
+    those below `SEEDS` are known to be."""
     seed = next(seeds_that_show(breaks, name, breaks.seeds_for(name)), None)
     assert seed is not None, f"no promise was broken by {name}"
-    assert not run_seed(seed).failure
+    assert seed < SEEDS or not run_seed(seed).failure
 
 
 STORIES_OF_VIEWS = [
