@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 import pytest
 
-from cluster.campaign import run_seed
+from cluster.campaign import Verdict, run_seed
 from cluster.witness import ViolationError
 from tests.simulation import directed, directed_views
 from tests.simulation.breaks import Breaks
@@ -32,22 +32,22 @@ IN_STORIES = [
 ]
 
 
-def seeds_that_show(breaks: Breaks, name: str, seeds: Iterable[int]) -> Iterator[int]:
+def runs_that_show(breaks: Breaks, name: str, seeds: Iterable[int]) -> Iterator[Verdict]:
     """Of these the runs that break a promise when the rule is broken."""
     for seed in seeds:
         with breaks.mutants[name]():
             verdict = run_seed(seed)
         if verdict.failure.startswith(f"seed {seed} is red: {verdict.kind}: "):
-            yield seed
+            yield verdict
 
 
 @pytest.mark.parametrize(("breaks", "name"), IN_RUNS, ids=[name for _, name in IN_RUNS])
 def test_runs_notice_a_broken_rule(breaks: Breaks, name: str) -> None:
     """By a broken promise, not by an error of the break itself; and the seed is green without, as
     those below `SEEDS` are known to be."""
-    seed = next(seeds_that_show(breaks, name, breaks.seeds_for(name)), None)
-    assert seed is not None, f"no promise was broken by {name}"
-    assert seed < SEEDS or not run_seed(seed).failure
+    red = next(runs_that_show(breaks, name, breaks.seeds_for(name)), None)
+    assert red is not None, f"no promise was broken by {name}"
+    assert red.seed < SEEDS or not run_seed(red.seed).failure
 
 
 STORIES_OF_VIEWS = [
