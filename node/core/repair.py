@@ -235,6 +235,13 @@ class Repair:
         return covered
 
     # ---- the pull
+    def may_pull(self, parts: Parts) -> bool:
+        """Whether an exchange is under way, or somebody has what we lack; if not, which is the
+        rule, nobody need look who can be reached."""
+        if self.exchange is not None or self._lacking_since:
+            return True
+        return not all(part.answers for part in parts.owned())
+
     def next_pull(
         self, node_id: str, parts: Parts, able: Iterable[str], grace_s: float, now: float
     ) -> tuple[str, Pull] | None:

@@ -303,6 +303,8 @@ class Upkeep:
 
     def _pull(self) -> None:
         exchange = self.repair.exchange
+        if not self.repair.may_pull(self._keyspace.parts):
+            return
         grace_s = GRACE_S if self.recovery.caught_up and self.settled else 0.0
         parts, now = self._keyspace.parts, self._turn.now
         pull = self.repair.next_pull(self.node_id, parts, self._able(), grace_s, now)
