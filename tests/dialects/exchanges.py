@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import parse_qsl
 
+import msgspec
 import orjson
 
 from node.core.messages import (
@@ -41,6 +42,7 @@ from node.core.messages import (
 )
 from node.core.siblings import Past
 from node.core.token import Token, encode
+from node.core.view import View
 from node.dialects.admin_view import admin_view
 from node.dialects.asg4 import asg4
 from node.dialects.causal import causal
@@ -136,6 +138,7 @@ class Block:
     headers: dict[str, str] = field(default_factory=dict)
     body: str = ""
     settings: dict[str, str] = field(default_factory=dict)
+    adopted: list[View] = field(default_factory=list)
 
     def read(self, line: str) -> None:
         name, colon, text = line.partition(": ")
@@ -193,7 +196,8 @@ def _talked(steps: Steps, outcomes: list[Outcome], block: Block) -> tuple[Reply,
             lines += [_asked(request) for request in asked]
             lines += [f"waits {wish:g} s"] if isinstance(wish, float) else []
             told = [next(rest) for _ in asked]
-            if "then" in block.settings and any(isinstance(each, Adopted) for each in told):
+            block.adopted += [each.view for each in told if isinstance(each, Adopted)]
+            if "then" in block.settings and block.adopted:
                 block.settings["view"] = block.settings["then"]
             wish = steps.send(told)
     except StopIteration as end:
@@ -218,6 +222,9 @@ def _said(block: Block, table: Table, dialect: Dialect) -> Reply | Ask | Talk | 
         settings = {**PLAIN, **OF_DIALECT.get(dialect.name, {}), **block.settings}
         wrong, change = settings.get("wrong", ""), settings.get("change", "done")
         known = facts_at(settings["at"], wrong, settings["view"], change)
+        for new in block.adopted:  # it is here, whatever its shards are
+            view = msgspec.structs.replace(known.view, number=new.number, proposer=new.proposer)
+            known = replace(known, view=view)
         return replace(known, content=lambda: None) if "hash" in settings else known
 
     queries = dict(parse_qsl(query, keep_blank_values=True))

@@ -9,7 +9,7 @@ import orjson
 import pytest
 from msgspec.structs import replace
 
-from node.core.messages import Adopted, Counted, Get, Outcome, Propose, Request
+from node.core.messages import Adopted, Count, Counted, Get, Outcome, Propose, Request
 from node.dialects.contract import Ask, Call, Facts, Reply, Talk
 from node.dialects.keys_view import keys_view
 from tests.dialects.exchanges import HERE, LIMITS, OUTCOMES, played_file
@@ -94,11 +94,12 @@ class Cluster:
     def __init__(self, changes: list[str], look_s: float, **only: Sequence[str]) -> None:
         self.changes, self.look_s = iter(changes), look_s
         self.alive, self.lacks = only.get("alive", NODES), only.get("lacks", NEXT.nodes)
-        self.looks = count()
+        self.looks, self.view = count(), "first"
 
     def facts(self) -> Facts:
         now = STARTED + self.look_s * next(self.looks)
-        told = dataclasses.replace(facts_at(NODES[0]), now=now, movement=self.movement)
+        told = facts_at(NODES[0], view=self.view)
+        told = dataclasses.replace(told, now=now, movement=self.movement)
         return dataclasses.replace(told, alive=tuple(self.alive))
 
     def movement(self) -> dict[str, Any]:
@@ -120,6 +121,8 @@ def played(cluster: Cluster) -> tuple[Reply, list[Sequence[Request] | float]]:
         while True:
             wish = wishes[-1]
             asked = () if isinstance(wish, float) else wish
+            if not isinstance(wish, float) and isinstance(wish[0], Propose):
+                cluster.view = "next"
             wishes.append(said.steps.send([outcome_of(request) for request in asked]))
     except StopIteration as end:
         return end.value, wishes
@@ -139,6 +142,29 @@ def test_a_change_waits_until_everybody_has_what_it_owns() -> None:
     reply, wishes = played(Cluster(["beginning", "moving", "moving", "done"], 0.01))
     assert [isinstance(wish, float) for wish in wishes] == [False, True, True, True, False]
     assert key_counts(reply) == [5] * 5
+
+
+def test_a_view_that_others_have_adopted_is_waited_for() -> None:
+    """Until it is here, what the asked node tells is of the last change, which is over."""
+    cluster = Cluster(["done"] * 9, 0.01)
+    late = dataclasses.replace(cluster.facts(), now=STARTED)
+
+    def facts() -> Facts:
+        return late if next(cluster.looks) < 6 else cluster.facts()
+
+    said = ROUTES["PUT", "/kvs/view-change"](Call("PUT", {}, {}, {}, CHANGE, facts, LIMITS))
+    assert isinstance(said, Talk)
+    asked = next(said.steps)
+    assert not isinstance(asked, float)
+    [propose] = asked
+    cluster.view = "next"
+    wishes = [said.steps.send([outcome_of(propose)])]
+    while isinstance(wishes[-1], float):
+        wishes.append(said.steps.send([]))
+    *waits, counts = wishes
+    assert len(waits) > 1
+    assert not isinstance(counts, float)
+    assert all(isinstance(each, Count) for each in counts)
 
 
 def test_who_is_dead_is_not_waited_for() -> None:
