@@ -2,7 +2,9 @@
 
 Its stream is its own, so a seed draws the same sessions and the same other faults with it as
 without.  The promise is for a minority: rows of one node at a time, each of which all other owners
-have on their disks, and no disk is lost until they are whole again.  A row is changed where it
+have on their disks, and no disk is lost until they are whole again.  Where the key log was full and
+has dropped writes that not everybody has, a node cannot say which key they were of, and rightly
+steps aside: so in these seeds the log has room for all (docs/decisions/0020).  A row is changed where it
 lies; what its node keeps in memory of it is not.  (reliability B21.)
 """
 
@@ -28,7 +30,8 @@ class Rotting:
     ) -> None:
         self._world, self._witness, self._may_rot = world, witness, may_rot
         self._random = Random(f"rot {seed}")
-        self._calm = self._random.random() >= SHARE
+        self.is_drawn = self._random.random() < SHARE
+        self._calm = not self.is_drawn
 
     def begin(self) -> None:
         self._plan()

@@ -47,10 +47,12 @@ States = dict[str, dict[str, FinalState]]
 
 
 @contextmanager
-def limited(limits: Limits) -> Iterator[None]:
-    """The core within these bounds, for a while; what is set here is constant in the product."""
+def limited(limits: Limits, rots: bool) -> Iterator[None]:
+    """The core within these bounds, for a while; what is set here is constant in the product.
+    Where disks change rows the log is not bounded."""
     before = exchange.PAGE_ITEMS, keylog.ENTRIES_MAX, Token.trimmed.__defaults__
-    exchange.PAGE_ITEMS, keylog.ENTRIES_MAX = limits.page_items, limits.log_entries
+    exchange.PAGE_ITEMS = limits.page_items
+    keylog.ENTRIES_MAX = keylog.ENTRIES_MAX if rots else limits.log_entries
     Token.trimmed.__defaults__ = (limits.exact_dots,)
     try:
         yield
@@ -95,7 +97,7 @@ class Trial:
 
     def run(self) -> Figures:
         """Raises ViolationError at the first broken promise."""
-        with limited(self.swarm.limits):
+        with limited(self.swarm.limits, self._rotting.is_drawn):
             return self._run()
 
     def _run(self) -> Figures:

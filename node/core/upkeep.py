@@ -302,11 +302,10 @@ class Upkeep:
         return min(exchange.rest_until, healing_at)
 
     def _pull(self) -> None:
-        exchange = self.repair.exchange
-        if not self.repair.may_pull(self._keyspace.parts):
+        exchange, parts, now = self.repair.exchange, self._keyspace.parts, self._turn.now
+        if not self.repair.may_pull(parts):
             return
         grace_s = GRACE_S if self.recovery.caught_up and self.settled else 0.0
-        parts, now = self._keyspace.parts, self._turn.now
         pull = self.repair.next_pull(self.node_id, parts, self._able(), grace_s, now)
         if self.repair.exchange is not exchange:
             self._keyspace.account(None)
@@ -315,9 +314,8 @@ class Upkeep:
 
     def _with_content(self, pull: Pull) -> Pull:
         """A full exchange looks at every row, whatever the hash."""
-        if pull.after is not None:
-            return pull
-        return replace(pull, content=self._keyspace.digests.of(from_bytes(pull.slots)))
+        is_full, digests = pull.after is not None, self._keyspace.digests
+        return pull if is_full else replace(pull, content=digests.of(from_bytes(pull.slots)))
 
     def on_pull(self, source: str, pull: Pull) -> None:
         """Serve the present life of a peer: its old row is forgotten before the snapshot (D7)."""
