@@ -4,8 +4,8 @@ Its stream is its own, so a seed draws the same sessions and the same other faul
 without.  The promise is for a minority: rows of one node at a time, each of which all other owners
 have on their disks, and no disk is lost until they are whole again.  Where the key log was full and
 has dropped writes that not everybody has, a node cannot say which key they were of, and rightly
-steps aside: so in these seeds the log has room for all (docs/decisions/0020).  A row is changed where it
-lies; what its node keeps in memory of it is not.  (reliability B21.)
+steps aside: so in these seeds the log has room for all (docs/decisions/0020).  A row is changed
+where it lies; what its node keeps in memory of it is not.  (reliability B21.)
 """
 
 from collections.abc import Callable
