@@ -47,12 +47,10 @@ States = dict[str, dict[str, FinalState]]
 
 
 @contextmanager
-def limited(limits: Limits, rots: bool) -> Iterator[None]:
-    """The core within these bounds, for a while; what is set here is constant in the product.
-    Where disks change rows the log is not bounded."""
+def limited(limits: Limits) -> Iterator[None]:
+    """The core within these bounds, for a while; what is set here is constant in the product."""
     before = exchange.PAGE_ITEMS, keylog.ENTRIES_MAX, Token.trimmed.__defaults__
-    exchange.PAGE_ITEMS = limits.page_items
-    keylog.ENTRIES_MAX = keylog.ENTRIES_MAX if rots else limits.log_entries
+    exchange.PAGE_ITEMS, keylog.ENTRIES_MAX = limits.page_items, limits.log_entries
     Token.trimmed.__defaults__ = (limits.exact_dots,)
     try:
         yield
@@ -86,7 +84,8 @@ class Trial:
         options = Options(limits.cache_bytes, limits.repair_every_s, hold_s)
         self.world = World(told, random, self._witness, options)
         self._nemesis = Nemesis(self.world, self.swarm, self._witness)
-        self._rotting = Rotting(self.world, self._witness, seed, self._nemesis.has_all)
+        room = self.swarm.limits.log_entries
+        self._rotting = Rotting(self.world, self._witness, seed, room, self._nemesis.has_all)
         self._witness.is_rotten = lambda: bool(rotten(self.world))
         self._workload = Workload(self.world, self.swarm, self._witness)
         self._timeline = self.world.timeline
@@ -97,7 +96,7 @@ class Trial:
 
     def run(self) -> Figures:
         """Raises ViolationError at the first broken promise."""
-        with limited(self.swarm.limits, self._rotting.is_drawn):
+        with limited(self.swarm.limits):
             return self._run()
 
     def _run(self) -> Figures:

@@ -8,7 +8,7 @@ from cluster.trial import Trial
 from cluster.witness import ViolationError
 
 ROTS = "a row has changed by itself"
-WITH_ROT = 1  # a seed whose rows change often
+WITH_ROT = 13  # a seed whose rows change often
 
 
 def test_rows_change_in_a_part_of_the_seeds() -> None:
