@@ -136,6 +136,12 @@ class Digests:
         self._add_up()
         return self._sums[slot]
 
+    def counted_slots(self, first: Slot, before: Slot) -> list[Slot]:
+        """Those of which anything has been counted, between these bounds."""
+        self._add_up()
+        sums = self._sums[first:before]
+        return [slot for slot, total in enumerate(sums, first) if total] if any(sums) else []
+
     def _add_up(self, limit: int | None = None) -> None:
         for dot in list(islice(self._gathered, limit)):
             row, sign = self._gathered.pop(dot)

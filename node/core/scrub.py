@@ -88,11 +88,16 @@ class Scrub:
 
     # ---- sums
     def _judge_before(self, slot: Slot) -> None:
-        """All rows of the slots below this one have been read."""
-        while self.slot < slot:
-            if self._sum != self._keyspace.digests.sum_of(self.slot):
-                self._look_again(self.slot)
-            self.slot, self._sum = self.slot + 1, 0
+        """All rows of the slots below this one have been read; between them there were none."""
+        if self.slot == slot:
+            return
+        digests = self._keyspace.digests
+        wrong = digests.counted_slots(self.slot + 1, slot)
+        if self._sum != digests.sum_of(self.slot):
+            wrong = [self.slot, *wrong]
+        for short in wrong:
+            self._look_again(short)
+        self.slot, self._sum = slot, 0
 
     def _look_again(self, slot: Slot) -> None:
         """Something has been written meanwhile, as a rule; so all of the slot is read in one."""

@@ -11,9 +11,9 @@ class Tally:
     the disk, rows and bytes by the beginning of their keys."""
 
     def __init__(self, found: Mapping[str, tuple[int, int]]) -> None:
-        by_slot = [found.get(f"{slot:03x}", (0, 0)) for slot in range(SLOTS)]
-        self._keys = [keys for keys, _ in by_slot]
-        self._bytes = [size for _, size in by_slot]
+        self._keys, self._bytes = [0] * SLOTS, [0] * SLOTS
+        for start, (keys, size) in found.items():
+            self.count_anew(int(start, 16), keys, size)
 
     def change(self, slot: Slot, keys: int, size: int) -> None:
         self._keys[slot] += keys
