@@ -6,7 +6,9 @@ configuration, so that pip works inside a build wherever it works outside.
 """
 
 import contextlib
+import fcntl
 import os
+import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -35,6 +37,24 @@ def build(client: Any, report: Report) -> str:
     """Build the node image, unless nothing it is made of has changed; return its id."""
     if not (ROOT / "Dockerfile").exists():
         raise Trouble(f"no Dockerfile in {ROOT}; run from a checkout, or take ENGINE=process")
+    with alone(report):
+        return _build(client, report)
+
+
+@contextlib.contextmanager
+def alone(report: Report) -> Iterator[None]:
+    """One build at a time on this host: who waits finds afterwards that nothing has changed."""
+    path = Path(tempfile.gettempdir()) / f"coterie-image-{os.getuid()}.lock"
+    with path.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            report.note("   the image is being built already: waiting for that")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _build(client: Any, report: Report) -> str:
     arguments = {name: os.environ[name] for name in PROXIES if name in os.environ}
     arguments["PYTHON_IMAGE"] = base(client, report)
     before = _identity(client, TAG)

@@ -1,7 +1,10 @@
 """The image without an engine: the mirror, what pip is told, when a pull is given up."""
 
 import json
+import tempfile
+import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import docker.errors
@@ -10,6 +13,7 @@ import requests.exceptions
 
 from cluster import image
 from cluster.debian import mirror_in_deb822, mirror_in_list, pip_configuration
+from cluster.report import Report
 from node.config import read
 
 STANZAS = """\
@@ -127,3 +131,27 @@ def test_why_a_base_cannot_be_had(
 ) -> None:
     monkeypatch.setattr(image, "_patient", lambda _timeout_s: Engine(answer))
     assert image.pull() == problem
+
+
+def test_two_who_build_the_image_build_it_one_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    waits, order = threading.Event(), []
+
+    class Noting(Report):
+        def note(self, text: str) -> None:
+            assert "built already" in text
+            waits.set()
+
+    def second() -> None:
+        with image.alone(Noting(quiet=True)):
+            order.append("second")
+
+    thread = threading.Thread(target=second)
+    with image.alone(Report(quiet=True)):
+        thread.start()
+        assert waits.wait(10)
+        order.append("first")
+    thread.join(10)
+    assert order == ["first", "second"]

@@ -12,14 +12,19 @@ from itertools import count
 from pathlib import Path
 from typing import ClassVar
 
+import pytest
+
 from cluster.containers import ContainerEngine
 from cluster.engine import State
 from cluster.processes import ProcessEngine
 from cluster.report import Report
 from cluster.topology import NODE_PORT, Node, Topology, addresses_of, free_subnet
 from tests.scenarios.conftest import Cluster, free_port_block
-from tests.scenarios.stage import docker_or_skip
+from tests.scenarios.stage import docker_or_skip, engines
 
+ENGINES = engines("docker-contracts")  # of their own ports and subnets
+BOTH_ENGINES = pytest.mark.parametrize("kind", ENGINES)
+OTHERS_SUBNETS = {"the other scenarios": "10.8.0.0/13"}
 PLAIN_PORTS = (27500, 64000)
 SERIAL = count()
 
@@ -193,7 +198,7 @@ def speaking(
     start = for_processes if kind == "process" else for_containers
     first = free_port_block(shards * replicas + spare, start)
     engine = (Processes if kind == "process" else Containers)(folder, contract)
-    subnet = free_subnet(engine.subnets_taken()) if kind == "docker" else ""
+    subnet = free_subnet(OTHERS_SUBNETS | engine.subnets_taken()) if kind == "docker" else ""
     topology = contract(engine.name, shards, replicas, engine.kind, subnet, first, said)
     try:
         engine.prepare(topology, Report(quiet=True))

@@ -29,10 +29,17 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 ON_PROCESSES = pytest.mark.xdist_group("processes")
-ENGINES = [
-    pytest.param("process", marks=ON_PROCESSES),
-    pytest.param("docker", marks=pytest.mark.xdist_group("docker")),
-]
+
+
+def engines(docker_group: str) -> list[Any]:
+    """A parameter for each kind of engine; the tests of one group never run at the same time."""
+    return [
+        pytest.param("process", marks=ON_PROCESSES),
+        pytest.param("docker", marks=pytest.mark.xdist_group(docker_group)),
+    ]
+
+
+ENGINES = engines("docker")
 BOTH_ENGINES = pytest.mark.parametrize("kind", ENGINES)
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from tests.scenarios.conftest import Cluster
-from tests.scenarios.contracts import AdminView, speaking
+from tests.scenarios.contracts import BOTH_ENGINES, AdminView, speaking
 from tests.scenarios.script import Answer, ask, eventually
-from tests.scenarios.stage import BOTH_ENGINES, account
+from tests.scenarios.stage import account
 
 LEVEL_S = 10.0
 LARGEST = 8 * 1024 * 1024

@@ -14,9 +14,9 @@ import pytest
 
 from cluster import probe
 from tests.scenarios.conftest import Cluster
-from tests.scenarios.contracts import Causal, speaking, whole
+from tests.scenarios.contracts import ENGINES, Causal, speaking, whole
 from tests.scenarios.script import ask, eventually
-from tests.scenarios.stage import ENGINES, ON_PROCESSES, account
+from tests.scenarios.stage import ON_PROCESSES, account
 
 LEVEL_S = 10.0
 HOLD_S = 2.0

@@ -15,7 +15,7 @@ import pytest
 from cluster import probe
 from cluster.report import Report
 from tests.scenarios.conftest import Cluster
-from tests.scenarios.contracts import DataView, speaking, whole
+from tests.scenarios.contracts import ENGINES, DataView, speaking, whole
 from tests.scenarios.ordering import (
     CLIENT_S,
     KEYS,
@@ -30,7 +30,7 @@ from tests.scenarios.ordering import (
     wrong_at,
 )
 from tests.scenarios.script import ask, eventually
-from tests.scenarios.stage import ENGINES, ON_PROCESSES, account, at_once, is_done
+from tests.scenarios.stage import ON_PROCESSES, account, at_once, is_done
 
 WAIT_S = 8.0
 LEVEL_S = 10.0

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from tests.scenarios.conftest import Cluster
-from tests.scenarios.contracts import Containers, KeysView, speaking, whole
+from tests.scenarios.contracts import ENGINES, Containers, KeysView, speaking, whole
 from tests.scenarios.script import ask, eventually
-from tests.scenarios.stage import ENGINES, account, at_once
+from tests.scenarios.stage import account, at_once
 
 ANSWERED_S = 5.0
 CLIENT_S = 20.0

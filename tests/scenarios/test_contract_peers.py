@@ -14,9 +14,9 @@ import pytest
 
 from cluster.commands import status_document
 from tests.scenarios.conftest import Cluster, free_port_block
-from tests.scenarios.contracts import BesideAsg4, Peers, speaking, whole
+from tests.scenarios.contracts import BOTH_ENGINES, ENGINES, BesideAsg4, Peers, speaking, whole
 from tests.scenarios.script import Answer, ask, eventually
-from tests.scenarios.stage import BOTH_ENGINES, ENGINES, ON_PROCESSES, account, at_once
+from tests.scenarios.stage import ON_PROCESSES, account, at_once
 
 PING_S = 2.0
 LEVEL_S = 10.0

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from tests.scenarios.conftest import Cluster
-from tests.scenarios.contracts import ShardView, speaking, whole
+from tests.scenarios.contracts import ENGINES, ShardView, speaking, whole
 from tests.scenarios.script import Answer, ask, eventually
-from tests.scenarios.stage import ENGINES, account, at_once, with_one_more
+from tests.scenarios.stage import account, at_once, with_one_more
 
 CLIENT_S = 25.0
 LEVEL_S = 10.0
