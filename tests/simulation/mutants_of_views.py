@@ -26,24 +26,6 @@ from tests.simulation.breaks import Breaks
 OF_VIEWS = Breaks()
 
 NOT_SHOWN = {
-    "a context loses its floor": (
-        "150 runs notice nothing any more, though three seeds once did; tests/core/test_floors.py "
-        "has the rule"
-    ),
-    "rows that have gone come back with a page": (
-        "150 runs notice nothing: a row goes when every member has what removed it; "
-        "tests/core/test_exchange_slots.py has the rule"
-    ),
-    "messages of older views are processed": "111 runs notice nothing; 3 of 500 of the model",
-    "acks outlive their view": (
-        "the rows of the last view are kept: who gave them discharges them only by handing the "
-        "slots to all owners of a later view; 0 of 500 runs of the model"
-    ),
-    "acks of two views are added up": (
-        "an ack is custody, whatever view it was given in; only members' acks count, and 0 of 500 "
-        "runs of the model"
-    ),
-    "forget before the claims are taken": "a slot answers later, by R7; 0 of 500 runs of the model",
     "prune the key log at once": "harmless by design: what is not logged costs a full exchange",
     "claim every view that names me": "1 of 500 runs of the model; kept by argument",
     "a token of a newer view is judged": "only a living node that was declared lost could show it",

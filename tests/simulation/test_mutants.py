@@ -7,7 +7,7 @@ import pytest
 
 from cluster.campaign import Verdict, run_seed
 from cluster.witness import ViolationError
-from tests.simulation import directed, directed_views
+from tests.simulation import directed, directed_custody, directed_past, directed_views
 from tests.simulation.breaks import Breaks
 from tests.simulation.mutants import OF_A_REPLICA
 from tests.simulation.mutants_of_answers import (
@@ -15,9 +15,17 @@ from tests.simulation.mutants_of_answers import (
     leave_absent_keys_out_of_a_full_exchange,
     take_messages_of_lives_that_ended,
 )
+from tests.simulation.mutants_of_custody import (
+    a_context_loses_its_floor,
+    acks_of_two_views_are_added_up,
+    acks_outlive_their_view,
+    forget_before_the_claims_are_taken,
+    rows_that_have_gone_come_back_with_a_page,
+)
 from tests.simulation.mutants_of_views import (
     OF_VIEWS,
     a_view_id_names_the_proposers_address,
+    handle_messages_of_other_views,
     nothing_is_claimed_for_a_skipped_view,
     propose_from_outside,
     the_losers_owners_forget_what_they_took_in,
@@ -55,6 +63,15 @@ STORIES_OF_VIEWS = [
     (directed_views.a_wish_of_one_who_has_left, propose_from_outside),
     (directed_views.a_proposer_whose_disk_is_lost, a_view_id_names_the_proposers_address),
     (directed_views.views_that_nobody_took_part_in, nothing_is_claimed_for_a_skipped_view),
+    (directed_custody.what_came_back_to_who_had_it_before, acks_outlive_their_view),
+    (directed_custody.a_comparison_of_two_views_ago, handle_messages_of_other_views),
+    (directed_custody.a_write_over_three_views, acks_of_two_views_are_added_up),
+    (directed_custody.slots_that_nobody_wrote_to, forget_before_the_claims_are_taken),
+    (directed_past.a_delete_below_the_floor, a_context_loses_its_floor),
+    (
+        directed_past.a_page_that_was_read_before_the_delete,
+        rows_that_have_gone_come_back_with_a_page,
+    ),
 ]
 
 
