@@ -7,7 +7,7 @@ import pytest
 
 from cluster.campaign import Verdict, run_seed
 from cluster.witness import ViolationError
-from tests.simulation import directed, directed_custody, directed_past, directed_views
+from tests.simulation import directed, directed_custody, directed_deletes, directed_views
 from tests.simulation.breaks import Breaks
 from tests.simulation.mutants import OF_A_REPLICA
 from tests.simulation.mutants_of_answers import (
@@ -67,9 +67,9 @@ STORIES_OF_VIEWS = [
     (directed_custody.a_comparison_of_two_views_ago, handle_messages_of_other_views),
     (directed_custody.a_write_over_three_views, acks_of_two_views_are_added_up),
     (directed_custody.slots_that_nobody_wrote_to, forget_before_the_claims_are_taken),
-    (directed_past.a_delete_below_the_floor, a_context_loses_its_floor),
+    (directed_deletes.a_delete_below_the_floor, a_context_loses_its_floor),
     (
-        directed_past.a_page_that_was_read_before_the_delete,
+        directed_deletes.a_page_that_was_read_before_the_delete,
         rows_that_have_gone_come_back_with_a_page,
     ),
 ]
