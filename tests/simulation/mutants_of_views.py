@@ -1,7 +1,7 @@
 """Rules of views, each broken in one place: the list of the live-view model, on the real core.
 
-Where the model found that a rule is not needed for safety, or that chance breaks it too rarely, it
-is in `NOT_SHOWN` with the reason.  (models/README.md; protocol D10, R1-R8.)
+Those that chance breaks too rarely have a story each, some of them in a room of their own beside
+this one; test_models_list.py has the whole list.  (models/README.md; protocol D10, R1-R8.)
 """
 
 from collections.abc import Iterator
@@ -24,15 +24,6 @@ from node.core.view import FIRST, Actor, View, ViewId, actor_of
 from tests.simulation.breaks import Breaks
 
 OF_VIEWS = Breaks()
-
-NOT_SHOWN = {
-    "prune the key log at once": "harmless by design: what is not logged costs a full exchange",
-    "claim every view that names me": "1 of 500 runs of the model; kept by argument",
-    "a token of a newer view is judged": "only a living node that was declared lost could show it",
-    "the delete floor does not travel": "there is none: a delete is a version until it is stable",
-    "nothing found adds nothing": "likewise; see leave_deletes_out_of_the_token",
-}
-
 
 # ------------------------------------------------------------------ R1, R2: adopt and write
 

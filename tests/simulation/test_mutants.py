@@ -7,12 +7,19 @@ import pytest
 
 from cluster.campaign import Verdict, run_seed
 from cluster.witness import ViolationError
-from tests.simulation import directed, directed_custody, directed_deletes, directed_views
+from tests.simulation import (
+    directed,
+    directed_custody,
+    directed_deletes,
+    directed_past,
+    directed_views,
+)
 from tests.simulation.breaks import Breaks
 from tests.simulation.mutants import OF_A_REPLICA
 from tests.simulation.mutants_of_answers import (
     OF_ANSWERS,
     leave_absent_keys_out_of_a_full_exchange,
+    leave_deletes_out_of_the_token,
     take_messages_of_lives_that_ended,
 )
 from tests.simulation.mutants_of_custody import (
@@ -22,10 +29,16 @@ from tests.simulation.mutants_of_custody import (
     forget_before_the_claims_are_taken,
     rows_that_have_gone_come_back_with_a_page,
 )
+from tests.simulation.mutants_of_the_past import (
+    claim_every_view_that_names_us,
+    delete_marks_do_not_travel,
+    prune_the_key_log_at_once,
+)
 from tests.simulation.mutants_of_views import (
     OF_VIEWS,
     a_view_id_names_the_proposers_address,
     handle_messages_of_other_views,
+    judge_tokens_of_newer_views,
     nothing_is_claimed_for_a_skipped_view,
     propose_from_outside,
     the_losers_owners_forget_what_they_took_in,
@@ -72,6 +85,11 @@ STORIES_OF_VIEWS = [
         directed_deletes.a_page_that_was_read_before_the_delete,
         rows_that_have_gone_come_back_with_a_page,
     ),
+    (directed_past.who_was_away_is_sent_what_it_missed, prune_the_key_log_at_once),
+    (directed_past.who_has_forgotten_owns_again, claim_every_view_that_names_us),
+    (directed_past.a_living_node_is_declared_lost, judge_tokens_of_newer_views),
+    (directed_past.what_a_delete_depended_on, delete_marks_do_not_travel),
+    (directed_past.what_a_delete_depended_on, leave_deletes_out_of_the_token),
 ]
 
 

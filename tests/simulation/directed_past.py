@@ -1,0 +1,165 @@
+"""Stories about what a node may say of its past: to a peer that was away, of a view it was in long
+ago, to a client that has met a newer view, and of a delete.
+
+Four real replicas in two shards, in fair weather, as in `directed_views`; some letters are lost.
+A story that ends badly raises ViolationError.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+
+from cluster.simulation import Node
+from cluster.witness import ViolationError
+from node.core.messages import (
+    Absent,
+    Found,
+    Get,
+    Letter,
+    Message,
+    Page,
+    Propose,
+    Put,
+    Replicate,
+    Stored,
+)
+from node.core.replica import Replica
+from node.core.token import Token
+from tests.simulation.directed_views import KEYS, Cluster, all_slots_to
+
+MANY = tuple(f"m{n}" for n in range(60))
+CAUSE, DELETED = "l1", "m4"  # two keys of the second shard, n3 and n4
+
+
+def arrives(target: str, message: Message) -> bool:
+    return False
+
+
+class Told(Cluster):
+    """Counts the rows that each node is sent by repair, and loses what it is told to lose."""
+
+    def __init__(self, seed: int) -> None:
+        self.loses: Callable[[str, Message], bool] = arrives
+        self.rows_sent = Counter[str]()
+        super().__init__(seed)
+
+    def send(self, node: Node, target: str, letter: Letter) -> None:
+        message = letter.message
+        if self.loses(target, message):
+            return
+        if isinstance(message, Page):
+            self.rows_sent[target] += len(message.items) + len(message.rows)
+        super().send(node, target, letter)
+
+    def put(self, address: str, put: Put) -> Stored:
+        outcome = self.ask(address, put)
+        assert isinstance(outcome, Stored), f"{put.key} at {address}: {outcome}"
+        return outcome
+
+    def settle(self) -> None:
+        """Time for all to have left their past to the current view's owners."""
+        self.wait(10.0)
+        assert all(self.replica(address).moving.history.settled for address in self.nodes)
+
+    def replica(self, address: str) -> Replica:
+        driver = self.nodes[address].driver
+        assert driver is not None
+        return driver.replica
+
+
+def who_was_away_is_sent_what_it_missed(seed: int) -> None:
+    """One key of many is written while a fellow is away: that one is sent, not all."""
+    cluster = Told(seed)
+    for key in MANY:
+        cluster.submit("n3", Put(key, b"before"), lambda outcome: None)
+    cluster.wait(10.0)
+    cluster.part("n4")
+    cluster.put("n3", Put(CAUSE, b"meanwhile"))
+    cluster.wait(10.0)
+    cluster.rows_sent.clear()
+    cluster.heal()
+    outcome = cluster.ask("n4", Get(CAUSE))
+    assert isinstance(outcome, Found)
+    assert outcome.values == (b"meanwhile",)
+    rows = cluster.rows_sent["n4"]
+    assert rows, "it has not been levelled by repair"
+    if rows > 1:
+        raise ViolationError("FullExchange", f"{rows} rows are sent for one write")
+
+
+def who_has_forgotten_owns_again(seed: int) -> None:
+    """On one side of a cut an owner gives all away and forgets it; the view of the other side, that
+    wins, knows nothing of this and names the owner again, while who has the slots is away."""
+    cluster = Told(seed)
+    cluster.ask("n1", Propose(all_slots_to("n1", "n2", "n3", "n4")))
+    cluster.settle()
+    cluster.write("n1", b"given away")
+    cluster.part("n1", "n2")
+    cluster.ask("n1", Propose(all_slots_to("n2", "n1", "n3", "n4")))
+    cluster.wait(5.0)
+    assert not cluster.replica("n1").keyspace.parts.held()
+    for _ in range(2):
+        cluster.ask("n3", Propose(all_slots_to("n1", "n2", "n3", "n4")))
+    cluster.part("n2")
+    cluster.mend({(one, two) for one, two in cluster.cuts if "n2" not in (one, two)})
+    cluster.wait(5.0)
+    cluster.must_not_deny("n1")
+    cluster.heal()
+    cluster.must_show("n1", b"given away")
+
+
+def a_living_node_is_declared_lost(seed: int) -> None:
+    """The others retire its view without it: their tokens name nothing but the view that they have
+    met.  It knows no such view, so it must not answer by what it has."""
+    cluster = Told(seed)
+    for key in KEYS:
+        cluster.put("n3", Put(key, b"old", level="all"))
+    cluster.part("n4")
+    cluster.ask("n1", Propose(all_slots_to("n1", "n3", "n2"), lost=("n4",)))
+    cluster.wait(10.0)
+    cluster.write("n1", b"new")
+    cluster.wait(5.0)
+    tokens = {key: token_of(cluster, "n1", key) for key in KEYS}
+    assert not any(token.exact or token.floor for token in tokens.values())
+    for key, token in tokens.items():
+        must_not_go_back(cluster, "n4", key, token, b"new")
+    cluster.heal()
+    cluster.must_show("n4", b"new")
+
+
+def token_of(cluster: Cluster, address: str, key: str) -> Token:
+    """What a reader of the key depends on."""
+    outcome = cluster.ask(address, Get(key))
+    assert isinstance(outcome, Found | Absent), f"{key} at {address}: {outcome}"
+    return outcome.token
+
+
+def must_not_go_back(cluster: Cluster, address: str, key: str, token: Token, seen: bytes) -> None:
+    """Whoever has seen this value is shown it, or nothing is answered."""
+    outcome = cluster.ask(address, Get(key, token=token, wait_s=2.0))
+    if isinstance(outcome, Absent) or (isinstance(outcome, Found) and outcome.values != (seen,)):
+        raise ViolationError("MonotonicReads", f"{key} at {address}: {outcome}")
+
+
+def what_a_delete_depended_on(seed: int) -> None:
+    """Who wrote one key deletes another; a fellow is told of the delete alone.  Whoever finds
+    nothing there depends on the first key's write: the fellow must not show what was before."""
+    cluster = Told(seed)
+    for key in (CAUSE, DELETED):
+        cluster.put("n3", Put(key, b"before", level="all"))
+    cluster.wait(5.0)
+    cluster.loses = lambda target, message: (
+        target == "n4"
+        and (isinstance(message, Page) or (isinstance(message, Replicate) and message.key == CAUSE))
+    )
+    cause = cluster.put("n3", Put(CAUSE, b"after"))
+    cluster.put("n3", Put(DELETED, None, token=cause.token))
+    found = cluster.ask("n4", Get(DELETED))
+    assert isinstance(found, Absent), f"{DELETED} at n4: {found}"
+    outcome = cluster.ask("n4", Get(CAUSE, token=found.token, wait_s=2.0))
+    if isinstance(outcome, Found) and outcome.values == (b"before",):
+        raise ViolationError("WriteCORead", f"{CAUSE} at n4: {outcome}")
+    cluster.loses = arrives
+    cluster.heal()
+    outcome = cluster.ask("n4", Get(CAUSE))
+    assert isinstance(outcome, Found)
+    assert outcome.values == (b"after",)
