@@ -82,6 +82,9 @@ class Home:
         put = accept.put
         if accept.looked:
             return None
+        is_bound = put.if_present or put.refuse_unmet is not None
+        if is_bound and put.token.view > self._moving.view.id:  # not ours to judge (D10 R6)
+            return m.Unsure(accept.request, accept.attempt)
         if not put.if_present and (put.refuse_unmet is None or not put.token):
             return m.Unsure(accept.request, accept.attempt) if self._is_blind(put.key) else None
         need = self._moving.need_of(digest_of(put.key, put.mode is m.Mode.LWW))

@@ -236,3 +236,20 @@ def test_in_an_unsettled_view_nobody_says_no_by_itself() -> None:
     for put in (m.Put(PEAR, None, if_present=True), m.Put(PEAR, b"v", token=ahead)):
         answer = one.step("b1", m.Accept(one.replica.next_request(NOW), put)).tells[-1][1]
         assert isinstance(answer, m.Unsure if put.if_present else m.Named)
+
+
+def test_a_token_of_a_newer_view_is_not_judged_by_a_home() -> None:
+    """Who has met a view may depend on what only that view's owners have, and its token need not
+    name it any more (D10 R6): the origin looks first, and says what is not known."""
+    one, ahead = One(), Token(view=ViewId(3, "p"))
+    bound = (
+        m.Put(PEAR, None, token=ahead, if_present=True),
+        m.Put(PEAR, b"w", token=ahead, refuse_unmet=m.Scope.KEY),
+        m.Put(PEAR, b"w", token=ahead, refuse_unmet=m.Scope.SHARD),
+    )
+    for put in bound:
+        assert one.step("b1", m.Accept(one.replica.next_request(NOW), put)).tells == [
+            ("b1", m.Unsure(one.replica.next_request(NOW) - 1))
+        ]
+    free = m.Accept(one.replica.next_request(NOW), m.Put(PEAR, b"w", token=ahead))
+    assert isinstance(one.step("b1", free).tells[-1][1], m.Named)

@@ -20,6 +20,7 @@ from node.core.messages import (
     Propose,
     Put,
     Replicate,
+    Scope,
     Stored,
 )
 from node.core.replica import Replica
@@ -27,7 +28,8 @@ from node.core.token import Token
 from tests.simulation.directed_views import KEYS, Cluster, all_slots_to
 
 MANY = tuple(f"m{n}" for n in range(60))
-CAUSE, DELETED = "l1", "m4"  # two keys of the second shard, n3 and n4
+CAUSE, DELETED = "l1", "m4"  # keys of the second shard, n3 and n4
+UNSEEN = "m1"  # another one, first written when n4 is cut off
 
 
 def arrives(target: str, message: Message) -> bool:
@@ -107,9 +109,9 @@ def who_has_forgotten_owns_again(seed: int) -> None:
     cluster.must_show("n1", b"given away")
 
 
-def a_living_node_is_declared_lost(seed: int) -> None:
-    """The others retire its view without it: their tokens name nothing but the view that they have
-    met.  It knows no such view, so it must not answer by what it has."""
+def who_has_met_a_view_that_a_lost_node_has_not(seed: int) -> tuple[Told, dict[str, Token]]:
+    """A living node is declared lost, and the others retire its view without it: the tokens of
+    their readers name nothing but the view that they have met."""
     cluster = Told(seed)
     for key in KEYS:
         cluster.put("n3", Put(key, b"old", level="all"))
@@ -117,13 +119,37 @@ def a_living_node_is_declared_lost(seed: int) -> None:
     cluster.ask("n1", Propose(all_slots_to("n1", "n3", "n2"), lost=("n4",)))
     cluster.wait(10.0)
     cluster.write("n1", b"new")
+    cluster.put("n1", Put(UNSEEN, b"new"))
     cluster.wait(5.0)
-    tokens = {key: token_of(cluster, "n1", key) for key in KEYS}
+    tokens = {key: token_of(cluster, "n1", key) for key in (*KEYS, UNSEEN)}
     assert not any(token.exact or token.floor for token in tokens.values())
-    for key, token in tokens.items():
-        must_not_go_back(cluster, "n4", key, token, b"new")
+    return cluster, tokens
+
+
+def a_living_node_is_declared_lost(seed: int) -> None:
+    """It does not know the view that its reader has met: it must not answer by what it has."""
+    cluster, tokens = who_has_met_a_view_that_a_lost_node_has_not(seed)
+    for key in KEYS:
+        must_not_go_back(cluster, "n4", key, tokens[key], b"new")
     cluster.heal()
     cluster.must_show("n4", b"new")
+
+
+def a_lost_node_is_asked_to_delete(seed: int) -> None:
+    """Nor must it say that there is nothing to delete, or take a write that may be refused."""
+    cluster, tokens = who_has_met_a_view_that_a_lost_node_has_not(seed)
+    token = tokens[UNSEEN]
+    outcome = cluster.ask("n4", Put(UNSEEN, None, token=token, if_present=True))
+    if isinstance(outcome, Absent):
+        raise ViolationError("WriteCOInitRead", f"{UNSEEN} at n4: {outcome}")
+    for scope in Scope:
+        outcome = cluster.ask("n4", Put(UNSEEN, b"late", token=token, refuse_unmet=scope))
+        if isinstance(outcome, Stored):
+            raise ViolationError("WriteCORead", f"{UNSEEN} at n4: {outcome}")
+    cluster.heal()
+    outcome = cluster.ask("n4", Get(UNSEEN, token=token))
+    assert isinstance(outcome, Found)
+    assert outcome.values == (b"new",)
 
 
 def token_of(cluster: Cluster, address: str, key: str) -> Token:

@@ -88,6 +88,7 @@ STORIES_OF_VIEWS = [
     (directed_past.who_was_away_is_sent_what_it_missed, prune_the_key_log_at_once),
     (directed_past.who_has_forgotten_owns_again, claim_every_view_that_names_us),
     (directed_past.a_living_node_is_declared_lost, judge_tokens_of_newer_views),
+    (directed_past.a_lost_node_is_asked_to_delete, judge_tokens_of_newer_views),
     (directed_past.what_a_delete_depended_on, delete_marks_do_not_travel),
     (directed_past.what_a_delete_depended_on, leave_deletes_out_of_the_token),
 ]
