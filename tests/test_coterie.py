@@ -134,6 +134,7 @@ def test_an_interrupted_start_is_rolled_back(
         cwd=ROOT,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     ) as launcher:
         assert eventually(lambda: probe.ask("GET", port, "/livez")[0] == 200)
         launcher.send_signal(number)

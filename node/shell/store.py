@@ -289,14 +289,14 @@ class SqliteStore:
                 self._loop.call_soon_threadsafe(self._fail, text)
 
     def _write_batch(self, batch: _Batch) -> None:
+        is_awaited = bool(batch.dones)  # now: the loop empties them
         if batch.records:
             self._commit(batch)
-        elif not batch.dones and self._recent.older:
+        elif not is_awaited and self._recent.older:
             self._settle()
-        if batch.dones:
+        if is_awaited:
             self._loop.call_soon_threadsafe(self._finish, batch)
-        limit_bytes = CHECKPOINT_BUSY_BYTES if batch.dones else CHECKPOINT_IDLE_BYTES
-        if self._unmoved_bytes > limit_bytes:
+        if self._unmoved_bytes > (CHECKPOINT_BUSY_BYTES if is_awaited else CHECKPOINT_IDLE_BYTES):
             self._writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
             self._unmoved_bytes = 0
 
