@@ -15,7 +15,7 @@ from cluster.memory import write_rows
 from cluster.simulation import World
 from cluster.witness import Witness
 from node.core.effects import DAMAGED, Record
-from node.core.keyspace import row_of, slot_of_key
+from node.core.walk import row_of, slot_of_key
 
 SHARE = 0.75  # of the seeds whose log has room for all
 LOG_ENTRIES_MIN = 10_000

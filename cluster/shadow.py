@@ -11,10 +11,10 @@ import msgspec
 
 from node.core.clock import Clock, Dot
 from node.core.effects import Record
-from node.core.keyspace import key_of, slot_of_key
 from node.core.parts import Saved, Slots, from_bytes
 from node.core.siblings import Item
 from node.core.view import Actor, Slot
+from node.core.walk import key_of, slot_of_key
 
 ITEMS = msgspec.msgpack.Decoder(Item)
 PARTS = msgspec.msgpack.Decoder(list[Saved])

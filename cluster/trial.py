@@ -27,11 +27,11 @@ from cluster.workload import Session, Workload, mode_of, token_of
 from node.core import exchange, keylog, report
 from node.core.digest import MODULUS, digest_of
 from node.core.judging import shown_versions
-from node.core.keyspace import row_of, slot_of_key
 from node.core.messages import Count, Counted, Get, Mode, Outcome
 from node.core.replica import Options, Replica, Start
 from node.core.token import Token, encode
 from node.core.view import View, ViewId, first_view, view_of
+from node.core.walk import row_of, slot_of_key
 
 WARM_UP_S = 0.5
 REST_WITHIN_S = 60.0

@@ -17,7 +17,6 @@ from cluster.simulation import Node
 from node.core.clock import Dot
 from node.core.effects import Record
 from node.core.hybrid import LEAD_MS_MAX
-from node.core.keyspace import slot_of_key
 from node.core.messages import (
     AVAILABLE,
     Ack,
@@ -34,6 +33,7 @@ from node.core.messages import (
 from node.core.quorum import wanted
 from node.core.siblings import Item
 from node.core.view import FIRST, View, ViewId, view_of
+from node.core.walk import slot_of_key
 
 
 class ViolationError(Exception):

@@ -8,10 +8,10 @@ import pytest
 from cluster.memory import write_rows
 from node.core import messages as m
 from node.core.effects import DAMAGED, Damaged, Record
-from node.core.keyspace import row_of
 from node.core.placement import with_member, with_node
 from node.core.replica import Options, Replica, Start, restore
 from node.core.view import FIRST, View, ViewId, first_view, no_view
+from node.core.walk import row_of
 from node.driver import Driver
 from tests.core.given import MEGABYTE, MemoryRows
 

@@ -16,13 +16,14 @@ from node.core.effects import Damaged
 from node.core.healing import Healing
 from node.core.holding import Holding
 from node.core.judging import DAMAGED_HERE, Need, answer
-from node.core.keyspace import Keyspace, slot_of_key
+from node.core.keyspace import Keyspace
 from node.core.mending import Mending, Tells
 from node.core.moving import Moving
 from node.core.reading import Read, Reads
 from node.core.siblings import Item
 from node.core.turn import Turn
 from node.core.view import digest_of, slot_of
+from node.core.walk import slot_of_key
 
 LOOK_S = 0.1
 

@@ -17,11 +17,11 @@ from msgspec.structs import replace
 
 from node.core.clock import Clock, Dot
 from node.core.effects import DAMAGED, Damaged
-from node.core.keyspace import ITEMS, Keyspace, key_of, slot_of_key
+from node.core.keyspace import ITEMS, Keyspace
 from node.core.messages import Page, Pull
 from node.core.parts import Part, Slots, from_bytes, to_bytes
 from node.core.siblings import Item, Past, covering
-from node.core.walk import END, rows_within
+from node.core.walk import END, key_of, slot_of_key
 
 PAGE_ITEMS = 128
 PAGE_BYTES_MAX = 512 * 1024
@@ -84,7 +84,7 @@ def _page_of_rows(keyspace: Keyspace, pull: Pull, part: Part, snapshot: Clock) -
     page = _empty_page(pull, part, snapshot)
     changed = changed_since(keyspace, part, snapshot)
     size, upto = 0, None
-    found = rows_within(keyspace.rows, from_bytes(page.slots), pull.after or None, PAGE_ITEMS)
+    found = keyspace.rows_of(from_bytes(page.slots), pull.after or None, PAGE_ITEMS)
     for row, blob in found:
         key = key_of(row)
         if blob == DAMAGED:
@@ -209,7 +209,7 @@ def _rows_between(keyspace: Keyspace, page: Page) -> dict[str, bytes]:
     slots, after = from_bytes(page.slots), page.after or None
     found: dict[str, bytes] = {}
     before = END if page.upto is None else f"{page.upto}\0"
-    while rows := rows_within(keyspace.rows, slots, after, PAGE_ITEMS, before):
+    while rows := keyspace.rows_of(slots, after, PAGE_ITEMS, before):
         after = rows[-1][0]
         found.update(rows)
         if len(rows) < PAGE_ITEMS:

@@ -16,14 +16,14 @@ from node.core.clock import Clock, Dot
 from node.core.detector import Detector
 from node.core.effects import DAMAGED, Damaged, Record
 from node.core.exchange import key_within
-from node.core.keyspace import ENCODER, ITEMS, Keyspace, key_of, row_of, slot_of_key
+from node.core.keyspace import ENCODER, ITEMS, Keyspace
 from node.core.messages import Fetch, State
 from node.core.moving import Moving
 from node.core.parts import Slots
 from node.core.siblings import Item, Past, sync
 from node.core.turn import Turn
 from node.core.view import Slot, ViewId
-from node.core.walk import rows_within
+from node.core.walk import key_of, row_of, rows_within, slot_of_key
 
 ASK_AGAIN_S = 1.0
 LOOK_AGAIN_S = 0.1  # when nobody can be reached

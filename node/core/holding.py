@@ -15,14 +15,14 @@ from itertools import islice
 from node.core.clock import Clock, Dot, Vector
 from node.core.effects import Damaged
 from node.core.judging import DAMAGED_HERE, Missing
-from node.core.keyspace import Keyspace, key_of, row_of
+from node.core.keyspace import Keyspace
 from node.core.messages import Early, Look, Looked, Scope, Unavailable
 from node.core.moving import Moving
 from node.core.siblings import Item, Past, sync
 from node.core.token import ALL_KEYS, EXACT_MAX, Token
 from node.core.turn import Turn
 from node.core.view import actor_of, digest_of
-from node.core.walk import rows_within
+from node.core.walk import key_of, row_of
 
 HELD_MAX = 500  # keys; one more, and the oldest is shown
 EARLY_SHOWN_MAX = 100  # writes in the answer to a look
@@ -231,10 +231,10 @@ class Holding:
         """So many keys with the values that are shown, in the order of their rows, and the key
         after which there may be more."""
         items: dict[str, bytes] = {}
-        rows, owned = self._keyspace.rows, self._keyspace.parts.owned_slots
+        owned = self._keyspace.parts.owned_slots
         row = None if after is None else row_of(after)
         while len(items) < limit:
-            found = rows_within(rows, owned, row, min(PAGE_ROWS, limit - len(items)))
+            found = self._keyspace.rows_of(owned, row, min(PAGE_ROWS, limit - len(items)))
             if not found:
                 return items, None
             for row, _ in found:

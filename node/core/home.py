@@ -17,12 +17,13 @@ from node.core.effects import Damaged
 from node.core.healing import Healing
 from node.core.holding import Holding
 from node.core.judging import DAMAGED_HERE, answer
-from node.core.keyspace import ANYWHERE, Keyspace, Written, slot_of_key
+from node.core.keyspace import ANYWHERE, Keyspace, Written
 from node.core.moving import Moving
 from node.core.siblings import Place, placed
 from node.core.turn import Turn
 from node.core.upkeep import Upkeep
 from node.core.view import digest_of
+from node.core.walk import slot_of_key
 
 REMEMBERED_ACCEPTS_MAX = 10_000
 RESENT_S = 0.5  # writes named this short before a view change are replicated again

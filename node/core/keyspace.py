@@ -9,7 +9,6 @@ business.  (protocol D3, D4, D6, D10 R2-R4.)
 
 from collections.abc import Iterable
 from contextlib import suppress
-from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
@@ -26,8 +25,8 @@ from node.core.siblings import Item, Past, Place, Version, clock_of, discard, fi
 from node.core.sweep import Sweep
 from node.core.tally import Tally
 from node.core.token import Token
-from node.core.view import FIRST, Actor, Slot, ViewId, digest_of, slot_of, view_of
-from node.core.walk import Rows as Rows
+from node.core.view import FIRST, Actor, Slot, ViewId, digest_of, view_of
+from node.core.walk import END, Row, Rows, key_of, row_of, rows_within, slot_of_key
 
 NO_DOT: Dot = ("", 0)
 ENCODER = msgspec.msgpack.Encoder()
@@ -47,21 +46,6 @@ class Written(NamedTuple):
     context: Past
     replaced: bool
     clock: Vector | None
-
-
-@lru_cache(maxsize=16_384)
-def slot_of_key(key: str) -> Slot:
-    return slot_of(digest_of(key, False))
-
-
-@lru_cache(maxsize=16_384)
-def row_of(key: str) -> str:
-    """The row of a key: rows of one slot lie together."""
-    return f"{slot_of_key(key):03x}/{key}"
-
-
-def key_of(row: str) -> str:
-    return row[4:]
 
 
 class Keyspace:
@@ -170,23 +154,34 @@ class Keyspace:
 
     def sweep(self, limit: int = SWEPT_AT_ONCE_MAX) -> None:
         """Remove some rows of forgotten slots."""
-        for row in self.swept.some(limit):
-            self._cache.drop(key_of(row))
+        self._are_gone(self.swept.some(limit))
 
-    def clear(self, slots: Slots) -> None:
-        """These slots are to be held again: what is left of their forgotten rows goes now."""
-        for row in self.swept.clear(slots):
-            self._cache.put(key_of(row), Item(), 0)  # the row is there until the step is over
+    def _make_room(self, slot: Slot) -> None:
+        """A row is about to be written: if its slot is held again while it is being swept, what is
+        left of the forgotten rows goes now."""
+        if self.swept.slots >> slot & 1:
+            self._are_gone(self.swept.clear(1 << slot))
+
+    def _are_gone(self, rows: Iterable[str]) -> None:
+        """They can still be read until the step is over."""
+        for row in rows:
+            self._cache.put(key_of(row), Item(), 0)
 
     # ---- items
     def item(self, key: str) -> Item:
         """The stored, stripped item; an empty one for a key of which nothing is known."""
+        if self.swept.slots and row_of(key) in self.swept:
+            return Item()
         item = self._cache.get(key)
         if item is None:
             blob = self.rows.read("item", row_of(key))
             item = ITEMS.decode(blob) if blob else Item()
             self._cache.put(key, item, len(blob) if blob else 0)
         return item
+
+    def rows_of(self, slots: Slots, after: str | None, limit: int, before: str = END) -> list[Row]:
+        """At most `limit` rows of these slots in their order, without those being swept."""
+        return rows_within(self.rows, slots & ~self.swept.slots, after, limit, before)
 
     def trim_cache(self) -> None:
         """The step is over: what it has written can be read again from its rows."""
@@ -275,8 +270,10 @@ class Keyspace:
 
     def adopt_row(self, row: str, blob: bytes) -> None:
         """Take a fellow's row as it is: an item that is live, stripped, and not here yet."""
+        slot = int(row[:3], 16)
+        self._make_room(slot)
         self._cache.drop(key_of(row))
-        self.tally.change(int(row[:3], 16), 1, len(blob))
+        self.tally.change(slot, 1, len(blob))
         self.digests.adopt(row, blob)
         self.outbox.append(Record("item", row, blob))
 
@@ -290,7 +287,9 @@ class Keyspace:
 
     def _save(self, key: str, item: Item, told: Clock = NOTHING) -> None:
         """Store the item without marks that are done and without what the clock says (D3, D6)."""
-        before, clock, slot, row = self.item(key), self.clock_of(key), slot_of_key(key), row_of(key)
+        clock, slot, row = self.clock_of(key), slot_of_key(key), row_of(key)
+        self._make_room(slot)
+        before = self.item(key)
         kept = strip(self._without_done_marks(item), clock, self.lost)
         if told is not NOTHING:
             own = strip(before, clock, self.lost).past  # no exchange brings it again

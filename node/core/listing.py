@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 from node.core.effects import DAMAGED, Damaged
 from node.core.judging import DAMAGED_HERE, Missing, shown_versions
-from node.core.keyspace import ITEMS, Keyspace, key_of
+from node.core.keyspace import ITEMS, Keyspace
 from node.core.moving import Moving
 from node.core.requests import List, Listed, Mode, Outcome, Unavailable, Unmet
 from node.core.siblings import Item
 from node.core.token import Token
 from node.core.turn import Turn
 from node.core.view import Actor, digest_of, slot_of
-from node.core.walk import rows_within
+from node.core.walk import key_of
 
 PAGE_ROWS = 512
 NO_SHARD = Unavailable("this node is a member of no shard", definite=True)
@@ -107,7 +107,7 @@ class Lists:
     def _items(self) -> list[tuple[str, Item]]:
         owned, after = self._keyspace.parts.owned_slots, None
         found: list[tuple[str, Item]] = []
-        while rows := rows_within(self._keyspace.rows, owned, after, PAGE_ROWS):
+        while rows := self._keyspace.rows_of(owned, after, PAGE_ROWS):
             for row, blob in rows:
                 if blob == DAMAGED:
                     raise Damaged(row)

@@ -69,7 +69,6 @@ class Moving:
     def _take_over(self, claim: ViewId | None) -> None:
         keyspace, view = self._keyspace, self.view
         owned = view.slots_of(self.address)
-        keyspace.clear(owned)
         keyspace.parts.adopt(view.id, owned, self.history.need(), claim)
         self._settle_in()
         self._repair.enter(view)

@@ -21,7 +21,7 @@ from node.core.effects import Effects, Record
 from node.core.history import History, Saved
 from node.core.holding import Holding
 from node.core.home import Home
-from node.core.keyspace import Keyspace, Rows, slot_of_key
+from node.core.keyspace import Keyspace
 from node.core.listing import Lists
 from node.core.lives import Lives, Table
 from node.core.messages import BOUND_TO_VIEW
@@ -34,6 +34,7 @@ from node.core.turn import Turn
 from node.core.upkeep import SWEEP_EVERY_S, Upkeep
 from node.core.view import NO_VIEW, View, no_view
 from node.core.waiting import Writes
+from node.core.walk import Rows, slot_of_key
 
 TABLES = ("item", "log", "meta")
 FORGOTTEN_AT_ONCE = 5_000

@@ -1,6 +1,8 @@
-"""The rows of forgotten slots, on their way out: some at a time, and all before a slot comes back.
+"""The rows of forgotten slots, on their way out: some at a time.
 
-Which slots are left to sweep is on the disk, so a restart goes on with it.  (protocol D10 R4.)
+A slot may be held again meanwhile: its old rows count for nothing, and all of them go before the
+first new one comes.  Which slots are left to sweep is on the disk, so a restart goes on with it.
+(protocol D10 R4.)
 """
 
 from typing import Protocol
@@ -43,14 +45,14 @@ class Sweep:
         return found
 
     def clear(self, slots: Slots) -> list[str]:
-        """Remove all rows that are left of these slots, which are about to be held again; which."""
+        """Remove all rows that are left of these slots; which."""
         left, after = slots & self.slots, self._swept
         removed: list[str] = []
         while left:
             found = self._remove(left, removed[-1] if removed else after, CLEARED_AT_ONCE)
             removed += found
             if len(found) < CLEARED_AT_ONCE:
-                self._set(self.slots & ~left)
+                self._save(self.slots & ~left)
                 break
         return removed
 
@@ -60,5 +62,9 @@ class Sweep:
         return found
 
     def _set(self, slots: Slots) -> None:
-        self.slots, self._swept = slots, None
+        self._swept = None
+        self._save(slots)
+
+    def _save(self, slots: Slots) -> None:
+        self.slots = slots
         self._outbox.append(Record("meta", "sweep", to_bytes(slots) if slots else None))

@@ -1,12 +1,28 @@
 """Rows in their order, of some slots only: a row begins with its slot."""
 
+from functools import lru_cache
 from typing import Protocol
 
 from node.core.parts import Slots
-from node.core.view import SLOTS
+from node.core.view import SLOTS, Slot, digest_of, slot_of
 
 Row = tuple[str, bytes]
 END = "g"  # behind the rows of the last slot
+
+
+@lru_cache(maxsize=16_384)
+def slot_of_key(key: str) -> Slot:
+    return slot_of(digest_of(key, False))
+
+
+@lru_cache(maxsize=16_384)
+def row_of(key: str) -> str:
+    """The row of a key: rows of one slot lie together."""
+    return f"{slot_of_key(key):03x}/{key}"
+
+
+def key_of(row: str) -> str:
+    return row[4:]
 
 
 class Scans(Protocol):

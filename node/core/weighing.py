@@ -16,13 +16,14 @@ from dataclasses import dataclass
 from node.core.clock import Clock
 from node.core.effects import Damaged
 from node.core.healing import Healing
-from node.core.keyspace import ITEMS, Keyspace, key_of, row_of
+from node.core.keyspace import ITEMS, Keyspace
 from node.core.messages import Compare, Holding, Page, Pull
 from node.core.moving import Moving
 from node.core.parts import Part, Slots, each_of, from_bytes, to_bytes
 from node.core.repair import Repair
 from node.core.siblings import Item, covering
 from node.core.turn import Turn
+from node.core.walk import key_of, row_of
 
 SURE_S = 2.0  # a difference that is gone before that was none
 PATIENCE_S = 2.0  # for a page; then the search is given up, until the next comparison

@@ -17,8 +17,8 @@ from typing import NamedTuple
 from cluster.memory import write_rows
 from node.core import messages as m
 from node.core.effects import DAMAGED, Record
-from node.core.keyspace import row_of
 from node.core.replica import Options, Start, restore
+from node.core.walk import row_of
 from node.driver import Driver
 from tests.conversations.ports import (
     START_S,

@@ -18,12 +18,13 @@ from node.core import messages as m
 from node.core.clock import Clock, Dot, Vector
 from node.core.effects import Record
 from node.core.history import Saved as SavedViews
-from node.core.keyspace import ITEMS, PARTS, key_of
+from node.core.keyspace import ITEMS, PARTS
 from node.core.parts import from_bytes, to_bytes
 from node.core.replica import Replica
 from node.core.siblings import Item, Past, Version
 from node.core.token import COUNT_MAX, Token
 from node.core.view import FIRST, View, ViewId, actor_of, digest_of, short_name, view_of
+from node.core.walk import key_of
 
 LONG_BYTES = 40
 VIEWS = msgspec.msgpack.Decoder(SavedViews)
@@ -327,8 +328,7 @@ class Words:
     def _meta(self, key: str, value: bytes) -> str:
         if key == "parts":
             parts = PARTS.decode(value)
-            alone = len(parts) == 1
-            held = [self._holding(p.slots, p.clock, p.whole, alone) for p in parts]
+            held = [self._holding(p.slots, p.clock, p.whole, len(parts) == 1) for p in parts]
             return f" {', '.join(held) or 'none'}"
         if key == "views":
             saved = VIEWS.decode(value)

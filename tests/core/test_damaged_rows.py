@@ -7,11 +7,11 @@ from node.core import messages as m
 from node.core.clock import Clock
 from node.core.effects import Record
 from node.core.judging import DAMAGED_HERE
-from node.core.keyspace import row_of
 from node.core.parts import ALL, from_bytes, to_bytes
 from node.core.siblings import Item, Past, Version
 from node.core.token import Token
 from node.core.view import FIRST
+from node.core.walk import row_of
 from tests.core.given import holding as row_of_slots, page_of_dots
 from tests.core.test_healing import (
     HELD,

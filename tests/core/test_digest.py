@@ -11,11 +11,12 @@ from hypothesis import given, settings, strategies as st
 from node.core.clock import Dot
 from node.core.digest import Digests, digest_of
 from node.core.exchange import absorb, serve
-from node.core.keyspace import ITEMS, Keyspace, Written, row_of, slot_of_key
+from node.core.keyspace import ITEMS, Keyspace, Written
 from node.core.messages import Mode, Pull, Put
 from node.core.parts import ALL, Slots, to_bytes
 from node.core.siblings import Item
 from node.core.view import FIRST, ViewId
+from node.core.walk import row_of, slot_of_key
 from tests.core.given import Held
 
 NOW = 1000.0
@@ -235,9 +236,11 @@ def slots_come_and_go() -> None:
     three.check(0)
     space.sweep(1)
     three.check(0)
-    space.clear(ALL)
     three.held[0].sync()
     own(space, view, ALL)
+    for key in KEYS:
+        three.write(0, key)
+    space.sweep(1000)
     three.check(0)
 
 
@@ -252,7 +255,7 @@ def slots_are_swept_while_rows_are_counted() -> None:
     three.held[0] = again
     three.count(0, 1)
     three.count(0, 100)
-    again.keyspace.clear(ALL)
+    again.keyspace.sweep(1000)
     again.keyspace.digests.go_on(0)  # in the step that has removed the rows: they are still there
     three.check(0)
     own(again.keyspace, view, ALL)

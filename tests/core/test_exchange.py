@@ -10,10 +10,11 @@ from hypothesis import given, settings, strategies as st
 from node.core import exchange
 from node.core.clock import Clock
 from node.core.exchange import absorb, serve
-from node.core.keyspace import Keyspace, row_of
+from node.core.keyspace import Keyspace
 from node.core.messages import Page, Pull, Put
 from node.core.parts import ALL, to_bytes
 from node.core.siblings import Item, Past, Version
+from node.core.walk import row_of
 from tests.core.given import Held, page_of_dots, page_of_rows
 
 NOW = 1000.0

@@ -5,11 +5,11 @@ import pytest
 from node.core import exchange
 from node.core.clock import Clock
 from node.core.exchange import absorb, serve
-from node.core.keyspace import row_of, slot_of_key
 from node.core.messages import Pull
 from node.core.parts import ALL, Slots, from_bytes, to_bytes
 from node.core.siblings import Item, Past, Version
 from node.core.view import FIRST, SLOTS as SLOT_COUNT, ViewId
+from node.core.walk import row_of, slot_of_key
 from tests.core.given import Held, page_of_rows
 from tests.core.test_exchange import KEYS, NOW, forget_log, pages_of, pull_of, served, write
 

@@ -1,12 +1,17 @@
 """Slots of others go when every owner durably has them, at once; their rows go soon (D10 R4)."""
 
+from itertools import count
+
+import pytest
 from msgspec.structs import replace
 
 from node.core import messages as m
 from node.core.clock import Clock
-from node.core.keyspace import Keyspace, slot_of_key
+from node.core.keyspace import ENCODER, ITEMS, Keyspace
+from node.core.siblings import Item, Version
 from node.core.upkeep import SWEEP_EVERY_S
 from node.core.view import FIRST
+from node.core.walk import row_of, slot_of_key
 from tests.core.given import MEGABYTE
 from tests.core.test_moving import (
     A3,
@@ -22,6 +27,8 @@ from tests.core.test_moving import (
     views,
 )
 from tests.core.test_replica import FIG, NOW, PEAR, VIEW, One
+
+ROW = ENCODER.encode(Item({("x", 1): Version(b"new")}))
 
 
 def test_slots_of_others_go_when_every_owner_covers_clock_and_claims() -> None:
@@ -88,19 +95,57 @@ def test_sweeping_goes_on_in_ticks_of_its_own() -> None:
     assert swept.wake_at > forgot.wake_at + SWEEP_EVERY_S
 
 
-def test_slots_regained_while_they_are_swept_begin_empty() -> None:
+def regained() -> One:
+    """b2 has forgotten s2's slots, of which a row is left, and owns them again."""
     one = One("b2")
     one.step("b2", m.Accept(1, m.Put(FIG, b"v")))
     one.arrive()
     one.step("a1", views(MOVED))
     one.replica.keyspace.forget(S2)
     one.step("a1", views(view_at(THIRD, "b2", "s2", (FIRST, SECOND))))
-    assert one.replica.keyspace.swept.slots == 0
-    assert one.replica.keyspace.item(FIG).versions == {}
-    assert one.rows.tables["item"] == {}
+    assert one.replica.keyspace.swept.slots == S2
+    assert list(one.rows.tables["item"]) == [row_of(FIG)]
+    return one
+
+
+def test_slots_regained_while_they_are_swept_begin_empty() -> None:
+    one = regained()
+    for space in (one.replica.keyspace, Keyspace(one.rows, MEGABYTE)):
+        assert space.item(FIG).versions == {}
+        assert space.rows_of(S2, None, 10) == []
+        assert space.live_keys == 0
     part = one.replica.keyspace.parts.at(slot_of_key(FIG))
     assert part is not None
     assert (part.clock, part.whole) == (Clock(), {THIRD})
+
+
+def beside(key: str) -> str:
+    """Another key of the same slot."""
+    return next(k for k in (f"k{n}" for n in count()) if slot_of_key(k) == slot_of_key(key))
+
+
+@pytest.mark.parametrize("key", [FIG, beside(FIG)])
+@pytest.mark.parametrize("after_a_restart", [False, True])
+def test_what_is_left_of_a_regained_slot_goes_before_its_first_row_comes(
+    key: str, after_a_restart: bool
+) -> None:
+    one = regained()
+    space = Keyspace(one.rows, MEGABYTE) if after_a_restart else one.replica.keyspace
+    space.adopt_row(row_of(key), ROW)
+    assert space.swept.slots == S2 & ~(1 << slot_of_key(FIG))
+    one.rows.apply(space.outbox)
+    space.sweep(1000)
+    one.rows.apply(space.outbox)
+    assert list(one.rows.tables["item"]) == [row_of(key)]
+    assert space.item(key) == ITEMS.decode(ROW)
+    assert space.tally.by_slot() == {slot_of_key(FIG): (1, len(ROW))}
+
+
+def test_rows_that_go_with_a_sweep_are_not_read_again_in_its_step() -> None:
+    space = regained().replica.keyspace
+    space.sweep(1000)
+    assert space.swept.slots == 0
+    assert space.item(FIG).versions == {}
 
 
 def test_who_has_been_told_to_forget_reports_for_the_life_that_is_over() -> None:

@@ -8,11 +8,11 @@ from node.core import healing, messages as m
 from node.core.clock import Clock, Dot
 from node.core.effects import DAMAGED, Damaged, Effects, Record
 from node.core.healing import ASK_AGAIN_S, GIVE_UP_S, LOOK_AGAIN_S
-from node.core.keyspace import row_of, slot_of_key
 from node.core.parts import ALL
 from node.core.repair import Exchange
 from node.core.siblings import Item, Past, Version
 from node.core.view import FIRST, View, ViewId, first_view
+from node.core.walk import row_of, slot_of_key
 from tests.core.test_replica import NOW, PEAR, One
 
 TRIO = first_view(["a1", "a2", "a3"], 1)

@@ -10,12 +10,13 @@ from hypothesis import given, settings, strategies as st
 from node.core import keylog
 from node.core.clock import Clock, Dot
 from node.core.hybrid import NO_STAMP
-from node.core.keyspace import PARTS, Written, key_of, row_of
+from node.core.keyspace import PARTS, Written
 from node.core.messages import Mode, Put
 from node.core.parts import ALL, Saved, to_bytes
 from node.core.siblings import Item, Past, Version
 from node.core.token import Token
 from node.core.view import FIRST, ViewId, digest_of
+from node.core.walk import key_of, row_of
 from tests.core.given import Held, clock_of, dots_of
 
 NOW = 1000.0

@@ -10,12 +10,12 @@ from hypothesis import given, settings, strategies as st
 from node.core import exchange
 from node.core.clock import Clock
 from node.core.exchange import absorb
-from node.core.keyspace import slot_of_key
 from node.core.messages import Pull, Put
 from node.core.parts import ALL, to_bytes
 from node.core.repair import Held as HeldSlots, Row
 from node.core.siblings import Item, sync
 from node.core.view import FIRST, SLOTS as SLOT_COUNT, ViewId
+from node.core.walk import slot_of_key
 from tests.core.given import Held
 from tests.core.test_exchange import KEYS, NOW, forget_log, served
 

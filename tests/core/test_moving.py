@@ -8,11 +8,11 @@ from msgspec.structs import replace
 from node.core import messages as m
 from node.core.clock import Clock
 from node.core.effects import Effects
-from node.core.keyspace import slot_of_key
 from node.core.parts import ALL, Slots
 from node.core.placement import with_member
 from node.core.repair import Held, Row
 from node.core.view import FIRST, SLOTS, Shard, View, ViewId, actor_of, first_view
+from node.core.walk import slot_of_key
 from tests.core.test_replica import FIG, NOW, PEAR, VIEW, One
 
 SECOND, THIRD = ViewId(2, "p"), ViewId(3, "p")

@@ -4,10 +4,11 @@ from collections import Counter
 
 from node.core import messages as m
 from node.core.clock import Clock
-from node.core.keyspace import Keyspace, slot_of_key
+from node.core.keyspace import Keyspace
 from node.core.report import alive, checks, movement, slot_loads, status
 from node.core.siblings import Item, Past, Version
 from node.core.view import FIRST
+from node.core.walk import slot_of_key
 from tests.core.given import MEGABYTE, row
 from tests.core.test_healing import HELD, suffering
 from tests.core.test_moving import SECOND, moved

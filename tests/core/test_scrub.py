@@ -5,8 +5,8 @@ import pytest
 from cluster.memory import write_rows
 from node.core import messages as m, scrub
 from node.core.effects import Effects, Record
-from node.core.keyspace import row_of, slot_of_key
 from node.core.scrub import PATIENCE_S, QUIET_S, STEP_S
+from node.core.walk import row_of, slot_of_key
 from tests.core.given import MemoryRows
 from tests.core.test_healing import damage, member, tick
 from tests.core.test_replica import NOW, PEAR, One

@@ -9,9 +9,9 @@ from cluster.memory import write_rows
 from node.core import messages as m
 from node.core.clock import Clock
 from node.core.effects import Effects, Record
-from node.core.keyspace import row_of
 from node.core.siblings import Item, Past, Version
 from node.core.view import View, first_view
+from node.core.walk import row_of
 from node.core.weighing import PATIENCE_S, SURE_S
 from tests.core.test_healing import damage, tick
 from tests.core.test_replica import NOW, PEAR, One

@@ -17,11 +17,12 @@ from node.core.effects import Damaged
 from node.core.healing import Healing
 from node.core.home import Home
 from node.core.hybrid import HybridClock, Stamp
-from node.core.keyspace import Keyspace, slot_of_key
+from node.core.keyspace import Keyspace
 from node.core.messages import Accept, Event
 from node.core.replica import Replica
 from node.core.siblings import Item, Version, sync
 from node.core.upkeep import Upkeep
+from node.core.walk import slot_of_key
 from node.driver import Driver
 from tests.simulation.breaks import Breaks
 

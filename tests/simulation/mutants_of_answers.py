@@ -17,7 +17,7 @@ from node.core.clock import Dot, Vector
 from node.core.home import Home
 from node.core.hybrid import Stamp
 from node.core.judging import Need
-from node.core.keyspace import Keyspace, Written, key_of
+from node.core.keyspace import Keyspace, Written
 from node.core.mending import Finding, Mending, Tells
 from node.core.messages import Page, Replicate
 from node.core.moving import Moving
@@ -25,6 +25,7 @@ from node.core.parts import Parts, from_bytes
 from node.core.repair import Repair
 from node.core.siblings import Item, Past, Version
 from node.core.token import Token
+from node.core.walk import key_of
 from node.core.weighing import Weighing
 from tests.simulation.breaks import Breaks
 

@@ -5,10 +5,10 @@ from typing import cast
 
 from cluster.simulation import Node, Watch, World
 from node.core.effects import Effects, Record
-from node.core.keyspace import Rows
 from node.core.messages import Event, Fetch, Letter, Message
 from node.core.replica import Options, Replica, Start
 from node.core.view import first_view
+from node.core.walk import Rows
 
 NEVER = float("inf")
 
