@@ -230,14 +230,13 @@ def slots_come_and_go() -> None:
         three.check(0)
         if owned != ALL:
             three.write(0, next(key for key in KEYS if owned >> slot_of_key(key) & 1))
-    view = ViewId(9, "p")
-    own(space, view, HALF)
+    own(space, ViewId(9, "p"), HALF)
     space.forget(ALL & ~HALF)
     three.check(0)
     space.sweep(1)
     three.check(0)
     three.held[0].sync()
-    own(space, view, ALL)
+    own(space, ViewId(10, "p"), ALL)
     for key in KEYS:
         three.write(0, key)
     space.sweep(1000)
