@@ -6,7 +6,6 @@ exit code 2; a store that fails later makes the node step aside, with exit code 
 """
 
 import asyncio
-import gc
 import logging
 import os
 import signal
@@ -38,13 +37,13 @@ from node.dialects.views import views
 from node.driver import Driver
 from node.kinds import BadSetting
 from node.shell import loop
+from node.shell.garbage import GarbageCollection
 from node.shell.links import PeerLinks
 from node.shell.loop import LoopClock
 from node.shell.server import Server
 from node.shell.store import Durability, SqliteStore, StoreError
 
 DRAIN_S = 5.0
-GC_YOUNG_OBJECTS = 5_000  # a pause of a few milliseconds; what requests leave has few cycles
 NOTHING_WRONG, STORE_FAILED, CANNOT_START = 0, 1, 2
 
 DIALECTS: Mapping[str, Callable[[Settings], Dialect]] = {
@@ -148,13 +147,6 @@ def warn_of_view(view: View) -> None:
         logger.warning("one node each holds %s: its data has no second copy", ", ".join(lone))
 
 
-def calm_garbage_collector() -> None:
-    """What exists now stays; pauses come rarely."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(GC_YOUNG_OBJECTS, 20, 50)
-
-
 async def serve(settings: Settings) -> int:
     """From the open store to the drained node; gives the exit code."""
     stop: asyncio.Future[int] = asyncio.get_running_loop().create_future()
@@ -202,7 +194,7 @@ async def _serve_from(settings: Settings, store: SqliteStore, stop: asyncio.Futu
         lambda peer: driver.receive(peer, LinkDown(peer)),
     )
     driver.start()
-    calm_garbage_collector()
+    GarbageCollection()
     logger.info("serving at %s, data in %s", settings.socket_address, settings.data_dir)
     code = await stop
     logger.info("stopping")

@@ -1,6 +1,7 @@
 """The store shows what was written, durable or not, and keeps what it called done."""
 
 import asyncio
+import random
 import shutil
 import sqlite3
 import tempfile
@@ -253,6 +254,22 @@ async def test_recent_rows_settle_as_others_come(
             assert len(store._recent) < 60
             assert sum(rows for rows, _ in store.counts("item").values()) == number + 2
         assert [key for key, _ in store.scan("item", "150", 2)] == ["151", "152"]
+
+
+def test_a_generation_settles_in_the_order_of_its_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recent, "PORTION_ROWS", 7)
+    of, some = recent.Recent(), random.Random(1)
+    keys = [("item", f"{some.randrange(4096):03x}/{n}") for n in range(100)]
+    for number, row in enumerate([*keys, *keys[:20]]):
+        of.add(number, {row: Record(*row, b"")}, 1)
+    of.turn()
+    settled: list[str] = []
+    while of:
+        portion = of.portion(1)
+        settled += [record.key for record in portion.records]
+        of.settled(portion)
+    assert settled == sorted(key for _, key in keys)
+    assert portion.ends == 119
 
 
 async def test_a_commit_that_no_row_can_hold_is_several(

@@ -23,7 +23,7 @@ from node.core.parts import Part, Slots, from_bytes, to_bytes
 from node.core.siblings import Item, Past, covering
 from node.core.walk import END, key_of, slot_of_key
 
-PAGE_ITEMS = 128
+PAGE_ITEMS = 64
 PAGE_BYTES_MAX = 512 * 1024
 PAGE_DOTS_MAX = 4096
 FIRST_ROW = ""

@@ -7,6 +7,7 @@ missing: a pull starts only if it is still lacking a moment later.  One exchange
 state is here, the holder that serves it keeps none.  (protocol D5-D7, D10 R3, R4, R7.)
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -20,6 +21,7 @@ GRACE_S = 0.3  # a dot lacking for less is taken to be on its way
 PAGE_PATIENCE_S = 1.0  # then the same page is asked for again, TRIES_MAX times
 TRIES_MAX = 5
 REST_MAX_S = 0.05
+QUICK_PAGE_S = 0.006
 SETTLED_AFTER_LINK_UP_S = 1.0  # a reconnected peer is left alone for a moment
 GENESIS_WAIT_S = 2.0
 
@@ -108,6 +110,13 @@ class Exchange:
     after: str | None = None
     tries: int = 0
     rest_until: float = 0.0  # then the next page may be asked for; 0: it has been
+    quickest_s: float = math.inf  # of its pages
+
+    def rest_s(self, page_s: float) -> float:
+        """How long to rest after a page: as long as it took where that is usual, and longer the
+        more the machines at either end had to do besides."""
+        self.quickest_s = min(self.quickest_s, page_s)
+        return min(page_s * page_s / max(self.quickest_s, QUICK_PAGE_S), REST_MAX_S)
 
 
 class Repair:
@@ -317,11 +326,10 @@ class Repair:
 
     def on_page(self, page: Page, parts: Parts, busy: bool, now: float) -> bool:
         """The page has been merged; whether it was the last.  While clients are served the next
-        one is asked for only after a rest, as long as this one took."""
+        one is asked for only after a rest."""
         exchange = self.exchange
         assert exchange is not None
-        took = now - exchange.asked
-        exchange.rest_until = now + (min(took, REST_MAX_S) if busy else 0.0)
+        exchange.rest_until = now + (exchange.rest_s(now - exchange.asked) if busy else 0.0)
         exchange.asked = now
         exchange.tries = 0
         exchange.snapshot = page.snapshot

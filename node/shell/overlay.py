@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from node.core.effects import Record
 
 OVERLAY_BATCHES = 64  # so many without a scan, and the overlay is dropped
-OVERLAY_ROWS_MAX = 65_536  # a larger one is made anew, without what has settled
+OVERLAY_ROWS_MAX = 131_072  # a larger one is made anew, without what has settled
 
 
 class Overlay:

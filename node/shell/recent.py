@@ -14,13 +14,16 @@ from dataclasses import dataclass, field
 
 from node.core.effects import Record
 
-GENERATION_ROWS = 16_384
-GENERATION_BYTES = 8 * 1024 * 1024
+GENERATION_ROWS = 32_768  # some 20 MB; the more there are, the more of them share a page
+GENERATION_BYTES = 16 * 1024 * 1024
 ROW_COST_BYTES = 4096  # a row that settles makes at least a page dirty
-PORTION_ROWS = 512  # at least so many settle with a commit, while there is an older generation
+PORTION_ROWS = 32  # at least so many settle with a commit, while there is an older generation
+
+PLACE_LETTERS = 2  # of a key: rows of one place lie near each other
 
 Row = tuple[str, str]
 Rows = dict[Row, Record]
+Place = tuple[str, str]
 
 
 @dataclass(slots=True)
@@ -46,7 +49,9 @@ class Recent:
         self.number = 0  # of the last commit
         self._newer_bytes = 0
         self._older_ends = 0
-        self._settling: list[Row] = []  # what of the older generation is left, the first one last
+        self._places: dict[Place, list[Row]] = {}  # of the newer generation
+        self._left: list[tuple[Place, list[Row]]] = []  # of the older one; the first place is last
+        self._settling: list[Row] = []  # what comes before those places, the first row last
 
     def __len__(self) -> int:
         return len(self.newer) + len(self.older)
@@ -55,12 +60,15 @@ class Recent:
         return self.newer.get(row) or self.older.get(row)
 
     def portion(self, rows_at_least: int) -> Portion:
-        """What is to settle next: faster than new rows come, or the generations would pile up."""
+        """What is to settle next, in the order of the keys, for neighbours share a page: faster
+        than new rows come, or the generations would pile up."""
+        size = max(PORTION_ROWS, 2 * rows_at_least)
+        while len(self._settling) < size and self._left:
+            self._settling[:0] = sorted(self._left.pop()[1], reverse=True)
         if not self._settling:
             return Portion()
-        size = max(PORTION_ROWS, 2 * rows_at_least)
         rows = self._settling[: -size - 1 : -1]
-        is_last = size >= len(self._settling)
+        is_last = size >= len(self._settling) and not self._left
         return Portion([self.older[row] for row in rows], self._older_ends if is_last else None)
 
     def settled(self, portion: Portion) -> None:
@@ -72,6 +80,9 @@ class Recent:
 
     def add(self, number: int, rows: Rows, blob_bytes: int) -> None:
         """A commit is durable."""
+        for row in rows:
+            if row not in self.newer:
+                self._places.setdefault((row[0], row[1][:PLACE_LETTERS]), []).append(row)
         self.newer.update(rows)
         self.number = number
         self._newer_bytes += blob_bytes
@@ -81,17 +92,12 @@ class Recent:
         is_large = len(self.newer) >= GENERATION_ROWS or self._newer_bytes >= GENERATION_BYTES
         return is_large and not self.older
 
-    def in_order(self) -> list[Row]:
-        """The rows of the newer generation, the first one last: neighbours share a page.  Takes
-        milliseconds, and no lock: only the writer changes them."""
-        return sorted(self.newer, reverse=True)
-
-    def turn(self, in_order: list[Row]) -> None:
+    def turn(self) -> None:
         """The next generation begins; the older one must have settled."""
         assert not self.older, "a generation settles before the next one"
         self.older, self.newer = self.newer, {}
         self._older_ends, self._newer_bytes = self.number, 0
-        self._settling = in_order
+        self._left, self._places = sorted(self._places.items(), reverse=True), {}
 
 
 def rows_of(records: Collection[Record]) -> Rows:

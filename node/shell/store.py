@@ -325,9 +325,8 @@ class SqliteStore:
             self._settle()
 
     def _turn(self) -> None:
-        in_order = self._recent.in_order()
         with self._handover:
-            self._recent.turn(in_order)
+            self._recent.turn()
 
     def _batches(self) -> Iterable[_Batch]:
         """All that waits, batch by batch until closed; empty ones while idle and there is work."""

@@ -12,8 +12,10 @@ from node.core.parts import ALL, to_bytes
 from node.core.repair import (
     GRACE_S,
     PAGE_PATIENCE_S,
+    QUICK_PAGE_S,
     REST_MAX_S,
     TRIES_MAX,
+    Exchange,
     Repair,
     Row,
     row_of,
@@ -240,6 +242,24 @@ def test_while_clients_are_served_the_next_page_waits_as_long_as_this_one_took()
     assert repair.next_pull("x", mine, ["m1"], 0.0, done + took / 2) is None
     assert repair.next_pull("x", mine, ["m1"], 0.0, done + took) is not None
     assert repair.next_pull("x", mine, ["m1"], 0.0, done + 2 * took) is None  # it is asked for
+
+
+@pytest.mark.parametrize(
+    ("pages_s", "rests_s"),
+    [
+        ((QUICK_PAGE_S,), (QUICK_PAGE_S,)),
+        ((QUICK_PAGE_S / 2, QUICK_PAGE_S), (QUICK_PAGE_S / 4, QUICK_PAGE_S)),
+        ((QUICK_PAGE_S, 2 * QUICK_PAGE_S), (QUICK_PAGE_S, 4 * QUICK_PAGE_S)),
+        ((0.02, 0.02), (0.02, 0.02)),  # far away, and nobody is busy
+        ((0.02, 0.03, 0.02), (0.02, 0.045, 0.02)),
+        ((0.02, 0.1), (0.02, REST_MAX_S)),
+    ],
+)
+def test_a_page_that_takes_longer_than_others_is_followed_by_a_longer_rest(
+    pages_s: tuple[float, ...], rests_s: tuple[float, ...]
+) -> None:
+    exchange = Exchange("m1", 1, ALL, 0.0)
+    assert tuple(exchange.rest_s(page_s) for page_s in pages_s) == pytest.approx(rests_s)
 
 
 def test_a_slow_page_does_not_make_the_next_one_wait_for_long() -> None:

@@ -1,0 +1,60 @@
+"""The garbage collector looks through what has stayed when nobody waits for an answer."""
+
+import gc
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from node.shell.garbage import (
+    OLD_PASSES_MAX,
+    YOUNG_OBJECTS,
+    YOUNG_PASSES_MAX,
+    YOUNG_PASSES_WORTH_IT,
+    GarbageCollection,
+)
+
+
+@pytest.fixture
+def collected(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """The generations that are collected, instead of collecting them."""
+    generations: list[int] = []
+    thresholds = gc.get_threshold()
+    monkeypatch.setattr(gc, "collect", lambda generation=2: generations.append(generation))
+    yield generations
+    gc.set_threshold(*thresholds)
+    gc.unfreeze()
+
+
+async def test_what_exists_at_the_start_is_frozen(collected: list[int]) -> None:
+    GarbageCollection()
+    assert collected == [2]
+    assert gc.get_threshold() == (YOUNG_OBJECTS, YOUNG_PASSES_MAX, OLD_PASSES_MAX)
+    assert gc.get_freeze_count() > 0
+
+
+@pytest.mark.parametrize(
+    ("worked_s", "young_passes", "old_passes", "generations"),
+    [
+        (0.0, YOUNG_PASSES_WORTH_IT - 1, OLD_PASSES_MAX - 1, []),
+        (0.0, YOUNG_PASSES_WORTH_IT, OLD_PASSES_MAX - 1, [1]),
+        (0.0, 0, OLD_PASSES_MAX, [2]),
+        (0.1, YOUNG_PASSES_WORTH_IT, OLD_PASSES_MAX, []),
+    ],
+)
+async def test_quiet_moments_are_used(
+    collected: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+    worked_s: float,
+    young_passes: int,
+    old_passes: int,
+    generations: list[int],
+) -> None:
+    clock = [1.0]
+    monkeypatch.setattr(time, "process_time", lambda: clock[0])
+    collection = GarbageCollection()
+    collected.clear()
+    monkeypatch.setattr(gc, "get_count", lambda: (0, young_passes, old_passes))
+    clock[0] += worked_s
+    collection.look()
+    assert collected == generations
