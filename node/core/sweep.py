@@ -9,7 +9,7 @@ from typing import Protocol
 
 from node.core.effects import Record
 from node.core.parts import Slots, from_bytes, to_bytes
-from node.core.walk import Scans, rows_within
+from node.core.walk import SLOTS_BY_NAME, Scans, rows_within
 
 CLEARED_AT_ONCE = 1_000
 
@@ -28,7 +28,8 @@ class Sweep:
         self._swept: str | None = None
 
     def __contains__(self, row: str) -> bool:
-        return bool(self.slots and self.slots >> int(row[:3], 16) & 1)
+        slot = SLOTS_BY_NAME.get(row[:3])
+        return slot is not None and bool(self.slots >> slot & 1)
 
     def add(self, slots: Slots) -> None:
         self._set(self.slots | slots)

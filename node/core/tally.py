@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from node.core.parts import Slots, each_of
 from node.core.view import SLOTS, Slot
+from node.core.walk import SLOTS_BY_NAME
 
 
 class Tally:
@@ -13,7 +14,9 @@ class Tally:
     def __init__(self, found: Mapping[str, tuple[int, int]]) -> None:
         self._keys, self._bytes = [0] * SLOTS, [0] * SLOTS
         for start, (keys, size) in found.items():
-            self.count_anew(int(start, 16), keys, size)
+            slot = SLOTS_BY_NAME.get(start)
+            if slot is not None:  # a row may be so damaged that it has no slot
+                self.count_anew(slot, keys, size)
 
     def change(self, slot: Slot, keys: int, size: int) -> None:
         self._keys[slot] += keys

@@ -1,5 +1,7 @@
-"""Rows in their order, of some slots only: a row begins with its slot."""
+"""Rows in their order, of some slots only: a row begins with its slot, unless the disk has changed
+its name."""
 
+from bisect import bisect_right
 from functools import lru_cache
 from typing import Protocol
 
@@ -8,6 +10,8 @@ from node.core.view import SLOTS, Slot, digest_of, slot_of
 
 Row = tuple[str, bytes]
 END = "g"  # behind the rows of the last slot
+NAMES = tuple(f"{slot:03x}" for slot in range(SLOTS))  # what the rows of a slot come after
+SLOTS_BY_NAME = {name: slot for slot, name in enumerate(NAMES)}
 
 
 @lru_cache(maxsize=16_384)
@@ -18,7 +22,7 @@ def slot_of_key(key: str) -> Slot:
 @lru_cache(maxsize=16_384)
 def row_of(key: str) -> str:
     """The row of a key: rows of one slot lie together."""
-    return f"{slot_of_key(key):03x}/{key}"
+    return f"{NAMES[slot_of_key(key)]}/{key}"
 
 
 def key_of(row: str) -> str:
@@ -51,21 +55,16 @@ def rows_within(
     found: list[Row] = []
     cursor = after or ""
     while len(found) < limit:
-        first = int(cursor[:3], 16) if cursor else 0
+        first = max(0, bisect_right(NAMES, cursor[:3]) - 1)
         rest = slots >> first
         start = first + (rest & -rest).bit_length() - 1
-        if not rest or _row(start) >= before:
+        if not rest or NAMES[start] >= before:
             break
         run = slots >> start
         end = start + (~run & run + 1).bit_length() - 1
-        bound = min(_row(end) if end < SLOTS else END, before)
-        found += rows.scan("item", max(cursor, _row(start)), limit - len(found), bound)
+        bound = min(NAMES[end] if end < SLOTS else END, before)
+        found += rows.scan("item", max(cursor, NAMES[start]), limit - len(found), bound)
         if bound == before:
             break
         cursor = bound
     return found
-
-
-def _row(slot: int) -> str:
-    """What the rows of a slot come after."""
-    return f"{slot:03x}"

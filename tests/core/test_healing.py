@@ -8,11 +8,13 @@ from node.core import healing, messages as m
 from node.core.clock import Clock, Dot
 from node.core.effects import DAMAGED, Damaged, Effects, Record
 from node.core.healing import ASK_AGAIN_S, GIVE_UP_S, LOOK_AGAIN_S
-from node.core.parts import ALL
+from node.core.keyspace import Keyspace
+from node.core.parts import ALL, to_bytes
 from node.core.repair import Exchange
 from node.core.siblings import Item, Past, Version
 from node.core.view import FIRST, View, ViewId, first_view
-from node.core.walk import row_of, slot_of_key
+from node.core.walk import row_of, rows_within, slot_of_key
+from tests.core.given import MEGABYTE
 from tests.core.test_replica import NOW, PEAR, One
 
 TRIO = first_view(["a1", "a2", "a3"], 1)
@@ -269,6 +271,23 @@ def test_a_row_whose_name_has_changed_is_removed(row: str) -> None:
     one.replica._turn.suspect(Damaged(row))
     assert "its name too" in tick(one).notes[0]
     assert list(one.rows.tables["item"]) == [row_of(PEAR)]
+
+
+@pytest.mark.parametrize("row", ["zz", "0", "000/pear", "00z/pear"])
+@pytest.mark.parametrize("is_swept", [False, True])
+def test_a_row_whose_name_has_changed_does_not_keep_a_node_from_starting(
+    row: str, is_swept: bool
+) -> None:
+    rows = member().rows
+    changed = Record("item", row, DAMAGED, open=True)
+    write_rows(rows.tables, [changed, Record("meta", "sweep", to_bytes(ALL * is_swept))])
+    versions = Keyspace(rows, MEGABYTE).item(PEAR).versions
+    assert versions == ({} if is_swept else HELD.versions)
+    found = [name for name, _ in rows_within(rows, ALL, None, 10)]
+    for after in found:  # also when a page ends with it
+        assert [name for name, _ in rows_within(rows, ALL, after, 10)] == [
+            name for name in found if name > after
+        ]
 
 
 def test_a_row_on_its_way_out_is_not_missed() -> None:
