@@ -4,52 +4,19 @@ A world of three real replicas of one shard in fair weather; chosen messages are
 delivered later, at every moment of a span in turn.  A story that ends badly raises ViolationError.
 """
 
-from collections.abc import Callable
-from random import Random
-
-from cluster.simulation import Node, World
-from cluster.witness import ViolationError, Witness
-from node.core.messages import AVAILABLE, Letter, Level, Outcome, Put, Replicate
-from node.core.replica import Options, Start
-from node.core.view import first_view
+from cluster.witness import ViolationError
+from node.core.messages import AVAILABLE, Level, Outcome, Put, Replicate
+from tests.simulation.post import Post, nothing
 
 KEY, OTHER_KEY = "l1", "l2"
 NODES = ("n1", "n2", "n3")
-OPTIONS = Options(repair_every_s=0.3)
 
 
-Held = tuple[Node, str, Letter]
-
-
-def nothing(node: Node, target: str, letter: Letter) -> bool:
-    return False
-
-
-class Stage(World):
-    """Holds back what it is told to, until it is let go."""
+class Stage(Post):
+    """One shard of three."""
 
     def __init__(self, seed: int) -> None:
-        view = first_view(NODES, 1)
-        told = dict.fromkeys(NODES, Start(view))
-        super().__init__(told, Random(seed), Witness(view), OPTIONS)
-        self.holds: Callable[[Node, str, Letter], bool] = nothing
-        self.held: list[Held] = []
-        for address in NODES:
-            self.start(address)
-        self.wait(5.0)
-
-    def send(self, node: Node, target: str, letter: Letter) -> None:
-        if self.holds(node, target, letter):
-            self.held.append((node, target, letter))
-        else:
-            super().send(node, target, letter)
-
-    def let_go(self, held: list[Held]) -> None:
-        for node, target, letter in held:
-            super().send(node, target, letter)
-
-    def wait(self, seconds: float) -> None:
-        self.timeline.run(self.timeline.now + seconds)
+        super().__init__(seed, NODES, 1)
 
     def write(self, key: str, value: bytes | None, level: Level = AVAILABLE) -> None:
         outcomes: list[Outcome] = []
@@ -57,11 +24,6 @@ class Stage(World):
         assert driver is not None
         driver.submit(Put(key, value, level=level), outcomes.append)
         self.wait(0.5)
-
-    def replace_disk(self, address: str) -> None:
-        self.crash(address)
-        self.wipe(address)
-        self.start(address)
 
     def shown(self, address: str) -> list[bytes | None]:
         driver = self.nodes[address].driver

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from cluster.witness import ViolationError
 from node.core.messages import Absent, Found, Get, Mode, Outcome, Page, Propose, Put, Stored
 from node.core.view import FIRST
-from tests.simulation.directed import KEY, NODES, Stage, nothing
+from tests.simulation.directed import KEY, NODES, Stage
 from tests.simulation.directed_views import Cluster, all_slots_to
+from tests.simulation.post import nothing
 
 
 def a_delete_below_the_floor(seed: int) -> None:

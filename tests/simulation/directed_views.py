@@ -5,17 +5,13 @@ Four real replicas in two shards, in fair weather; machines are cut off and view
 moments.  A story that ends badly raises ViolationError.
 """
 
-from random import Random
-
-from cluster.simulation import World
-from cluster.witness import ViolationError, Witness
+from cluster.witness import ViolationError
 from node.core.messages import Absent, Found, Get, Outcome, Propose, Put, Request, Stored
-from node.core.replica import Options, Start
-from node.core.view import SLOTS, Layout, Shard, first_view
+from node.core.view import SLOTS, Layout, Shard
+from tests.simulation.post import Post
 
 NODES = ("n1", "n2", "n3", "n4")
 KEYS = ("l1", "l2", "l3", "l4", "l5", "l6")
-OPTIONS = Options(repair_every_s=0.3)
 
 
 def all_slots_to(owner: str, *others: str) -> Layout:
@@ -23,19 +19,11 @@ def all_slots_to(owner: str, *others: str) -> Layout:
     return Layout((owner, *others), (Shard("s1", (owner,)),), bytes(SLOTS))
 
 
-class Cluster(World):
-    """Four nodes, all up, told of the same first view, with some time to find each other."""
+class Cluster(Post):
+    """Two shards of two."""
 
     def __init__(self, seed: int) -> None:
-        view = first_view(NODES, 2)
-        told = dict.fromkeys(NODES, Start(view))
-        super().__init__(told, Random(seed), Witness(view), OPTIONS)
-        for address in NODES:
-            self.start(address)
-        self.wait(5.0)
-
-    def wait(self, seconds: float) -> None:
-        self.timeline.run(self.timeline.now + seconds)
+        super().__init__(seed, NODES, 2)
 
     def ask(self, address: str, request: Request) -> Outcome:
         """A client's request, answered by then or never."""
@@ -69,10 +57,13 @@ class Cluster(World):
         self.cut({*pairs, *((other, one) for one, other in pairs)})
         self.wait(3.0)
 
-    def replace_disk(self, address: str) -> None:
-        self.crash(address)
-        self.wipe(address)
-        self.start(address)
+    def wish(self, address: str, layout: Layout) -> None:
+        """Propose a view; the story goes on without the answer."""
+        self.submit(address, Propose(layout), lambda outcome: None)
+
+    def holds_slots(self, address: str) -> bool:
+        driver = self.nodes[address].driver
+        return driver is not None and bool(len(driver.replica.keyspace.parts))
 
     def heal(self) -> None:
         self.mend(set(self.cuts))
