@@ -10,12 +10,12 @@ Tables = dict[str, dict[str, tuple[bytes, bool]]]  # table -> key -> (value, ope
 
 
 def write_rows(tables: Tables, records: Iterable[Record]) -> None:
-    for table, key, value, is_open in records:
-        rows = tables.setdefault(table, {})
-        if value is None:
-            rows.pop(key, None)
+    for record in records:
+        rows = tables.setdefault(record.table, {})
+        if record.value is None:
+            rows.pop(record.key, None)
         else:
-            rows[key] = value, is_open
+            rows[record.key] = record.value, record.open
 
 
 class MemoryReads:

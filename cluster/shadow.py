@@ -36,7 +36,8 @@ class Shadow:
         dots (with their keys) that went with the slots forgotten in this step."""
         marks: set[Dot] = set()
         gone: dict[Dot, str] = {}
-        for table, row, value, _ in records:
+        for record in records:
+            table, row, value = record.table, record.key, record.value
             if table == "item":
                 marks |= self._follow_item(key_of(row), value)
             elif table == "log" and value:

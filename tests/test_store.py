@@ -56,7 +56,7 @@ async def test_a_done_that_raises_keeps_no_other_from_being_called(tmp_path: Pat
     assert len(errors) == 1
 
 
-async def test_keeps_an_overlay_row_that_was_written_again(tmp_path: Path) -> None:
+async def test_shows_what_was_written_again_before_it_was_durable(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         seen: list[bytes | None] = []
 
@@ -71,7 +71,7 @@ async def test_keeps_an_overlay_row_that_was_written_again(tmp_path: Path) -> No
         assert store.read("item", "k") == b"3"
 
 
-async def test_scans_in_the_order_of_keys_with_the_overlay_in_place(tmp_path: Path) -> None:
+async def test_scans_in_the_order_of_keys_with_what_has_not_settled(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         await written(store, *(Record("item", key, b"old") for key in ("a", "c", "e", "g")))
         store.write(
@@ -84,7 +84,9 @@ async def test_scans_in_the_order_of_keys_with_the_overlay_in_place(tmp_path: Pa
         assert store.scan("item", "g", 2) == []
 
 
-async def test_counts_by_the_beginning_of_keys_with_the_overlay_in_place(tmp_path: Path) -> None:
+async def test_counts_by_the_beginning_of_keys_with_what_has_not_settled(
+    tmp_path: Path,
+) -> None:
     async with opened(tmp_path) as store:
         assert store.counts("item") == {}
         old = ("00a/1", "00a/2", "00b/1", "fff/1", "x", "")
@@ -135,25 +137,21 @@ async def test_a_count_sees_one_moment_although_a_batch_becomes_durable_within_i
         assert store.counts("item") == {"00a": (1, 3)}
 
 
-async def test_an_overlay_is_made_once_and_kept_up_while_there_are_scans(
+async def test_settled_rows_lie_in_their_tables_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("node.shell.overlay.OVERLAY_BATCHES", 3)
+    monkeypatch.setattr(recent, "GENERATION_ROWS", 20)
+    monkeypatch.setattr("node.shell.store.IDLE_S", 0.001)
     async with opened(tmp_path) as store:
-        fresh = [Record("item", f"{n:05}", b"new") for n in range(2_000)]
-        store.write(fresh, lambda: None)
-        overlay = store._overlay("item")
-        assert [key for key, _ in store.scan("item", "00997", 3)] == ["00998", "00999", "01000"]
-        assert store._overlay("item") is overlay
-        store.write([Record("item", "00999", None), Record("meta", "x", b"1")], lambda: None)
-        await written(store, Record("item", "00998x", b"new"), Record("item", "00998", b"newer"))
-        assert store._overlay("item") is overlay
-        expected = [("00998", b"newer"), ("00998x", b"new"), ("01000", b"new")]
-        assert store.scan("item", "00997", 3) == expected
-        for _ in range(3):
-            await written(store, Record("item", "z", b"1"))
-        assert store._overlay("item") is not overlay
-        assert store.scan("item", "00997", 3) == expected
+        await written(store, *(Record("item", f"{n:03}", b"old") for n in range(30)))
+        store.write([Record("item", "007", b"new")], lambda: None)
+        assert len(store.scan("item", None, 100)) == 30
+        async with asyncio.timeout(20):
+            while len(list(store._unsettled.all_of("item"))) > 1:
+                await written(store)
+        assert store.read("item", "007") == b"new"
+        assert store.scan("item", "006", 2) == [("007", b"new"), ("008", b"old")]
+        assert store.read("item", "008") == b"old"
 
 
 KEYS = ["", "\0", "a", "a\0", "a\0b", "aa", "ä", "z", "\u07ff", "\u0800", "\uffff", "\U00010000"]

@@ -5,8 +5,6 @@ this step and of all earlier ones is durable: that is the one rule that keeps do
 acknowledgements true (style, rule 2).
 """
 
-from typing import NamedTuple
-
 import msgspec
 
 from node.core.messages import Message, Outcome, Stamp
@@ -24,7 +22,7 @@ class Damaged(Exception):
         self.row = row
 
 
-class Record(NamedTuple):
+class Record(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """One row to be written (`value` None: removed); `open` rows are looked at on start."""
 
     table: str  # "item", "log" or "meta"

@@ -6,7 +6,7 @@ removed meanwhile never settles.  Two generations: the newer one gathers, and wh
 becomes the older one, which settles portion by portion.  The commits of a generation go when all of
 it has settled: until then a restart reads them back.
 
-Only the store's writer changes it, under the store's lock wherever the loop reads it.
+All of it is the store's writer's own.
 """
 
 from collections.abc import Collection
@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 
 from node.core.effects import Record
 
-GENERATION_ROWS = 32_768  # some 20 MB; the more there are, the more of them share a page
-GENERATION_BYTES = 16 * 1024 * 1024
+GENERATION_ROWS = 65_536  # the more there are, the more of them share a page
+GENERATION_BYTES = 32 * 1024 * 1024
 ROW_COST_BYTES = 4096  # a row that settles makes at least a page dirty
 PORTION_ROWS = 32  # at least so many settle with a commit, while there is an older generation
 
@@ -55,9 +55,6 @@ class Recent:
 
     def __len__(self) -> int:
         return len(self.newer) + len(self.older)
-
-    def find(self, row: Row) -> Record | None:
-        return self.newer.get(row) or self.older.get(row)
 
     def portion(self, rows_at_least: int) -> Portion:
         """What is to settle next, in the order of the keys, for neighbours share a page: faster

@@ -211,9 +211,10 @@ def _settle(writer: sqlite3.Connection, portion: Portion) -> None:
 def _replace(writer: sqlite3.Connection, table: str, rows: Sequence[Record]) -> None:
     for some in _portions(rows):
         values: list[object] = []
-        for _, key, value, is_open in some:
+        for record in some:
+            key, value = record.key, record.value
             assert value is not None
-            values += (key, value, checksum(table, key, value), int(is_open))
+            values += (key, value, checksum(table, key, value), int(record.open))
         marks = ",".join(["(?,?,?,?)"] * len(some))
         writer.execute(f"REPLACE INTO {table} (key, value, crc, open) VALUES {marks}", values)
 

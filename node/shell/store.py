@@ -1,7 +1,7 @@
 """The store port on SQLite: rows that survive a crash once `done` has been called.
 
 One thread writes.  It takes everything that is queued, commits it as one row, and tells the loop
-once (group commit).  An overlay holds what was written and has not settled in its table yet, so
+once (group commit).  What was written and has not settled in its table yet lies over the table, so
 that reads see all of it.  A commit that fails is final: what the kernel did with the pages is
 unknown, so it is never tried again and nothing is acknowledged any more; the node steps aside and a
 restart reads what is really there.  All methods belong to the loop's thread.
@@ -16,15 +16,15 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from node.core.effects import DAMAGED, Damaged, Record
 from node.shell import rows
-from node.shell.overlay import Overlay
-from node.shell.recent import Row
+from node.shell.recent import Portion, Row
 from node.shell.rows import Durability, StoreError, checksum
+from node.shell.unsettled import Unsettled
 
 __all__ = ["Durability", "SqliteStore", "StoreError"]
 
@@ -68,7 +68,7 @@ class SqliteStore:
         self._loop = asyncio.get_running_loop()
         self._path = directory / FILE_NAME
         self._gathering = _Batch()  # what the next transaction will hold
-        self._overlays: dict[str, Overlay] = {}  # by table
+        self._unsettled = Unsettled()
         self._under_way: deque[_Batch] = deque()  # taken by the writer, not yet told; oldest first
         self._handover = threading.Lock()  # holds for both, from the loop to the writer
         self._unmoved_bytes = 0  # in the log and not yet in the tables; the writer's thread's own
@@ -79,25 +79,23 @@ class SqliteStore:
         except StoreError:
             os.close(self._lock)
             raise
+        self._unsettled.put(self._recent.newer.values())
         self._thread = threading.Thread(target=self._work, name="store", daemon=True)
         self._thread.start()
 
     def write(self, records: Sequence[Record], done: Done) -> None:
         """Calls `done` when these and all earlier records are durable; never after a failure."""
-        if self._overlays:
-            for record in records:
-                if record.table in self._overlays:
-                    self._overlays[record.table].add(record)
+        self._unsettled.put(records)
         with self._handover:
             batch = self._gathering
             if not batch.dones:
                 self._calls.put(True)
             for record in records:
-                batch.records[record[:2]] = record  # table and key
+                batch.records[record.table, record.key] = record
             batch.dones.append(done)
 
     def read(self, table: str, key: str) -> bytes | None:
-        record = self._waiting(table, key)
+        record = self._unsettled.find(table, key)
         if record is not None:
             return record.value
         row = next(self._select(f"SELECT key, value, crc FROM {table} WHERE key = ?", (key,)), None)
@@ -111,8 +109,12 @@ class SqliteStore:
     ) -> list[tuple[str, bytes]]:
         """At most `limit` rows whose keys come after `after` and before `before`, in the order of
         the keys."""
-        overlaid = self._overlay(table).between(after, before)
-        return list(islice(self._merged(table, after, before, overlaid), limit))
+        waiting = self._unsettled.between(table, after, before)
+        first = next(waiting, None)
+        if first is None:
+            return [self._sound(table, row) for row in self._durable(table, after, before, limit)]
+        merged = self._merged(table, self._durable(table, after, before), chain((first,), waiting))
+        return list(islice(merged, limit))
 
     def reread(
         self, after: str | None, limit: int, before: str | None = None
@@ -122,10 +124,10 @@ class SqliteStore:
         return self.scan("item", after, limit, before)
 
     def open_keys(self, table: str) -> list[str]:
-        overlay = self._overlay(table).records
         durable = self._select(f"SELECT key FROM {table} WHERE open = 1", ())
-        keys = {key for (key,) in durable if key not in overlay}
-        keys.update(key for key, r in overlay.items() if r.open and r.value is not None)
+        keys = {key for (key,) in durable if self._unsettled.find(table, key) is None}
+        waiting = self._unsettled.all_of(table)
+        keys.update(record.key for record in waiting if record.open and record.value is not None)
         return sorted(keys)
 
     def counts(self, table: str) -> dict[str, tuple[int, int]]:
@@ -134,22 +136,22 @@ class SqliteStore:
 
         One snapshot for all reads: a batch may become durable in between.
         """
-        overlay = self._overlay(table).records
+        waiting = list(self._unsettled.all_of(table))
         rows, sizes = Counter[str](), Counter[str]()
         self._reader.execute("BEGIN")
         try:
             for start, count, size in self._select(f"{COUNTS} FROM {table} GROUP BY 1", ()):
                 rows[start], sizes[start] = count, size
-            for key in overlay:
-                for (size,) in self._durable_size(table, key):
-                    rows[key[:3]] -= 1
-                    sizes[key[:3]] -= size
+            for record in waiting:
+                for (size,) in self._durable_size(table, record.key):
+                    rows[record.key[:3]] -= 1
+                    sizes[record.key[:3]] -= size
         finally:
             self._reader.execute("COMMIT")
-        for key, record in overlay.items():
+        for record in waiting:
             if record.value is not None:
-                rows[key[:3]] += 1
-                sizes[key[:3]] += len(record.value)
+                rows[record.key[:3]] += 1
+                sizes[record.key[:3]] += len(record.value)
         return {start: (count, sizes[start]) for start, count in rows.items() if count}
 
     @property
@@ -175,41 +177,17 @@ class SqliteStore:
 
     # -------------------------------------------------------------- on the loop's thread
 
-    def _waiting(self, table: str, key: str) -> Record | None:
-        """The last record of a row that has not settled yet."""
-        with self._handover:
-            for batch in (self._gathering, *reversed(self._under_way)):
-                record = batch.records.get((table, key))
-                if record is not None:
-                    return record
-            return self._recent.find((table, key))
-
-    def _overlay(self, table: str) -> Overlay:
-        """All such records of a table, and maybe some that have settled."""
-        overlay = self._overlays.get(table)
-        if overlay is not None:
-            overlay.unused_batches = 0
-        else:
-            with self._handover:
-                batches = [batch.records for batch in (*self._under_way, self._gathering)]
-                layers = [self._recent.older, self._recent.newer, *batches]
-                rows = [row for layer in layers for row in layer.items() if row[0][0] == table]
-            records = {key: record for (_, key), record in rows}
-            overlay = self._overlays[table] = Overlay(records)
-        return overlay
-
     def _durable_size(self, table: str, key: str) -> Iterator[tuple[int]]:
         """The bytes of its value, if the row is in its table."""
         return self._select(f"SELECT length(value) FROM {table} WHERE key = ?", (key,))
 
     def _merged(
-        self, table: str, after: str | None, before: str | None, overlaid: Iterator[Record]
+        self, table: str, rows: Iterator[Any], waiting: Iterable[Record]
     ) -> Iterator[tuple[str, bytes]]:
-        """Both in the order of their keys, as far as they are asked for: what is overlaid counts,
-        and the durable row of the same key is passed over."""
-        rows = self._durable_between(table, after, before)
+        """Both in the order of their keys, as far as they are asked for: what has not settled
+        counts, and the row of the same key is passed over."""
         row = next(rows, None)
-        for record in overlaid:
+        for record in waiting:
             while row is not None and row[0] < record.key:
                 yield self._sound(table, row)
                 row = next(rows, None)
@@ -221,12 +199,17 @@ class SqliteStore:
             yield self._sound(table, row)
             row = next(rows, None)
 
-    def _durable_between(
-        self, table: str, after: str | None, before: str | None
-    ) -> Iterator[tuple[str, bytes, int]]:
+    def _durable(
+        self, table: str, after: str | None, before: str | None, limit: int = -1
+    ) -> Iterator[Any]:
+        """The rows of the table itself, each with its checksum; as many as there are, unless a
+        limit is given."""
         first = "key >= ?" if after is None else "key > ?"
-        statement = f"SELECT key, value, crc FROM {table} WHERE {first} AND key < ? ORDER BY key"
-        return self._select(statement, (after or "", BEHIND_ALL if before is None else before))
+        where = (
+            f"SELECT key, value, crc FROM {table} WHERE {first} AND key < ? ORDER BY key LIMIT ?"
+        )
+        end = BEHIND_ALL if before is None else before
+        return self._select(where, (after or "", end, limit))
 
     def _sound(self, table: str, row: tuple[str, bytes, int]) -> tuple[str, bytes]:
         """A damaged row is never served, nor taken for absent: the replica would vouch for that."""
@@ -247,14 +230,11 @@ class SqliteStore:
             raise StoreError(self.failed) from error
 
     def _finish(self, batch: _Batch) -> None:
-        """A batch is durable: its rows leave the overlay unless written again, then all is told."""
+        """A batch is durable, and so are all before it: who waits for it is told."""
         self.commits += 1
         self.rows_committed += len(batch.records)
         with self._handover:
             told = self._under_way.popleft()
-        if self._overlays:
-            kept = {table: one for table, one in self._overlays.items() if one.is_wanted()}
-            self._overlays = kept
         assert told is batch, "batches become durable in their order"
         self._tell(batch.dones)
 
@@ -304,29 +284,28 @@ class SqliteStore:
         recent, records = self._recent, batch.records.values()
         portion = recent.portion(len(records))
         number, size = rows.commit(self._writer, records, recent.number + 1, portion)
-        with self._handover:
-            recent.settled(portion)
-            recent.add(number, batch.records, size)
+        self._has_settled(portion)
+        recent.add(number, batch.records, size)
         if recent.is_full():
-            self._turn()
-        self._unmoved_bytes += size + portion.cost_bytes()
+            recent.turn()
+        self._unmoved_bytes += size
 
     def _settle(self) -> None:
         portion = self._recent.portion(SETTLED_WHEN_IDLE_ROWS)
         rows.settle(self._writer, portion)
-        with self._handover:
-            self._recent.settled(portion)
+        self._has_settled(portion)
+
+    def _has_settled(self, portion: Portion) -> None:
+        self._recent.settled(portion)
         self._unmoved_bytes += portion.cost_bytes()
+        if portion.records:
+            self._loop.call_soon_threadsafe(self._unsettled.settled, portion.records)
 
     def _settle_all(self) -> None:
         while self._recent:
             if not self._recent.older:
-                self._turn()
+                self._recent.turn()
             self._settle()
-
-    def _turn(self) -> None:
-        with self._handover:
-            self._recent.turn()
 
     def _batches(self) -> Iterable[_Batch]:
         """All that waits, batch by batch until closed; empty ones while idle and there is work."""

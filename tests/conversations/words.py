@@ -315,10 +315,10 @@ class Words:
         return "; ".join(self._record(record) for record in records)
 
     def _record(self, record: Record) -> str:
-        table, key, value, is_open = record
+        table, key, value = record.table, record.key, record.value
         if table == "item":
             row = self.item(ITEMS.decode(value)) if value else "nothing"
-            return f"item {key_of(key)}={row}{' open' if is_open else ''}"
+            return f"item {key_of(key)}={row}{' open' if record.open else ''}"
         if table == "log":
             actor, _, n = key.rpartition("/")
             dot = self.dot((actor, int(n, 16)))
