@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from node.shell.garbage import (
+    LOOK_AT_NEW_EVERY_S,
     OLD_PASSES_MAX,
     YOUNG_OBJECTS,
     YOUNG_PASSES_MAX,
@@ -58,3 +59,19 @@ async def test_quiet_moments_are_used(
     clock[0] += worked_s
     collection.look()
     assert collected == generations
+
+
+async def test_what_is_new_is_looked_at_as_long_as_there_is_work(
+    collected: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [1.0]
+    monkeypatch.setattr(time, "process_time", lambda: clock[0])
+    collection = GarbageCollection()
+    collected.clear()
+    collection.look_at_new()
+    assert collected == []
+    clock[0] += LOOK_AT_NEW_EVERY_S
+    collection.look_at_new()
+    assert collected == [0]
+    collection.look_at_new()
+    assert collected == [0]

@@ -44,9 +44,8 @@ class ItemCache:
             self._bytes -= _size(key, encoded_bytes)
 
     def drop(self, key: str) -> None:
-        old = self._items.pop(key, None)
-        if old is not None:
-            self._bytes -= _size(key, old[1])
+        if key in self._items:
+            self._bytes -= _size(key, self._items.pop(key)[1])
 
 
 def _size(key: str, encoded_bytes: int) -> int:

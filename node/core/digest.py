@@ -148,7 +148,10 @@ class Digests:
             self._add(int(row[:3], 16), sign * digest_of(row, dot))
 
     def _count(self, row: str, dots: Iterable[Dot]) -> None:
-        self._add(int(row[:3], 16), sum(digest_of(row, dot) for dot in dots))
+        total = 0
+        for dot in dots:
+            total += digest_of(row, dot)
+        self._add(int(row[:3], 16), total)
 
     def _add(self, slot: int, change: int) -> None:
         self._sums[slot] += change

@@ -188,9 +188,9 @@ def _absorb_rows(keyspace: Keyspace, page: Page, now: float) -> None:
     """Every row within the bounds: the sender's, and those that it does not hold."""
     told = page.snapshot
     mine = _rows_between(keyspace, page)
-    slots = from_bytes(page.slots)
+    is_new = keyspace.parts.only_grew(from_bytes(page.slots))
     for row, blob in page.rows.items():
-        if row not in mine and keyspace.parts.only_grew(slots):
+        if is_new and row not in mine:
             keyspace.adopt_row(row, blob)
         elif mine.get(row) != blob or key_of(row) in keyspace.open_keys:
             item = ITEMS.decode(blob)
