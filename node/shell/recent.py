@@ -70,10 +70,10 @@ class Recent:
 
     def settled(self, portion: Portion) -> None:
         """This portion is durable in its tables."""
+        for record in portion.records:  # not all at the end: that would take many milliseconds
+            del self.older[record.table, record.key]
         if portion.records:
             del self._settling[-len(portion.records) :]
-        if portion.ends is not None:
-            self.older = {}
 
     def add(self, number: int, rows: Rows, blob_bytes: int) -> None:
         """A commit is durable."""
