@@ -21,7 +21,7 @@ GRACE_S = 0.3  # a dot lacking for less is taken to be on its way
 PAGE_PATIENCE_S = 1.0  # then the same page is asked for again, TRIES_MAX times
 TRIES_MAX = 5
 REST_MAX_S = 0.05
-QUICK_PAGE_S = 0.0065
+QUICK_PAGE_S = 0.006
 SETTLED_AFTER_LINK_UP_S = 1.0  # a reconnected peer is left alone for a moment
 GENESIS_WAIT_S = 2.0
 
