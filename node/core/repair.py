@@ -113,12 +113,10 @@ class Exchange:
     quickest_s: float = math.inf  # of its pages
 
     def rest_s(self, page_s: float) -> float:
-        """How long to rest after a page: not at all if it was a quick one, and longer the more the
-        machines at either end had to do besides."""
+        """How long to rest after a page: as long as it took where that is usual, and longer the
+        more the machines at either end had to do besides."""
         self.quickest_s = min(self.quickest_s, page_s)
-        usual_s = max(self.quickest_s, QUICK_PAGE_S)
-        besides = page_s * (page_s / usual_s - 1)
-        return min(max(0.0, besides, page_s - QUICK_PAGE_S), REST_MAX_S)
+        return min(page_s * page_s / max(self.quickest_s, QUICK_PAGE_S), REST_MAX_S)
 
 
 class Repair:
