@@ -10,7 +10,7 @@ lost, and is said to be: this node steps aside rather than show the key without 
 """
 
 from dataclasses import dataclass, field
-from itertools import count, islice
+from itertools import islice
 
 from node.core.clock import Clock, Dot
 from node.core.detector import Detector
@@ -21,7 +21,7 @@ from node.core.messages import Fetch, State
 from node.core.moving import Moving
 from node.core.parts import Slots
 from node.core.siblings import Item, Past, sync
-from node.core.turn import Turn
+from node.core.turn import Numbers, Turn
 from node.core.view import Slot, ViewId
 from node.core.walk import key_of, row_of, rows_within, slot_of_key
 
@@ -56,7 +56,7 @@ class Healing:
         self.found = self.repaired = 0
         self.next_tick = NEVER  # when there is something to ask
         self.suspects: dict[str, Suspect] = {}
-        self._numbers = count(1)
+        self._numbers = Numbers()
         self._uncounted: set[Slot] = set()  # where more has changed than is known
 
     @property
@@ -101,7 +101,7 @@ class Healing:
             text = "damaged: it is not read any more, and asked of the other replicas"
             self._turn.note(f"row {row!r} of table item is {text}")
             view = self._moving.view.id
-            number = -next(self._numbers)
+            number = -self._numbers.next(self._turn.now)
             self.suspects[key] = Suspect(row, self._turn.now, number, view)
         else:
             self._write_again(row, item)

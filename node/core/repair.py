@@ -15,6 +15,7 @@ from node.core.clock import Clock, Vector, lowest
 from node.core.messages import Compare, Page, Pull
 from node.core.parts import Part, Parts, Slots, from_bytes, to_bytes
 from node.core.token import COUNT_MAX
+from node.core.turn import Numbers
 from node.core.view import Actor, View, ViewId
 
 GRACE_S = 0.3  # a dot lacking for less is taken to be on its way
@@ -129,7 +130,7 @@ class Repair:
         self.closed: dict[Actor, None] = {}  # ended lives whose gaps were filled here
         self.exchange: Exchange | None = None
         self._lacking_since: dict[str, float] = {}
-        self._numbers = 0
+        self._numbers = Numbers()
         self.pulled_items = 0
 
     def enter(self, view: View) -> None:
@@ -273,8 +274,7 @@ class Repair:
         if choice is None:
             return None
         holder, slots = choice
-        self._numbers += 1
-        self.exchange = Exchange(holder, self._numbers, slots, now)
+        self.exchange = Exchange(holder, self._numbers.next(now), slots, now)
         return holder, self._page_wanted(self.exchange, node_id, parts)
 
     def _page_wanted(self, exchange: Exchange, node_id: str, parts: Parts) -> Pull:

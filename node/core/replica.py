@@ -30,7 +30,7 @@ from node.core.proposing import Proposals
 from node.core.quorum import wanted
 from node.core.repair import Repair
 from node.core.siblings import Item
-from node.core.turn import Turn
+from node.core.turn import Numbers, Turn
 from node.core.upkeep import SWEEP_EVERY_S, Upkeep
 from node.core.view import NO_VIEW, View, no_view
 from node.core.waiting import Writes
@@ -95,7 +95,7 @@ class Replica:
         self._home = Home(self.moving, self.upkeep, waited, self._answers.feed)
         self._lists = Lists(self.moving, self.keyspace, turn)
         self._is_over = False  # told to forget: nothing is done any more
-        self._last_request = 0
+        self._requests = Numbers()
         self._stamp = m.Stamp()  # of the letter in hand
         self._handlers = self._table()
         self._operations: dict[type, Callable[[int, Any], None]] = {
@@ -192,8 +192,7 @@ class Replica:
 
     def next_request(self, now: float) -> int:
         """A number for a request, unlike any of an earlier run of this node."""
-        self._last_request = max(self._last_request + 1, int(now * 1_000_000))
-        return self._last_request
+        return self._requests.next(now)
 
     def peek(self, key: str) -> Item:
         """The filled state of a key as this replica holds it, for checks and reports."""

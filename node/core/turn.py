@@ -4,6 +4,19 @@ from node.core.effects import Damaged, Effects
 from node.core.messages import Message, Outcome
 
 
+class Numbers:
+    """Numbers of questions, each unlike all of earlier runs of this node: an answer that comes late
+    may be to a question that this run has never asked."""
+
+    def __init__(self) -> None:
+        self._last = 0
+
+    def next(self, now: float) -> int:
+        """Microseconds, or one more than the last one; above 0."""
+        self._last = max(self._last + 1, int(now * 1_000_000))
+        return self._last
+
+
 class Turn:
     """Shared by the rooms of one replica; `begin` starts the next step with nothing caused yet."""
 

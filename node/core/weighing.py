@@ -22,7 +22,7 @@ from node.core.moving import Moving
 from node.core.parts import Part, Slots, each_of, from_bytes, to_bytes
 from node.core.repair import Repair
 from node.core.siblings import Item, covering
-from node.core.turn import Turn
+from node.core.turn import Numbers, Turn
 from node.core.walk import key_of, row_of
 
 SURE_S = 2.0  # a difference that is gone before that was none
@@ -55,7 +55,7 @@ class Weighing:
         self.unequal: dict[str, float] = {}  # fellow -> since when
         self._last: dict[str, list[Holding]] = {}
         self._search: Search | None = None
-        self._numbers = 0
+        self._numbers = Numbers()
 
     def content(self, part: Part) -> bytes:
         """The hash of what is held of a part, to be told with its clock; nothing where equal clocks
@@ -102,8 +102,8 @@ class Weighing:
         fellow, now = self._repair.fellows[0], self._turn.now
         if now - self.unequal.get(fellow, now) < SURE_S or self._search is not None:
             return
-        self._numbers -= 1
-        self._search = Search(fellow, self._numbers, part.clock.copy(), list(_halves(part.slots)))
+        number = -self._numbers.next(now)
+        self._search = Search(fellow, number, part.clock.copy(), list(_halves(part.slots)))
         self._ask(self._search)
 
     # ---- searching

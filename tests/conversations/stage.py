@@ -30,6 +30,7 @@ from tests.conversations.ports import (
     LifeStore,
     Timeline,
 )
+from tests.conversations.records import RecordWords
 from tests.conversations.words import Words
 
 CHATTER = (m.Beat, m.Compare, m.News, m.Views, m.Join)
@@ -100,6 +101,7 @@ class Stage:
     def __init__(self, told: dict[str, Start], options: Options) -> None:
         self.options = options
         self.words = Words()
+        self._record_words = RecordWords(self.words)
         self.time = Timeline()
         self.nodes = {address: Node(address, start) for address, start in told.items()}
         self.queue: deque[Posted] = deque()
@@ -199,7 +201,7 @@ class Stage:
 
     def _on_write(self, address: str, records: Sequence[Record], durable: bool) -> None:
         verb = "writes" if durable else "will write"
-        self.say(f"{address} {verb} {self.words.records(records)}")
+        self.say(f"{address} {verb} {self._record_words.all_of(records)}")
 
     # ---- links
     def is_open(self, one: str, other: str) -> bool:

@@ -12,13 +12,9 @@ exchanges are left out.
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-import msgspec
-
 from node.core import messages as m
 from node.core.clock import Clock, Dot, Vector
-from node.core.effects import Record
-from node.core.history import Saved as SavedViews
-from node.core.keyspace import ITEMS, PARTS
+from node.core.keyspace import ITEMS
 from node.core.parts import from_bytes, to_bytes
 from node.core.replica import Replica
 from node.core.siblings import Item, Past, Version
@@ -27,7 +23,6 @@ from node.core.view import FIRST, View, ViewId, actor_of, digest_of, short_name,
 from node.core.walk import key_of
 
 LONG_BYTES = 40
-VIEWS = msgspec.msgpack.Decoder(SavedViews)
 
 
 class Words:
@@ -39,6 +34,7 @@ class Words:
         self._numbers: dict[int, ViewId] = {}  # the view that is called by its number alone
         self._keys: dict[int, str] = {}
         self._requests: dict[int, str] = {}
+        self._rot: dict[int, str] = {}
         self._is_first = True  # the view of the letter in hand
         self._message_words: dict[type, Callable[[Any], str]] = {
             m.Accept: lambda a: f"{self.request(a.request)} {self.put(a.put)}",
@@ -99,7 +95,10 @@ class Words:
 
     def request(self, number: int) -> str:
         """A node's own question for a damaged row has a number below 0."""
-        return self._requests[number] if number >= 0 else f"rot{-number}"
+        if number < 0:
+            self._rot.setdefault(number, f"rot{len(self._rot) + 1}")
+            return self._rot[number]
+        return self._requests[number]
 
     def node(self, node_id: str) -> str:
         return self._nodes[node_id]
@@ -195,7 +194,7 @@ class Words:
             return " arriving"
         return f" whole {self.views_of(views)}" if views != {FIRST} else ""
 
-    def _holding(self, slots: bytes, clock: Clock, claims: list[ViewId], alone: bool) -> str:
+    def holding(self, slots: bytes, clock: Clock, claims: list[ViewId], alone: bool) -> str:
         counted = "" if alone and set(claims) <= {FIRST} else f"{self.slots(slots)} "
         return f"{counted}{self.clock(clock)}{self._claims(claims)}"
 
@@ -206,9 +205,9 @@ class Words:
 
     def _news(self, n: m.News) -> str:
         news = f"lives {self.lives(n.lives)} stable {self.vector(n.stable)}"
-        return f"{news}{self._reports(n.reports)}{self._lost(n.lost)}"
+        return f"{news}{self.reports(n.reports)}{self._lost(n.lost)}"
 
-    def _reports(self, reports: dict[str, ViewId]) -> str:
+    def reports(self, reports: dict[str, ViewId]) -> str:
         entries = {self.node(node_id): self.view(view) for node_id, view in reports.items()}
         words = _braces(f"{name}:{view}" for name, view in sorted(entries.items()))
         return f" reports {words}" if reports else ""
@@ -228,7 +227,7 @@ class Words:
 
     def _compare(self, c: m.Compare) -> str:
         alone = len(c.holdings) == 1
-        has = [self._holding(h.slots, h.clock, h.claims, alone) for h in c.holdings]
+        has = [self.holding(h.slots, h.clock, h.claims, alone) for h in c.holdings]
         lists = self._actor_list("ended", c.ended) + self._actor_list("closed", c.closed)
         answer = " answer, please" if c.answer else ""
         return f"{self.node(c.node_id)} has {', '.join(has) or 'nothing'}{lists}{answer}"
@@ -307,38 +306,8 @@ class Words:
         yield f"view {self.view(replica.view.id)}{floor}"
         for part in parts:
             role = "owns" if part.owned else "holds"
-            held = self._holding(to_bytes(part.slots), part.clock, sorted(part.whole), alone=False)
+            held = self.holding(to_bytes(part.slots), part.clock, sorted(part.whole), alone=False)
             yield f"{role} {held}"
-
-    # ---- rows
-    def records(self, records: Iterable[Record]) -> str:
-        return "; ".join(self._record(record) for record in records)
-
-    def _record(self, record: Record) -> str:
-        table, key, value = record.table, record.key, record.value
-        if table == "item":
-            row = self.item(ITEMS.decode(value)) if value else "nothing"
-            return f"item {key_of(key)}={row}{' open' if record.open else ''}"
-        if table == "log":
-            actor, _, n = key.rpartition("/")
-            dot = self.dot((actor, int(n, 16)))
-            return f"log {dot} of {value.decode()}" if value else f"log {dot} gone"
-        return f"{key}{self._meta(key, value or b'')}"
-
-    def _meta(self, key: str, value: bytes) -> str:
-        if key == "parts":
-            parts = PARTS.decode(value)
-            held = [self._holding(p.slots, p.clock, p.whole, len(parts) == 1) for p in parts]
-            return f" {', '.join(held) or 'none'}"
-        if key == "views":
-            saved = VIEWS.decode(value)
-            views = self.views_of(view.id for view in saved.views)
-            return f" {views} floor {self.view(saved.floor)}{self._reports(saved.reports)}"
-        if key == "sweep":
-            return f" {self.slots(value)}" if value else " done"
-        if key == "lives":
-            return f" {self.lives(msgspec.msgpack.decode(value))}"
-        return f" {self.node(value.decode())}" if key == "node" else ""
 
 
 def _text(value: bytes) -> str:

@@ -5,9 +5,9 @@ import pytest
 
 from cluster.memory import write_rows
 from node.core import healing, messages as m
-from node.core.clock import Clock, Dot
+from node.core.clock import Clock
 from node.core.effects import DAMAGED, Damaged, Effects, Record
-from node.core.healing import ASK_AGAIN_S, GIVE_UP_S, LOOK_AGAIN_S
+from node.core.healing import ASK_AGAIN_S, LOOK_AGAIN_S
 from node.core.keyspace import Keyspace
 from node.core.parts import ALL, to_bytes
 from node.core.repair import Exchange
@@ -91,6 +91,18 @@ def test_all_holders_are_asked_until_it_is_whole() -> None:
     assert content(one).versions == HELD.versions
     assert fetches(tick(one, NOW + 9)) == []
     assert one.step("a3", m.State(-1, HELD, Clock(), [])).records == []  # nobody asks any more
+
+
+def test_an_answer_to_an_earlier_run_is_passed_over() -> None:
+    """It comes late, and may be of another key."""
+    tick(before := suffering())
+    number = before.replica.upkeep.healing.suspects[PEAR].number
+    after = suffering()
+    tick(after, NOW + 1)
+    other = Item({("y", 1): Version(b"of another key")}, Past({"x": 9, "y": 1}))
+    effects = after.step("a2", m.State(number, other, Clock(dict(other.past.base)), [FIRST]))
+    assert rows_written(effects) == []
+    assert PEAR in after.replica.upkeep.healing.suspects
 
 
 def test_who_reads_is_answered_as_soon_as_it_is_whole() -> None:
@@ -305,46 +317,3 @@ def test_a_slot_that_is_given_away_meanwhile_is_not_missed() -> None:
     assert rows_written(told(one, HELD)) == []
     tick(one, NOW + 1)
     assert not one.replica.upkeep.healing.suspects
-
-
-# ---- beyond repair
-
-
-def test_alone_it_says_so_at_once() -> None:
-    with pytest.raises(
-        Damaged, match=f"of key '{PEAR}', is damaged and no other node holds"
-    ) as got:
-        tick(suffering(ALONE))
-    assert got.value.row == row_of(PEAR)
-
-
-def test_what_nobody_else_has_is_named() -> None:
-    """An acknowledged write that was on this disk alone is not passed over."""
-    one = suffering(item=NEWER)
-    tick(one)
-    told(one, HELD)
-    tick(one, NOW + GIVE_UP_S)  # a3 has not answered
-    told(one, Item({}, Past()), "a3")
-    with pytest.raises(Damaged, match=r"a2, a3 lack writes of it, which are lost: 2 of x$"):
-        tick(one, NOW + GIVE_UP_S + ASK_AGAIN_S)
-
-
-def test_of_many_only_some_are_named() -> None:
-    one = suffering(first_view(["a1", "a2"], 1))
-    one.replica.keyspace.join(ALL, Clock({"z": 9}), ())
-    tick(one)
-    told(one, HELD)
-    with pytest.raises(Damaged, match="1 of z, 2 of z, 3 of z, 4 of z, 5 of z and 4 more"):
-        tick(one, NOW + GIVE_UP_S)
-
-
-def test_what_was_answered_in_another_view_does_not_count() -> None:
-    one = suffering(item=NEWER)
-    tick(one)
-    told(one, HELD)
-    told(one, HELD, "a3")
-    one.replica.upkeep.healing.suspects[PEAR].view = ViewId(0, "")
-    tick(one, NOW + GIVE_UP_S)
-    assert one.replica.upkeep.healing.suspects[PEAR].told == set()
-    dots: set[Dot] = set(one.replica.upkeep.healing.suspects[PEAR].item.versions)
-    assert dots == {("x", 1)}

@@ -187,14 +187,27 @@ def test_a_page_that_does_not_come_is_asked_for_again_some_times() -> None:
         asked.append(pull[1].exchange)
         assert pulled(repair, now + PAGE_PATIENCE_S / 2) is None
         now += PAGE_PATIENCE_S + 0.01
-    assert asked == [1] * (1 + TRIES_MAX) + [2]
+    assert asked == asked[:1] * (1 + TRIES_MAX) + asked[-1:]
+    assert asked[0] != asked[-1]
+
+
+def test_a_page_that_an_earlier_run_asked_for_is_not_expected() -> None:
+    """What that run had merged may have been lost with it."""
+    numbers = []
+    for now in (GRACE_S, GRACE_S + 0.001):
+        repair = repair_with(A3)
+        pull = repair.next_pull("x", parts_with(Clock()), ["m1"], GRACE_S, now)
+        assert pull is not None
+        numbers.append(pull[1].exchange)
+    assert [repair.expects("m1", page(number, last=True)) for number in numbers] == [False, True]
 
 
 def test_a_fellow_that_went_away_ends_the_exchange() -> None:
     repair = repair_with(A3)
     mine = parts_with(Clock())
     first = repair.next_pull("x", mine, ["m1"], GRACE_S, GRACE_S)
-    assert first == ("m1", Pull(1, "x", SLOTS, Clock()))
+    assert repair.exchange is not None
+    assert first == ("m1", Pull(repair.exchange.number, "x", SLOTS, Clock()))
     assert repair.next_pull("x", mine, [], GRACE_S, GRACE_S + PAGE_PATIENCE_S) is None
     assert repair.exchange is None
 
@@ -207,16 +220,18 @@ def page(number: int, *, last: bool, after: str | None = None, upto: str | None 
 def test_only_the_page_asked_for_is_expected() -> None:
     repair = repair_with(A3)
     assert not repair.expects("m1", page(1, last=True))
-    repair.next_pull("x", parts_with(Clock()), ["m1"], GRACE_S, GRACE_S)
-    assert repair.expects("m1", page(1, last=False, after="", upto="row"))
-    assert not repair.expects("m2", page(1, last=True))
-    assert not repair.expects("m1", page(2, last=True))
-    first, mine = page(1, last=False, after="", upto="row"), parts_with(Clock())
+    asked = repair.next_pull("x", parts_with(Clock()), ["m1"], GRACE_S, GRACE_S)
+    assert asked is not None
+    number = asked[1].exchange
+    assert repair.expects("m1", page(number, last=False, after="", upto="row"))
+    assert not repair.expects("m2", page(number, last=True))
+    assert not repair.expects("m1", page(number + 1, last=True))
+    first, mine = page(number, last=False, after="", upto="row"), parts_with(Clock())
     assert not repair.on_page(first, mine, False, 1.0)
     following = repair.next_pull("x", mine, ["m1"], GRACE_S, 1.0)
-    assert following == ("m1", Pull(1, "x", SLOTS, Clock(), A3, "row"))
+    assert following == ("m1", Pull(number, "x", SLOTS, Clock(), A3, "row"))
     assert not repair.expects("m1", first)  # doubled
-    second = page(1, last=True, after="row")
+    second = page(number, last=True, after="row")
     assert repair.expects("m1", second)
     assert repair.on_page(second, mine, False, 2.0)
     assert repair.exchange is None

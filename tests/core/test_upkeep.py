@@ -165,7 +165,8 @@ def test_pages_follow_until_the_last_and_strays_are_dropped() -> None:
     [(_, following)] = one.step("a2", page(pull, snapshot, ("x", 1), last=False)).asks
     node_id, content = one.replica.node_id, one.replica.keyspace.digests.of(ALL)
     known = Clock({"x": 1})
-    assert following == m.Pull(1, node_id, pull.slots, known, snapshot, content=content)
+    expected = m.Pull(pull.exchange, node_id, pull.slots, known, snapshot, content=content)
+    assert following == expected
 
 
 # ---- lives
