@@ -209,6 +209,8 @@ class Nemesis:
         self._changes -= 1
         view = driver.replica.view
         layout = layout_of(self._random, view, list(self._world.nodes))
+        if not self._witness.may_be_owned_so(layout):
+            return
         base = view.id if self._random.random() < 0.3 else None
         self._world.submit(address, Propose(layout, base), self._on_proposed)
         for node in layout.nodes:
@@ -240,9 +242,8 @@ class Nemesis:
     def _cut(self, pairs: set[tuple[str, str]]) -> None:
         if pairs:
             self._world.cut(pairs)
-            self._timeline.after(
-                self._random.uniform(0.2, self._swarm.outage_s), partial(self._mend, pairs)
-            )
+            cut_s = self._random.uniform(0.2, self._swarm.outage_s)
+            self._timeline.after(cut_s, partial(self._mend, pairs))
 
     def _mend(self, pairs: set[tuple[str, str]]) -> None:
         if not self._calm:
@@ -319,9 +320,8 @@ class Nemesis:
     def _slow_disk(self) -> None:
         node = self._world.nodes[self._random.choice(self._machines)]
         node.stall = self._random.choice((0.3, 1.0))
-        self._timeline.after(
-            self._random.uniform(0.5, self._swarm.outage_s), partial(setattr, node, "stall", 0.0)
-        )
+        slow_s = self._random.uniform(0.5, self._swarm.outage_s)
+        self._timeline.after(slow_s, partial(setattr, node, "stall", 0.0))
 
     def _wipe(self) -> None:
         """A disk is lost, where the promises can be kept without it: one at a time."""

@@ -32,7 +32,7 @@ from node.core.messages import (
 )
 from node.core.quorum import wanted
 from node.core.siblings import Item
-from node.core.view import FIRST, View, ViewId, view_of
+from node.core.view import FIRST, Layout, View, ViewId, view_of
 from node.core.walk import slot_of_key
 
 
@@ -189,6 +189,10 @@ class Witness:
         return any(dot in shadow.ever or shadow.has(key, dot) for shadow in shadows)
 
     # ------------------------------------------------------------------ lost disks
+    def may_be_owned_so(self, layout: Layout) -> bool:
+        """Whether no damaged row can become the only one of its key before anybody has read it."""
+        return not self.is_rotten() or all(len(shard.members) > 1 for shard in layout.shards)
+
     def may_lose(self, address: str) -> bool:
         """Whether this disk may be wiped without breaking P1: it is no shard's only one in any view
         that is not retired, and nothing acked twice is only here."""

@@ -29,6 +29,7 @@ CORE_ROWS = (
     "messages",
     "effects quorum judging",
     "keylog turn sweep tally digest",
+    "reached",
     "keyspace",
     "exchange repair waiting reading counting",
     "mending",

@@ -73,7 +73,7 @@ def _page_of_dots(
         if key not in page.items:
             if len(page.items) == PAGE_ITEMS or size > PAGE_BYTES_MAX:
                 break
-            page.items[key] = keyspace.item(key)
+            page.items[key] = keyspace.reached.fill(key, keyspace.item(key))
             size += _bytes_of(page.items[key])
         page.dots[dot] = key
     last = len(page.dots) == len(keys) < PAGE_DOTS_MAX
@@ -90,11 +90,11 @@ def _page_of_rows(keyspace: Keyspace, pull: Pull, part: Part, snapshot: Clock) -
         if blob == DAMAGED:
             raise Damaged(row)
         if changed is None or key in changed:
-            item = ITEMS.decode(blob)
+            item = keyspace.reached.fill(key, ITEMS.decode(blob))
             past = item.past.with_all(_past_of(part.clock))
             page.items[key] = Item(item.versions, past)
-        elif key in keyspace.open_keys:
-            page.items[key] = ITEMS.decode(blob)
+        elif key in keyspace.open_keys or keyspace.reached.past_of(row):
+            page.items[key] = keyspace.reached.fill(key, ITEMS.decode(blob))
         else:
             page.rows[row] = blob
         upto, size = row, size + len(blob)
@@ -147,11 +147,11 @@ def absorb(keyspace: Keyspace, page: Page, now: float) -> None:
     slots = from_bytes(page.slots)
     if page.full:
         _absorb_rows(keyspace, page, now)
-        keyspace.account(page.snapshot, slots, page.upto or "")
+        if page.upto is not None:
+            keyspace.reached.add(slots, page.snapshot, page.upto)
     else:
         _absorb_dots(keyspace, page, now)
     if page.last:
-        keyspace.account(None)
         if page.full:  # nobody names the dots that come with the clock: hold nothing back
             keyspace.parts.withheld.clear()
         claims = [view for view in page.claims if view >= keyspace.floor]
@@ -188,7 +188,8 @@ def _absorb_rows(keyspace: Keyspace, page: Page, now: float) -> None:
     """Every row within the bounds: the sender's, and those that it does not hold."""
     told = page.snapshot
     mine = _rows_between(keyspace, page)
-    is_new = keyspace.parts.only_grew(from_bytes(page.slots))
+    slots, after = from_bytes(page.slots), page.after or ""
+    is_new = keyspace.parts.only_grew(slots) and not keyspace.reached.goes_beyond(slots, after)
     for row, blob in page.rows.items():
         if is_new and row not in mine:
             keyspace.adopt_row(row, blob)

@@ -149,14 +149,16 @@ class Healing:
         return True
 
     def _lacking(self, key: str, past: Past) -> list[Dot]:
-        """The dots that our clock has, that may concern the key, and that this past does not have;
+        """The dots that are known here, that may concern the key, and that this past does not have;
         all of a floor is lacking as one."""
         part = self._keyspace.parts.at(slot_of_key(key))
         assert part is not None, "who asks has looked"
-        if part.clock.floor > past.floor:
+        reached, here = self._keyspace.reached.past_of(row_of(key)), part.clock.copy()
+        here.join(Clock(reached.base, {}, reached.floor))
+        if here.floor > past.floor:
             return [("", 0)]
         known = Clock(dict(past.base), {}, past.floor)
-        missing = list(islice(part.clock.missing_from(known), DOTS_JUDGED_MAX + 1))
+        missing = list(islice(here.missing_from(known), DOTS_JUDGED_MAX + 1))
         if len(missing) > DOTS_JUDGED_MAX:
             return missing
         slots = 1 << slot_of_key(key)

@@ -21,6 +21,7 @@ from node.core.hybrid import NO_STAMP, HybridClock
 from node.core.keylog import KeyLog
 from node.core.messages import Mode, Put
 from node.core.parts import Parts, Saved, Slots
+from node.core.reached import Reached
 from node.core.siblings import Item, Past, Place, Version, clock_of, discard, fill, strip, sync
 from node.core.sweep import Sweep
 from node.core.tally import Tally
@@ -68,13 +69,13 @@ class Keyspace:
         self.frontier: Vector = {}
         self.lost: Vector = {}  # ended lives that are closed here and everywhere
         self.on_change: OnChange | None = None
-        self._accounted: tuple[Past, Slots, str] | None = None
         self._horizon: dict[Dot, Vector] = {}
         self._cache = ItemCache(cache_bytes_max)
         self.log = KeyLog(self.outbox)
         saved = rows.read("meta", "parts")
         self.parts = Parts(PARTS.decode(saved) if saved else ())
         self.swept = Sweep(rows, self.outbox)
+        self.reached = Reached(rows, self.outbox)
         self.open_keys = {key_of(r): None for r in rows.open_keys("item") if r not in self.swept}
         counts = rows.counts("item")
         self.tally = Tally(counts)
@@ -96,7 +97,6 @@ class Keyspace:
         self.digests.own(self.parts.owned_slots)
         self.low, self.frontier, self.lost = {}, {}, {}
         self._horizon.clear()
-        self._accounted = None
 
     @property
     def live_keys(self) -> int:
@@ -129,6 +129,12 @@ class Keyspace:
         """Take over a whole clock: only when every item it speaks of has been merged."""
         if self.parts.join(slots, clock, claims):
             self.save_parts()
+        self.reached.let_go(self._is_covered)
+
+    def _is_covered(self, slots: Slots, past: Past) -> bool:
+        """Whether our clocks say all of this in all of these slots."""
+        clocks = [part.clock for part in self.parts if part.slots & slots]
+        return not any(strip(Item({}, past), clock, self.lost).past for clock in clocks)
 
     def close(self, actor: Actor) -> None:
         """Fill the gaps of an ended life (D7)."""
@@ -147,6 +153,7 @@ class Keyspace:
         self.save_parts()
         self.swept.add(slots)
         self.digests.forget(slots)
+        self.reached.forget(slots)
         self.log.take_off_disk(lambda key: bool(slots >> slot_of_key(key) & 1))
         self.tally.forget(slots)
         for key in [key for key in self.open_keys if slots >> slot_of_key(key) & 1]:
@@ -189,21 +196,7 @@ class Keyspace:
 
     def filled(self, key: str) -> Item:
         part = self.parts.at(slot_of_key(key))
-        if part is None:
-            return Item()
-        item = fill(self.item(key), part.clock)
-        if self._accounted is not None:
-            past, slots, upto = self._accounted
-            if slots >> slot_of_key(key) & 1 and row_of(key) <= upto:
-                item = Item(item.versions, item.past.with_all(past))
-        return item
-
-    def account(self, snapshot: Clock | None, slots: Slots = 0, upto: str = "") -> None:
-        """In a full exchange the rows of these slots up to here are as whole as the snapshot,
-        before it joins the clock: what comes late must not pass them by.  None: no such exchange
-        is under way."""
-        past = Past(snapshot.base, set(), snapshot.floor) if snapshot is not None else None
-        self._accounted = (past, slots, upto) if past is not None else None
+        return fill(self.reached.fill(key, self.item(key)), part.clock) if part else Item()
 
     def write(self, put: Put, now: float, place: Place = ANYWHERE) -> Written:
         """Name a write here, at its home: the next dot of this actor (D4.1, D9.5-7)."""
@@ -254,8 +247,8 @@ class Keyspace:
     ) -> None:
         """Merge a filled item of another replica; `dots` of this key are known by it (D4.2).
 
-        What the clock will be `told` at the end of a full exchange is neither noted nor kept: if
-        that end never comes, the exchange begins again, and until then fewer dots count as known.
+        What the clock will be `told` at the end of a full exchange is not noted: until then fewer
+        dots count as known.  Nor is it kept in each row: `reached` says it of all.
         """
         local = self.filled(key)
         merged = sync(local, incoming)
@@ -292,8 +285,8 @@ class Keyspace:
         before = self.item(key)
         kept = strip(self._without_done_marks(item), clock, self.lost)
         if told is not NOTHING:
-            own = strip(before, clock, self.lost).past  # no exchange brings it again
-            kept = Item(kept.versions, strip(kept, told).past.with_all(own))
+            kept = strip(kept, told)
+        kept = self.reached.strip(key, kept)
         if not kept.versions and not kept.past:
             self.parts.has_gone(slot)
         if kept == before:
@@ -344,6 +337,7 @@ class Keyspace:
 
     def settle(self, limit: int) -> None:
         """Look again at open items: strip what the clock covers, erase marks that are done."""
+        self.reached.let_go(self._is_covered)
         for key in list(self.open_keys)[:limit]:
             self.open_keys[key] = self.open_keys.pop(key)  # the next call begins behind it
             self._save(key, self.item(key))

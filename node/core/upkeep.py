@@ -302,13 +302,11 @@ class Upkeep:
         return min(exchange.rest_until, healing_at)
 
     def _pull(self) -> None:
-        exchange, parts, now = self.repair.exchange, self._keyspace.parts, self._turn.now
+        parts, now = self._keyspace.parts, self._turn.now
         if not self.repair.may_pull(parts):
             return
         grace_s = GRACE_S if self.recovery.caught_up and self.settled else 0.0
         pull = self.repair.next_pull(self.node_id, parts, self._able(), grace_s, now)
-        if self.repair.exchange is not exchange:
-            self._keyspace.account(None)
         if pull is not None:
             self._turn.ask(pull[0], self._with_content(pull[1]))
 

@@ -67,7 +67,7 @@ class Weighing:
     def _is_closed(self) -> bool:
         keyspace = self._keyspace
         is_open = keyspace.open_keys or keyspace.parts.withheld or keyspace.swept.slots
-        return not is_open and keyspace.digests.is_whole
+        return not (is_open or keyspace.reached) and keyspace.digests.is_whole
 
     # ---- comparing
     def on_compare(self, source: str, compare: Compare) -> None:

@@ -7,6 +7,7 @@ import msgspec
 from node.core.effects import Record
 from node.core.history import Saved as SavedViews
 from node.core.keyspace import ITEMS, PARTS
+from node.core.reached import SAVED as REACHED
 from node.core.walk import key_of
 from tests.conversations.words import Words
 
@@ -45,6 +46,10 @@ class RecordWords:
             return f" {views} floor {words.view(saved.floor)}{words.reports(saved.reports)}"
         if key == "sweep":
             return f" {words.slots(value)}" if value else " done"
+        if key == "reached":
+            known = REACHED.decode(value) if value else []
+            reached = [f"{words.past(past)} up to {key_of(upto)}" for _, past, upto in known]
+            return f" {', '.join(reached) or 'done'}"
         if key == "lives":
             return f" {words.lives(msgspec.msgpack.decode(value))}"
         return f" {words.node(value.decode())}" if key == "node" else ""

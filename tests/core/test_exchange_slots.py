@@ -191,7 +191,8 @@ def test_a_past_that_is_our_own_stays_until_the_end_of_a_full_exchange() -> None
     target.keyspace.take("key0", mine, (("x", 2),), NOW)
     page = page_of_rows({"key0": mine}, "", row_of("key0") + "x", Clock({"x": 2}))
     absorb(target.keyspace, page, NOW)
-    assert target.keyspace.item("key0").past.has(("x", 1))
+    target.sync()
+    assert target.restarted().keyspace.filled("key0").past.has(("x", 1))
 
 
 def test_when_the_floor_rises_between_two_pages_every_item_is_sent_filled() -> None:

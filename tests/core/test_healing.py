@@ -133,6 +133,14 @@ def test_who_knows_less_than_our_clock_does_not_make_it_whole() -> None:
     assert content(one).versions == NEWER.versions
 
 
+def test_who_knows_less_than_a_broken_off_exchange_does_not_make_it_whole() -> None:
+    one = suffering()
+    one.replica.keyspace.reached.add(ALL, Clock({"x": 2}), row_of(PEAR))
+    tick(one)
+    assert rows_written(told(one, HELD)) == []
+    assert rows_written(told(one, NEWER, "a3")) == [row_of(PEAR)]
+
+
 def test_several_know_it_all_together() -> None:
     one = member()
     beside = Item({("y", 1): Version(b"else")}, Past({"y": 1}))

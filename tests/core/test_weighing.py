@@ -9,6 +9,7 @@ from cluster.memory import write_rows
 from node.core import messages as m
 from node.core.clock import Clock
 from node.core.effects import Effects, Record
+from node.core.parts import ALL
 from node.core.siblings import Item, Past, Version
 from node.core.view import View, first_view
 from node.core.walk import row_of
@@ -192,6 +193,10 @@ def something_withheld(one: One) -> None:
     one.replica.keyspace.parts.withheld["x", 1] = "k"
 
 
+def something_reached(one: One) -> None:
+    one.replica.keyspace.reached.add(ALL, Clock({"x": 9}), "fff")
+
+
 def something_damaged(one: One) -> None:
     damage(one, KEYS[9])
     one.submit(m.Peek(KEYS[9]))
@@ -203,7 +208,15 @@ def not_arrived(one: One) -> None:
 
 
 @pytest.mark.parametrize(
-    "unlike", [nothing_whole, something_open, something_withheld, something_damaged, not_arrived]
+    "unlike",
+    [
+        nothing_whole,
+        something_open,
+        something_withheld,
+        something_reached,
+        something_damaged,
+        not_arrived,
+    ],
 )
 def test_a_hash_is_told_only_where_equal_clocks_mean_equal_hashes(
     unlike: Callable[[One], None],
