@@ -22,7 +22,7 @@ GRACE_S = 0.3  # a dot lacking for less is taken to be on its way
 PAGE_PATIENCE_S = 1.0  # then the same page is asked for again, TRIES_MAX times
 TRIES_MAX = 5
 REST_MAX_S = 0.05
-QUICK_PAGE_S = 0.006
+QUICK_PAGE_S = 0.0065
 SETTLED_AFTER_LINK_UP_S = 1.0  # a reconnected peer is left alone for a moment
 GENESIS_WAIT_S = 2.0
 
@@ -114,10 +114,12 @@ class Exchange:
     quickest_s: float = math.inf  # of its pages
 
     def rest_s(self, page_s: float) -> float:
-        """How long to rest after a page: as long as it took where that is usual, and longer the
-        more the machines at either end had to do besides."""
+        """How long to rest after a page: not at all if it was a quick one, and longer the more the
+        machines at either end had to do besides."""
         self.quickest_s = min(self.quickest_s, page_s)
-        return min(page_s * page_s / max(self.quickest_s, QUICK_PAGE_S), REST_MAX_S)
+        usual_s = max(self.quickest_s, QUICK_PAGE_S)
+        besides = page_s * (page_s / usual_s - 1)
+        return min(max(0.0, besides, page_s - QUICK_PAGE_S), REST_MAX_S)
 
 
 class Repair:

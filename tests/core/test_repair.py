@@ -248,26 +248,27 @@ def test_a_row_of_one_life_never_goes_back() -> None:
     assert learn(repair, "m1", row(Clock(), arrived=False), Clock(), 2.0)
 
 
-def test_while_clients_are_served_the_next_page_waits_as_long_as_this_one_took() -> None:
+def test_while_clients_are_served_the_next_page_waits() -> None:
     repair, mine = repair_with(A3), parts_with(Clock())
     repair.next_pull("x", mine, ["m1"], 0.0, 1.0)
     took = REST_MAX_S / 2
     done = 1.0 + took
     assert not repair.on_page(page(1, last=False), mine, True, done)
-    assert repair.next_pull("x", mine, ["m1"], 0.0, done + took / 2) is None
-    assert repair.next_pull("x", mine, ["m1"], 0.0, done + took) is not None
+    rest = took - QUICK_PAGE_S
+    assert repair.next_pull("x", mine, ["m1"], 0.0, done + rest / 2) is None
+    assert repair.next_pull("x", mine, ["m1"], 0.0, done + rest) is not None
     assert repair.next_pull("x", mine, ["m1"], 0.0, done + 2 * took) is None  # it is asked for
 
 
 @pytest.mark.parametrize(
     ("pages_s", "rests_s"),
     [
-        ((QUICK_PAGE_S,), (QUICK_PAGE_S,)),
-        ((QUICK_PAGE_S / 2, QUICK_PAGE_S), (QUICK_PAGE_S / 4, QUICK_PAGE_S)),
-        ((QUICK_PAGE_S, 2 * QUICK_PAGE_S), (QUICK_PAGE_S, 4 * QUICK_PAGE_S)),
-        ((0.02, 0.02), (0.02, 0.02)),  # far away, and nobody is busy
-        ((0.02, 0.03, 0.02), (0.02, 0.045, 0.02)),
-        ((0.02, 0.1), (0.02, REST_MAX_S)),
+        ((QUICK_PAGE_S / 2, QUICK_PAGE_S), (0, 0)),
+        ((QUICK_PAGE_S, 2 * QUICK_PAGE_S), (0, 2 * QUICK_PAGE_S)),
+        ((QUICK_PAGE_S / 2, 3 * QUICK_PAGE_S), (0, 6 * QUICK_PAGE_S)),
+        ((0.02, 0.02), (0.02 - QUICK_PAGE_S,) * 2),  # far away, and nobody is busy
+        ((0.02, 0.05, 0.02), (0.02 - QUICK_PAGE_S, REST_MAX_S, 0.02 - QUICK_PAGE_S)),
+        ((0.02, 0.1), (0.02 - QUICK_PAGE_S, REST_MAX_S)),
     ],
 )
 def test_a_page_that_takes_longer_than_others_is_followed_by_a_longer_rest(
