@@ -13,7 +13,7 @@ from tests.scenarios.stage import BOTH_ENGINES, account, at_once, is_done, job, 
 KEYS = 3000
 FILLING = "x" * 3000
 SETTLED_S = 30.0
-HOLDS_STILL = "frank"
+HOLD_STILL = ("carol", "frank")
 
 
 def value(number: int) -> str:
@@ -44,15 +44,17 @@ def wrong_keys(cluster: Cluster, names: list[str]) -> list[object]:
 
 def reshard_killing(cluster: Cluster, shards: int, name: str) -> None:
     """Reshard while a node is being killed: the change cannot end without it, what the others
-    hold can be read; then it comes back.  Another one holds still until the kill has hit, or the
-    change might be over before."""
+    hold can be read; then it comes back.  Those whose slots it gets, or who get its own, hold still
+    until the kill has hit, or it might have done its part before."""
     url = cluster.urls["bob"]
-    cluster.engine.pause(HOLDS_STILL)
+    for other in HOLD_STILL:
+        cluster.engine.pause(other)
     with ThreadPoolExecutor(1) as pool:
         killed = pool.submit(cluster.engine.kill, name)
         said = ask("PUT", f"{url}/shard/reshard", {"shard-count": shards})
         killed.result()
-    cluster.engine.resume(HOLDS_STILL)
+    for other in HOLD_STILL:
+        cluster.engine.resume(other)
     assert said[:2] == (200, {"result": "resharded"})
     assert eventually(lambda: waits_for(cluster, url, name), 5.0), job(url)
     others = [other for other in cluster.names if other != name]
