@@ -22,9 +22,11 @@ from node.core.mending import Finding, Mending, Tells
 from node.core.messages import Page, Replicate
 from node.core.moving import Moving
 from node.core.parts import Parts, from_bytes
+from node.core.reached import Reached
 from node.core.repair import Repair
 from node.core.siblings import Item, Past, Version
 from node.core.token import Token
+from node.core.turn import Numbers
 from node.core.walk import key_of
 from node.core.weighing import Weighing
 from tests.simulation.breaks import Breaks
@@ -145,6 +147,38 @@ def mend_without_the_past() -> Iterator[None]:
         return [(owner, replace(message, item=bare)) for owner, message in tells]
 
     with patch.object(Mending, "_told", told):
+        yield
+
+
+@OF_ANSWERS.shown_by(page_items=8)
+def keep_nothing_of_what_a_full_exchange_has_reached() -> Iterator[None]:
+    """What its rows have replaced is said by a clock that comes at the end."""
+    with patch.object(Reached, "past_of", lambda self, row: Past()):
+        yield
+
+
+@OF_ANSWERS.shown_by(page_items=8)
+def keep_what_a_full_exchange_has_reached_in_memory_alone() -> Iterator[None]:
+    """The rows are on the disk."""
+    original = Reached.__init__
+
+    def begin(self: Reached, *rest: Any) -> None:
+        original(self, *rest)
+        self._reaches = []
+
+    with patch.object(Reached, "__init__", begin):
+        yield
+
+
+@OF_ANSWERS.shown_by("late")
+def number_questions_anew_in_each_run() -> Iterator[None]:
+    """A late answer is then to another question."""
+
+    def following(self: Numbers, now: float) -> int:
+        self._last += 1
+        return self._last
+
+    with patch.object(Numbers, "next", following):
         yield
 
 
