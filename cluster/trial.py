@@ -170,6 +170,8 @@ class Trial:
         """What keeps the cluster from being at rest."""
         if suffering := rotten(self.world):
             return [f"{address} has rows that are damaged" for address in suffering]
+        if busy := [address for address in self.world.nodes if self._replica(address).is_over]:
+            return [f"{address} is forgetting everything" for address in busy]
         view = self._view()
         found = [problem for address in self._told() for problem in self._unrest_of(address, view)]
         for key, replicas in self._states().items():

@@ -94,7 +94,7 @@ class Replica:
         self._counts = Counts(self.detector)
         self._home = Home(self.moving, self.upkeep, waited, self._answers.feed)
         self._lists = Lists(self.moving, self.keyspace, turn)
-        self._is_over = False  # told to forget: nothing is done any more
+        self.is_over = False  # told to forget: nothing is done any more
         self._requests = Numbers()
         self._stamp = m.Stamp()  # of the letter in hand
         self._handlers = self._table()
@@ -182,7 +182,7 @@ class Replica:
             self.on_letter(source, letter)
 
     def _wake_at(self, now: float) -> float:
-        if self._is_over:
+        if self.is_over:
             return float("inf")
         if self._writes or self._answers or self._lists or self._counts or self._proposals:
             return min(now + WAITING_TICK_S, self.upkeep.next_page)
@@ -228,7 +228,7 @@ class Replica:
         self._turn.effects.forgets = True
         self._turn.reply(request, m.Forgotten())
         self._handlers = dict.fromkeys(self._handlers, lambda source, event: None)
-        self._is_over = True
+        self.is_over = True
 
     def on_put(self, request: int, put: m.Put, found: bool | None = None) -> None:
         """`found`: what a read has shown first, because a home could not tell."""
