@@ -52,8 +52,8 @@ class Rotting:
 
     def _strike(self) -> None:
         is_safe = self._may_rot() and not self._witness.is_changing()
-        if not self._calm and is_safe and not rotten(self._world):
-            addresses = sorted(a for a, node in self._world.nodes.items() if node.disk)
+        addresses = sorted(a for a, node in self._world.nodes.items() if node.disk)
+        if addresses and not self._calm and is_safe and not rotten(self._world):
             self._rot(self._random.choice(addresses))
         self._plan()
 

@@ -78,7 +78,8 @@ class Gossip:
         return True
 
     def _join(self, started: float) -> None:
-        """Ask somebody to be added; among nodes that all know no view, begin the first."""
+        """Ask somebody to be added; among nodes that all know no view, begin the first.  Nodes that
+        have forgotten one know of none either, but say that they have left it: there is a view."""
         view, now = self._moving.view, self._turn.now
         if view.number:
             able = [n for n in view.nodes if self._detector.reachable(n, now)]
@@ -86,7 +87,8 @@ class Gossip:
                 self._turn.ask(self._chance.choice(able), Join(self._moving.address))
             return
         new = [n for n in view.nodes if n in self.beats and self.beats[n][1].view == NO_VIEW]
-        if now - started >= GENESIS_WAIT_S and 1 + len(new) >= majority(len(view.nodes)):
+        is_due = now - started >= GENESIS_WAIT_S and not self._moving.history.reports
+        if is_due and 1 + len(new) >= majority(len(view.nodes)):
             news = News(self.lives.copy(), {})
             self._turn.tell(self._moving.address, Views([first_view(view.nodes, 1)], FIRST, news))
 

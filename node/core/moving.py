@@ -143,10 +143,12 @@ class Moving:
     def hear(self, news: News) -> None:
         """Who has reported what, and who is lost."""
         history = self.history
-        for node_id, view_id in news.reports.items():
-            if view_id > history.reports.get(node_id, history.floor):
-                history.reports[node_id] = view_id
+        said = news.reports.items()
+        new = {n: view for n, view in said if view > history.reports.get(n, history.floor)}
+        history.reports.update(new)
         history.lost.update(news.lost)
+        if new and history.joining and not self.view.number:  # there is a view: none is begun here
+            self.save()
 
     def _may_claim(self, view: View) -> bool:
         """Whether this node takes part in a view from its start, with nothing lost: the view

@@ -34,8 +34,10 @@ def proposed(one: One, propose: m.Propose = WISH, request: int = 7) -> View:
 class Stranger(One):
     """A node that knows no view, and these nodes to ask."""
 
-    def __init__(self, address: str = "c1", *others: str, join: bool = True) -> None:
-        self.rows = MemoryRows()
+    def __init__(
+        self, address: str = "c1", *others: str, join: bool = True, rows: MemoryRows | None = None
+    ) -> None:
+        self.rows = rows or MemoryRows()
         start, options = Start(no_view((*others, address)), join), Options(MEGABYTE)
         self.replica = restore(address, start, self.rows, options, Random(address))
         self.step(address, m.Tick())
@@ -170,6 +172,15 @@ def test_nodes_that_all_know_no_view_begin_the_first_when_they_are_a_majority() 
     one.step("a1", told, NOW + 10)
     assert one.replica.view.id == FIRST
     assert one.replica.upkeep.settled
+
+
+def test_beside_nodes_that_have_forgotten_theirs_no_view_is_begun() -> None:
+    one, nowhere = Stranger("a1", "a2", "a3"), m.Stamp(NO_VIEW, NO_VIEW)
+    one.step("a2", m.News({}, {}, {"id of a2": ViewId(4, "p")}), NOW + 9, nowhere)
+    again = Stranger("a1", "a2", "a3", rows=one.rows)
+    again.step("a2", m.Beat("id of a2"), NOW + 9, nowhere)
+    tells = again.step("a1", m.Tick(), NOW + 20).tells
+    assert not any(isinstance(message, m.Views) for _, message in tells)
 
 
 def test_a_node_of_no_view_answers_no_request_for_keys() -> None:
