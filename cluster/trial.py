@@ -86,7 +86,7 @@ class Trial:
         self._nemesis = Nemesis(self.world, self.swarm, self._witness)
         room = self.swarm.limits.log_entries
         self._rotting = Rotting(self.world, self._witness, seed, room, self._nemesis.has_all)
-        self._witness.is_rotten = lambda: bool(rotten(self.world))
+        self._witness.rotten = lambda: rotten(self.world)
         self._workload = Workload(self.world, self.swarm, self._witness)
         self._timeline = self.world.timeline
 

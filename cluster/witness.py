@@ -48,7 +48,7 @@ class Witness:
     """Watches a world; raises ViolationError at the moment of the break."""
 
     def __init__(self, view: View, machines: Iterable[str] = ()) -> None:
-        self.is_rotten: Callable[[], bool] = lambda: False  # whether a disk has damaged rows
+        self.rotten: Callable[[], list[str]] = list  # the nodes whose disks have damaged rows
         self.reached: Counter[str] = Counter()  # what this run has exercised, by name
         self.shadows = {address: Shadow() for address in (*view.nodes, *machines)}
         self.views: dict[ViewId, View] = {view.id: view}  # all that were ever told
@@ -191,13 +191,14 @@ class Witness:
     # ------------------------------------------------------------------ lost disks
     def may_be_owned_so(self, layout: Layout) -> bool:
         """Whether no damaged row can become the only one of its key before anybody has read it."""
-        return not self.is_rotten() or all(len(shard.members) > 1 for shard in layout.shards)
+        alone = {shard.members[0] for shard in layout.shards if len(shard.members) == 1}
+        return alone.isdisjoint(self.rotten())
 
     def may_lose(self, address: str) -> bool:
         """Whether this disk may be wiped without breaking P1: it is no shard's only one in any view
         that is not retired, and nothing acked twice is only here."""
         views = [view for view in self.views.values() if view.id >= self.floor]
-        if self.is_rotten():
+        if self.rotten():
             return False
         if any(shard.members == (address,) for view in views for shard in view.shards):
             return False

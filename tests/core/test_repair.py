@@ -194,9 +194,9 @@ def test_a_page_that_does_not_come_is_asked_for_again_some_times() -> None:
 def test_a_page_that_an_earlier_run_asked_for_is_not_expected() -> None:
     """What that run had merged may have been lost with it."""
     numbers = []
-    for now in (GRACE_S, GRACE_S + 0.001):
+    for asked_at in (GRACE_S, GRACE_S + 0.001):
         repair = repair_with(A3)
-        pull = repair.next_pull("x", parts_with(Clock()), ["m1"], GRACE_S, now)
+        pull = repair.next_pull("x", parts_with(Clock()), ["m1"], GRACE_S, asked_at)
         assert pull is not None
         numbers.append(pull[1].exchange)
     assert [repair.expects("m1", page(number, last=True)) for number in numbers] == [False, True]

@@ -6,6 +6,7 @@ from cluster import rotting
 from cluster.rotting import rotten
 from cluster.trial import Trial
 from cluster.witness import ViolationError
+from node.core.view import first_view
 
 ROTS = "a row has changed by itself"
 WITH_ROT = 13  # a seed whose rows change often
@@ -36,5 +37,17 @@ def test_who_reports_what_has_not_happened_is_found_out(monkeypatch: pytest.Monk
 def test_no_disk_is_lost_while_another_is_damaged() -> None:
     trial = Trial(WITH_ROT)
     address = next(iter(trial.world.nodes))
-    trial._witness.is_rotten = lambda: True
+    trial._witness.rotten = lambda: [address]
     assert not trial._witness.may_lose(address)
+
+
+def test_no_damaged_row_is_made_the_only_one() -> None:
+    """Nobody may have read it when the others forget theirs; seed 212 was red by that (0020)."""
+    witness = Trial(WITH_ROT)._witness
+    layouts = [first_view(["a1", "a2", "a3"], shards).layout for shards in (2, 1)]
+    alone, several = sorted((shard.members for shard in layouts[0].shards), key=len)
+    assert (len(alone), len(several)) == (1, 2)
+    witness.rotten = lambda: list(alone)
+    assert [witness.may_be_owned_so(layout) for layout in layouts] == [False, True]
+    witness.rotten = lambda: list(several)
+    assert all(witness.may_be_owned_so(layout) for layout in layouts)
