@@ -8,7 +8,7 @@ whatever the core raised; a trial that ends is green.  (reliability B, D6, D7; p
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from random import Random
@@ -36,7 +36,8 @@ from node.core.walk import row_of, slot_of_key
 WARM_UP_S = 0.5
 REST_WITHIN_S = 60.0
 LOOK_EVERY_S = 1.0
-FINAL_READ_S = 4.0
+FINAL_ANSWER_S = 4.0
+LOOK_OFTEN_S = 0.1
 RESTART_S = 6.0
 IDLE_S = 10.0
 IDLE_A_PEER, IDLE_A_FELLOW = 150, 130  # bytes/s: of six nodes in two shards, 1 kB/s a node
@@ -44,6 +45,7 @@ TOKEN_AT_REST_BYTES_MAX = 100
 AT_REST = ("log", "open_items")  # numbers of a replica's status that must reach zero
 
 States = dict[str, dict[str, FinalState]]
+Counting = tuple[str, int, Outcome]  # a shard, its live keys, and what a node says of them
 
 
 @contextmanager
@@ -233,11 +235,18 @@ class Trial:
         deadline = self._timeline.now + REST_WITHIN_S
         while open_reads:
             reads = [self._read(*read) for read in open_reads]
-            self._timeline.run(self._timeline.now + FINAL_READ_S)
+            self._until(partial(_are_answered, reads))
             failed = [i for i, read in enumerate(reads) if read.status != "ok"]
             if failed and self._timeline.now > deadline:
                 raise ViolationError("Stuck", f"at rest, {reads[failed[0]]} is not answered")
             open_reads = [open_reads[i] for i in failed]
+
+    def _until(self, is_over: Callable[[], bool]) -> bool:
+        """Let time go on until this is so, or for too long; whether it is."""
+        deadline = self._timeline.now + FINAL_ANSWER_S
+        while not (over := is_over()) and self._timeline.now < deadline:
+            self._timeline.run(self._timeline.now + LOOK_OFTEN_S)
+        return over
 
     def _read(self, key: str, address: str, session: Session) -> Operation:
         get = Get(key, Mode(mode_of(key)), token_of(session.token), wait_s=2.0)
@@ -249,37 +258,42 @@ class Trial:
         while complaints := self._carried_at_rest():
             if self._timeline.now > deadline:
                 raise ViolationError("TokenStays", f"at rest, {complaints[0]}")
+            self._timeline.run(self._timeline.now + FINAL_ANSWER_S)
 
     def _carried_at_rest(self) -> list[str]:
         complaints: list[str] = []
+        questions = [(key, address) for key in self._workload.keys for address in self._told()]
+        answered = 0
 
         def judge(key: str, outcome: Outcome) -> None:
+            nonlocal answered
+            answered += 1
             token = getattr(outcome, "token", None)
             if token is None or len(encode(token)) > TOKEN_AT_REST_BYTES_MAX:
                 complaints.append(f"a read of {key} is answered {outcome}")
 
-        for key in self._workload.keys:
-            for address in self._told():
-                self.world.submit(address, Get(key, Mode(mode_of(key))), partial(judge, key))
-        self._timeline.run(self._timeline.now + FINAL_READ_S)
+        for key, address in questions:
+            self.world.submit(address, Get(key, Mode(mode_of(key))), partial(judge, key))
+        if not self._until(lambda: answered == len(questions)):
+            complaints.append(f"{len(questions) - answered} reads are not answered")
         return complaints
 
     def _count_keys(self) -> None:
-        view = self._view()
+        view, told = self._view(), self._told()
+        counts: list[Counting] = []
         for shard in view.shards:
             keys = [k for k in self._workload.keys if view.shard_of(slot_of_key(k)) is shard]
             live = sum(self._replica(shard.members[0]).peek(key).is_live() for key in keys)
-            for address in self._told():
-                self.world.submit(
-                    address, Count(shard.id), partial(self._judge_count, shard.id, live)
-                )
-        self._timeline.run(self._timeline.now + FINAL_READ_S)
-
-    def _judge_count(self, shard: str, live: int, outcome: Outcome) -> None:
-        if outcome != Counted(live):
-            raise ViolationError(
-                "Miscounted", f"{shard} has {live} live keys and answers {outcome}"
-            )
+            for address in told:
+                note = partial(_note_count, counts, shard.id, live)
+                self.world.submit(address, Count(shard.id), note)
+        asked = len(view.shards) * len(told)
+        if not self._until(lambda: len(counts) == asked):
+            raise ViolationError("Stuck", f"at rest, {asked - len(counts)} counts are not answered")
+        for shard_id, live, outcome in counts:
+            if outcome != Counted(live):
+                detail = f"{shard_id} has {live} live keys and answers {outcome}"
+                raise ViolationError("Miscounted", detail)
 
     def _idle(self) -> None:
         """At rest nobody lacks anything; and with the usual period of repair nodes hardly talk."""
@@ -311,6 +325,14 @@ class Trial:
         for address in self.world.nodes:
             self.world.start(address)
         self._timeline.run(self._timeline.now + RESTART_S)
+
+
+def _are_answered(reads: list[Operation]) -> bool:
+    return all(read.ended is not None for read in reads)
+
+
+def _note_count(counts: list[Counting], shard: str, live: int, outcome: Outcome) -> None:
+    counts.append((shard, live, outcome))
 
 
 def _id(view: View) -> ViewId:

@@ -33,8 +33,12 @@ class ItemCache:
         return self._items[key][1]
 
     def put(self, key: str, item: Item, encoded_bytes: int) -> None:
-        self.drop(key)
-        self._bytes += _size(key, encoded_bytes)
+        before = self._items.get(key)
+        if before is None:
+            self._bytes += _size(key, encoded_bytes)
+        else:
+            self._bytes += encoded_bytes - before[1]
+            self._items.move_to_end(key)
         self._items[key] = item, encoded_bytes
 
     def trim(self) -> None:

@@ -117,7 +117,22 @@ class Clock(msgspec.Struct, array_like=True, gc=False):
 
     def lacks(self, other: "Clock") -> bool:
         """Whether `other` has a dot that this clock has not."""
-        return other.floor > self.floor or next(other.missing_from(self), None) is not None
+        if other.floor > self.floor:
+            return True
+        for actor, n in other.base.items():
+            had = self.base.get(actor, 0)
+            if n > had and not self.drops(actor):
+                seen = self.loose.get(actor)
+                if seen is None or not seen.issuperset(range(had + 1, n + 1)):
+                    return True
+        for actor, numbers in other.loose.items():
+            if not self.drops(actor):
+                had, seen = self.base.get(actor, 0), self.loose.get(actor, set())
+                if max(numbers, default=0) > had and any(
+                    n > had and n not in seen for n in numbers
+                ):
+                    return True
+        return False
 
     def highest(self, actor: Actor) -> int:
         """The largest number of this actor's dots here; 0 when there is none."""

@@ -20,7 +20,7 @@ import msgspec
 
 from node.core.clock import Dot
 from node.core.effects import DAMAGED, Record
-from node.core.parts import ALL, Slots, each_of
+from node.core.parts import ALL, Slots, chosen, each_of
 from node.core.siblings import Item
 from node.core.view import SLOTS, Slot
 from node.core.walk import Scans, rows_within
@@ -47,13 +47,13 @@ def content_of(row: str, blob: bytes) -> int:
 
 
 class Digests:
-    """The sums of all slots; `total` is that of the slots this node owns."""
+    """The sums of all slots."""
 
     def __init__(self, rows: Scans, outbox: Sequence[Record], is_empty: bool) -> None:
         self._rows, self._outbox = rows, outbox
         self._sums = [0] * SLOTS
-        self._owned, self._owned_slots = bytearray(SLOTS), 0
-        self._total = 0
+        self._owned: Slots = 0
+        self._totals: dict[Slots, int] = {}  # of sets that were asked for since the last change
         self._gathered: dict[Dot, tuple[str, int]] = {}  # its row, and 1: has come, -1: has gone
         self._upto = None if is_empty else ""  # rows up to this one are counted; None: all are
 
@@ -65,25 +65,21 @@ class Digests:
     @property
     def content(self) -> str | None:
         """The hash of what this node owns, in hexadecimal; None while rows are being counted."""
-        self._add_up()
-        return f"{self._total % MODULUS:0{2 * DIGEST_BYTES}x}" if self.is_whole else None
+        return self.of(self._owned).hex() or None
 
     def of(self, slots: Slots) -> bytes:
         """The hash of what is held of these slots; nothing while rows are being counted."""
         if not self.is_whole:
             return b""
         self._add_up()
-        is_all = slots == self._owned_slots
-        total = self._total if is_all else sum(self._sums[slot] for slot in each_of(slots))
+        total = self._totals.get(slots)
+        if total is None:
+            total = self._totals[slots] = sum(chosen(self._sums, slots))
         return (total % MODULUS).to_bytes(DIGEST_BYTES, "big")
 
     def own(self, slots: Slots) -> None:
         """From now on these slots are ours."""
-        self._add_up()
-        self._owned, self._owned_slots = bytearray(SLOTS), slots
-        for slot in each_of(slots):
-            self._owned[slot] = 1
-        self._total = sum(self._sums[slot] for slot in each_of(slots))
+        self._owned = slots
 
     def forget(self, slots: Slots) -> None:
         """Whatever is left of these slots counts for nothing any more."""
@@ -155,5 +151,4 @@ class Digests:
 
     def _add(self, slot: int, change: int) -> None:
         self._sums[slot] += change
-        if self._owned[slot]:
-            self._total += change
+        self._totals.clear()

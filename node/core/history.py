@@ -40,6 +40,7 @@ class History:
         self.joining = saved.joining
         self.forgot = saved.forgot
         self.wished: Layout | None = None  # what a client has asked of a node without a view
+        self._nodes: list[str] = []  # of the views known, once somebody has asked for them
 
     @staticmethod
     def begin(view: View, joining: bool) -> Saved:
@@ -67,8 +68,10 @@ class History:
 
     def nodes(self) -> list[str]:
         """The nodes of all known views, those of the current one first."""
-        newest_first = [self.views[view_id].nodes for view_id in sorted(self.views, reverse=True)]
-        return list(dict.fromkeys(chain.from_iterable(newest_first)))
+        if not self._nodes:
+            newest_first = [self.views[v].nodes for v in sorted(self.views, reverse=True)]
+            self._nodes = list(dict.fromkeys(chain.from_iterable(newest_first)))
+        return self._nodes
 
     def where(self, node: str) -> str:
         """The address to call a node at: what the newest view says that says it, or, before any
@@ -93,6 +96,7 @@ class History:
             told = []  # nothing that has come since
         fresh = [view for view in told if view.id not in self.views]
         self.views.update((view.id, view) for view in fresh)
+        self._nodes = []
         newest = self.current = self._highest()
         skipped = [view for view in fresh if view is not newest or view.id < before]
         return (newest if newest.id > before else None), skipped
@@ -104,7 +108,13 @@ class History:
             return False
         self.floor = floor
         self.views = {v: view for v, view in self.views.items() if v >= floor}
+        self._nodes = []
         return True
+
+    def yield_first_view(self, theirs: View) -> None:
+        """Of two first views that are made from settings the other one is meant."""
+        self.views[theirs.id] = theirs
+        self._nodes = []
 
     def propose(self, layout: Layout, node_id: str, number: int, ids: tuple[str, ...]) -> View:
         """A view above all that are known, with a number not below the given one.  A layout that

@@ -30,6 +30,8 @@ class Lives:
     def current(self, address: str) -> str | None:
         """The id that lives there now."""
         lives = self.table.get(address)
+        if lives is not None and len(lives) == 1:  # nearly always
+            return next(iter(lives))
         return max(lives, key=lambda node_id: (lives[node_id], node_id)) if lives else None
 
     def is_first(self, address: str) -> bool:

@@ -132,7 +132,7 @@ class Moving:
         for view in message.views:
             mine = history.views.get(view.id)
             if mine is not None and mine != view and max(v.id for v in message.views) > FIRST:
-                history.views[view.id] = view
+                history.yield_first_view(view)
                 self._keyspace.parts.disclaim(view.id)
 
     def _remember(self, view: View) -> None:

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from node.core.clock import Clock, Vector, lowest
+from node.core.clock import Clock, Vector, join_vectors, lowest
 from node.core.messages import Compare, Page, Pull
 from node.core.parts import Part, Parts, Slots, from_bytes, to_bytes
 from node.core.token import COUNT_MAX
@@ -197,9 +197,11 @@ class Repair:
 
     def frontier(self, parts: Parts) -> Vector:
         """How far each actor is known to have written, by any row."""
-        clocks = self._clocks(parts)
-        actors = {actor for clock in clocks for actor in (*clock.base, *clock.loose)}
-        return {actor: max(clock.highest(actor) for clock in clocks) for actor in actors}
+        highest: Vector = {}
+        for clock in self._clocks(parts):
+            loose = {actor: max(numbers) for actor, numbers in clock.loose.items()}
+            highest = join_vectors(join_vectors(highest, clock.base), loose)
+        return highest
 
     def to_close(self, parts: Parts, ended: list[Actor]) -> list[Actor]:
         """Ended lives whose gaps may be filled now."""

@@ -100,6 +100,8 @@ class Item(msgspec.Struct, array_like=True, gc=False):
 
     def is_live(self) -> bool:
         """Whether a reader who sees one value a key is shown a value."""
+        if not self.has_marks():  # nearly always
+            return bool(self.versions)
         winner = self.winner()
         return winner is not None and self.versions[winner].value is not None
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from node.core.parts import Slots, each_of
+from node.core.parts import Slots, chosen, each_of
 from node.core.view import SLOTS, Slot
 from node.core.walk import SLOTS_BY_NAME
 
@@ -31,7 +31,7 @@ class Tally:
             self._keys[slot] = self._bytes[slot] = 0
 
     def keys_in(self, slots: Slots) -> int:
-        return sum(self._keys[slot] for slot in each_of(slots))
+        return sum(chosen(self._keys, slots))
 
     def by_slot(self) -> dict[Slot, tuple[int, int]]:
         """Live keys and bytes of each slot that has any."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from itertools import cycle
 
 import pytest
 
@@ -65,10 +66,10 @@ def runs_that_show(breaks: Breaks, name: str, seeds: Iterable[int]) -> Iterator[
 @pytest.mark.parametrize(("breaks", "name"), IN_RUNS, ids=[name for _, name in IN_RUNS])
 def test_runs_notice_a_broken_rule(breaks: Breaks, name: str) -> None:
     """By a broken promise, not by an error of the break itself; and the seed is green without, as
-    those below `SEEDS` are known to be."""
+    those of `SEEDS` are known to be."""
     red = next(runs_that_show(breaks, name, breaks.seeds_for(name)), None)
     assert red is not None, f"no promise was broken by {name}"
-    assert red.seed < SEEDS or not run_seed(red.seed).failure
+    assert red.seed in SEEDS or not run_seed(red.seed).failure
 
 
 STORIES_OF_VIEWS = [
@@ -97,13 +98,12 @@ STORIES_OF_VIEWS = [
 def has_bad_ending(
     story: Callable[[float, int], None], mutant: Callable[[], AbstractContextManager[object]]
 ) -> bool:
-    for seed in directed.SEEDS:
-        for moment_s in directed.MOMENTS_S:
-            with mutant():
-                try:
-                    story(moment_s, seed)
-                except ViolationError:
-                    return True
+    for moment_s, seed in zip(directed.MOMENTS_S, cycle(directed.SEEDS), strict=False):
+        with mutant():
+            try:
+                story(moment_s, seed)
+            except ViolationError:
+                return True
     return False
 
 
