@@ -29,7 +29,7 @@ CORE_ROWS = (
     "messages",
     "effects quorum judging",
     "keylog turn sweep tally digest",
-    "reached",
+    "reached changes",
     "keyspace",
     "exchange repair waiting reading counting",
     "mending",

@@ -15,11 +15,12 @@ from itertools import islice
 
 from msgspec.structs import replace
 
+from node.core.changes import NOT_HERE, key_within
 from node.core.clock import Clock, Dot
 from node.core.effects import DAMAGED, Damaged
 from node.core.keyspace import ITEMS, Keyspace
 from node.core.messages import Page, Pull
-from node.core.parts import Part, Slots, from_bytes, to_bytes
+from node.core.parts import Part, from_bytes, to_bytes
 from node.core.siblings import Item, Past, covering
 from node.core.walk import END, key_of, slot_of_key
 
@@ -27,7 +28,6 @@ PAGE_ITEMS = 64
 PAGE_BYTES_MAX = 512 * 1024
 PAGE_DOTS_MAX = 4096
 FIRST_ROW = ""
-NOT_HERE = ""  # stands for the key of a dot that concerns no slot of the exchange
 
 
 def serve(keyspace: Keyspace, pull: Pull) -> Page | None:
@@ -43,7 +43,7 @@ def serve(keyspace: Keyspace, pull: Pull) -> Page | None:
     if pull.after is not None or snapshot.floor > pull.clock.floor:
         return _page_of_rows(keyspace, pull, part, snapshot)
     missing = islice(snapshot.missing_from(pull.clock), PAGE_DOTS_MAX)
-    keys = {dot: key_within(keyspace, dot, slots & part.slots) for dot in missing}
+    keys = {dot: key_within(keyspace.log, dot, slots & part.slots) for dot in missing}
     if None in keys.values():
         return _page_of_rows(keyspace, pull, part, snapshot)
     named = {dot: key for dot, key in keys.items() if key is not None}
@@ -51,14 +51,6 @@ def serve(keyspace: Keyspace, pull: Pull) -> Page | None:
         page = replace(_empty_page(pull, part, snapshot), dots=named, same=True)
         return replace(page, last=len(named) < PAGE_DOTS_MAX)
     return _page_of_dots(keyspace, pull, part, snapshot, named)
-
-
-def key_within(keyspace: Keyspace, dot: Dot, slots: Slots) -> str | None:
-    """The key of these slots that a dot wrote, or `NOT_HERE`; None where the log does not know."""
-    key = keyspace.log.key_of(dot)
-    if key is None:
-        return NOT_HERE if keyspace.log.is_outside(dot, slots) else None
-    return key if slots >> slot_of_key(key) & 1 else NOT_HERE
 
 
 def _page_of_dots(
@@ -82,7 +74,7 @@ def _page_of_dots(
 
 def _page_of_rows(keyspace: Keyspace, pull: Pull, part: Part, snapshot: Clock) -> Page:
     page = _empty_page(pull, part, snapshot)
-    changed = changed_since(keyspace, part, snapshot)
+    changed = changed_since(keyspace, pull, part, snapshot)
     size, upto = 0, None
     found = keyspace.rows_of(from_bytes(page.slots), pull.after or None, PAGE_ITEMS)
     for row, blob in found:
@@ -105,14 +97,13 @@ def _page_of_rows(keyspace: Keyspace, pull: Pull, part: Part, snapshot: Clock) -
     return replace(page, base=_past_of(snapshot), full=True, last=last, after=after, upto=bound)
 
 
-def changed_since(keyspace: Keyspace, part: Part, snapshot: Clock) -> set[str] | None:
+def changed_since(keyspace: Keyspace, pull: Pull, part: Part, snapshot: Clock) -> set[str] | None:
     """The keys written since the snapshot; None when the log does not know them all any more, or
     when rows have been stripped by a floor that the snapshot has not."""
     if part.clock.floor > snapshot.floor:
         return None
-    missing = part.clock.missing_from(snapshot)
-    keys = {key_within(keyspace, dot, part.slots) for dot in missing} - {NOT_HERE}
-    return None if None in keys else {key for key in keys if key is not None}
+    asker, slots = (pull.node_id, pull.exchange), from_bytes(pull.slots)
+    return keyspace.changes.since(asker, slots & part.slots, part.clock, snapshot)
 
 
 def _past_of(clock: Clock) -> Past:

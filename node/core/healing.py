@@ -12,10 +12,10 @@ lost, and is said to be: this node steps aside rather than show the key without 
 from dataclasses import dataclass, field
 from itertools import islice
 
+from node.core.changes import key_within
 from node.core.clock import Clock, Dot
 from node.core.detector import Detector
 from node.core.effects import DAMAGED, Damaged, Record
-from node.core.exchange import key_within
 from node.core.keyspace import ENCODER, ITEMS, Keyspace
 from node.core.messages import Fetch, State
 from node.core.moving import Moving
@@ -162,7 +162,8 @@ class Healing:
         if len(missing) > DOTS_JUDGED_MAX:
             return missing
         slots = 1 << slot_of_key(key)
-        keys = {dot: key_within(self._keyspace, dot, slots) for dot in missing if not past.has(dot)}
+        log = self._keyspace.log
+        keys = {dot: key_within(log, dot, slots) for dot in missing if not past.has(dot)}
         return [dot for dot, name in keys.items() if name is None or name == key]
 
     # ---- time

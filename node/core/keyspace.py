@@ -14,6 +14,7 @@ from typing import NamedTuple
 import msgspec
 
 from node.core.cache import ItemCache, OnChange
+from node.core.changes import Changes
 from node.core.clock import Clock, Dot, Vector
 from node.core.digest import Digests
 from node.core.effects import Damaged, Record
@@ -72,6 +73,7 @@ class Keyspace:
         self._horizon: dict[Dot, Vector] = {}
         self._cache = ItemCache(cache_bytes_max)
         self.log = KeyLog(self.outbox)
+        self.changes = Changes(self.log)
         saved = rows.read("meta", "parts")
         self.parts = Parts(PARTS.decode(saved) if saved else ())
         self.swept = Sweep(rows, self.outbox)

@@ -148,6 +148,32 @@ def test_items_are_read_after_the_snapshot_that_fills_them(monkeypatch: pytest.M
     assert target.keyspace.filled("key0") == source.keyspace.filled("key0")
 
 
+def test_what_was_written_before_any_page_since_the_first_is_sent_with_its_past(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A row that lies as it lay is sent so; what has been found for a page is found for the next,
+    and what has been written since then, too."""
+    monkeypatch.setattr(exchange, "PAGE_ITEMS", 2)
+    source = Held("a")
+    keys = sorted(KEYS, key=row_of)
+    for key in keys:
+        write(source, key)
+    forget_log(source)
+    page = served(source.keyspace, pull_of(Clock()))
+    seen = [(set(page.rows), set(page.items))]
+    for written in ((keys[2], keys[7]), (keys[5],), ()):
+        for key in written:
+            write(source, key, b"later")
+        page = served(source.keyspace, pull_of(Clock(), page.snapshot, page.upto))
+        seen.append((set(page.rows), set(page.items)))
+    filled = {keys[2], keys[5], keys[7]}
+    assert [rows | {row_of(key) for key in items} for rows, items in seen] == [
+        {row_of(key) for key in keys[n : n + 2]} for n in range(0, 8, 2)
+    ]
+    assert set().union(*(items for _, items in seen)) == filled
+    assert set().union(*(rows for rows, _ in seen)) == {*map(row_of, keys)} - {*map(row_of, filled)}
+
+
 def deleted_and_forgotten(target: Held) -> tuple[Held, Item]:
     """A source that once held GONE and does not any more; and the old item."""
     source = Held("a")

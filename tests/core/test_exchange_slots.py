@@ -3,6 +3,7 @@
 import pytest
 
 from node.core import exchange
+from node.core.changes import NOT_HERE, key_within
 from node.core.clock import Clock
 from node.core.exchange import absorb, serve
 from node.core.messages import Pull
@@ -43,7 +44,7 @@ def test_a_page_is_about_the_slots_that_were_asked_for() -> None:
     write(source, FAR)
     page = served(source.keyspace, pull_slots(HALF))
     assert page.items.keys() == {NEAR}
-    assert page.dots == {("a", 1): NEAR, ("a", 2): exchange.NOT_HERE}
+    assert page.dots == {("a", 1): NEAR, ("a", 2): NOT_HERE}
     absorb(target.keyspace, page, NOW)
     assert target.keyspace.clock == Clock({"a": 2})  # both are known: the one concerns no key here
     assert target.keyspace.log.key_of(("a", 2)) is None
@@ -58,7 +59,7 @@ def test_dots_of_forgotten_slots_are_told_to_those_who_lack_them() -> None:
     write(source, FAR)
     source.keyspace.forget(ALL & ~HALF)
     [page] = pages_of(source.keyspace, target)
-    assert page.dots == {("a", 1): NEAR, ("a", 2): exchange.NOT_HERE}
+    assert page.dots == {("a", 1): NEAR, ("a", 2): NOT_HERE}
     assert target.keyspace.clock == Clock({"a": 2})
 
 
@@ -69,9 +70,10 @@ def test_dots_that_concern_nothing_are_passed_on_as_they_came() -> None:
     write(source, FAR)
     absorb(between.keyspace, served(source.keyspace, pull_slots(HALF)), NOW)
     page = served(between.keyspace, pull_slots(HALF))
-    assert page.dots == {("a", 1): NEAR, ("a", 2): exchange.NOT_HERE}
-    assert exchange.key_within(between.keyspace, ("a", 2), HALF) == exchange.NOT_HERE
-    assert exchange.key_within(between.keyspace, ("a", 2), ALL) is None  # of the rest it knows not
+    assert page.dots == {("a", 1): NEAR, ("a", 2): NOT_HERE}
+    log = between.keyspace.log
+    assert key_within(log, ("a", 2), HALF) == NOT_HERE
+    assert key_within(log, ("a", 2), ALL) is None  # of the rest it knows not
     absorb(target.keyspace, page, NOW)
     assert target.keyspace.clock == Clock({"a": 2})
 

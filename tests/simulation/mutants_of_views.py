@@ -10,6 +10,7 @@ from typing import Any
 from unittest.mock import patch
 
 from node.core import exchange, moving, replica
+from node.core.changes import NOT_HERE, key_within
 from node.core.clock import Clock, Dot
 from node.core.history import History
 from node.core.home import Home
@@ -115,10 +116,10 @@ def a_pruned_dot_is_skipped() -> Iterator[None]:
     def page(space: Keyspace, pull: Pull, part: Part, snapshot: Clock) -> Page:
         missing = snapshot.missing_from(pull.clock)
         slots = from_bytes(pull.slots) & part.slots
-        keys = {dot: exchange.key_within(space, dot, slots) for dot in missing}
+        keys = {dot: key_within(space.log, dot, slots) for dot in missing}
         known: dict[Dot, str] = {dot: key for dot, key in keys.items() if key is not None}
         sent = exchange._page_of_dots(space, pull, part, snapshot, known)
-        sent.dots.update((dot, exchange.NOT_HERE) for dot, key in keys.items() if key is None)
+        sent.dots.update((dot, NOT_HERE) for dot, key in keys.items() if key is None)
         return sent
 
     with patch.object(exchange, "_page_of_rows", page):
