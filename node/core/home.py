@@ -77,7 +77,7 @@ class Home:
         return None if is_ours else m.Elsewhere(accept.request, accept.attempt)
 
     def _owns(self, key: str) -> bool:
-        return bool(self._keyspace.parts.owned_slots >> slot_of_key(key) & 1)
+        return self._keyspace.parts.owns(slot_of_key(key))
 
     def _decline(self, accept: m.Accept) -> m.Declined | m.Unsure | None:
         put = accept.put
@@ -101,9 +101,9 @@ class Home:
     def _is_blind(self, key: str) -> bool:
         """Whether this store cannot tell if the key has a value, because its slot has moved here
         and the past has not come."""
-        part = self._keyspace.parts.at(slot_of_key(key))
         if self._moving.history.settled:
             return False
+        part = self._keyspace.parts.at(slot_of_key(key))
         return part is not None and not part.answers and not self._keyspace.item(key).is_live()
 
     def _declined(self, accept: m.Accept, outcome: m.Absent | m.Unmet) -> m.Declined | m.Unsure:

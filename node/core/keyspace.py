@@ -285,7 +285,8 @@ class Keyspace:
         clock, slot, row = self.clock_of(key), slot_of_key(key), row_of(key)
         self._make_room(slot)
         before = self.item(key)
-        kept = strip(self._without_done_marks(item), clock, self.lost)
+        has_marks = item.has_marks()
+        kept = strip(self._without_done_marks(item) if has_marks else item, clock, self.lost)
         if told is not NOTHING:
             kept = strip(kept, told)
         kept = self.reached.strip(key, kept)
@@ -293,7 +294,7 @@ class Keyspace:
             self.parts.has_gone(slot)
         if kept == before:
             return
-        is_open = bool(kept.past) or kept.has_marks()
+        is_open = bool(kept.past) or (has_marks and kept.has_marks())
         if is_open:
             self.open_keys[key] = None
         elif key in self.open_keys:
@@ -308,8 +309,6 @@ class Keyspace:
 
     # ---- deletes that leave nothing (D6 as corrected)
     def _without_done_marks(self, item: Item) -> Item:
-        if not item.has_marks():
-            return item
         done = [d for d, v in item.versions.items() if v.value is None and self._is_done(d, v)]
         if not done:
             return item

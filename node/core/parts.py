@@ -94,6 +94,11 @@ class Parts:
         """The part that holds this slot."""
         return self._at[slot]
 
+    def owns(self, slot: Slot) -> bool:
+        """Whether the slot is this node's in the current view."""
+        part = self._at[slot]
+        return part is not None and part.owned
+
     def told(self, clock: Clock) -> Clock:
         """A clock of ours as the others are told it, a copy: without what is withheld."""
         return clock.without(self.withheld) if self.withheld else clock.copy()
@@ -112,9 +117,9 @@ class Parts:
     def note(self, dot: Dot, slot: Slot) -> None:
         """A dot names one key, so it is vacuous, hence known, in every other owned slot (R2); that
         is said of dots of the current view only, for older ones concern others' slots as a rule."""
-        is_ours = view_of(dot[0]) == self.view
+        its, is_ours = self._at[slot], view_of(dot[0]) == self.view
         for part in self._parts:
-            if part.slots >> slot & 1 or (is_ours and part.owned):
+            if part is its or (is_ours and part.owned):
                 part.clock.add(dot)
 
     def has_gone(self, slot: Slot) -> None:
