@@ -6,7 +6,7 @@ import pytest
 from cluster.campaign import changes_view, run_seed
 from tests.simulation.test_simulation import A_FEW, CHUNK
 
-OF_ALL, OF_CHANGES = 160, 500
+OF_ALL, OF_CHANGES = 100, 500
 SEEDS = [seed for seed in range(OF_CHANGES) if seed < OF_ALL or changes_view(seed)]
 
 # Red once in this very world, for a reason that has been found and removed.
