@@ -71,7 +71,7 @@ test: $(STAMP) ## format, lint, types, and every test (with Docker where an engi
 	$(RUN) ruff format --check .
 	$(RUN) ruff check .
 	$(RUN) mypy
-	$(RUN) pytest -n 5 --dist loadgroup
+	$(RUN) pytest -n 4 --dist loadgroup
 
 check: $(STAMP) ## the same with the fast tests only: under a minute
 	$(RUN) ruff format --check .

@@ -184,7 +184,7 @@ def test_a_node_that_ends_by_itself_fails_the_start_with_its_last_words(
 @pytest.mark.parametrize(
     ("setting", "words"),
     [
-        ("FAKE_UNREADY", r"carol is not ready: \[-\]recovery still reading, 2 s after the start"),
+        ("FAKE_UNREADY", r"carol is not ready: \[-\]recovery still reading, 5 s after the start"),
         ("FAKE_DISSENTS", "carol has another view than alice"),
     ],
 )
@@ -192,7 +192,7 @@ def test_a_cluster_that_is_not_usable_in_time_is_rolled_back(
     engine: ProcessEngine, home: Path, setting: str, words: str
 ) -> None:
     port = free_block(3)
-    wish = Wish(1, 3, port=port, settings={setting: str(port + 2)}, wait_s=2)
+    wish = Wish(1, 3, port=port, settings={setting: str(port + 2)}, wait_s=5)
     with pytest.raises(Trouble, match=words) as failure:
         up(engine, wish, QUIET, home)
     assert failure.value.code == 5

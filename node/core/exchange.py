@@ -1,14 +1,14 @@
 """The two halves of repair by missing dots: making a page for an owner, and merging one.
 
-The owner that pulls keeps the state; the holder that serves is stateless.  A page's items are
-filled with the clock of the moment they were read, for that is what they were stripped by; the
-snapshot of the first page only says what the exchange is about.  If every missing dot is in the
-log, a page holds the items of the next missing dots and accounts for just these dots; where both
-hold the same versions already, it holds dots alone.  If one is not in the log, the exchange is
-full: pages walk all rows of the slots in order and account for every row between their bounds,
-absent ones included (that is how a delete travels), and the snapshot joins the clock with the last
-page, never earlier.  With the last page of either kind the views for which the holder is whole are
-handed on.  (protocol D5, D10 R3; DottedDB, SRDS 2017.)
+The owner that pulls keeps the state; the holder that serves has none that it could not do without
+(node/core/changes.py).  A page's items are filled with the clock of the moment they were read, for
+that is what they were stripped by; the snapshot of the first page only says what the exchange is
+about.  If every missing dot is in the log, a page holds the items of the next missing dots and
+accounts for just these dots; where both hold the same versions already, it holds dots alone.  If
+one is not in the log, the exchange is full: pages walk all rows of the slots in order and account
+for every row between their bounds, absent ones included (that is how a delete travels), and the
+snapshot joins the clock with the last page, never earlier.  With the last page of either kind the
+views for which the holder is whole are handed on.  (protocol D5, D10 R3; DottedDB, SRDS 2017.)
 """
 
 from itertools import islice
