@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-STEP_BACK = 5  # a third of the share of a process that does not
+STEP_BACK = 10  # a tenth of the share of a process that does not
 
 
 @pytest.fixture(scope="session", autouse=True)
