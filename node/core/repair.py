@@ -4,7 +4,7 @@ Whoever holds slots tells their owners its clocks (`Compare`).  From these rows 
 that prunes logs and tokens, the gaps of ended lives that may be closed, the proof that slots which
 belong to others may be forgotten, and the decision to pull.  A dot that is just on its way is not
 missing: a pull starts only if it is still lacking a moment later.  One exchange at a time; its
-state is here, the holder that serves it keeps none.  (protocol D5-D7, D10 R3, R4, R7.)
+state is here, the holder that serves it needs none.  (protocol D5-D7, D10 R3, R4, R7.)
 """
 
 import math
