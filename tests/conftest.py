@@ -1,6 +1,16 @@
-"""What takes long is marked `slow` by its place: `make check` leaves it out, `make test` not."""
+"""What takes long is marked `slow` by its place: `make check` leaves it out, `make test` not.
+
+The image of a node is built before the first test of a container, and outside its timeout: on a
+host that has no image yet this takes minutes (pytest's `timeout_func_only`).
+"""
+
+from functools import cache
 
 import pytest
+
+from cluster import image
+from cluster.containers import docker_client
+from cluster.report import Report
 
 SLOW = (
     "tests/scenarios/",
@@ -25,3 +35,19 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     for item in session.items:
         if item.get_closest_marker("xdist_group") and "@" not in item.nodeid:
             raise pytest.UsageError(f"pytest-xdist has not grouped {item.nodeid}")
+
+
+@pytest.fixture(autouse=True)
+def node_image(request: pytest.FixtureRequest) -> None:
+    """For whom the group says that it needs one; without an engine the test skips itself."""
+    group = request.node.get_closest_marker("xdist_group")
+    if group is not None and group.args[0].startswith("docker"):
+        build_image()
+
+
+@cache
+def build_image() -> None:
+    client, _ = docker_client()
+    if client is not None:
+        image.build(client, Report(quiet=True))
+        client.close()

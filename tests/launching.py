@@ -26,7 +26,7 @@ QUIET = Report(quiet=True)
 def free_block(size: int) -> int:
     """Return the first of `size` free ports in a row, apart from those of other workers."""
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    first = 21000 + worker * 1000 + (os.getpid() * 7) % 900
+    first = 10000 + worker * 1000 + (os.getpid() * 7) % 900
     while any(is_busy(port) for port in range(first, first + size)):
         first += size
     return first

@@ -15,7 +15,7 @@ from tests.scenarios.conftest import free_port_block
 from tests.scenarios.script import ask
 from tests.test_coterie_view import coterie, done, shards
 
-PORTS = 33000
+PORTS = 29700
 KEYS = 30
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("coterie-view")]

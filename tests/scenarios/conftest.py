@@ -21,6 +21,7 @@ from cluster.topology import Topology, free_subnet
 
 READY_S = 30.0
 PROCESS_PORTS, DOCKER_PORTS = 19000, 25000  # both engines may be tested at the same time
+OUTGOING_PORTS = range(32768, 61000)  # Linux gives these to connections: free now, taken later
 
 
 @dataclass
@@ -59,6 +60,7 @@ class Cluster:
 def free_port_block(size: int, start: int) -> int:
     """The first of `size` ports in a row, from `start` up, that nobody uses now."""
     for first in range(start, start + 6000, 16):
+        assert first not in OUTGOING_PORTS, f"no {size} ports from {start} up are free"
         try:
             for port in range(first, first + size):
                 with socket.socket() as probe_socket:

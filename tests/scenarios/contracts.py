@@ -135,7 +135,7 @@ class BesideAsg4(Contract):
 class Causal(Contract):
     """SOCKET_ADDRESS, VIEW and SHARD_COUNT; no environment tells this contract, so it is named."""
 
-    ports = (34000, 63500)
+    ports = (29500, 63500)
 
     def environment(self, node: Node) -> dict[str, str]:
         return {**super().environment(node), "DIALECT": "causal"}
