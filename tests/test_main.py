@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from cluster import probe
 from node.__main__ import start_of
 from node.config import read
 from node.core.replica import Start
@@ -89,6 +90,11 @@ def called_until(status: int, method: str, address: str, path: str, body: Any) -
         if code == status:
             return answer
         assert time.monotonic() < deadline, (code, answer)
+
+
+def await_ready(address: str) -> None:
+    port = int(address.rpartition(":")[2])
+    assert probe.until(lambda: probe.unready(port) is None or None, PATIENCE_S)
 
 
 # ------------------------------------------------------------------ the clock
@@ -202,19 +208,21 @@ def test_nodes_meet_and_what_they_acknowledge_survives_kill_9(tmp_path: Path) ->
         first, *others = [stack.enter_context(node(env)) for env in envs]
         for process in (first, *others):
             said(process, "serving at")
-        answer = called_until(
-            201, "PUT", addresses[0], "/kvs/k", {"value": "v", "causal-metadata": None}
-        )
+        write = {"value": "v", "causal-metadata": None}
+        answer = called_until(201, "PUT", addresses[0], "/kvs/k", write)
         wanted = {"causal-metadata": answer["causal-metadata"]}
         for address in addresses:
             assert called_until(200, "GET", address, "/kvs/k", wanted)["value"] == "v"
+        await_ready(addresses[0])  # or it could not read alone: this write is durable after that
+        answer = called_until(200, "PUT", addresses[0], "/kvs/k", {"value": "w", **wanted})
+        wanted = {"causal-metadata": answer["causal-metadata"]}
         first.kill()
         assert first.wait(PATIENCE_S) == -signal.SIGKILL
         again = stack.enter_context(node(envs[0]))
         said(again, "serving at")
         for process in others:
             process.kill()
-        assert called_until(200, "GET", addresses[0], "/kvs/k", wanted)["value"] == "v"
+        assert called_until(200, "GET", addresses[0], "/kvs/k", wanted)["value"] == "w"
 
 
 def view_at(address: str) -> Any:
