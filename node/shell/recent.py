@@ -16,7 +16,6 @@ from node.core.effects import Record
 
 GENERATION_ROWS = 65_536  # the more there are, the more of them share a page
 GENERATION_BYTES = 32 * 1024 * 1024
-ROW_COST_BYTES = 4096  # a row that settles makes at least a page dirty
 PORTION_ROWS = 32  # at least so many settle with a commit, while there is an older generation
 
 PLACE_LETTERS = 2  # of a key: rows of one place lie near each other
@@ -33,11 +32,6 @@ class Portion:
 
     records: list[Record] = field(default_factory=list)
     ends: int | None = None
-
-    def cost_bytes(self) -> int:
-        """How much of the file this changes, about."""
-        values = (record.value for record in self.records)
-        return ROW_COST_BYTES * len(self.records) + sum(len(value) for value in values if value)
 
 
 class Recent:

@@ -21,6 +21,7 @@ from typing import TypeVar
 import msgspec
 
 from node.core.effects import Record
+from node.shell.checkpoints import Checkpoints
 from node.shell.recent import Portion, Recent, rows_of
 
 TABLES = ("item", "log", "meta")
@@ -73,9 +74,9 @@ def lock_directory(directory: Path) -> int:
 
 def opened(
     path: Path, durability: Durability
-) -> tuple[sqlite3.Connection, sqlite3.Connection, Recent]:
-    """A connection that writes, one that reads, and what has not settled; raises `StoreError` and
-    leaves neither open."""
+) -> tuple[sqlite3.Connection, sqlite3.Connection, Recent, Checkpoints]:
+    """A connection that writes, one that reads, what has not settled, and who moves the log; raises
+    `StoreError` and leaves nothing open."""
     connections: list[sqlite3.Connection] = []
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
@@ -84,6 +85,7 @@ def opened(
         recent = recalled(connections[0], path)
         connections.append(_connect(path, READER_CACHE_KIB))
         connections[1].execute("PRAGMA query_only = ON")
+        checkpoints = Checkpoints(path, connections[0])
     except (OSError, sqlite3.Error, StoreError) as error:
         for connection in connections:
             connection.close()
@@ -93,7 +95,7 @@ def opened(
             f"{path} cannot be opened ({error}): free space, fix its permissions, or move it away "
             "so that the node starts empty and its shard fills it again"
         ) from error
-    return connections[0], connections[1], recent
+    return connections[0], connections[1], recent, checkpoints
 
 
 def _connect(path: Path, cache_kib: int) -> sqlite3.Connection:

@@ -30,7 +30,7 @@ __all__ = ["Durability", "SqliteStore", "StoreError"]
 
 IDLE_S = 0.05  # so long without a write: a good moment to move the log into the tables
 CHECKPOINT_IDLE_BYTES = 4 * 1024 * 1024
-CHECKPOINT_BUSY_BYTES = 64 * 1024 * 1024  # the bound of the log: now, even if a commit waits
+CHECKPOINT_BUSY_BYTES = 64 * 1024 * 1024  # so long a log is moved even while commits wait
 SETTLED_WHEN_IDLE_ROWS = 1024
 FILE_NAME = "store.db"
 BEHIND_ALL = b""  # to SQLite any text is less than any blob
@@ -71,14 +71,14 @@ class SqliteStore:
         self._unsettled = Unsettled()
         self._under_way: deque[_Batch] = deque()  # taken by the writer, not yet told; oldest first
         self._handover = threading.Lock()  # holds for both, from the loop to the writer
-        self._unmoved_bytes = 0  # in the log and not yet in the tables; the writer's thread's own
         self._calls: queue.SimpleQueue[bool] = queue.SimpleQueue()  # True: a batch; False: the end
         self._lock = rows.lock_directory(directory)
         try:
-            self._writer, self._reader, self._recent = rows.opened(self._path, durability)
+            opened = rows.opened(self._path, durability)
         except StoreError:
             os.close(self._lock)
             raise
+        self._writer, self._reader, self._recent, self._checkpoints = opened
         self._unsettled.put(self._recent.newer.values())
         self._thread = threading.Thread(target=self._work, name="store", daemon=True)
         self._thread.start()
@@ -171,8 +171,10 @@ class SqliteStore:
         """Returns when everything written is durable and its `done` called, or has failed."""
         self._calls.put(False)
         await self._loop.run_in_executor(None, self._thread.join)
+        self._checkpoints.close()
         self._reader.close()
         self._writer.close()
+        self._checkpoints.release()
         os.close(self._lock)
 
     # -------------------------------------------------------------- on the loop's thread
@@ -276,9 +278,7 @@ class SqliteStore:
             self._settle()
         if is_awaited:
             self._loop.call_soon_threadsafe(self._finish, batch)
-        if self._unmoved_bytes > (CHECKPOINT_BUSY_BYTES if is_awaited else CHECKPOINT_IDLE_BYTES):
-            self._writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-            self._unmoved_bytes = 0
+        self._checkpoints.go_on(CHECKPOINT_BUSY_BYTES if is_awaited else CHECKPOINT_IDLE_BYTES)
 
     def _commit(self, batch: _Batch) -> None:
         recent, records = self._recent, batch.records.values()
@@ -288,7 +288,6 @@ class SqliteStore:
         recent.add(number, batch.records, size)
         if recent.is_full():
             recent.turn()
-        self._unmoved_bytes += size
 
     def _settle(self) -> None:
         portion = self._recent.portion(SETTLED_WHEN_IDLE_ROWS)
@@ -297,7 +296,6 @@ class SqliteStore:
 
     def _has_settled(self, portion: Portion) -> None:
         self._recent.settled(portion)
-        self._unmoved_bytes += portion.cost_bytes()
         if portion.records:
             self._loop.call_soon_threadsafe(self._unsettled.settled, portion.records)
 
@@ -311,7 +309,7 @@ class SqliteStore:
         """All that waits, batch by batch until closed; empty ones while idle and there is work."""
         is_open = True
         while is_open:
-            is_due = self._unmoved_bytes > CHECKPOINT_IDLE_BYTES or bool(self._recent.older)
+            is_due = self._checkpoints.is_due(CHECKPOINT_IDLE_BYTES) or bool(self._recent.older)
             try:
                 is_open = self._calls.get(timeout=IDLE_S if is_due else None)
             except queue.Empty:
