@@ -29,7 +29,7 @@ CORE_ROWS = (
     "messages",
     "effects quorum judging",
     "keylog turn sweep tally digest",
-    "reached changes",
+    "reached changes told",
     "keyspace",
     "exchange repair waiting reading counting",
     "mending",

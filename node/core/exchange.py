@@ -24,7 +24,8 @@ from node.core.parts import Part, from_bytes, to_bytes
 from node.core.siblings import Item, Past, covering
 from node.core.walk import END, key_of, slot_of_key
 
-PAGE_ITEMS = 64
+PAGE_ITEMS = 64  # to be merged
+PAGE_ROWS = 256  # most of which are taken as they lie
 PAGE_BYTES_MAX = 512 * 1024
 PAGE_DOTS_MAX = 4096
 FIRST_ROW = ""
@@ -76,7 +77,7 @@ def _page_of_rows(keyspace: Keyspace, pull: Pull, part: Part, snapshot: Clock) -
     page = _empty_page(pull, part, snapshot)
     changed = changed_since(keyspace, pull, part, snapshot)
     size, upto = 0, None
-    found = keyspace.rows_of(from_bytes(page.slots), pull.after or None, PAGE_ITEMS)
+    found = keyspace.rows_of(from_bytes(page.slots), pull.after or None, PAGE_ROWS)
     for row, blob in found:
         key = key_of(row)
         if blob == DAMAGED:
@@ -90,9 +91,9 @@ def _page_of_rows(keyspace: Keyspace, pull: Pull, part: Part, snapshot: Clock) -
         else:
             page.rows[row] = blob
         upto, size = row, size + len(blob)
-        if size > PAGE_BYTES_MAX:
+        if size > PAGE_BYTES_MAX or len(page.items) == PAGE_ITEMS:
             break
-    last = len(page.items) + len(page.rows) == len(found) < PAGE_ITEMS
+    last = len(page.items) + len(page.rows) == len(found) < PAGE_ROWS
     after, bound = pull.after or FIRST_ROW, None if last else upto
     return replace(page, base=_past_of(snapshot), full=True, last=last, after=after, upto=bound)
 
@@ -201,9 +202,9 @@ def _rows_between(keyspace: Keyspace, page: Page) -> dict[str, bytes]:
     slots, after = from_bytes(page.slots), page.after or None
     found: dict[str, bytes] = {}
     before = END if page.upto is None else f"{page.upto}\0"
-    while rows := keyspace.rows_of(slots, after, PAGE_ITEMS, before):
+    while rows := keyspace.rows_of(slots, after, PAGE_ROWS, before):
         after = rows[-1][0]
         found.update(rows)
-        if len(rows) < PAGE_ITEMS:
+        if len(rows) < PAGE_ROWS:
             break
     return found

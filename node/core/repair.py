@@ -12,61 +12,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from node.core.clock import Clock, Vector, join_vectors, lowest
-from node.core.messages import Compare, Page, Pull
+from node.core.messages import Page, Pull
 from node.core.parts import Part, Parts, Slots, from_bytes, to_bytes
 from node.core.token import COUNT_MAX
+from node.core.told import Row, goes_back
 from node.core.turn import Numbers
 from node.core.view import Actor, View, ViewId
 
 GRACE_S = 0.3  # a dot lacking for less is taken to be on its way
 PAGE_PATIENCE_S = 1.0  # then the same page is asked for again, TRIES_MAX times
 TRIES_MAX = 5
-REST_MAX_S = 0.05
-QUICK_PAGE_S = 0.0065
+REST_FOR_DELAY = 5.0
+REST_MAX_S = 0.15
 SETTLED_AFTER_LINK_UP_S = 1.0  # a reconnected peer is left alone for a moment
 GENESIS_WAIT_S = 2.0
-
-
-@dataclass(slots=True)
-class Held:
-    """Slots of a peer that share one clock, and the views they are whole for."""
-
-    slots: Slots
-    clock: Clock
-    claims: set[ViewId]
-
-
-@dataclass(slots=True)
-class Row:
-    """What a peer says it durably has."""
-
-    held: list[Held]
-    ended: set[Actor]
-    closed: set[Actor]
-
-    def covers(self, part: Part, clock: Clock, claims: set[ViewId]) -> Slots:
-        """The slots of a part in which the peer has all that this clock and these claims say."""
-        covered = 0
-        for h in self.held:
-            common = h.slots & part.slots
-            if common and claims <= h.claims and not h.clock.lacks(clock):
-                covered |= common
-        return covered
-
-    def news_for(self, part: Part) -> Slots:
-        """The slots in which the peer has what this part lacks."""
-        slots = 0
-        for h in self.held:
-            common = h.slots & part.slots
-            if common and (not h.claims <= part.whole or part.clock.lacks(h.clock)):
-                slots |= common
-        return slots
-
-    def claims_for(self, part: Part) -> set[ViewId]:
-        return {view for h in self.held if h.slots & part.slots for view in h.claims}
-
-    def clocks_of(self, slots: Slots) -> list[Clock]:
-        return [h.clock for h in self.held if h.slots & slots]
 
 
 @dataclass(slots=True)
@@ -76,27 +35,6 @@ class Recovery:
 
     caught_up: bool = False
     level_with: set[str] = field(default_factory=set)
-
-
-def row_of(compare: Compare, floor: ViewId) -> Row:
-    """What a peer says; what it claims of retired views is claimed by all."""
-    held = [
-        Held(from_bytes(h.slots), h.clock, {view for view in h.claims if view >= floor})
-        for h in compare.holdings
-    ]
-    return Row(held, set(compare.ended), set(compare.closed))
-
-
-def goes_back(before: Row, after: Row, owned: Slots, floor: ViewId) -> bool:
-    """Whether a row is older than another of the same life: what a node owns only grows."""
-    for old in before.held:
-        claims = {view for view in old.claims if view >= floor}
-        for new in after.held:
-            if old.slots & new.slots & owned and (
-                new.clock.lacks(old.clock) or not claims <= new.claims
-            ):
-                return True
-    return False
 
 
 @dataclass(slots=True)
@@ -114,12 +52,10 @@ class Exchange:
     quickest_s: float = math.inf  # of its pages
 
     def rest_s(self, page_s: float) -> float:
-        """How long to rest after a page: not at all if it was a quick one, and longer the more the
-        machines at either end had to do besides."""
+        """How long to rest after a page: the longer the more it took over the quickest one, for so
+        busy were the machines at either end."""
         self.quickest_s = min(self.quickest_s, page_s)
-        usual_s = max(self.quickest_s, QUICK_PAGE_S)
-        besides = page_s * (page_s / usual_s - 1)
-        return min(max(0.0, besides, page_s - QUICK_PAGE_S), REST_MAX_S)
+        return min(REST_FOR_DELAY * (page_s - self.quickest_s), REST_MAX_S)
 
 
 class Repair:
@@ -292,7 +228,8 @@ class Repair:
         self, parts: Parts, able: list[str], grace_s: float, now: float
     ) -> tuple[str, Slots] | None:
         """For slots that have not arrived, whoever is whole for most of what they need; then
-        whoever has had for a while what we lack, the longest first."""
+        whoever has had for a while what we lack: first who has written some of it, for the others
+        may not know of which keys it is and would send all they have; then the longest."""
         for part in parts.owned():
             if part.answers:
                 continue
@@ -306,8 +243,10 @@ class Repair:
             if best is not None and gain[best][0]:
                 return best, self._slots_to_pull(best, part, lacking)
         due = [p for p in able if now - self._lacking_since.get(p, now + 1) >= grace_s]
-        for peer in sorted(due, key=lambda p: self._lacking_since[p]):
-            for part in parts.owned():
+        owned = parts.owned()
+        wrote = {p: any(self.rows[p].wrote_news_for(part) for part in owned) for p in due}
+        for peer in sorted(due, key=lambda p: (not wrote[p], self._lacking_since[p])):
+            for part in owned:
                 if self.rows[peer].news_for(part):
                     return peer, self._slots_to_pull(peer, part, set())
         return None

@@ -29,9 +29,9 @@ from node.core.repair import (
     SETTLED_AFTER_LINK_UP_S,
     Recovery,
     Repair,
-    row_of,
 )
 from node.core.scrub import Scrub
+from node.core.told import row_of
 from node.core.turn import Turn
 from node.core.view import FIRST
 from node.core.weighing import Weighing
@@ -107,7 +107,8 @@ class Upkeep:
             self._next_sweep = now + SWEEP_EVERY_S
             damaged = self._keyspace.digests.go_on(self._keyspace.swept.slots)
             self._turn.suspects.update(dict.fromkeys(damaged))
-            self._keyspace.sweep()
+            if self.repair.exchange is None:  # what comes goes before what leaves
+                self._keyspace.sweep()
         self._pull()
         self._genesis()
         self._move_on()
@@ -305,7 +306,7 @@ class Upkeep:
         parts, now = self._keyspace.parts, self._turn.now
         if not self.repair.may_pull(parts):
             return
-        grace_s = GRACE_S if self.recovery.caught_up and self.settled else 0.0
+        grace_s = GRACE_S if self.recovery.caught_up else 0.0
         pull = self.repair.next_pull(self.node_id, parts, self._able(), grace_s, now)
         if pull is not None:
             self._turn.ask(pull[0], self._with_content(pull[1]))

@@ -229,6 +229,11 @@ def actor_of(view: ViewId, node_id: str) -> Actor:
     return f"{short_name(node_id)}.{view}"
 
 
+def short_of(actor: Actor) -> str:
+    """The short name of the node that writes as this actor."""
+    return actor.partition(".")[0]
+
+
 @lru_cache(maxsize=4096)
 def view_of(actor: Actor) -> ViewId:
     """The view in which this actor writes."""

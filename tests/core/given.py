@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 
+import pytest
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from cluster.memory import MemoryReads, write_rows
+from node.core import exchange
 from node.core.clock import Clock, Dot, Vector
 from node.core.effects import Record
 from node.core.hybrid import Stamp
@@ -27,6 +29,12 @@ vectors = st.dictionaries(actors, numbers, max_size=3)
 pasts = st.builds(lambda base, loose: Past().joined(base, loose), vectors, dot_sets)
 digests = st.integers(0, 2**36 - 1) | st.sampled_from([2, 3, 2**25, 2**25 + 1])
 filters = st.just(b"\xff" * 64) | st.binary(min_size=FILTER_BITS // 8, max_size=FILTER_BITS // 8)
+
+
+def small_pages(patch: pytest.MonkeyPatch, rows: int) -> None:
+    """Pages of an exchange hold so few rows, merged or taken as they lie."""
+    patch.setattr(exchange, "PAGE_ITEMS", rows)
+    patch.setattr(exchange, "PAGE_ROWS", rows)
 
 
 def clock_of(known: Iterable[Dot]) -> Clock:

@@ -15,7 +15,7 @@ from node.core.messages import Page, Pull, Put
 from node.core.parts import ALL, to_bytes
 from node.core.siblings import Item, Past, Version
 from node.core.walk import row_of
-from tests.core.given import Held, page_of_dots, page_of_rows
+from tests.core.given import Held, page_of_dots, page_of_rows, small_pages
 
 NOW = 1000.0
 SLOTS = to_bytes(ALL)
@@ -78,7 +78,7 @@ def test_after_it_both_hold_the_same(
     if pruned:
         forget_log(a)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(exchange, "PAGE_ITEMS", items_a_page)
+        small_pages(patch, items_a_page)
         pages_of(a.keyspace, b)
         pages_of(b.keyspace, a)
     assert a.keyspace.clock == b.keyspace.clock
@@ -92,7 +92,7 @@ def test_a_page_of_dots_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     source = Held("a")
     for n in range(6):
         write(source, f"key{n % 4}", b"x" * 10)
-    monkeypatch.setattr(exchange, "PAGE_ITEMS", 3)
+    small_pages(monkeypatch, 3)
     assert [len(page.items) for page in pages_of(source.keyspace, Held("b"))] == [3, 1]
     monkeypatch.setattr(exchange, "PAGE_BYTES_MAX", 15)
     assert [len(page.items) for page in pages_of(source.keyspace, Held("b"))] == [2, 2]
@@ -107,7 +107,7 @@ def test_a_page_of_rows_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     for n in range(5):
         write(source, f"key{n}", b"x" * 200)
     forget_log(source)
-    monkeypatch.setattr(exchange, "PAGE_ITEMS", 3)
+    small_pages(monkeypatch, 3)
     pages = pages_of(source.keyspace, Held("b"))
     assert [rows_in(page) for page in pages] == [3, 2]
     assert all(page.full for page in pages)
@@ -117,12 +117,28 @@ def test_a_page_of_rows_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [rows_in(page) for page in pages_of(source.keyspace, Held("b"))] == [2, 2, 1]
 
 
+def test_a_page_holds_more_rows_as_they_lie_than_items_to_be_merged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    source = Held("a")
+    for n in range(6):
+        write(source, f"key{n}")
+    forget_log(source)
+    monkeypatch.setattr(exchange, "PAGE_ROWS", 4)
+    monkeypatch.setattr(exchange, "PAGE_ITEMS", 2)
+    first, second = pages_of(source.keyspace, Held("b"))
+    assert [(len(page.rows), len(page.items)) for page in (first, second)] == [(4, 0), (2, 0)]
+    source.keyspace.open_keys.update(dict.fromkeys(f"key{n}" for n in range(6)))
+    pages = pages_of(source.keyspace, Held("b"))
+    assert [(len(page.rows), len(page.items)) for page in pages] == [(0, 2), (0, 2), (0, 2)]
+
+
 def test_a_full_exchange_joins_with_the_last_page(monkeypatch: pytest.MonkeyPatch) -> None:
     source, target = Held("a"), Held("b")
     for n in range(4):
         write(source, f"key{n % 3}")
     forget_log(source)
-    monkeypatch.setattr(exchange, "PAGE_ITEMS", 2)
+    small_pages(monkeypatch, 2)
     first = served(source.keyspace, pull_of(Clock()))
     absorb(target.keyspace, first, NOW)
     assert not first.last
@@ -134,7 +150,7 @@ def test_a_full_exchange_joins_with_the_last_page(monkeypatch: pytest.MonkeyPatc
 
 def test_items_are_read_after_the_snapshot_that_fills_them(monkeypatch: pytest.MonkeyPatch) -> None:
     """A write between two pages is beside the snapshot: known by its version, not by the clock."""
-    monkeypatch.setattr(exchange, "PAGE_ITEMS", 1)
+    small_pages(monkeypatch, 1)
     source, target = Held("a"), Held("b")
     write(source, "key0")
     write(source, "key1")
@@ -153,7 +169,7 @@ def test_what_was_written_before_any_page_since_the_first_is_sent_with_its_past(
 ) -> None:
     """A row that lies as it lay is sent so; what has been found for a page is found for the next,
     and what has been written since then, too."""
-    monkeypatch.setattr(exchange, "PAGE_ITEMS", 2)
+    small_pages(monkeypatch, 2)
     source = Held("a")
     keys = sorted(KEYS, key=row_of)
     for key in keys:
@@ -214,7 +230,7 @@ def test_a_late_copy_after_the_exchange_does_not_come_back() -> None:
 
 def test_a_late_copy_between_two_pages_does_not_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """The clock has not joined yet, but the rows walked are as whole as the snapshot."""
-    monkeypatch.setattr(exchange, "PAGE_ITEMS", 1)
+    small_pages(monkeypatch, 1)
     target = Held("b")
     source, old = deleted_and_forgotten(target)
     pull = pull_of(Clock())
@@ -247,7 +263,7 @@ def test_a_row_that_has_gone_here_since_does_not_come_back_with_a_late_page() ->
 
 
 def test_absent_are_local_rows_within_the_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exchange, "PAGE_ITEMS", 2)
+    small_pages(monkeypatch, 2)
     rows = sorted(map(row_of, KEYS))
     order = [row[4:] for row in rows]
 
@@ -304,7 +320,7 @@ def test_a_store_that_is_half_told_passes_on_versions_that_cover_themselves(
     write(b, "other")
     for held in (a, b):
         forget_log(held)
-    monkeypatch.setattr(exchange, "PAGE_ITEMS", 3)
+    small_pages(monkeypatch, 3)
     absorb(b.keyspace, served(a.keyspace, pull_of(b.keyspace.clock.copy())), NOW)
     b.sync()
     pages_of(b.keyspace, c)

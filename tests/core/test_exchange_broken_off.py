@@ -3,7 +3,6 @@ end: after a crash, with another holder, for whoever is served from it (docs/dec
 
 import pytest
 
-from node.core import exchange
 from node.core.clock import Clock
 from node.core.effects import Record
 from node.core.exchange import absorb
@@ -13,7 +12,7 @@ from node.core.reached import Reached
 from node.core.siblings import Item, Past
 from node.core.view import ViewId
 from node.core.walk import row_of
-from tests.core.given import Held, MemoryRows
+from tests.core.given import Held, MemoryRows, small_pages
 from tests.core.test_exchange import GONE, NOW, forget_log, pages_of, pull_of, served, write
 
 SECOND = ViewId(2, "p")
@@ -23,7 +22,7 @@ OLD, NEW = ("a", 1), ("a", 2)
 
 @pytest.fixture(autouse=True)
 def one_row_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exchange, "PAGE_ITEMS", 1)
+    small_pages(monkeypatch, 1)
 
 
 def first_page(source: Held, target: Held) -> Page:

@@ -2,7 +2,6 @@
 
 import pytest
 
-from node.core import exchange
 from node.core.changes import NOT_HERE, key_within
 from node.core.clock import Clock
 from node.core.exchange import absorb, serve
@@ -11,7 +10,7 @@ from node.core.parts import ALL, Slots, from_bytes, to_bytes
 from node.core.siblings import Item, Past, Version
 from node.core.view import FIRST, SLOTS as SLOT_COUNT, ViewId
 from node.core.walk import row_of, slot_of_key
-from tests.core.given import Held, page_of_rows
+from tests.core.given import Held, page_of_rows, small_pages
 from tests.core.test_exchange import KEYS, NOW, forget_log, pages_of, pull_of, served, write
 
 HALF = ALL >> SLOT_COUNT // 2
@@ -93,7 +92,7 @@ def test_a_full_page_walks_the_slots_that_were_asked_for() -> None:
 
 
 def test_claims_are_handed_on_with_the_last_page(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exchange, "PAGE_ITEMS", 1)
+    small_pages(monkeypatch, 1)
     source, target = Held("a"), Held("b")
     target.keyspace.parts.adopt(SECOND, ALL, {FIRST, SECOND}, None)
     source.keyspace.parts.claim(SECOND)

@@ -90,9 +90,25 @@ def test_sweeping_goes_on_in_ticks_of_its_own() -> None:
     forgot = one.step("b2", m.Tick(), NOW + 0.1)
     assert one.replica.keyspace.swept.slots == S2
     assert forgot.wake_at == NOW + 0.1 + SWEEP_EVERY_S
+    one.replica.upkeep.repair.exchange = None
     swept = one.step("b2", m.Tick(), forgot.wake_at)
     assert one.replica.keyspace.swept.slots == 0
     assert swept.wake_at > forgot.wake_at + SWEEP_EVERY_S
+
+
+def test_rows_that_go_wait_while_others_come() -> None:
+    one = moved()
+    repair = one.replica.upkeep.repair
+    repair.rows["b1"] = row(Clock())
+    one.step("b2", m.Tick(), NOW + 0.1)
+    under_way = repair.exchange
+    assert under_way is not None
+    one.step("b2", m.Tick(), NOW + 0.1 + SWEEP_EVERY_S)
+    assert repair.exchange is under_way
+    assert one.replica.keyspace.swept.slots == S2
+    repair.exchange = None
+    one.step("b2", m.Tick(), NOW + 0.1 + 2 * SWEEP_EVERY_S)
+    assert one.replica.keyspace.swept.slots == 0
 
 
 def regained() -> One:

@@ -7,16 +7,15 @@ from dataclasses import dataclass
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from node.core import exchange
 from node.core.clock import Clock
 from node.core.exchange import absorb
 from node.core.messages import Pull, Put
 from node.core.parts import ALL, to_bytes
-from node.core.repair import Held as HeldSlots, Row
 from node.core.siblings import Item, sync
+from node.core.told import Held as HeldSlots, Row
 from node.core.view import FIRST, SLOTS as SLOT_COUNT, ViewId
 from node.core.walk import slot_of_key
-from tests.core.given import Held
+from tests.core.given import Held, small_pages
 from tests.core.test_exchange import KEYS, NOW, forget_log, served
 
 HALF = ALL >> SLOT_COUNT // 2
@@ -86,7 +85,7 @@ def test_the_owner_ends_with_what_both_held_and_then_the_holder_may_forget(
     [given_away] = source.parts.held()
     pages, pull = 0, Pull(1, "b", to_bytes(HALF), Clock())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(exchange, "PAGE_ITEMS", items_a_page)
+        small_pages(patch, items_a_page)
         while True:
             assert new.row().covers(given_away, given_away.clock, {FIRST}) == 0
             page = served(source, pull)

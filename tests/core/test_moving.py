@@ -8,9 +8,10 @@ from msgspec.structs import replace
 from node.core import messages as m
 from node.core.clock import Clock
 from node.core.effects import Effects
-from node.core.parts import ALL, Slots
+from node.core.parts import ALL, Slots, to_bytes
 from node.core.placement import with_member
-from node.core.repair import Held, Row
+from node.core.repair import GRACE_S
+from node.core.told import Held, Row
 from node.core.view import FIRST, SLOTS, Shard, View, ViewId, actor_of, first_view
 from node.core.walk import slot_of_key
 from tests.core.test_replica import FIG, NOW, PEAR, VIEW, One
@@ -306,3 +307,22 @@ def test_of_two_first_views_the_one_that_has_gone_on_is_meant() -> None:
     [part] = one.replica.keyspace.parts.owned()
     assert FIRST not in part.whole, "what it was whole for was another view"
     assert not one.replica.upkeep.arrived
+
+
+# ---- what is on its way
+
+
+def test_where_all_has_arrived_a_dot_is_waited_for_also_while_views_change() -> None:
+    """It is on its way from who wrote it; another may know it without its key, and would send
+    all it has instead."""
+    one = moved("a1")
+    one.replica.keyspace.parts.claim(SECOND)
+    one.replica.upkeep.recovery.caught_up = True
+    assert not one.replica.upkeep.settled
+    holding = m.Holding(to_bytes(S1), Clock({"x": 1}), [FIRST, SECOND])
+    compare = m.Compare("id of a2", [holding], {}, [], [], answer=False)
+    heard = one.step("a2", compare, NOW + 1)
+    soon = one.step("a1", m.Tick(), NOW + 1 + GRACE_S / 2)
+    later = one.step("a1", m.Tick(), NOW + 1 + 1.1 * GRACE_S)
+    pulls = [[peer for peer, said in e.asks if type(said) is m.Pull] for e in (heard, soon, later)]
+    assert pulls == [[], [], ["a2"]]

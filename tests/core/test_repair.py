@@ -12,16 +12,15 @@ from node.core.parts import ALL, to_bytes
 from node.core.repair import (
     GRACE_S,
     PAGE_PATIENCE_S,
-    QUICK_PAGE_S,
+    REST_FOR_DELAY,
     REST_MAX_S,
     TRIES_MAX,
     Exchange,
     Repair,
-    Row,
-    row_of,
 )
 from node.core.token import COUNT_MAX
-from node.core.view import FIRST, first_view
+from node.core.told import Row, row_of
+from node.core.view import FIRST, actor_of, first_view, short_name
 from tests.core.given import (
     all_dots,
     clock_of,
@@ -164,6 +163,18 @@ def test_the_fellow_that_has_had_it_longest_is_asked() -> None:
     assert pulled(repair, 2.0) == "m2"
 
 
+def test_who_has_written_it_is_asked_before_who_has_had_it_longest() -> None:
+    """Another may know the dot from a snapshot, without its key, and would send all that it has."""
+    for holder, writer in (("m1", "m2"), ("m2", "m1")):
+        repair = repair_with(Clock(), Clock())
+        written = Clock({actor_of(FIRST, writer): 3})
+        learn(repair, holder, row(written), Clock(), 1.0)
+        told = row(written)
+        told.name = short_name(writer)
+        learn(repair, writer, told, Clock(), 2.0)
+        assert pulled(repair, 3.0) == writer
+
+
 def test_what_is_lacking_no_more_is_not_pulled() -> None:
     repair = repair_with(A3, A3)
     learn(repair, "m1", row(A3), A3, 1.0)
@@ -251,24 +262,25 @@ def test_a_row_of_one_life_never_goes_back() -> None:
 def test_while_clients_are_served_the_next_page_waits() -> None:
     repair, mine = repair_with(A3), parts_with(Clock())
     repair.next_pull("x", mine, ["m1"], 0.0, 1.0)
-    took = REST_MAX_S / 2
-    done = 1.0 + took
+    assert not repair.on_page(page(1, last=False), mine, True, 1.01)
+    assert repair.next_pull("x", mine, ["m1"], 0.0, 1.01) is not None
+    delay_s = REST_MAX_S / 2 / REST_FOR_DELAY
+    done = 1.02 + delay_s
     assert not repair.on_page(page(1, last=False), mine, True, done)
-    rest = took - QUICK_PAGE_S
-    assert repair.next_pull("x", mine, ["m1"], 0.0, done + rest / 2) is None
-    assert repair.next_pull("x", mine, ["m1"], 0.0, done + rest) is not None
-    assert repair.next_pull("x", mine, ["m1"], 0.0, done + 2 * took) is None  # it is asked for
+    rest_s = REST_FOR_DELAY * delay_s
+    assert repair.next_pull("x", mine, ["m1"], 0.0, done + 0.9 * rest_s) is None
+    assert repair.next_pull("x", mine, ["m1"], 0.0, done + 1.1 * rest_s) is not None
+    assert repair.next_pull("x", mine, ["m1"], 0.0, done + 1.2 * rest_s) is None  # it is asked for
 
 
 @pytest.mark.parametrize(
     ("pages_s", "rests_s"),
     [
-        ((QUICK_PAGE_S / 2, QUICK_PAGE_S), (0, 0)),
-        ((QUICK_PAGE_S, 2 * QUICK_PAGE_S), (0, 2 * QUICK_PAGE_S)),
-        ((QUICK_PAGE_S / 2, 3 * QUICK_PAGE_S), (0, 6 * QUICK_PAGE_S)),
-        ((0.02, 0.02), (0.02 - QUICK_PAGE_S,) * 2),  # far away, and nobody is busy
-        ((0.02, 0.05, 0.02), (0.02 - QUICK_PAGE_S, REST_MAX_S, 0.02 - QUICK_PAGE_S)),
-        ((0.02, 0.1), (0.02 - QUICK_PAGE_S, REST_MAX_S)),
+        ((0.002, 0.004), (0, REST_FOR_DELAY * 0.002)),
+        ((0.004, 0.002, 0.004), (0, 0, REST_FOR_DELAY * 0.002)),
+        ((0.02, 0.02), (0, 0)),  # far away, and nobody is busy
+        ((0.02, 0.03, 0.02), (0, REST_FOR_DELAY * 0.01, 0)),
+        ((0.02, 0.1), (0, REST_MAX_S)),
     ],
 )
 def test_a_page_that_takes_longer_than_others_is_followed_by_a_longer_rest(
@@ -281,5 +293,8 @@ def test_a_page_that_takes_longer_than_others_is_followed_by_a_longer_rest(
 def test_a_slow_page_does_not_make_the_next_one_wait_for_long() -> None:
     repair, mine = repair_with(A3), parts_with(Clock())
     repair.next_pull("x", mine, ["m1"], 0.0, 1.0)
+    assert not repair.on_page(page(1, last=False), mine, True, 1.01)
+    repair.next_pull("x", mine, ["m1"], 0.0, 1.01)
     assert not repair.on_page(page(1, last=False), mine, True, 1.9)
-    assert repair.next_pull("x", mine, ["m1"], 0.0, 1.9 + REST_MAX_S) is not None
+    assert repair.next_pull("x", mine, ["m1"], 0.0, 1.9 + 0.9 * REST_MAX_S) is None
+    assert repair.next_pull("x", mine, ["m1"], 0.0, 1.9 + 1.1 * REST_MAX_S) is not None

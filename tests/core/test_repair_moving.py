@@ -7,7 +7,8 @@ from msgspec.structs import replace
 
 from node.core.clock import Clock
 from node.core.parts import ALL, Part, Parts, Slots, from_bytes, to_bytes
-from node.core.repair import GRACE_S, Held, Repair, Row, row_of
+from node.core.repair import GRACE_S, Repair
+from node.core.told import Held, Row, row_of
 from node.core.view import FIRST, SLOTS as SLOT_COUNT, ViewId, first_view
 from tests.core.given import parts_with, row as compare
 from tests.core.test_repair import A3, GAP, page, repair_with
