@@ -81,7 +81,7 @@ class Moving:
         self.ended = dict.fromkeys(a for m in members for a in self.lives.ended(m, view_id))
 
     def become_known(self) -> None:
-        """A fellow in this view has heard of this life: no view can be retired without its
+        """A witness in this view has heard of this life: no view can be retired without its
         report any more."""
         if not self.is_known:
             self.is_known = True
@@ -90,7 +90,14 @@ class Moving:
     def may_name(self) -> bool:
         """Whether this node may name writes: not in the view of its settings, as long as that may
         be one that the others have retired, with another life of this node."""
-        return self.is_known or self.view.id != FIRST or not self._repair.fellows
+        return self.is_known or self.view.id != FIRST or not self.witnesses
+
+    @property
+    def witnesses(self) -> tuple[str, ...]:
+        """Whose word it is that this life is known: our fellows', or, where there are none, that of
+        the other nodes of the view."""
+        others = tuple(node for node in self.view.nodes if node != self.address)
+        return self._repair.fellows or others
 
     def peers(self) -> list[str]:
         """All nodes of all known views, without this one."""

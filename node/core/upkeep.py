@@ -177,8 +177,8 @@ class Upkeep:
         self._move_on()
 
     def _hear_of_us(self, source: str, lives: Table) -> None:
-        """A fellow in our view that knows our life tells of it with whatever it reports."""
-        if source in self.repair.fellows and self.node_id in lives.get(self.address, ()):
+        """A node in our view that knows our life tells of it with whatever it reports."""
+        if source in self.moving.witnesses and self.node_id in lives.get(self.address, ()):
             self.moving.become_known()
 
     def _move_on(self) -> None:

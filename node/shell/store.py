@@ -30,7 +30,7 @@ __all__ = ["Durability", "SqliteStore", "StoreError"]
 
 IDLE_S = 0.05  # so long without a write: a good moment to move the log into the tables
 CHECKPOINT_IDLE_BYTES = 4 * 1024 * 1024
-CHECKPOINT_BUSY_BYTES = 64 * 1024 * 1024  # so long a log is moved even while commits wait
+CHECKPOINT_BUSY_BYTES = 16 * 1024 * 1024  # so long a log is moved even while commits wait
 SETTLED_WHEN_IDLE_ROWS = 1024
 FILE_NAME = "store.db"
 BEHIND_ALL = b""  # to SQLite any text is less than any blob

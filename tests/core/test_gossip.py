@@ -213,6 +213,18 @@ def test_in_the_view_of_its_settings_a_node_names_nothing_before_a_fellow_has_he
     assert isinstance(one.step("b1", replace(accept, attempt=2)).tells[-1][1], m.Named)
 
 
+def test_where_a_shard_is_one_node_any_other_of_the_view_may_have_heard_of_it() -> None:
+    """The others may have retired this view with an earlier life: what it named would be lost."""
+    one = One("a1", first_view(["a1", "b1", "c1"], 3))
+    one.replica.moving.is_known = False
+    lives = {"a1": {one.replica.node_id: 1}}
+    one.step("x9", m.News(lives, {}))  # of no view
+    one.step("b1", m.News(lives, {}), NOW, m.Stamp(SECOND, FIRST))
+    assert not one.replica.moving.may_name()
+    one.step("b1", m.News(lives, {}))
+    assert one.replica.moving.may_name()
+
+
 def test_it_is_known_after_a_restart_and_alone_it_always_is() -> None:
     one = One()
     one.replica.moving.is_known = False
