@@ -22,7 +22,7 @@ from node.core.view import Actor, View, ViewId
 GRACE_S = 0.3  # a dot lacking for less is taken to be on its way
 PAGE_PATIENCE_S = 1.0  # then the same page is asked for again, TRIES_MAX times
 TRIES_MAX = 5
-REST_FOR_DELAY = 5.0
+REST_FOR_DELAY = 8.0
 REST_MAX_S = 0.15
 SETTLED_AFTER_LINK_UP_S = 1.0  # a reconnected peer is left alone for a moment
 GENESIS_WAIT_S = 2.0
@@ -52,10 +52,11 @@ class Exchange:
     quickest_s: float = math.inf  # of its pages
 
     def rest_s(self, page_s: float) -> float:
-        """How long to rest after a page: the longer the more it took over the quickest one, for so
-        busy were the machines at either end."""
+        """How long to rest after a page: the longer the more it took over twice the quickest one,
+        for so busy were the machines at either end."""
         self.quickest_s = min(self.quickest_s, page_s)
-        return min(REST_FOR_DELAY * (page_s - self.quickest_s), REST_MAX_S)
+        delay_s = max(0.0, page_s - 2 * self.quickest_s)
+        return min(REST_FOR_DELAY * delay_s, REST_MAX_S)
 
 
 class Repair:

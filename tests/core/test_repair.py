@@ -265,7 +265,7 @@ def test_while_clients_are_served_the_next_page_waits() -> None:
     assert not repair.on_page(page(1, last=False), mine, True, 1.01)
     assert repair.next_pull("x", mine, ["m1"], 0.0, 1.01) is not None
     delay_s = REST_MAX_S / 2 / REST_FOR_DELAY
-    done = 1.02 + delay_s
+    done = 1.01 + 2 * 0.01 + delay_s
     assert not repair.on_page(page(1, last=False), mine, True, done)
     rest_s = REST_FOR_DELAY * delay_s
     assert repair.next_pull("x", mine, ["m1"], 0.0, done + 0.9 * rest_s) is None
@@ -276,10 +276,10 @@ def test_while_clients_are_served_the_next_page_waits() -> None:
 @pytest.mark.parametrize(
     ("pages_s", "rests_s"),
     [
-        ((0.002, 0.004), (0, REST_FOR_DELAY * 0.002)),
-        ((0.004, 0.002, 0.004), (0, 0, REST_FOR_DELAY * 0.002)),
-        ((0.02, 0.02), (0, 0)),  # far away, and nobody is busy
-        ((0.02, 0.03, 0.02), (0, REST_FOR_DELAY * 0.01, 0)),
+        ((0.002, 0.004, 0.006), (0, 0, REST_FOR_DELAY * 0.002)),
+        ((0.004, 0.002, 0.006), (0, 0, REST_FOR_DELAY * 0.002)),
+        ((0.02, 0.03), (0, 0)),  # far away, and nobody is busy
+        ((0.02, 0.05, 0.02), (0, REST_FOR_DELAY * 0.01, 0)),
         ((0.02, 0.1), (0, REST_MAX_S)),
     ],
 )
