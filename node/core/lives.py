@@ -5,7 +5,7 @@ ended and their dots will never grow.  Only a node itself adds a life to its own
 does so when it hears that others knew somebody else there.
 """
 
-from node.core.view import Actor, ViewId, actor_of, short_name
+from node.core.view import Actor, ViewId, actor_of, short_name, short_of
 
 Table = dict[str, dict[str, int]]
 
@@ -25,7 +25,7 @@ class Lives:
 
     def address_of(self, actor: Actor) -> str | None:
         """Where this actor writes or wrote."""
-        return self._addresses.get(actor.partition(".")[0])
+        return self._addresses.get(short_of(actor))
 
     def current(self, address: str) -> str | None:
         """The id that lives there now."""

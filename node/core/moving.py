@@ -96,8 +96,8 @@ class Moving:
     def witnesses(self) -> tuple[str, ...]:
         """Whose word it is that this life is known: our fellows', or, where there are none, that of
         the other nodes of the view."""
-        others = tuple(node for node in self.view.nodes if node != self.address)
-        return self._repair.fellows or others
+        fellows = self._repair.fellows
+        return fellows or tuple(node for node in self.view.nodes if node != self.address)
 
     def peers(self) -> list[str]:
         """All nodes of all known views, without this one."""

@@ -18,12 +18,12 @@ NUMBER = struct.Struct("=I")
 
 
 class Checkpoints:
-    """Of one database, for the thread that commits; every method may raise `sqlite3.Error`."""
+    """Of one database, for the thread that commits; every method may raise `sqlite3.Error`.  Closes
+    the connection that it has aside, and not the writer."""
 
-    def __init__(self, path: Path, writer: sqlite3.Connection) -> None:
-        self._writer = writer
+    def __init__(self, path: Path, writer: sqlite3.Connection, aside: sqlite3.Connection) -> None:
+        self._writer, self._aside = writer, aside
         self._page_bytes = int(writer.execute("PRAGMA page_size").fetchone()[0])
-        self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._index = os.open(f"{path}-shm", os.O_RDONLY | os.O_CLOEXEC)
         self._thread = ThreadPoolExecutor(1, "checkpoint")
         self._under_way: Future[None] | None = None
@@ -36,7 +36,7 @@ class Checkpoints:
         """Begin to move a log that is too long; or move the rest, if that has come to its end."""
         if self._under_way is None:
             if self._log_bytes() > log_bytes_max:
-                self._under_way = self._thread.submit(_move, self._connection)
+                self._under_way = self._thread.submit(_move, self._aside)
         elif self._under_way.done():
             self._under_way.result()
             self._under_way = None
@@ -45,7 +45,7 @@ class Checkpoints:
     def close(self) -> None:
         """Waits for what is under way.  The index stays open: see `release`."""
         self._thread.shutdown()
-        self._connection.close()
+        self._aside.close()
 
     def release(self) -> None:
         """Only when all connections are closed: to close a file lets go of all locks that the

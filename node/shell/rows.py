@@ -31,6 +31,7 @@ BLOB_BYTES_MAX = 256 * 1024 * 1024
 ROWS_PER_STATEMENT = 64
 READER_CACHE_KIB = 16 * 1024
 WRITER_CACHE_KIB = 16 * 1024
+CHECKPOINT_CACHE_KIB = 1024  # it copies pages and reads none again
 
 Batched = TypeVar("Batched")
 _encode = msgspec.msgpack.Encoder().encode
@@ -85,7 +86,8 @@ def opened(
         recent = recalled(connections[0], path)
         connections.append(_connect(path, READER_CACHE_KIB))
         connections[1].execute("PRAGMA query_only = ON")
-        checkpoints = Checkpoints(path, connections[0])
+        connections.append(_connect(path, CHECKPOINT_CACHE_KIB))
+        checkpoints = Checkpoints(path, connections[0], connections[2])
     except (OSError, sqlite3.Error, StoreError) as error:
         for connection in connections:
             connection.close()
