@@ -1,9 +1,9 @@
 """Runs one replica: the only place that orders disk and network.
 
-Events go in one at a time.  Asks leave at once; records go to the store; tells and replies wait
-until the store says that every earlier record is durable.  What a node tells itself goes the same
-way, so there is no second path for local keys.  The ports are small protocols: the shell has the
-real ones, the simulator its own; no asyncio here.
+Events go in one at a time.  Asks and relays leave at once; records go to the store; tells and
+replies wait until the store says that every earlier record is durable.  What a node tells itself
+goes the same way, so there is no second path for local keys.  The ports are small protocols: the
+shell has the real ones, the simulator its own; no asyncio here.
 """
 
 from collections import deque
@@ -131,6 +131,7 @@ class Driver:
             self._links.know(effects.peers)
         for peer, message in effects.asks:
             self._send(peer, message, effects.stamp)
+        self._answer(effects.relays)
         if effects.records:
             self._written += 1
             number = self._written
@@ -160,12 +161,15 @@ class Driver:
     def _release(self, effects: Effects) -> None:
         for peer, message in effects.tells:
             self._send(peer, message, effects.stamp)
-        for number, outcome in effects.replies:
+        self._answer(effects.replies)
+        if effects.forgets:
+            self._start_anew()
+
+    def _answer(self, replies: Sequence[tuple[int, Outcome]]) -> None:
+        for number, outcome in replies:
             done = self._waiting.pop(number, None)
             if done is not None:
                 done(outcome)
-        if effects.forgets:
-            self._start_anew()
 
     def _start_anew(self) -> None:
         """Another node lives here from now on; who waits for the last one learns no more of it."""

@@ -1,4 +1,4 @@
-"""The driver's one rule: asks leave at once, what tells waits for every earlier record."""
+"""The driver's one rule: asks and relays leave at once, what tells waits for every earlier record."""
 
 from collections.abc import Callable, Collection, Sequence
 from random import Random
@@ -112,6 +112,19 @@ def test_a_read_waits_for_the_disk_of_what_it_shows(driver: Driver, ports: Ports
     [found] = outcomes
     assert isinstance(found, m.Found)
     assert found.values == (b"v",)
+
+
+def test_what_others_have_told_waits_for_no_later_record(driver: Driver, ports: Ports) -> None:
+    outcomes: list[m.Outcome] = []
+    driver.submit(m.Put("pear", b"v"), outcomes.append)
+    ports.sync()
+    [(dot, request)] = [(r.dot, r.request) for _, r in ports.sent if isinstance(r, m.Replicate)]
+    driver.submit(PUT, lambda outcome: None)
+    assert ports.unsynced
+    driver.receive("a2", m.Letter(STAMP, m.Ack(request, dot)))
+    [stored] = outcomes
+    assert isinstance(stored, m.Stored)
+    assert (stored.acks, stored.dot) == (2, dot)
 
 
 def test_without_records_before_it_a_reply_leaves_at_once(driver: Driver) -> None:

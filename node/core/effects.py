@@ -2,7 +2,8 @@
 
 Asks leave at once.  Records go to the store.  Tells and replies leave only when every record of
 this step and of all earlier ones is durable: that is the one rule that keeps dots unique and
-acknowledgements true (style, rule 2).
+acknowledgements true (style, rule 2).  What is relayed to a client has been told by the replicas
+that it speaks of, so it has waited for their disks, and leaves at once.
 """
 
 import msgspec
@@ -38,6 +39,7 @@ class Effects(msgspec.Struct, gc=False):
     lines for those who run the node."""
 
     asks: list[tuple[str, Message]] = msgspec.field(default_factory=list)
+    relays: list[tuple[int, Outcome]] = msgspec.field(default_factory=list)
     records: list[Record] = msgspec.field(default_factory=list)
     tells: list[tuple[str, Message]] = msgspec.field(default_factory=list)
     replies: list[tuple[int, Outcome]] = msgspec.field(default_factory=list)

@@ -261,10 +261,10 @@ class Replica:
 
     # ---- writes
     def on_ack(self, source: str, ack: m.Ack | m.Named) -> None:
-        self._turn.reply(ack.request, self._writes.on_ack(source, ack, self._turn.now))
+        self._turn.relay(ack.request, self._writes.on_ack(source, ack, self._turn.now))
 
     def on_declined(self, source: str, declined: m.Declined) -> None:
-        self._turn.reply(declined.request, self._writes.on_declined(declined))
+        self._turn.relay(declined.request, self._writes.on_declined(declined))
 
     def on_elsewhere(self, source: str, message: m.Elsewhere) -> None:
         """The home is not the key's in its view: it certainly did not write, another may."""

@@ -46,7 +46,12 @@ class Turn:
         """Leaves when every earlier record is durable."""
         self.effects.tells.append((peer, message))
 
+    def relay(self, request: int, outcome: Outcome | None) -> None:
+        """Answers one of our clients at once, by what replicas have told and by nothing else."""
+        if outcome is not None:
+            self.effects.relays.append((request, outcome))
+
     def reply(self, request: int, outcome: Outcome | None) -> None:
-        """Answers one of our clients; None is «not yet»."""
+        """Answers one of our clients when every earlier record is durable; None is «not yet»."""
         if outcome is not None:
             self.effects.replies.append((request, outcome))

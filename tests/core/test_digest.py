@@ -60,6 +60,7 @@ class Three:
         held, theirs = self.held[who], self.held[source].keyspace
         if in_full:
             theirs.log.drop_below(dict.fromkeys("abc", 99))
+            self.check(source)
         pull = Pull(1, "x", to_bytes(ALL), held.keyspace.clock.copy())
         for _ in range(pages_max):
             page = serve(theirs, pull)

@@ -113,7 +113,7 @@ def test_answers_that_name_a_write_pass_too() -> None:
     one = One("a1", first_view(["a1", "b1"], 2))
     [(home, _)] = one.submit(m.Put("fig", b"v")).asks
     named = m.Named(7, ("x", 1), Token(), Past(), False)
-    [(request, outcome)] = one.step(home, named, NOW, SAME).replies
+    [(request, outcome)] = one.step(home, named, NOW, SAME).relays
     assert isinstance(outcome, m.Stored)
     assert (request, outcome.acks) == (7, 1)
 

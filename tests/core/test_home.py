@@ -96,8 +96,8 @@ def test_writes_under_way_go_on_in_the_other_view() -> None:
     [(home, _)] = one.submit(m.Put(PEAR, b"v", level="all"), 4).asks
     one.step(home, m.Named(4, ("x", 1), Token(), Past(), False))
     one.step("a1", views(MOVED))
-    assert not one.step("a2", m.Ack(4, ("x", 1))).replies
-    [(_, stored)] = one.step("b2", m.Ack(4, ("x", 1))).replies
+    assert not one.step("a2", m.Ack(4, ("x", 1))).relays
+    [(_, stored)] = one.step("b2", m.Ack(4, ("x", 1))).relays
     assert isinstance(stored, m.Stored)
     assert (stored.acks, stored.copies) == (3, 3)
 
@@ -189,7 +189,7 @@ def test_a_write_to_a_slot_that_has_moved_here_looks_whether_the_key_has_a_value
     found = one.step("a1", m.State(7, HELD, Clock({"x": 4}), WHOLE))
     [named] = [message for _, message in found.tells if isinstance(message, m.Named)]
     one.step("b2", named)
-    [(_, stored)] = one.step("a1", m.Ack(7, named.dot)).replies
+    [(_, stored)] = one.step("a1", m.Ack(7, named.dot)).relays
     assert isinstance(stored, m.Stored)
     assert stored.replaced
     assert list(one.replica.peek(PEAR).versions) == [named.dot]

@@ -21,6 +21,7 @@ from node.core.keyspace import Keyspace
 from node.core.messages import Accept, Event
 from node.core.replica import Replica
 from node.core.siblings import Item, Version, sync
+from node.core.turn import Turn
 from node.core.upkeep import Upkeep
 from node.core.walk import slot_of_key
 from node.driver import Driver
@@ -159,12 +160,20 @@ def tell_before_it_is_durable() -> Iterator[None]:
             self._links.know(effects.peers)
         for peer, message in effects.asks:
             self._send(peer, message, effects.stamp)
+        self._answer(effects.relays)
         if effects.records:
             self._store.write(effects.records, lambda: None)
         self._release(effects)
         self._arm(effects.wake_at)
 
     with patch.object(Driver, "_step", step):
+        yield
+
+
+@OF_A_REPLICA.shown_by()
+def answer_before_it_is_durable() -> Iterator[None]:
+    """A reader is shown what a crash may undo."""
+    with patch.object(Turn, "reply", Turn.relay):
         yield
 
 
