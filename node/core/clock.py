@@ -26,7 +26,10 @@ class Clock(msgspec.Struct, array_like=True, gc=False):
 
     def has(self, dot: Dot) -> bool:
         actor, n = dot
-        return n <= self.base.get(actor, 0) or n in self.loose.get(actor, ()) or self.drops(actor)
+        if n <= self.base.get(actor, 0):
+            return True
+        loose = self.loose.get(actor)
+        return (loose is not None and n in loose) or self.drops(actor)
 
     def drops(self, actor: Actor) -> bool:
         """Whether this actor wrote below the floor."""

@@ -90,13 +90,14 @@ class Home:
             return m.Unsure(accept.request, accept.attempt) if self._is_blind(put.key) else None
         need = self._moving.need_of(digest_of(put.key, put.mode is m.Mode.LWW))
         item, clock = self._keyspace.filled(put.key), self._keyspace.clock_of(put.key)
-        outcome = answer(m.Get(put.key, put.mode, put.token), need, item, self._moving.address)
         missing = need.of(put.token, put.refuse_unmet or m.Scope.KEY, item.past, clock)
-        if missing and put.refuse_unmet is not None:
-            return self._declined(accept, m.Unmet(missing))
-        if put.if_present and not missing and isinstance(outcome, m.Absent):
-            return self._declined(accept, outcome)
-        return None
+        if missing:
+            is_refused = put.refuse_unmet is not None
+            return self._declined(accept, m.Unmet(missing)) if is_refused else None
+        if not put.if_present:
+            return None
+        outcome = answer(m.Get(put.key, put.mode, put.token), need, item, self._moving.address)
+        return self._declined(accept, outcome) if isinstance(outcome, m.Absent) else None
 
     def _is_blind(self, key: str) -> bool:
         """Whether this store cannot tell if the key has a value, because its slot has moved here

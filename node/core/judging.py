@@ -43,14 +43,17 @@ class Need:
     def of(self, token: Token, scope: Scope, past: Past, clock: Clock) -> Missing:
         """The entries of a token that a key's past, or its shard's clock, does not cover."""
         missing: Missing = {}
-        for (actor, n), tag in token.exact.items():
-            if same_key(tag, self.digest):
-                covered = past.has((actor, n))
+        key, stable = self.digest >> 1, self.stable
+        for dot, tag in token.exact.items():
+            actor, n = dot
+            if n <= stable.get(actor, 0):
+                continue
+            if tag >> 1 == key:
+                covered = past.has(dot)
             else:
-                matters = scope is Scope.SHARD and self.same_shard(tag)
-                covered = not matters or clock.has((actor, n)) or self.here((actor, n), tag)
-                covered = covered or self.elsewhere(actor)
-            if not covered and n > self.stable.get(actor, 0):
+                matters = scope is Scope.SHARD and not clock.has(dot) and self.same_shard(tag)
+                covered = not matters or self.here(dot, tag) or self.elsewhere(actor)
+            if not covered:
                 missing[actor] = clock.base.get(actor, 0), n
         if scope is Scope.SHARD or token.binds(self.digest):
             for actor, n in token.floor.items():

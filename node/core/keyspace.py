@@ -218,11 +218,12 @@ class Keyspace:
         seen = [put.token.stamp, *(version.stamp for version in local.versions.values())]
         stamp = self.hybrid.next(now, self.actor, seen)
         clock = place.clock or clock_of(dot, local, rest, (*place.seen, *met), put.clocked)
-        version = Version(put.value, self.stored_deps(put.token), stamp, lww, clock)
+        known = self.trim(put.token)
+        version = Version(put.value, self.stored_deps(known), stamp, lww, clock)
         item = Item({**rest.versions, dot: version}, rest.past.joined({dot[0]: dot[1]}))
         self.note(dot, put.key)
         self._save(put.key, item)
-        token = self.trim(put.token.after_write(digest, dot, stamp, replaced))
+        token = known.after_write(digest, dot, stamp, replaced).within()
         context = put.context if lww else put.context.joined({}, {dot})
         return Written(dot, item, token, context, local.is_live(), clock)
 
@@ -234,10 +235,9 @@ class Keyspace:
         """The token as it leaves with an answer."""
         return token.in_view(self.view, self.floor).trimmed(self.stable)
 
-    def stored_deps(self, token: Token) -> Token:
-        """A version keeps its writer's whole token: transitivity lives only here."""
-        deps = self.trim(token)
-        return Token(deps.floor, deps.exact, deps.keys, deps.stamp)
+    def stored_deps(self, known: Token) -> Token:
+        """A version keeps its writer's whole token, trimmed: transitivity lives only here."""
+        return Token(known.floor, known.exact, known.keys, known.stamp)
 
     def take(
         self,

@@ -40,7 +40,8 @@ class Token(msgspec.Struct, array_like=True, gc=False):
 
     def dots_of(self, digest: int) -> list[Dot]:
         """The exact dots of one key."""
-        return [dot for dot, tag in self.exact.items() if same_key(tag, digest)]
+        key = digest >> 1
+        return [dot for dot, tag in self.exact.items() if tag >> 1 == key]
 
     def binds(self, digest: int) -> bool:
         """Whether the floors may stand for this key (never a false no)."""
@@ -72,10 +73,11 @@ class Token(msgspec.Struct, array_like=True, gc=False):
 
     def after_write(self, digest: int, dot: Dot, stamp: Stamp, replaced: Vector) -> "Token":
         """The token of a write's answer: the key's dots that it surely replaced go (rule 7)."""
+        key = digest >> 1
         exact = {
             d: tag
             for d, tag in self.exact.items()
-            if not same_key(tag, digest) or d[1] > replaced.get(d[0], 0)
+            if tag >> 1 != key or d[1] > replaced.get(d[0], 0)
         }
         exact[dot] = digest
         return Token(self.floor, exact, self.keys, max(self.stamp, stamp), self.view)
@@ -88,6 +90,13 @@ class Token(msgspec.Struct, array_like=True, gc=False):
         exact = {d: tag for d, tag in self.exact.items() if d[1] > stable.get(d[0], 0)}
         keys = self.keys if floor else b""
         exact = _last_of_each_actor(exact) if len(exact) > 1 else exact
+        return Token(floor, exact, keys, self.stamp, self.view).within(exact_max)
+
+    def within(self, exact_max: int = EXACT_MAX) -> "Token":
+        """With at most so many exact dots: floors rise for the others."""
+        if len(self.exact) <= exact_max:
+            return self
+        floor, exact, keys = dict(self.floor), dict(self.exact), self.keys
         while len(exact) > exact_max:
             actor = _busiest(exact)
             lowest = min(n for a, n in exact if a == actor)
@@ -121,6 +130,8 @@ def _busiest(exact: dict[Dot, int]) -> Actor:
 
 def _last_of_each_actor(exact: dict[Dot, int]) -> dict[Dot, int]:
     """Of an lww key (lowest bit of its digest) an actor's later write replaced its earlier ones."""
+    if len({(actor, tag) for (actor, _), tag in exact.items()}) == len(exact):
+        return exact  # nearly always
     last: dict[tuple[Actor, int], int] = {}
     for (actor, n), tag in exact.items():
         last[actor, tag] = max(n, last.get((actor, tag), 0))
@@ -136,7 +147,7 @@ class Malformed(ValueError):
 
 class _Wire(msgspec.Struct, omit_defaults=True):
     v: int
-    t: dict[str, tuple[int, dict[str, str]]] = msgspec.field(default_factory=dict)
+    t: dict[str, tuple[int, dict[int, str]]] = msgspec.field(default_factory=dict)
     h: tuple[int, int, str] | None = None
     k: str = ""
     w: tuple[int, str] | None = None
@@ -144,10 +155,12 @@ class _Wire(msgspec.Struct, omit_defaults=True):
 
 def encode(token: Token) -> bytes:
     """The token as JSON text: at most about 2.3 KB."""
-    entries: dict[str, tuple[int, dict[str, str]]] = {a: (n, {}) for a, n in token.floor.items()}
+    entries: dict[str, tuple[int, dict[int, str]]] = {a: (n, {}) for a, n in token.floor.items()}
     for (actor, n), tag in token.exact.items():
-        entry = entries.setdefault(actor, (0, {}))
-        entry[1][str(n)] = _text_of(tag)
+        entry = entries.get(actor)
+        if entry is None:
+            entry = entries[actor] = (0, {})
+        entry[1][n] = _text_of(tag)
     stamp = token.stamp if token.stamp != NO_STAMP else None
     keys = _text(token.keys) if token.floor else ""
     view = token.view if token.view > FIRST else None
@@ -159,7 +172,7 @@ def decode(wire: Any) -> Token:
     if wire is None or wire == {} or wire == "":
         return Token()
     try:
-        read = msgspec.convert(wire, _Wire)
+        read = msgspec.convert(wire, _Wire, str_keys=True)
         return _checked(read)
     except (msgspec.ValidationError, ValueError, OverflowError) as error:
         raise Malformed(str(error)) from None
@@ -176,8 +189,7 @@ def _checked(wire: _Wire) -> Token:
             raise Malformed("a floor or an actor out of range")
         if floor:
             token.floor[actor] = floor
-        for text, tag in numbers.items():
-            n = int(text)
+        for n, tag in numbers.items():
             if not 1 <= n < COUNT_MAX or len(tag) != 6:
                 raise Malformed("a dot out of range")
             token.exact[actor, n] = _tag_of(tag)
