@@ -256,12 +256,13 @@ class Keyspace:
         merged = sync(local, incoming)
         for version in incoming.versions.values():
             self.hybrid.witness(version.stamp, now)
-        for dot in (*incoming.versions, *dots):
-            if not told.has(dot):
+        news = dict.fromkeys((*incoming.versions, *dots))
+        for dot in news:
+            if told is NOTHING or not told.has(dot):
                 self.note(dot, key)
         self._save(key, merged, told)
         if self.on_change is not None:
-            self.on_change(key, local, incoming, (*incoming.versions, *dots))
+            self.on_change(key, local, incoming, news)
 
     def adopt_row(self, row: str, blob: bytes) -> None:
         """Take a fellow's row as it is: an item that is live, stripped, and not here yet."""

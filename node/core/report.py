@@ -24,10 +24,16 @@ def checks(replica: Replica) -> tuple[tuple[str, str], ...]:
         "this node does not yet hold all that belongs to its slots; it takes writes, and reads "
         "through the others"
     )
+    unheard_of = (
+        "this node's disk is new and no other node of its view has heard of it: until then it "
+        "names no writes"
+    )
     comparing = "this node has started and not yet compared what it holds with a fellow"
     is_first_start = replica.upkeep.arrived or replica.moving.previous is not None
+    names = replica.moving.may_name() or replica.view.shard_with(replica.address) is None
     return (
         ("view", "" if replica.view.number else unknown),
+        ("known", "" if names else unheard_of),
         ("arrived", "" if is_first_start else arriving),
         ("caught up", "" if replica.upkeep.recovery.caught_up else comparing),
     )

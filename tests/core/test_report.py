@@ -7,7 +7,7 @@ from node.core.clock import Clock
 from node.core.keyspace import Keyspace
 from node.core.report import alive, checks, movement, slot_loads, status
 from node.core.siblings import Item, Past, Version
-from node.core.view import FIRST
+from node.core.view import FIRST, first_view
 from node.core.walk import slot_of_key
 from tests.core.given import MEGABYTE, row
 from tests.core.test_healing import HELD, suffering
@@ -29,13 +29,28 @@ def told() -> One:
 def test_checks_say_what_is_wrong_in_words() -> None:
     one = One()
     problems = dict(checks(one.replica))
-    assert list(problems) == ["view", "arrived", "caught up"]
+    assert list(problems) == ["view", "known", "arrived", "caught up"]
     assert problems["view"] == ""
     assert "does not yet hold all" in problems["arrived"]
     assert "compared" in problems["caught up"]
     one.arrive()
     one.replica.upkeep.recovery.caught_up = True
     assert not any(dict(checks(one.replica)).values())
+
+
+def test_a_node_that_nobody_has_heard_of_says_that_it_names_no_writes() -> None:
+    one = One("a1", first_view(["a1", "b1"], 2))
+    one.replica.moving.is_known = False
+    assert [name for name, wrong in checks(one.replica) if wrong] == ["known"]
+    assert "no other node of its view has heard of it" in dict(checks(one.replica))["known"]
+    one.step("b1", m.News({"a1": {one.replica.node_id: 1}}, {}))
+    assert not any(dict(checks(one.replica)).values())
+
+
+def test_a_node_of_no_slots_need_not_be_known() -> None:
+    one = One("c1", VIEW)
+    one.replica.moving.is_known = False
+    assert dict(checks(one.replica))["known"] == ""
 
 
 def test_alive_is_in_the_order_of_the_view() -> None:

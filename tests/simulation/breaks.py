@@ -50,7 +50,7 @@ class Breaks:
         yield from shown
         yield from (seed for seed in self.able(name) if seed not in shown)
 
-    def able(self, name: str) -> Iterator[int]:
+    def able(self, name: str, seeds_max: int = SEEDS_MAX) -> Iterator[int]:
         """The first seeds that can show it."""
         able = (seed for seed in count() if self._can_show[name](swarm_of(Random(seed))))
-        return islice(able, SEEDS_MAX)
+        return islice(able, seeds_max)

@@ -1,36 +1,51 @@
-"""`python -m tests.simulation.shown`: find anew which seeds show each broken rule first.
+"""`python -m tests.simulation.shown [RULE ...]`: find anew which seeds show each broken rule first.
 
 The mutants' test tries these before all others, so it takes seconds where a search takes minutes; a
 change of the core may make others the first, which costs time but no truth.  A few are kept of
-each, the shortest run first, since such a change seldom silences all of them.
+each, the shortest run first, since such a change seldom silences all of them.  What has been found
+is written at once.  The search goes further than the test's own, for rules that few runs touch.
 """
 
+import argparse
 import sys
 from itertools import islice
 from multiprocessing import get_context
 
-from tests.simulation.breaks import SHOWN_FILE
+from tests.simulation.breaks import SHOWN, SHOWN_FILE
 from tests.simulation.test_mutants import IN_RUNS, runs_that_show
 
 KEPT = 3
 JOBS = 2
+SEARCHED_MAX = 1000
 
 
 def first_ones(index: int) -> tuple[str, list[int]]:
     breaks, name = IN_RUNS[index]
-    runs = islice(runs_that_show(breaks, name, breaks.able(name)), KEPT)
+    runs = islice(runs_that_show(breaks, name, breaks.able(name, SEARCHED_MAX)), KEPT)
     return name, [run.seed for run in sorted(runs, key=lambda run: run.seconds)]
 
 
-def main() -> int:
-    with get_context("spawn").Pool(JOBS) as pool:
-        found = dict(pool.imap_unordered(first_ones, range(len(IN_RUNS))))
-    for name in (name for name, seeds in found.items() if not seeds):
-        print(f"no run shows {name}", file=sys.stderr)
-    kept = {name: seeds for name, seeds in sorted(found.items()) if seeds}
-    lines = ",\n".join(f'  "{name}": {seeds}' for name, seeds in kept.items())
+def keep(shown: dict[str, list[int]]) -> None:
+    lines = ",\n".join(f'  "{name}": {seeds}' for name, seeds in sorted(shown.items()) if seeds)
     SHOWN_FILE.write_text(f"{{\n{lines}\n}}\n")
-    return 0 if len(kept) == len(found) else 1
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation.shown", description=__doc__)
+    parser.add_argument("rules", nargs="*", metavar="RULE", help="only these; all, if none is named")
+    rules = parser.parse_args().rules
+    names = [name for _, name in IN_RUNS]
+    if unknown := set(rules) - set(names):
+        parser.error(f"no such rule: {', '.join(sorted(unknown))}; there are {', '.join(names)}")
+    chosen = [index for index, name in enumerate(names) if name in (rules or names)]
+    shown = {name: seeds for name, seeds in SHOWN.items() if name in names}
+    with get_context("spawn").Pool(JOBS) as pool:
+        for name, seeds in pool.imap_unordered(first_ones, chosen):
+            if not seeds:
+                print(f"no run shows {name}", file=sys.stderr)
+            shown[name] = seeds
+            keep(shown)
+    return 0 if all(shown[names[index]] for index in chosen) else 1
 
 
 if __name__ == "__main__":
