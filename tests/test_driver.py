@@ -1,4 +1,4 @@
-"""The driver's one rule: asks and relays leave at once, what tells waits for every earlier record."""
+"""The driver's one rule: asks and relays leave at once, tells wait for every earlier record."""
 
 from collections.abc import Callable, Collection, Sequence
 from random import Random

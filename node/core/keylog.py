@@ -6,6 +6,7 @@ A restart reads it back: the clock is the one saved when entries were last dropp
 """
 
 from collections.abc import Callable, Iterable
+from itertools import islice
 
 from node.core.clock import Dot, Vector
 from node.core.effects import Record
@@ -14,7 +15,7 @@ from node.core.view import Actor, ViewId, view_of
 from node.core.walk import Scans
 
 ENTRIES_MAX = 1_000_000  # beyond it the oldest go, and repair falls back to full exchanges
-DROPPED_AT_ONCE_MAX = 2_000
+DROPPED_AT_ONCE_MAX = 400  # a few milliseconds
 OUTSIDE_MAX = 10_000
 PAGE_ROWS = 5_000
 
@@ -33,6 +34,7 @@ class KeyLog:
         self._outside: dict[Dot, Slots] = {}
         self._dropped_below: Vector = {}
         self.entries = 0
+        self.is_behind = False  # whether the last `drop_below` has left some for the next
 
     def load(self, rows: Scans, note: Callable[[Dot, str], None]) -> None:
         """Read the log back, noting each dot and its key."""
@@ -63,7 +65,7 @@ class KeyLog:
     def drop_oldest(self) -> None:
         """Make room: the oldest entries of the actor with most go."""
         longest = max(self._keys, key=lambda actor: len(self._keys[actor]))
-        for n in list(self._keys[longest])[:DROPPED_AT_ONCE_MAX]:
+        for n in list(islice(self._keys[longest], DROPPED_AT_ONCE_MAX)):
             self._drop(longest, n)
 
     def key_of(self, dot: Dot) -> str | None:
@@ -99,16 +101,18 @@ class KeyLog:
 
     def drop_below(self, low: Vector) -> None:
         """Drop the dots that every member has, some at a time."""
-        room = DROPPED_AT_ONCE_MAX
+        room, self.is_behind = DROPPED_AT_ONCE_MAX, False
         for actor in list(self._keys):
             bound = low.get(actor, 0)
             if bound <= self._dropped_below.get(actor, 0):
                 continue
-            done = [n for n in self._keys[actor] if n <= bound]
+            done = list(islice((n for n in self._keys[actor] if n <= bound), room + 1))
             for n in done[:room]:
                 self._drop(actor, n)
             if len(done) <= room:
                 self._dropped_below[actor] = bound
+            else:
+                self.is_behind = True
             room = max(0, room - len(done))
 
     def _drop(self, actor: Actor, n: int) -> None:

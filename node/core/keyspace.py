@@ -214,7 +214,8 @@ class Keyspace:
         else:
             replaced = put.context.base
             rest = discard(local, put.context)
-        dot = self.next_dot()
+        self.counter += 1
+        dot = self.actor, self.counter
         seen = [put.token.stamp, *(version.stamp for version in local.versions.values())]
         stamp = self.hybrid.next(now, self.actor, seen)
         clock = place.clock or clock_of(dot, local, rest, (*place.seen, *met), put.clocked)
@@ -226,10 +227,6 @@ class Keyspace:
         token = known.after_write(digest, dot, stamp, replaced).within()
         context = put.context if lww else put.context.joined({}, {dot})
         return Written(dot, item, token, context, local.is_live(), clock)
-
-    def next_dot(self) -> Dot:
-        self.counter += 1
-        return self.actor, self.counter
 
     def trim(self, token: Token) -> Token:
         """The token as it leaves with an answer."""
@@ -307,6 +304,13 @@ class Keyspace:
         self._cache.put(key, kept, size)
         self.digests.change(row, before, kept)
         self.outbox.append(Record("item", row, blob, is_open))
+
+    def prune(self) -> None:
+        """Drop some log entries of dots that every member has, under a clock that is saved."""
+        gone = {**self.low, **self.log.bounds_below(self.floor)}
+        if self.log.has_below(gone):
+            self.save_parts()
+            self.log.drop_below(gone)
 
     # ---- deletes that leave nothing (D6 as corrected)
     def _without_done_marks(self, item: Item) -> Item:

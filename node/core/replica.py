@@ -186,7 +186,8 @@ class Replica:
             return float("inf")
         if self._writes or self._answers or self._lists or self._counts or self._proposals:
             return min(now + WAITING_TICK_S, self.upkeep.next_page)
-        busy = self.keyspace.swept.slots or not self.keyspace.digests.is_whole
+        keyspace = self.keyspace
+        busy = keyspace.swept.slots or keyspace.log.is_behind or not keyspace.digests.is_whole
         soon = now + SWEEP_EVERY_S if busy else self.holding.next_tick
         return min(soon, self.upkeep.gossip.next_beat, self.upkeep.next_page)
 

@@ -9,7 +9,7 @@ for.  A token may never claim less than its client depends on: claiming more onl
 import base64
 from collections import Counter
 from functools import lru_cache
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -99,7 +99,7 @@ class Token(msgspec.Struct, array_like=True, gc=False):
         floor, exact, keys = dict(self.floor), dict(self.exact), self.keys
         while len(exact) > exact_max:
             actor = _busiest(exact)
-            lowest = min(n for a, n in exact if a == actor)
+            lowest = min([n for a, n in exact if a == actor])
             floor[actor] = max(lowest, floor.get(actor, 0))
             below = [d for d in exact if d[0] == actor and d[1] <= floor[actor]]
             for dot in below:
@@ -124,7 +124,7 @@ def _or(one: bytes, two: bytes) -> bytes:
 
 
 def _busiest(exact: dict[Dot, int]) -> Actor:
-    count = Counter(actor for actor, _ in exact)
+    count = Counter([actor for actor, _ in exact])
     return max(count, key=lambda actor: (count[actor], actor))
 
 
@@ -145,9 +145,15 @@ class Malformed(ValueError):
     """A token that is not one: the request is refused, nothing waits and nothing is stored."""
 
 
+_Floor = Annotated[int, msgspec.Meta(ge=0, lt=COUNT_MAX)]
+_Number = Annotated[int, msgspec.Meta(ge=1, lt=COUNT_MAX)]
+_Actor = Annotated[str, msgspec.Meta(min_length=1, max_length=24)]
+_Tag = Annotated[str, msgspec.Meta(min_length=6, max_length=6)]
+
+
 class _Wire(msgspec.Struct, omit_defaults=True):
     v: int
-    t: dict[str, tuple[int, dict[int, str]]] = msgspec.field(default_factory=dict)
+    t: dict[_Actor, tuple[_Floor, dict[_Number, _Tag]]] = msgspec.field(default_factory=dict)
     h: tuple[int, int, str] | None = None
     k: str = ""
     w: tuple[int, str] | None = None
@@ -185,14 +191,9 @@ def _checked(wire: _Wire) -> Token:
     if not 0 <= token.view.number < COUNT_MAX or len(token.view.proposer) > 6:
         raise Malformed("a view out of range")
     for actor, (floor, numbers) in wire.t.items():
-        if not 0 <= floor < COUNT_MAX or not 0 < len(actor) <= 24:
-            raise Malformed("a floor or an actor out of range")
         if floor:
             token.floor[actor] = floor
-        for n, tag in numbers.items():
-            if not 1 <= n < COUNT_MAX or len(tag) != 6:
-                raise Malformed("a dot out of range")
-            token.exact[actor, n] = _tag_of(tag)
+        token.exact.update({(actor, n): _tag_of(tag) for n, tag in numbers.items()})
     token.keys = _bytes(wire.k) if token.floor else b""
     if token.keys and len(token.keys) != FILTER_BITS // 8:
         raise Malformed("a filter of the wrong length")

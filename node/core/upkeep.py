@@ -105,6 +105,8 @@ class Upkeep:
             self.gossip.spread_news()
         if now >= self._next_sweep:
             self._next_sweep = now + SWEEP_EVERY_S
+            if self._keyspace.log.is_behind:
+                self._keyspace.prune()
             damaged = self._keyspace.digests.go_on(self._keyspace.swept.slots)
             self._turn.suspects.update(dict.fromkeys(damaged))
             if self.repair.exchange is None:  # what comes goes before what leaves
@@ -140,13 +142,9 @@ class Upkeep:
 
     def _settle(self) -> None:
         """Prune what every member has: log entries, open items."""
-        keyspace = self._keyspace
-        gone = {**keyspace.low, **keyspace.log.bounds_below(keyspace.floor)}
-        if keyspace.log.has_below(gone):
-            keyspace.save_parts()
-            keyspace.log.drop_below(gone)
+        self._keyspace.prune()
         try:
-            keyspace.settle(SETTLED_AT_ONCE_MAX)
+            self._keyspace.settle(SETTLED_AT_ONCE_MAX)
         except Damaged as found:
             self._turn.suspect(found)
 

@@ -46,8 +46,7 @@ class Three:
 
     def write(self, who: int, key: str, gone: bool = False, mode: Mode = Mode.LWW) -> None:
         value = None if gone else b"%d" % len(self.letters)
-        written = self.held[who].keyspace.write(Put(key, value, mode), NOW)
-        self.letters.append((key, written))
+        self.letters.append((key, self.held[who].keyspace.write(Put(key, value, mode), NOW)))
         self.check(who)
 
     def deliver(self, who: int, letter: int) -> None:

@@ -49,11 +49,12 @@ def test_drops_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keylog, "DROPPED_AT_ONCE_MAX", 4)
     log = filled(frozenset(all_dots({"a": 3, "b": 3, "c": 3})), [])
     low = {"a": 3, "b": 3, "c": 2}
-    left = []
+    left, behind = [], []
     while log.has_below(low):
         log.drop_below(low)
         left.append(log.entries)
-    assert left == [5, 1]
+        behind.append(log.is_behind)
+    assert (left, behind) == ([5, 1], [True, False])
     assert log.key_of(("c", 3))
 
 

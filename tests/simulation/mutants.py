@@ -22,7 +22,6 @@ from node.core.messages import Accept, Event
 from node.core.replica import Replica
 from node.core.siblings import Item, Version, sync
 from node.core.turn import Turn
-from node.core.upkeep import Upkeep
 from node.core.walk import slot_of_key
 from node.driver import Driver
 from tests.simulation.breaks import Breaks
@@ -181,12 +180,12 @@ def answer_before_it_is_durable() -> Iterator[None]:
 def drop_log_entries_under_an_unsaved_clock() -> Iterator[None]:
     """A restart then forgets dots it has had."""
 
-    def settle(self: Upkeep) -> None:
+    def prune(self: Keyspace) -> None:
         with patch.object(Keyspace, "save_parts", lambda space: None):
             original(self)
 
-    original = Upkeep._settle
-    with patch.object(Upkeep, "_settle", settle):
+    original = Keyspace.prune
+    with patch.object(Keyspace, "prune", prune):
         yield
 
 

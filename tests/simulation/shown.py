@@ -32,7 +32,9 @@ def keep(shown: dict[str, list[int]]) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation.shown", description=__doc__)
-    parser.add_argument("rules", nargs="*", metavar="RULE", help="only these; all, if none is named")
+    parser.add_argument(
+        "rules", nargs="*", metavar="RULE", help="only these; all, if none is named"
+    )
     rules = parser.parse_args().rules
     names = [name for _, name in IN_RUNS]
     if unknown := set(rules) - set(names):
