@@ -15,7 +15,7 @@ from node.core.view import Actor, ViewId, view_of
 from node.core.walk import Scans
 
 ENTRIES_MAX = 1_000_000  # beyond it the oldest go, and repair falls back to full exchanges
-DROPPED_AT_ONCE_MAX = 400  # a few milliseconds
+DROPPED_AT_ONCE_MAX = 600  # a few milliseconds
 OUTSIDE_MAX = 10_000
 PAGE_ROWS = 5_000
 
