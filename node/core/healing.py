@@ -26,7 +26,7 @@ from node.core.view import Slot, ViewId
 from node.core.walk import key_of, row_of, rows_within, slot_of_key
 
 ASK_AGAIN_S = 1.0
-LOOK_AGAIN_S = 0.1  # when nobody can be reached
+LOOK_AGAIN_S = 0.1  # when nobody can be reached, or what is written is in no row yet
 GIVE_UP_S = 30.0  # so long is waited for what may be on its way, although all have answered
 DOTS_JUDGED_MAX = 4096  # whoever lacks more of what we have has nothing to tell us yet
 SHOWN_MAX = 5  # dots in a message
@@ -54,7 +54,7 @@ class Healing:
         self._moving = moving
         self._turn, self._keyspace, self._detector = rooms
         self.found = self.repaired = 0
-        self.next_tick = NEVER  # when there is something to ask
+        self.next_tick = NEVER  # when there is something to ask, or to count
         self.suspects: dict[str, Suspect] = {}
         self._numbers = Numbers()
         self._uncounted: set[Slot] = set()  # where more has changed than is known
@@ -70,6 +70,7 @@ class Healing:
     def count_anew(self, slot: Slot) -> None:
         """What is kept of this slot is to be made what its rows say, soon."""
         self._uncounted.add(slot)
+        self.next_tick = min(self.next_tick, self._turn.now + LOOK_AGAIN_S)
 
     def is_counting(self, slot: Slot) -> bool:
         """Whether what is kept of this slot is not what its rows say, and will be."""
@@ -177,7 +178,8 @@ class Healing:
                 self._ask(key, suspect)
         if self._uncounted and not self._keyspace.outbox:
             self._count(self._uncounted.pop())
-        self.next_tick = min((s.next_ask for s in self.suspects.values()), default=NEVER)
+        next_count = self._turn.now + LOOK_AGAIN_S if self._uncounted else NEVER
+        self.next_tick = min(next_count, *(s.next_ask for s in self.suspects.values()), NEVER)
 
     def _ask(self, key: str, suspect: Suspect) -> None:
         """Ask whoever may hold the key; who cannot be reached is waited for."""

@@ -231,6 +231,20 @@ def test_counts_and_hashes_are_as_if_nothing_had_been() -> None:
     assert (keyspace.digests.content, keyspace.tally.by_slot()) == before
 
 
+def test_counts_soon_also_where_every_beat_writes_something() -> None:
+    one = member()
+    damage(one)
+    one.submit(m.Peek(PEAR), 5)
+    tick(one)
+    assert told(one, HELD).wake_at <= NOW + LOOK_AGAIN_S
+    one.replica.keyspace.save_parts()  # what this step writes is in no row yet
+    busy = tick(one)
+    assert not one.replica.upkeep.healing.is_idle
+    assert busy.wake_at <= NOW + LOOK_AGAIN_S
+    tick(one)
+    assert one.replica.upkeep.healing.is_idle
+
+
 def test_slots_on_their_way_out_are_not_counted() -> None:
     one = member()
     one.replica.keyspace.forget(SLOT)
