@@ -308,7 +308,8 @@ class Keyspace:
     def prune(self) -> None:
         """Drop some log entries of dots that every member has, under a clock that is saved."""
         gone = {**self.low, **self.log.bounds_below(self.floor)}
-        if self.log.has_below(gone):
+        self.log.is_behind = self.log.has_below(gone)
+        if self.log.is_behind:
             self.save_parts()
             self.log.drop_below(gone)
 

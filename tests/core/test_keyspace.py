@@ -227,6 +227,27 @@ def test_joining_and_closing_are_durable() -> None:
     assert held.restarted().keyspace.clock == Clock({"b": 3})
 
 
+def test_prunes_some_at_a_time_while_it_is_known_what_every_member_has(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(keylog, "DROPPED_AT_ONCE_MAX", 2)
+    space = Held("a").keyspace
+    for n in range(6):
+        space.write(put(f"k{n}", b"v"), NOW)
+    space.low = {"a": 5}
+    left = []
+    for _ in range(3):
+        space.prune()
+        left.append((space.log.entries, space.log.is_behind))
+    assert left == [(4, True), (2, True), (1, False)]
+    space.low = {"a": 6}
+    space.write(put("k", b"v"), NOW)
+    space.log.is_behind = True
+    space.enter(ViewId(2, "p"), FIRST, "a.2.p")  # of this view nothing is known yet
+    space.prune()
+    assert (space.log.entries, space.log.is_behind) == (2, False)
+
+
 def test_a_full_log_drops_its_oldest_under_a_saved_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keylog, "ENTRIES_MAX", 3)
     monkeypatch.setattr(keylog, "DROPPED_AT_ONCE_MAX", 2)
