@@ -52,15 +52,15 @@ Counting = tuple[str, int, Outcome]  # a shard, its live keys, and what a node s
 def limited(limits: Limits) -> Iterator[None]:
     """The core within these bounds, for a while; what is set here is constant in the product."""
     before = exchange.PAGE_ITEMS, exchange.PAGE_ROWS, keylog.ENTRIES_MAX
-    exact_dots = Token.trimmed.__defaults__
+    exact_dots = Token.within.__defaults__
     exchange.PAGE_ITEMS = exchange.PAGE_ROWS = limits.page_items
     keylog.ENTRIES_MAX = limits.log_entries
-    Token.trimmed.__defaults__ = (limits.exact_dots,)
+    Token.within.__defaults__ = (limits.exact_dots,)
     try:
         yield
     finally:
         exchange.PAGE_ITEMS, exchange.PAGE_ROWS, keylog.ENTRIES_MAX = before
-        Token.trimmed.__defaults__ = exact_dots
+        Token.within.__defaults__ = exact_dots
 
 
 class Figures(NamedTuple):

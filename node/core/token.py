@@ -82,7 +82,7 @@ class Token(msgspec.Struct, array_like=True, gc=False):
         exact[dot] = digest
         return Token(self.floor, exact, self.keys, max(self.stamp, stamp), self.view)
 
-    def trimmed(self, stable: Vector, exact_max: int = EXACT_MAX) -> "Token":
+    def trimmed(self, stable: Vector) -> "Token":
         """Without what every replica has, and within its bound (rule 9)."""
         if not self.floor and not self.exact:
             return self
@@ -90,10 +90,10 @@ class Token(msgspec.Struct, array_like=True, gc=False):
         exact = {d: tag for d, tag in self.exact.items() if d[1] > stable.get(d[0], 0)}
         keys = self.keys if floor else b""
         exact = _last_of_each_actor(exact) if len(exact) > 1 else exact
-        return Token(floor, exact, keys, self.stamp, self.view).within(exact_max)
+        return Token(floor, exact, keys, self.stamp, self.view).within()
 
     def within(self, exact_max: int = EXACT_MAX) -> "Token":
-        """With at most so many exact dots: floors rise for the others."""
+        """With at most so many exact dots: floors rise for the others (rule 9)."""
         if len(self.exact) <= exact_max:
             return self
         floor, exact, keys = dict(self.floor), dict(self.exact), self.keys

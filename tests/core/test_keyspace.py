@@ -7,6 +7,8 @@ uses the keyspace alone: a Replicate carries the filled item, may be lost, doubl
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from cluster.faults import Limits
+from cluster.trial import limited
 from node.core import keylog
 from node.core.clock import Clock, Dot
 from node.core.hybrid import NO_STAMP
@@ -225,6 +227,15 @@ def test_joining_and_closing_are_durable() -> None:
     assert PARTS.decode(saved) == [Saved(to_bytes(ALL), Clock({"b": 3}), [FIRST])]
     assert held.keyspace.clock == Clock({"b": 3})
     assert held.restarted().keyspace.clock == Clock({"b": 3})
+
+
+def test_what_bounds_tokens_in_the_simulator_bounds_those_of_writes_and_what_is_stored() -> None:
+    space = Held("a").keyspace
+    token = Token(exact={("b", n): digest_of(f"k{n}", True) for n in range(1, 6)})
+    with limited(Limits(64, 1000, exact_dots=2, cache_bytes=1, repair_every_s=1.0)):
+        written = space.write(put("k", b"v", token=token), NOW)
+    [version] = written.item.versions.values()
+    assert [len(written.token.exact), len(version.deps.exact)] == [2, 2]
 
 
 def test_prunes_some_at_a_time_while_it_is_known_what_every_member_has(

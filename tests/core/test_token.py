@@ -31,7 +31,7 @@ def is_replaced(dot: Dot, digest: int, token: Token) -> bool:
 
 @given(tokens(), stables, st.integers(0, EXACT_MAX), digests)
 def test_trimming_never_claims_less(token: Token, stable: Vector, most: int, other: int) -> None:
-    trimmed = token.trimmed(stable, most)
+    trimmed = token.trimmed(stable).within(most)
     for digest in {*token.exact.values(), other}:
         replaced = {d for d in token.dots_of(digest) if is_replaced(d, token.exact[d], token)}
         gone = need(token, digest) - need(trimmed, digest) - all_dots(stable)
