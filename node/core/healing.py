@@ -179,7 +179,7 @@ class Healing:
         if self._uncounted and not self._keyspace.outbox:
             self._count(self._uncounted.pop())
         next_count = self._turn.now + LOOK_AGAIN_S if self._uncounted else NEVER
-        self.next_tick = min(next_count, *(s.next_ask for s in self.suspects.values()), NEVER)
+        self.next_tick = min([next_count, *(s.next_ask for s in self.suspects.values())])
 
     def _ask(self, key: str, suspect: Suspect) -> None:
         """Ask whoever may hold the key; who cannot be reached is waited for."""

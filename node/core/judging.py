@@ -43,7 +43,7 @@ class Need:
     def of(self, token: Token, scope: Scope, past: Past, clock: Clock) -> Missing:
         """The entries of a token that a key's past, or its shard's clock, does not cover."""
         missing: Missing = {}
-        key, stable, base = self.digest >> 1, self.stable, clock.base
+        key, stable = self.digest >> 1, self.stable
         for dot, tag in token.exact.items():
             actor, n = dot
             if n <= stable.get(actor, 0):
@@ -51,9 +51,8 @@ class Need:
             if tag >> 1 == key:
                 covered = past.has(dot)
             else:
-                covered = scope is not Scope.SHARD or n <= base.get(actor, 0)
-                covered = covered or clock.has(dot) or not self.same_shard(tag)
-                covered = covered or self.here(dot, tag) or self.elsewhere(actor)
+                matters = scope is Scope.SHARD and not clock.has(dot) and self.same_shard(tag)
+                covered = not matters or self.here(dot, tag) or self.elsewhere(actor)
             if not covered:
                 missing[actor] = clock.base.get(actor, 0), n
         if scope is Scope.SHARD or token.binds(self.digest):

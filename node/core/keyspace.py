@@ -308,10 +308,9 @@ class Keyspace:
     def prune(self) -> None:
         """Drop some log entries of dots that every member has, under a clock that is saved."""
         gone = {**self.low, **self.log.bounds_below(self.floor)}
-        self.log.is_behind = self.log.has_below(gone)
-        if self.log.is_behind:
+        if self.log.has_below(gone):
             self.save_parts()
-            self.log.drop_below(gone)
+        self.log.drop_below(gone)
 
     # ---- deletes that leave nothing (D6 as corrected)
     def _without_done_marks(self, item: Item) -> Item:

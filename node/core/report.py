@@ -30,10 +30,10 @@ def checks(replica: Replica) -> tuple[tuple[str, str], ...]:
     )
     comparing = "this node has started and not yet compared what it holds with a fellow"
     is_first_start = replica.upkeep.arrived or replica.moving.previous is not None
-    names = replica.moving.may_name() or replica.view.shard_with(replica.address) is None
+    may_name = replica.moving.may_name() or replica.view.shard_with(replica.address) is None
     return (
         ("view", "" if replica.view.number else unknown),
-        ("known", "" if names else unheard_of),
+        ("known", "" if may_name else unheard_of),
         ("arrived", "" if is_first_start else arriving),
         ("caught up", "" if replica.upkeep.recovery.caught_up else comparing),
     )
