@@ -8,6 +8,8 @@ NAME     ?= dev
 SUBNET   ?=
 PORT     ?=
 FRESH    ?=
+SEEDS    ?= 5000
+DAY      ?=
 NODE     ?= alice
 PYTHON   ?= python3
 
@@ -17,7 +19,7 @@ RUN     := $(VENV)/bin/python -m
 COTERIE := $(RUN) cluster
 
 .DEFAULT_GOAL := help
-.PHONY: help venv cluster view down clean status logs image doctor demo test check contracts format bench bench-move rewrite
+.PHONY: help venv cluster view down clean status logs image doctor demo test check contracts format bench bench-move rewrite soak
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-11s %s\n", $$1, $$2 }'
@@ -71,13 +73,17 @@ test: $(STAMP) ## format, lint, types, and every test (with Docker where an engi
 	$(RUN) ruff format --check .
 	$(RUN) ruff check .
 	$(RUN) mypy
-	$(RUN) pytest -n 4 --dist loadgroup
+	$(RUN) pytest -n 4 --dist loadgroup -m 'not alone'
+	$(RUN) pytest -m alone
 
 check: $(STAMP) ## the same with the fast tests only: under a minute
 	$(RUN) ruff format --check .
 	$(RUN) ruff check .
 	$(RUN) mypy
-	$(RUN) pytest -n 2 --dist loadgroup -m 'not slow'
+	$(RUN) pytest -n 2 --dist loadgroup -m 'not slow and not alone'
+
+soak: $(STAMP) ## play new seeds of the simulator, on all cores: SEEDS=5000 DAY=2026-11-29
+	$(RUN) cluster.simulator.soak --seeds $(SEEDS) $(if $(DAY),--day $(DAY))
 
 contracts: $(STAMP) ## the tests of every HTTP contract, and a table: contract, passed/total
 	$(RUN) tests.contract_table
@@ -87,10 +93,10 @@ format: $(STAMP) ## put the code in form
 	$(RUN) ruff check --fix .
 
 bench: $(STAMP) ## measure against a bare server, in one run
-	$(RUN) cluster.benchmark
+	$(RUN) cluster.benchmarks.requests
 
 bench-move: $(STAMP) ## measure what a view change costs the clients, and how fast keys move
-	$(RUN) cluster.movebench
+	$(RUN) cluster.benchmarks.resharding
 
 rewrite: $(STAMP) ## accept what the golden conversations say now; read the diff
 	$(RUN) tests.conversations --rewrite

@@ -1,1 +1,3 @@
-"""What a program outside the cluster uses: so far the demonstration, `python -m coterie.demo`."""
+"""What a program outside the cluster uses.  So far this is the demonstration, `python -m
+coterie.demo`.
+"""

@@ -1,8 +1,9 @@
-"""Two stories of causality, told by a client of a running cluster: `python -m coterie.demo`.
+"""Play two stories of causality on a running cluster, as its client: `python -m coterie.demo`.
 
-`causal`: a write, a read of it elsewhere, an update that depends on it, and one beside that; in the
-end all nodes show the same.  `order`: messages arrive out of order at one node, which holds back
-what has come too early.  Knows HTTP and the contract `causal`, nothing else of the nodes.
+`causal`: one node takes a write, another node shows it, and two clients update it concurrently.  In
+the end all nodes show the same value.  `order`: an answer reaches a node before its question, and
+the node holds it back.  This program knows HTTP and the causal contract, and nothing else of the
+nodes.
 """
 
 import argparse
@@ -21,7 +22,7 @@ import orjson
 
 NODES_MIN = 3
 ANSWERED_S = 10.0
-PATIENCE_S = 15.0  # until what was cut off is level again
+PATIENCE_S = 15.0  # a node that was cut off has caught up by then
 LOOK_EVERY_S = 0.02
 CUT_TTL_S = 20.0
 WENT_WELL, WENT_WRONG, USAGE, UNAVAILABLE = 0, 1, 2, 5
@@ -30,15 +31,15 @@ Say = Callable[[str], None]
 
 
 class Wrong(Exception):
-    """The cluster did something else than the story says."""
+    """The cluster did not do what the story says."""
 
 
 class Unusable(Exception):
-    """There is no cluster here that the story can be told of."""
+    """The story cannot be played: no cluster answers, or it does not speak the causal contract."""
 
 
 @dataclass
-class Node:
+class NodeClient:
     """One node, as its clients see it."""
 
     name: str
@@ -47,7 +48,7 @@ class Node:
     address: str = ""
 
     async def ask(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
-        """Status and JSON of an answer."""
+        """Send a request; return the status and the JSON of the answer."""
         sent = None if body is None else orjson.dumps(body)
         try:
             async with self.http.request(method, self.url + path, data=sent) as reply:
@@ -69,12 +70,12 @@ class Node:
     async def status(self) -> dict[str, Any]:
         status, said = await self.ask("GET", "/status")
         if status != 200 or "vector_clock" not in said:
-            raise Unusable(f"{self.name} at {self.url} does not speak the contract causal")
+            raise Unusable(f"{self.name} at {self.url} does not speak the causal contract")
         found: dict[str, Any] = said
         return found
 
-    async def ignore(self, other: "Node") -> None:
-        """Drop what comes from another node and goes to it."""
+    async def ignore(self, other: "NodeClient") -> None:
+        """Let this node drop all messages from and to the other node."""
         cut = {"cut": [other.address], "ttl_s": CUT_TTL_S}
         status, _ = await self.ask("PUT", "/v1/faults", cut)
         if status != 200:
@@ -86,18 +87,18 @@ class Node:
 
 @dataclass
 class Story:
-    """The nodes, and the log of what happens to them."""
+    """The nodes of the story, and the log of what happens at them."""
 
-    nodes: list[Node]
+    nodes: list[NodeClient]
     say: Say
     began: float = field(default_factory=time.monotonic)
 
-    def log(self, node: Node | None, line: str) -> None:
+    def log(self, node: NodeClient | None, line: str) -> None:
         at = f"{time.monotonic() - self.began:6.2f} s"
         self.say(f"{at}  {node.name if node else '':<7} {line}")
 
     async def meet(self) -> None:
-        """Who they are, and that each is ready and knows the others."""
+        """Learn the nodes' addresses, and check that each is ready and knows the others."""
         for node in self.nodes:
             await until(partial(is_ready, node), f"{node.name} is not ready")
             node.address = (await node.status())["node_id"]
@@ -108,23 +109,23 @@ class Story:
                 raise Unusable(f"{node.name} is of another shard: expected one shard of all nodes")
 
     def clock(self, clock: dict[str, int]) -> str:
-        """A vector clock in the order of the nodes."""
+        """Show a vector clock, its entries by the names of the nodes."""
         names = {node.address: node.name for node in self.nodes}
         return "[" + " ".join(f"{names.get(a, a)}={n}" for a, n in clock.items()) + "]"
 
-    async def write(self, node: Node, key: str, value: str) -> None:
+    async def write(self, node: NodeClient, key: str, value: str) -> None:
         await node.put(key, value)
         self.log(node, f'writes {key} = "{value}"')
         await self.tell(node)
 
-    async def read(self, node: Node, key: str, expected: str) -> None:
-        """Until the value is there: a moment later, elsewhere."""
+    async def read(self, node: NodeClient, key: str, expected: str) -> None:
+        """Wait until the node shows this value, and log the read."""
         await until(partial(shows, node, key, expected), f"{node.name} does not show {key}")
         self.log(node, f'reads  {key} = "{expected}"')
         await self.tell(node)
 
-    async def tell(self, node: Node) -> dict[str, Any]:
-        """The clock of a node, and what it holds back."""
+    async def tell(self, node: NodeClient) -> dict[str, Any]:
+        """Log the node's clock and the messages that it holds back; return its status."""
         status = await node.status()
         self.log(node, f"       clock {self.clock(status['vector_clock'])}")
         for message in status["buffer"]:
@@ -134,7 +135,7 @@ class Story:
         return status
 
     async def agree(self, keys: list[str]) -> dict[str, str | None]:
-        """The final state: the same at every node, and nothing is held back."""
+        """Wait until every node shows the same and holds nothing back; return the final values."""
 
         async def level() -> bool:
             statuses = [await node.status() for node in self.nodes]
@@ -153,18 +154,18 @@ class Story:
         return {key: await self.nodes[0].get(key) for key in keys}
 
 
-async def is_ready(node: Node) -> bool:
-    """Whether it has a view, and has heard of its fellows."""
+async def is_ready(node: NodeClient) -> bool:
+    """Whether the node has a view and has heard from the other nodes."""
     status, said = await node.ask("GET", "/status")
     return status != 503 and len(said.get("vector_clock", range(NODES_MIN))) >= NODES_MIN
 
 
-async def shows(node: Node, key: str, value: str) -> bool:
+async def shows(node: NodeClient, key: str, value: str) -> bool:
     return await node.get(key) == value
 
 
 async def until(condition: Callable[[], Awaitable[bool]], wrong: str) -> None:
-    """Ask again and again, for as long as one may have to."""
+    """Ask until the condition holds; raise `Wrong` after the time that a cluster may take."""
     deadline = time.monotonic() + PATIENCE_S
     while not await condition():
         if time.monotonic() > deadline:
@@ -173,13 +174,13 @@ async def until(condition: Callable[[], Awaitable[bool]], wrong: str) -> None:
 
 
 def names_of(words: str) -> list[str]:
-    """Keys of this run: a story may be told twice of one cluster."""
+    """Make keys of this run, so that a story can be played twice on one cluster."""
     return [f"{word}-{time.time_ns() // 1_000_000 % 1_000_000}" for word in words.split()]
 
 
 @asynccontextmanager
-async def apart(story: Story, node: Node, *others: Node) -> AsyncIterator[None]:
-    """The node does not hear of these others meanwhile."""
+async def apart(story: Story, node: NodeClient, *others: NodeClient) -> AsyncIterator[None]:
+    """Cut the node off from these others while the block runs."""
     for other in others:
         await node.ignore(other)
     story.log(node, f"is cut off from {' and '.join(other.name for other in others)}")
@@ -194,7 +195,7 @@ async def apart(story: Story, node: Node, *others: Node) -> AsyncIterator[None]:
 
 
 async def causal(story: Story) -> None:
-    """A write, an update that depends on it, and one that does not know of that."""
+    """A write, an update that depends on it, and a concurrent update that has not seen that one."""
     zero, one, two = story.nodes[:NODES_MIN]
     [cart] = names_of("cart")
     await story.write(zero, cart, "tea")
@@ -212,7 +213,7 @@ async def causal(story: Story) -> None:
 
 
 async def order(story: Story) -> None:
-    """An answer comes before its question, and waits for it."""
+    """An answer reaches a node before its question; the node shows it after the question."""
     zero, one, two = story.nodes[:NODES_MIN]
     question, answer = names_of("question answer")
     async with apart(story, two, zero):
@@ -234,9 +235,9 @@ async def order(story: Story) -> None:
 
 @dataclass
 class Reader:
-    """Reads two keys of one node again and again, the effect first, and counts what it sees."""
+    """Reads two keys at one node again and again, the effect first, and counts what it sees."""
 
-    node: Node
+    node: NodeClient
     effect: str
     cause: str
     reads: int = 0
@@ -256,8 +257,8 @@ class Reader:
 
 
 @asynccontextmanager
-async def reading(node: Node, effect: str, cause: str) -> AsyncIterator[Reader]:
-    """Somebody reads meanwhile."""
+async def reading(node: NodeClient, effect: str, cause: str) -> AsyncIterator[Reader]:
+    """Read both keys at the node while the block runs."""
     reader = Reader(node, effect, cause)
     task = asyncio.create_task(reader.run())
     try:
@@ -268,7 +269,7 @@ async def reading(node: Node, effect: str, cause: str) -> AsyncIterator[Reader]:
             await task
 
 
-async def is_buffered(node: Node, key: str) -> bool:
+async def is_buffered(node: NodeClient, key: str) -> bool:
     return any(message["key"] == key for message in (await node.status())["buffer"])
 
 
@@ -278,10 +279,10 @@ STORIES = {"causal": causal, "order": order}
 
 
 async def told(name: str, urls: list[str], say: Say) -> None:
-    """Tell one story of the nodes at these URLs."""
+    """Play one story with the nodes at these URLs."""
     timeout = aiohttp.ClientTimeout(total=ANSWERED_S)
     async with aiohttp.ClientSession(timeout=timeout) as http:
-        nodes = [Node(f"node {n}", url.rstrip("/"), http) for n, url in enumerate(urls)]
+        nodes = [NodeClient(f"node {n}", url.rstrip("/"), http) for n, url in enumerate(urls)]
         story = Story(nodes, say)
         say(f"{name}: {STORIES[name].__doc__}")
         await story.meet()
@@ -290,7 +291,7 @@ async def told(name: str, urls: list[str], say: Say) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Gives the exit code: 0 well, 1 wrong, 2 usage, 5 no cluster to tell it of."""
+    """Run the command; return 0 for success, 1 for a wrong story, 2 for usage, 5 for no cluster."""
     parser = argparse.ArgumentParser(prog="python -m coterie.demo", description=__doc__)
     parser.add_argument("story", choices=STORIES)
     parser.add_argument(

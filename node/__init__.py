@@ -1,0 +1,12 @@
+"""One node of the store.
+
+    core/          the rules: no I/O, no clock, no chance
+    driver         runs one replica, and the next when that ends; decides what waits for the disk
+    api/           HTTP contracts: translate requests and answers, pure
+    shell/         HTTP server, peer links, disk, for real
+    config         every setting; setting_types: what a setting is
+    door           opens the port before the rest is imported
+    __main__       reads the settings and puts all of this together
+
+Read core/ first, then driver.  Nothing here imports `cluster`.
+"""

@@ -1,69 +1,55 @@
-"""Runs one node: the only place that wires.
+"""Run one node: the only place that connects core, driver, contracts and shell.
 
-Reads the settings, opens the store, builds the replica and its driver, listens, connects, and runs
-until it is told to stop; then it drains.  What makes a start impossible is one line on stderr and
-exit code 2; a store that fails later makes the node step aside, with exit code 1.
+The program reads the settings, opens the store, builds the replica and its driver, listens and
+connects.  It runs until it is told to stop, and then drains.  A node that cannot start prints one
+line on stderr and exits with code 2.  A node whose store fails later stops with exit code 1.
 """
+
+import os
+import sys
+
+from node import door
+
+if __name__ == "__main__":  # the imports below take half of the start; clients wait meanwhile
+    door.open_early(os.environ, sys.argv[1:])
 
 import asyncio
 import logging
-import os
 import signal
-import sys
-from collections.abc import Callable, Mapping
-from ipaddress import ip_address
 from random import Random, SystemRandom
 from typing import Any
 
 import orjson
 
 from node import config
+from node.api.admin.health import native
+from node.api.admin.view_jobs import views
+from node.api.contract import Dialect, Limits
 from node.config import HelpWanted, Settings
-from node.core.messages import LinkDown, LinkUp
-from node.core.replica import Options, Replica, Start, restore
-from node.core.view import View, first_view, no_view
-from node.dialects.admin_view import admin_view
-from node.dialects.asg4 import asg4
-from node.dialects.causal import causal
-from node.dialects.contract import Dialect, Limits
-from node.dialects.data_view import data_view
-from node.dialects.dynamo import dynamo
-from node.dialects.keys_view import keys_view
-from node.dialects.native import native
-from node.dialects.orders import name_of
-from node.dialects.peers import peers
-from node.dialects.shard_view import shard_view
-from node.dialects.views import views
+from node.core.model.options import Options, Start
+from node.core.model.pace import pace_of
+from node.core.model.view import View, first_view, no_view
+from node.core.protocol.events import LinkDown, LinkUp
+from node.core.replica import Replica, restore
 from node.driver import Driver
-from node.kinds import BadSetting
-from node.shell import loop
-from node.shell.garbage import GarbageCollection
-from node.shell.links import PeerLinks
-from node.shell.loop import LoopClock
-from node.shell.server import Server
-from node.shell.store import Durability, SqliteStore, StoreError
+from node.setting_types import BadSetting
+from node.shell import event_loop
+from node.shell.disk.store import Durability, SqliteStore, StoreError
+from node.shell.event_loop import LoopTimer
+from node.shell.gc_schedule import GarbageCollection
+from node.shell.http.server import Server
+from node.shell.peers.links import PeerLinks
 
-DRAIN_S = 5.0
+DRAIN_S = 3.0  # a container is killed after 10 s, and the node must end more than requests
+STARTED_S = 1.0  # by then the node has answered the clients that waited for its start
 NOTHING_WRONG, STORE_FAILED, CANNOT_START = 0, 1, 2
 
-DIALECTS: Mapping[str, Callable[[Settings], Dialect]] = {
-    "asg4": lambda settings: asg4(settings.asg_replaced_word),
-    "dynamo": lambda settings: dynamo(),
-    "admin_view": lambda settings: admin_view(),
-    "causal": lambda settings: causal(),
-    "data_view": lambda settings: data_view(),
-    "keys_view": lambda settings: keys_view(),
-    "peers": lambda settings: peers(),
-    "shard_view": lambda settings: shard_view(),
-}
-# What shard_view stores is not as the others store it; by data_view nodes have other names.
-SPOKEN_ALONE = ("shard_view", "data_view")
 
 logger = logging.getLogger("coterie.node")
 
 
 class JsonLines(logging.Formatter):
-    """One object a line, for programs."""
+    """Writes each log entry as one JSON object on a line, for programs."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
@@ -83,7 +69,7 @@ class JsonLines(logging.Formatter):
 
 
 def start_logging(log_format: str, node: str) -> None:
-    """Text or JSON lines on stdout."""
+    """Log to stdout, as text or as JSON lines."""
     handler = logging.StreamHandler(sys.stdout)
     text = f"%(asctime)s.%(msecs)03d %(levelname)s {node} %(name)s %(message)s"
     as_text = logging.Formatter(text, "%Y-%m-%dT%H:%M:%S")
@@ -92,51 +78,24 @@ def start_logging(log_format: str, node: str) -> None:
 
 
 def dialects_of(settings: Settings) -> list[Dialect]:
-    """The chosen dialects in their order, then the native ones."""
-    names = settings.dialect
-    for name in names:
-        if name not in DIALECTS:
-            known = ", ".join(sorted(DIALECTS))
-            raise BadSetting("DIALECT", ",".join(names), f"names among: {known}")
-        if name in SPOKEN_ALONE and len(names) > 1:
-            raise BadSetting("DIALECT", ",".join(names), f"{name} without any other")
-    return [*(DIALECTS[name](settings) for name in names), native(), views()]
-
-
-def listening_host(host: str) -> str | None:
-    """A loopback address is served there only; any other on all interfaces (None): a container
-    may get the address after its start."""
-    try:
-        is_loopback = ip_address(host).is_loopback
-    except ValueError:
-        is_loopback = host == "localhost"
-    return host if is_loopback else None
-
-
-def node_name(settings: Settings) -> str:
-    """What other nodes call this one: its address, or, by data_view, its identifier: there views
-    say where nodes are, and may say otherwise later."""
-    if "data_view" in settings.dialect and settings.node_identifier is not None:
-        return name_of(settings.node_identifier)
-    return settings.socket_address
+    """Return the handlers of the chosen contracts, in their order, then our own routes."""
+    return [*(entry.handlers(settings) for entry in settings.spoken), native(), views()]
 
 
 def start_of(settings: Settings) -> Start:
-    """What a node begins with whose disk knows no view: the view that the settings spell out, or
-    none, where VIEW names others and nobody says how many shards they form: then it asks them.
-    A node that speaks data_view, or admin_view and knows nobody, waits for its view to be put; one
-    that speaks keys_view and has no place in VIEW is told of later views, and waits for one that
-    names it."""
-    if "data_view" in settings.dialect:
-        return Start(no_view(()))
-    told = settings.shard_count is not None or len(settings.view) == 1
-    if "keys_view" in settings.dialect and not (told and settings.socket_address in settings.view):
-        return Start(no_view(settings.view))
+    """Return what a node begins with when its disk knows no view.
+
+    The node's contract decides if it has a rule.  Otherwise the node begins with the view that the
+    settings spell out.  If VIEW names other nodes and SHARD_COUNT is not given, it begins without a
+    view and asks those nodes.
+    """
+    for entry in settings.known:
+        if start := entry.start(settings):
+            return start
+    unsharded = any(entry.begins_unsharded(settings) for entry in settings.known)
     if settings.shard_count is None and len(settings.view) > 1:
-        return Start(no_view(settings.view), join=True)
-    if settings.shard_count is None and "admin_view" in settings.dialect:
-        return Start(no_view(()))
-    return Start(first_view(settings.view, settings.shard_count or 1))
+        return Start(no_view(settings.view, unsharded), join=True)
+    return Start(first_view(settings.view, settings.shard_count or 1, unsharded))
 
 
 def warn_of_view(view: View) -> None:
@@ -148,7 +107,7 @@ def warn_of_view(view: View) -> None:
 
 
 async def serve(settings: Settings) -> int:
-    """From the open store to the drained node; gives the exit code."""
+    """Serve from the opened store until the node has drained; return the exit code."""
     stop: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     store = SqliteStore(
         settings.data_dir,
@@ -162,12 +121,12 @@ async def serve(settings: Settings) -> int:
 
 
 async def _serve_from(settings: Settings, store: SqliteStore, stop: asyncio.Future[int]) -> int:
-    name = node_name(settings)
+    name = settings.node_name
     random = SystemRandom()
     options = Options(
         cache_bytes_max=settings.cache_bytes_max,
         repair_every_s=settings.repair_every_s,
-        hold_s=settings.hold_replicated_ms / 1000 if "causal" in settings.dialect else 0.0,
+        hold_s=settings.hold_s,
     )
 
     def restored() -> Replica:
@@ -177,13 +136,19 @@ async def _serve_from(settings: Settings, store: SqliteStore, stop: asyncio.Futu
     def where(peer: str) -> str:
         return driver.replica.moving.history.where(peer)
 
-    links = PeerLinks(name, random, where=where)
-    driver = Driver(restored(), LoopClock(), links, store, restored, store)
+    def seeks(peer: str) -> bool:
+        return driver.replica.moving.seeks(peer)
+
+    def silence_s() -> float:
+        return pace_of(driver.replica.view).silence_s
+
+    links = PeerLinks(name, random, silence_s, where, seeks)
+    driver = Driver(restored(), LoopTimer(), links, store, restored, store)
     server = server_of(settings, driver, links, store)
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signal_number, _stop, stop, NOTHING_WRONG)
     try:
-        await server.start(listening_host(settings.host), settings.port)
+        await server.start(door.opened(door.listening_host(settings.host), settings.port))
     except OSError as error:
         expected = f"a port to listen on ({error.strerror})"
         raise BadSetting("SOCKET_ADDRESS", settings.socket_address, expected) from error
@@ -194,12 +159,13 @@ async def _serve_from(settings: Settings, store: SqliteStore, stop: asyncio.Futu
         lambda peer: driver.receive(peer, LinkDown(peer)),
     )
     driver.start()
-    GarbageCollection()
+    asyncio.get_running_loop().call_later(STARTED_S, GarbageCollection)
     logger.info("serving at %s, data in %s", settings.socket_address, settings.data_dir)
     code = await stop
     logger.info("stopping")
     await server.drain(DRAIN_S)
     await links.close()
+    driver.stop()
     return code
 
 
@@ -212,6 +178,7 @@ def server_of(settings: Settings, driver: Driver, links: PeerLinks, store: Sqlit
             Limits(settings.value_bytes_max, settings.max_wait_s),
             settings.enable_faults,
             lambda: {"commits": store.commits, "rows": store.rows_committed},
+            settings.cors_origins or (),
         )
     except ValueError as error:
         expected = f"dialects that do not share routes ({error})"
@@ -224,12 +191,12 @@ def _stop(stop: asyncio.Future[int], code: int) -> None:
 
 
 def main() -> int:
-    """Starts a node by the environment and the flags; gives the exit code."""
+    """Start a node by the environment and the flags; return the exit code."""
     try:
         settings = config.read(os.environ, sys.argv[1:])
         dialects_of(settings)
-        start_logging(settings.log_format, node_name(settings))
-        return loop.run(serve(settings), settings.uvloop)
+        start_logging(settings.log_format, settings.node_name)
+        return event_loop.run(serve(settings), settings.uvloop)
     except HelpWanted:
         print(config.help_text())
         return NOTHING_WRONG

@@ -1,9 +1,10 @@
 """Every setting: name, unit, default, bounds.
 
-A setting has one name.  DATA_DIR in the environment is --data-dir as a flag; where both are given
-the flag counts, and an empty value is no value.  Contracts have names of their own for our address:
-which of them is given tells what is to be spoken, where DIALECT does not.  Whatever is wrong raises
-`BadSetting`, whose text is one line that names the setting, what was found and what was expected.
+A setting has one name.  DATA_DIR in the environment is --data-dir as a flag; the flag counts if
+both are given, and an empty value counts as none.  Contracts have settings of their own (their
+entries in `node/api/dialects`).  If DIALECT is not given, these settings decide which contracts the
+node speaks.  A wrong value raises `BadSetting`, whose text is one line: the setting, what was
+found, and what was expected.
 """
 
 import re
@@ -12,29 +13,24 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from node.kinds import (
+from node.addresses import AN_ADDRESS, canonical
+from node.api.dialects import listing
+from node.api.entry import Entry, Given
+from node.setting_types import (
+    ORIGINS,
     SWITCH,
     BadSetting,
     Kind,
     Setting,
     one_of,
-    read_address,
     read_list,
-    read_name,
-    read_peers,
     read_view,
     seconds,
     whole,
 )
 
 MIB = 1024 * 1024
-AN_ADDRESS = "an address host:port with a port from 1 to 65535"
 AUTO = "auto"
-ASG4_PORT, SHARD_VIEW_PORT = "8090", "8085"
-ASG4_AND_MORE = "asg4,dynamo,peers"  # contracts whose routes do not collide
-OWN_HOST = "localhost"  # of a node that is told nothing but its port
-ADMIN_VIEW_BYTES_MAX = 16 * MIB  # it takes 8 MB, and refuses more in words of its own
-DATA_VIEW_ADDRESS = "0.0.0.0:8081"  # its nodes learn from a view where they are
 
 
 class HelpWanted(Exception):
@@ -47,26 +43,44 @@ class Settings:
 
     socket_address: str
     view: tuple[str, ...]
-    shard_count: int | None  # None: one, or what the others of VIEW say
-    address: str | None  # as keys_view and admin_view call it
-    repl_factor: int | None
-    node_identifier: str | None
+    shard_count: int | None  # None: one, or what the other nodes of VIEW say
     data_dir: Path
     durability: str
     cache_bytes_max: int
     value_bytes_max: int
     repair_every_s: float
     max_wait_s: float
-    hold_replicated_ms: int
     enable_faults: bool
+    cors_origins: tuple[str, ...] | None
     uvloop: bool
     log_format: str
     dialect: tuple[str, ...]
-    asg_replaced_word: str
+    own: Mapping[str, Any]  # the contracts' own settings, by their names
+
+    @property
+    def spoken(self) -> list[Entry]:
+        """The entries of the contracts in DIALECT.  Raises BadSetting."""
+        return listing.spoken(self.dialect)
+
+    @property
+    def node_name(self) -> str:
+        """The name by which other nodes call this one: its address, or one that a contract says."""
+        names = (entry.node_name(self) for entry in self.known)
+        return next(filter(None, names), self.socket_address)
+
+    @property
+    def hold_s(self) -> float:
+        """How long this node may hide a version that arrived before its dependencies."""
+        return max((entry.hold_s(self) for entry in self.known), default=0.0)
+
+    @property
+    def known(self) -> list[Entry]:
+        """The entries of those contracts in DIALECT that exist."""
+        return [listing.BY_NAME[name] for name in self.dialect if name in listing.BY_NAME]
 
     @property
     def host(self) -> str:
-        """The host of our address, an IPv6 one without its brackets."""
+        """The host of this node's address, an IPv6 one without its brackets."""
         return self.socket_address.rpartition(":")[0].strip("[]")
 
     @property
@@ -77,14 +91,9 @@ class Settings:
 # ------------------------------------------------------------------ the table
 
 
-SETTINGS = (
-    Setting("SOCKET_ADDRESS", Kind(read_address, AN_ADDRESS), "", None, "where nodes find us"),
+GENERAL = (
     Setting(
-        "ADDRESS",
-        Kind(read_address, AN_ADDRESS),
-        "",
-        "",
-        "the same, as keys_view and admin_view call it (where SOCKET_ADDRESS is not given)",
+        "SOCKET_ADDRESS", Kind(canonical, AN_ADDRESS), "", None, "where nodes find us", places=True
     ),
     Setting(
         "VIEW",
@@ -101,45 +110,11 @@ SETTINGS = (
         "how many shards the nodes form (default: join the others of VIEW; 1 if all are new)",
     ),
     Setting(
-        "REPL_FACTOR",
-        whole(1, 4096),
-        "",
-        "",
-        "keys_view: how many nodes hold each key, instead of SHARD_COUNT",
-    ),
-    Setting(
-        "NODE_IDENTIFIER",
-        Kind(read_name, "a number, or a name of at most 64 letters, digits, dots and hyphens"),
-        "",
-        "",
-        "data_view: which node of its views we are",
-    ),
-    Setting(
-        "PORT",
-        whole(1, 65535),
-        "",
-        "",
-        "peers: the port of our address; its host is that of PEERS",
-        stands_for="SOCKET_ADDRESS",
-    ),
-    Setting(
-        "PEERS",
-        Kind(read_peers, "URLs http://host:port with commas between them"),
-        "",
-        "",
-        "peers: the other nodes, instead of VIEW; all hold all keys",
-        stands_for="VIEW",
-    ),
-    Setting(
-        "PINGFREQ", seconds(0.05, 3600), "seconds", "", "peers: REPAIR_EVERY_S", "REPAIR_EVERY_S"
-    ),
-    Setting("TIMEOUT", seconds(0, 60), "seconds", "", "peers: MAX_WAIT_S", "MAX_WAIT_S"),
-    Setting(
         "DATA_DIR",
         Kind(Path, "a directory"),
         "",
         "",
-        "where the data lives (default: ./data/<address>; data_view: ./data/node-<identifier>)",
+        "where the data lives (default: ./data/<address>, or ./data/<name> where nodes have names)",
     ),
     Setting(
         "DURABILITY",
@@ -149,13 +124,13 @@ SETTINGS = (
         "full: flush every write; os: lose the last ones with the machine",
     ),
     Setting(
-        "CACHE_BYTES_MAX", whole(MIB, 2**40), "bytes", str(64 * MIB), "memory for keys' values"
+        "CACHE_BYTES_MAX", whole(MIB, 2**40), "bytes", str(64 * MIB), "memory for keys at hand"
     ),
-    Setting("VALUE_BYTES_MAX", whole(1, 16 * MIB), "bytes", str(MIB), "the largest value"),
+    Setting("VALUE_BYTES_MAX", whole(1, 16 * MIB), "bytes", str(MIB), "largest value, as stored"),
     Setting("REPAIR_EVERY_S", seconds(0.05, 3600), "seconds", "3.0", "between two comparisons"),
     Setting("MAX_WAIT_S", seconds(0, 60), "seconds", "2.0", "how long a read may wait"),
-    Setting("HOLD_REPLICATED_MS", whole(0, 60_000), "ms", "2000", "causal: longest hold; 0: none"),
     Setting("ENABLE_FAULTS", SWITCH, "", "0", "1: clients may cut this node off (/v1/faults)"),
+    Setting("CORS_ORIGINS", ORIGINS, "", "", "pages that may write, beside the node's own"),
     Setting("UVLOOP", SWITCH, "", "1", "0: run on asyncio's own event loop"),
     Setting("LOG_FORMAT", one_of(text="text", json="json"), "", "text", "lines for people or not"),
     Setting(
@@ -165,14 +140,8 @@ SETTINGS = (
         AUTO,
         "the HTTP contracts spoken beside the native one; auto: by the settings that are given",
     ),
-    Setting(
-        "ASG_REPLACED_WORD",
-        one_of(replaced="replaced", updated="updated"),
-        "",
-        "replaced",
-        "what asg4 calls a write over a value",
-    ),
 )
+SETTINGS = (*GENERAL, *listing.SETTINGS)
 BY_FLAG = {setting.flag: setting for setting in SETTINGS}
 
 
@@ -180,114 +149,40 @@ BY_FLAG = {setting.flag: setting for setting in SETTINGS}
 
 
 def read(environ: Mapping[str, str], argv: Sequence[str]) -> Settings:
-    """The settings of these flags and, where they say nothing, this environment.
+    """Return the settings of these flags and, for the others, of this environment.
 
     Raises `BadSetting`, or `HelpWanted` when --help is among the flags.
     """
     flags = _flags(argv)
     texts = {s.name: flags.get(s.name) or environ.get(s.name, "").strip() for s in SETTINGS}
+    given = Given(texts, SETTINGS)
     if texts["DIALECT"] in ("", AUTO):
-        texts["DIALECT"] = fingerprint(texts)
-    texts = {**texts, **_told_by_peers(texts)}
-    texts = {**texts, **_addresses(texts)}
-    if "admin_view" in texts["DIALECT"] and not texts["VALUE_BYTES_MAX"]:
-        texts["VALUE_BYTES_MAX"] = str(ADMIN_VIEW_BYTES_MAX)
-    values = {s.name.lower(): _value(s, texts[s.name]) for s in SETTINGS if not s.stands_for}
-    address = values["socket_address"]
-    if not texts["VIEW"]:
-        values["view"] = (address,)
-    settings = Settings(**values)
-    if "data_view" in settings.dialect and settings.node_identifier is None:
-        raise BadSetting("NODE_IDENTIFIER", "", "which node of its views we are")
+        texts["DIALECT"] = ",".join(listing.recognized_by(given))
+    for entry in listing.ENTRIES:
+        texts |= entry.translated(given)
+    settings = _settings(texts)
+    for entry in settings.known:
+        settings = entry.checked(settings)
     if not texts["DATA_DIR"]:
-        settings = replace(settings, data_dir=Path("data", _folder_of(settings)))
-    if "keys_view" in settings.dialect:
-        settings = _with_shards(settings)
+        folder = re.sub(r"[\[\]:]", "_", settings.node_name)
+        settings = replace(settings, data_dir=Path("data", folder))
     _check_view(settings, texts)
     return settings
 
 
-def fingerprint(texts: Mapping[str, str]) -> str:
-    """The dialects whose settings these are, by their names; asg4 where they say nothing."""
-    if _has_peers(texts):
-        return "peers"
-    if texts["SOCKET_ADDRESS"]:
-        _, _, port = texts["SOCKET_ADDRESS"].rpartition(":")
-        by_port = {SHARD_VIEW_PORT: "shard_view", ASG4_PORT: ASG4_AND_MORE}
-        return by_port.get(port, "asg4")
-    if texts["ADDRESS"]:
-        return "keys_view" if texts["VIEW"] else "admin_view"
-    return "data_view" if texts["NODE_IDENTIFIER"] else "asg4"
-
-
-def _has_peers(texts: Mapping[str, str]) -> bool:
-    """Whether a node is told its place in the words of `peers`: PORT is many programs' word, so it
-    counts only where nothing else says what our address is."""
-    is_placed = texts["SOCKET_ADDRESS"] or texts["ADDRESS"] or texts["NODE_IDENTIFIER"]
-    return not texts["VIEW"] and bool(texts["PEERS"] or (texts["PORT"] and not is_placed))
-
-
-def _told_by_peers(texts: Mapping[str, str]) -> dict[str, str]:
-    """What PORT, PEERS, PINGFREQ and TIMEOUT stand for; the settings themselves count more."""
-    if not _has_peers(texts):
-        return {}
-    told = {s.name: _value(s, texts[s.name]) for s in SETTINGS if s.stands_for}
-    peers = told["PEERS"] or ()
-    own = texts["SOCKET_ADDRESS"] or texts["ADDRESS"]
-    if not own:
-        hosts = {peer.rpartition(":")[0] for peer in peers} or {OWN_HOST}
-        if len(hosts) > 1:
-            expected = "nodes of one host, or SOCKET_ADDRESS beside them"
-            raise BadSetting("PEERS", texts["PEERS"], expected)
-        if told["PORT"] is None:
-            raise BadSetting("PORT", "", "our port, as the others name it")
-        own = f"{hosts.pop()}:{told['PORT']}"
-    return {
-        "SOCKET_ADDRESS": own,
-        "VIEW": ",".join(sorted({own, *peers}, key=_by_port)),
-        "SHARD_COUNT": texts["SHARD_COUNT"] or "1",
-        "REPAIR_EVERY_S": texts["REPAIR_EVERY_S"] or texts["PINGFREQ"],
-        "MAX_WAIT_S": texts["MAX_WAIT_S"] or texts["TIMEOUT"],
-    }
-
-
-def _by_port(address: str) -> tuple[str, str]:
-    """All nodes put the same addresses into the same order."""
-    host, _, port = address.rpartition(":")
-    return host, port.zfill(5)
-
-
-def _addresses(texts: Mapping[str, str]) -> dict[str, str]:
-    """Our address by whatever name; where it has the first one, the second says nothing."""
-    if texts["SOCKET_ADDRESS"]:
-        return {"ADDRESS": ""}
-    if texts["ADDRESS"]:
-        _value(BY_FLAG["--address"], texts["ADDRESS"])  # what is wrong is said of this name
-        return {"SOCKET_ADDRESS": texts["ADDRESS"]}
-    return {"SOCKET_ADDRESS": DATA_VIEW_ADDRESS} if texts["NODE_IDENTIFIER"] else {}
-
-
-def _folder_of(settings: Settings) -> str:
-    """Named as what stays the same of a node."""
-    if "data_view" in settings.dialect:
-        return f"node-{settings.node_identifier}"
-    return re.sub(r"[\[\]:]", "_", settings.socket_address)
-
-
-def _with_shards(settings: Settings) -> Settings:
-    """REPL_FACTOR nodes or more form a shard; how many shards that makes."""
-    factor, nodes = settings.repl_factor, len(settings.view)
-    if factor is None:
-        return settings
-    if settings.shard_count is not None:
-        raise BadSetting("REPL_FACTOR", str(factor), "no SHARD_COUNT beside it")
-    if factor > nodes:
-        raise BadSetting("REPL_FACTOR", str(factor), f"at most {nodes}, as many as nodes in VIEW")
-    return replace(settings, shard_count=nodes // factor)
+def _settings(texts: dict[str, str]) -> Settings:
+    """Read each setting by itself."""
+    names = read_list(texts["DIALECT"])
+    for entry in (listing.BY_NAME[name] for name in names if name in listing.BY_NAME):
+        texts |= {name: text for name, text in entry.defaults().items() if not texts[name]}
+    values = {s.name.lower(): s.read(texts[s.name]) for s in GENERAL}
+    own = {s.name: s.read(texts[s.name]) for s in listing.SETTINGS if not s.stands_for}
+    values["view"] = values["view"] or (values["socket_address"],)
+    return Settings(**values, own=own)
 
 
 def _flags(argv: Sequence[str]) -> dict[str, str]:
-    """--name value or --name=value, by the setting's name."""
+    """Read --name value or --name=value into texts by the setting's name."""
     found: dict[str, str] = {}
     words = iter(argv)
     for word in words:
@@ -304,21 +199,9 @@ def _flags(argv: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _value(setting: Setting, text: str) -> Any:
-    text = text or setting.default or ""
-    if not text:
-        if setting.default is None:
-            raise BadSetting(setting.name, text, setting.kind.expected)
-        return None
-    try:
-        return setting.kind.read(text)
-    except ValueError:
-        raise BadSetting(setting.name, text, setting.kind.expected) from None
-
-
 def _check_view(settings: Settings, texts: Mapping[str, str]) -> None:
     view, address = settings.view, settings.socket_address
-    if address not in view and "keys_view" not in settings.dialect:  # there we wait to be named
+    if address not in view and not any(entry.waits_to_be_named for entry in settings.known):
         raise BadSetting("VIEW", texts["VIEW"], f"a list with this node, {address}, in it")
     twice = sorted({node for node in view if view.count(node) > 1})
     if twice:
@@ -329,7 +212,7 @@ def _check_view(settings: Settings, texts: Mapping[str, str]) -> None:
 
 
 def help_text() -> str:
-    """The table of settings, for people."""
+    """Return the table of settings, for people."""
     lines = ["python -m node: one node of a coterie.  Settings (environment, or flag):", ""]
     for s in SETTINGS:
         default = "required" if s.default is None else s.default and f"default {s.default}"

@@ -1,31 +1,24 @@
 """Runs one replica: the only place that orders disk and network.
 
-Events go in one at a time.  Asks and relays leave at once; records go to the store; tells and
-replies wait until the store says that every earlier record is durable.  What a node tells itself
-goes the same way, so there is no second path for local keys.  The ports are small protocols: the
-shell has the real ones, the simulator its own; no asyncio here.
+The driver steps the replica with one event at a time.  It sends asks and relays at once, gives
+records to the store, and holds tells and replies until the store says that every earlier record is
+durable.  A message that a node tells itself goes the same way, so there is no second path for local
+keys.  The ports are small protocols: the shell has the real ones, the simulator its own; no asyncio
+here.
 """
 
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
-from node.core.effects import Damaged, Effects, Record
-from node.core.messages import (
-    Event,
-    Letter,
-    Message,
-    Outcome,
-    Request,
-    Stamp,
-    Submit,
-    Tick,
-    Unavailable,
-)
+from node.core.protocol.effects import Damaged, Effects, Record
+from node.core.protocol.events import Event, Submit, Tick
+from node.core.protocol.messages import Envelope, Epoch, Message
+from node.core.protocol.operations import Outcome, Request, Unavailable
 from node.core.replica import Replica
 
 
-class Clock(Protocol):
+class Timer(Protocol):
     """Seconds that never go back, and a timer."""
 
     def now(self) -> float: ...
@@ -33,17 +26,20 @@ class Clock(Protocol):
 
 
 class Links(Protocol):
-    """Sends to a peer, at most once; what cannot be sent is dropped, repair will find it."""
+    """Sends letters to peers, each at most once.
 
-    def send(self, peer: str, letter: Letter) -> None: ...
+    A link drops what it cannot send; repair finds the difference later.
+    """
+
+    def send(self, peer: str, envelope: Envelope) -> None: ...
     def know(self, peers: Collection[str]) -> None:
-        """These are the nodes to have links with from now on."""
+        """Have links with these nodes, and no others, from now on."""
 
 
 class Store(Protocol):
-    """Rows that survive a crash once `done` has been called, in the order they were written.
+    """Rows that survive a crash once `done` has been called, in the order of the writes.
 
-    Reads see everything written, durable or not.
+    Reads see every write, durable or not.
     """
 
     def write(self, records: Sequence[Record], done: Callable[[], None]) -> None: ...
@@ -53,8 +49,7 @@ class Store(Protocol):
     ) -> list[tuple[str, bytes]]: ...
     def open_keys(self, table: str) -> list[str]: ...
     def counts(self, table: str) -> dict[str, tuple[int, int]]:
-        """How many rows there are, and the bytes of their values, by the first three characters of
-        their keys."""
+        """Count rows and the bytes of their values, by the first three characters of the keys."""
 
     def reread(
         self, after: str | None, limit: int, before: str | None = None
@@ -62,55 +57,70 @@ class Store(Protocol):
 
 
 class Voice(Protocol):
-    """Tells those who run the node."""
+    """Tells an operator what happens at the node."""
 
     def note(self, text: str) -> None: ...
     def give_up(self, reason: str) -> None:
-        """This node cannot go on with what its disk holds: it is to step aside."""
+        """Stop the node, which cannot go on with what its disk holds."""
 
 
 class Driver:
     """One replica at work.
 
-    Takes client requests (`submit`), peer messages (`receive`) and link events; the callback of a
-    request is called exactly once, later.  `renew` gives the replica of the rows as they are: the
-    next one, after a replica that has forgotten everything.
+    It takes client requests (`submit`), peer messages (`receive`) and link events.  It calls the
+    callback of a request exactly once, later.  `renew` makes a replica from the rows as they are;
+    the driver calls it after a replica has ended.
     """
 
     def __init__(
         self,
         replica: Replica,
-        clock: Clock,
+        clock: Timer,
         links: Links,
         store: Store,
-        renew: Callable[[], Replica] | None = None,
-        voice: Voice | None = None,
+        renew: Callable[[], Replica],
+        voice: Voice,
     ) -> None:
         self.replica = replica
         self._renew, self._voice = renew, voice
-        self._clock, self._links, self._store = clock, links, store
+        self._timer, self._links, self._store = clock, links, store
         self._waiting: dict[int, Callable[[Outcome], None]] = {}
         self._inbox: deque[tuple[str, Event]] = deque()
         self._held: deque[tuple[int, Effects]] = deque()
         self._written = self._durable = 0
         self._wake_at = float("inf")
-        self._running = False
-        self._letter: Letter | None = None  # the last one: a message to several is one letter
+        self._running = self._is_over = False
+        self._envelope: Envelope | None = None  # the last one; several peers share one
 
     def now(self) -> float:
-        """The driver's clock, in seconds."""
-        return self._clock.now()
+        """Return the driver's clock, in seconds."""
+        return self._timer.now()
 
     def start(self) -> None:
-        """The first step: announces the replica and arms the timer."""
+        """Make the first step: it announces the replica and arms the timer."""
         self.receive(self.replica.address, Tick())
 
+    def stop(self) -> None:
+        """Make no more steps, whatever timers, links and the store still report.
+
+        The caller may then close the store.  The driver refuses later requests, which certainly did
+        nothing.
+        """
+        self._is_over = True
+        self._inbox.clear()
+        self._held.clear()
+
     def submit(self, operation: Request, done: Callable[[Outcome], None]) -> None:
-        number = self.replica.next_request(self._clock.now())
+        if self._is_over:
+            done(Unavailable("this node is shutting down", definite=True))
+            return
+        number = self.replica.next_request(self._timer.now())
         self._waiting[number] = done
         self.receive(self.replica.address, Submit(number, operation))
 
     def receive(self, source: str, event: Event) -> None:
+        if self._is_over:
+            return
         self._inbox.append((source, event))
         if self._running:
             return
@@ -123,47 +133,46 @@ class Driver:
 
     def _step(self, source: str, event: Event) -> None:
         try:
-            effects = self.replica.step(self._clock.now(), source, event)
+            effects = self.replica.step(self._timer.now(), source, event)
         except Damaged as damaged:
             self._give_up(damaged)
             return
         if effects.peers is not None:
             self._links.know(effects.peers)
         for peer, message in effects.asks:
-            self._send(peer, message, effects.stamp)
+            self._send(peer, message, effects.epoch)
         self._answer(effects.relays)
         if effects.records:
             self._written += 1
             number = self._written
             self._store.write(effects.records, lambda: self._on_durable(number))
-        if effects.tells or effects.replies:
+        if effects.tells or effects.replies or effects.ends:
             if self._durable < self._written:
                 self._held.append((self._written, effects))
             else:
                 self._release(effects)
-        if effects.notes and self._voice is not None:
-            for text in effects.notes:
-                self._voice.note(text)
+        for text in effects.notes:
+            self._voice.note(text)
         self._arm(effects.wake_at)
 
     def _give_up(self, damaged: Damaged) -> None:
-        """The replica needs a row that the disk has changed, and nobody can help."""
-        if self._voice is None:
-            raise damaged
+        """Stop the node: it needs a row that the disk has changed and no other node can supply."""
         self._voice.give_up(str(damaged))
 
     def _on_durable(self, number: int) -> None:
-        """The store has everything up to this write: what waited for it may leave."""
+        """Release what waited for this write: the store has made it and all earlier ones
+        durable.
+        """
         self._durable = max(self._durable, number)
         while self._held and self._held[0][0] <= self._durable:
             self._release(self._held.popleft()[1])
 
     def _release(self, effects: Effects) -> None:
         for peer, message in effects.tells:
-            self._send(peer, message, effects.stamp)
+            self._send(peer, message, effects.epoch)
         self._answer(effects.replies)
-        if effects.forgets:
-            self._start_anew()
+        if effects.ends:
+            self._start_anew(effects.ends)
 
     def _answer(self, replies: Sequence[tuple[int, Outcome]]) -> None:
         for number, outcome in replies:
@@ -171,33 +180,37 @@ class Driver:
             if done is not None:
                 done(outcome)
 
-    def _start_anew(self) -> None:
-        """Another node lives here from now on; who waits for the last one learns no more of it."""
-        assert self._renew is not None, "this driver's replica was not to forget"
+    def _start_anew(self, reason: str) -> None:
+        """Replace the replica that has ended by a new one of the rows that are left.
+
+        Requests that came after the end have their refusal.  The others are answered as
+        unavailable, with an unknown outcome.
+        """
+        while self._held:
+            self._answer(self._held.popleft()[1].replies)
         waiting, self._waiting = self._waiting, {}
-        self._held.clear()
         for done in waiting.values():
-            done(Unavailable("this node has been told to forget everything", definite=False))
+            done(Unavailable(reason, definite=False))
         self.replica = self._renew()
         self.start()
 
-    def _send(self, peer: str, message: Message, stamp: Stamp) -> None:
+    def _send(self, peer: str, message: Message, epoch: Epoch) -> None:
         if peer == self.replica.address:
             self.receive(peer, message)
             return
-        letter = self._letter
-        if letter is None or letter.message is not message or letter.stamp is not stamp:
-            letter = self._letter = Letter(stamp, message)
-        self._links.send(peer, letter)
+        envelope = self._envelope
+        if envelope is None or envelope.message is not message or envelope.epoch is not epoch:
+            envelope = self._envelope = Envelope(epoch, message)
+        self._links.send(peer, envelope)
 
     def _arm(self, when: float) -> None:
-        """Only the earliest wish counts."""
+        """Set the timer, unless it is set for an earlier time."""
         if when < self._wake_at:
             self._wake_at = when
-            self._clock.call_at(when, lambda: self._on_timer(when))
+            self._timer.call_at(when, lambda: self._on_timer(when))
 
     def _on_timer(self, when: float) -> None:
         if when != self._wake_at:
-            return  # an earlier timer has taken its place
+            return  # an earlier timer has replaced this one
         self._wake_at = float("inf")
         self.receive(self.replica.address, Tick())

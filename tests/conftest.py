@@ -1,16 +1,19 @@
-"""What takes long is marked `slow` by its place: `make check` leaves it out, `make test` not.
+"""The place of a test marks it `slow`: `make check` skips slow tests, `make test` runs them.
 
-The image of a node is built before the first test of a container, and outside its timeout: on a
-host that has no image yet this takes minutes (pytest's `timeout_func_only`).
+The image of a node is built before the first test of a container, and outside that test's timeout:
+on a host without the image this takes minutes (pytest's `timeout_func_only`).
 """
 
+from collections.abc import Iterator
 from functools import cache
 
 import pytest
+from xdist.workermanage import NodeManager
 
-from cluster import image
-from cluster.containers import docker_client
-from cluster.report import Report
+from cluster.engines import docker_image
+from cluster.engines.console import Report
+from cluster.engines.containers import docker_client
+from tests import reaper as reaping
 
 SLOW = (
     "tests/scenarios/",
@@ -19,7 +22,15 @@ SLOW = (
     "tests/test_containers.py",
     "tests/test_coterie_view.py",
     "tests/test_image.py",
+    "tests/test_reaper.py::test_ctrl_c",
 )
+
+
+WORKERS_END_S = 3  # after Ctrl-C; the reaper (tests/reaper.py) ends what workers leave
+
+
+def pytest_configure() -> None:
+    NodeManager.EXIT_TIMEOUT = WORKERS_END_S
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -29,7 +40,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Two clusters of one group would take each other's ports: see that groups are kept."""
+    """Demand that groups stay together: two clusters of one group would take each other's ports."""
     if not session.config.getoption("loadgroup", default=False):
         return
     for item in session.items:
@@ -37,9 +48,17 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             raise pytest.UsageError(f"pytest-xdist has not grouped {item.nodeid}")
 
 
+@pytest.fixture(autouse=True, scope="session")
+def leftovers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """End the nodes that an interrupted run leaves behind: see `tests.reaper`."""
+    reaper = reaping.started(tmp_path_factory.getbasetemp())
+    yield
+    reaper.communicate()
+
+
 @pytest.fixture(autouse=True)
 def node_image(request: pytest.FixtureRequest) -> None:
-    """For whom the group says that it needs one; without an engine the test skips itself."""
+    """Build the image for the groups that need one; without an engine the test skips itself."""
     group = request.node.get_closest_marker("xdist_group")
     if group is not None and group.args[0].startswith("docker"):
         build_image()
@@ -49,5 +68,5 @@ def node_image(request: pytest.FixtureRequest) -> None:
 def build_image() -> None:
     client, _ = docker_client()
     if client is not None:
-        image.build(client, Report(quiet=True))
+        docker_image.build(client, Report(quiet=True))
         client.close()

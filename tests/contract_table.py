@@ -1,8 +1,8 @@
 """`make contracts`: the tests of every contract, and a table of how many passed, and where.
 
-A contract's tests are the golden exchanges and what stands beside them in tests/dialects, and the
-scripts against running clusters in tests/scenarios, on each engine that this host has.  What failed
-is named below the table; a contract of which nothing passed counts as failed, too.
+The tests of a contract are its golden exchanges and the tests beside them in tests/dialects, and
+the scripts against running clusters in tests/scenarios, on each engine that this host has.  Below
+the table are the names of failed tests.  A contract without a single passed test counts as failed.
 """
 
 import re
@@ -19,6 +19,7 @@ from rich.text import Text
 HERE = Path(__file__).parent
 CONTRACTS = {
     "asg4": ("test_asg4_script", "test_crash", "test_cut", "test_first_words", "test_reshard"),
+    "asg3": ("test_contract_asg3",),
     "admin_view": ("test_contract_admin_view", "test_admin_view"),
     "data_view": ("test_contract_data_view",),
     "keys_view": ("test_contract_keys_view",),
@@ -27,7 +28,7 @@ CONTRACTS = {
     "peers": ("test_contract_peers",),
     "causal": ("test_contract_causal",),
 }
-BESIDE = {"data_view": ("test_orders",)}  # more of tests/dialects
+BESIDE = {"data_view": ("test_orders",)}  # more files of tests/dialects
 EXCHANGES, PROCESSES, DOCKER = PLACES = ("exchanges", "on processes", "in Docker")
 GROUP = re.compile(r"@(processes|docker)$")  # pytest-xdist adds it
 GOOD, BAD = "passed", "failed"
@@ -35,7 +36,7 @@ GOOD, BAD = "passed", "failed"
 
 @dataclass
 class Tally:
-    """How each test of a contract has ended; what failed once stays failed."""
+    """How each test of a contract has ended; a test that failed once stays failed."""
 
     ends: dict[str, str] = field(default_factory=dict)
     reasons: Counter[str] = field(default_factory=Counter)  # of tests that were skipped
@@ -55,7 +56,7 @@ class Tally:
         )
 
     def bad(self) -> list[str]:
-        """What is wrong, line by line."""
+        """List what is wrong, line by line."""
         failed = [f"{contract_of(test)}: {test}" for test, end in self.ends.items() if end == BAD]
         seen = {contract_of(test) for test, end in self.ends.items() if end == GOOD}
         return failed + [f"{name}: no test has passed" for name in CONTRACTS if name not in seen]
@@ -82,7 +83,7 @@ def place_of(test: str) -> str:
 
 
 def shown(tally: Tally) -> Group:
-    """The table, and below it what failed and why something was left out."""
+    """Return the table, and below it the failed tests and the reasons for skipped ones."""
     table = Table("contract", *PLACES, "passed/total", "skipped")
     for contract in CONTRACTS:
         counts = [tally.counts(contract, place) for place in PLACES]

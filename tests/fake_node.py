@@ -1,8 +1,8 @@
-"""A stand-in for a node: it answers what the launcher asks, and nothing else.
+"""A stand-in for a node: it answers only what the launcher asks.
 
-Run as `python -m tests.fake_node` with a node's settings.  FAKE_* settings name, by the port of
-their address, nodes that misbehave: FAKE_REFUSES end at once with a line on stderr, FAKE_UNREADY
-never are ready, FAKE_DISSENTS have a view of their own.
+Run it as `python -m tests.fake_node` with a node's settings.  FAKE_* settings name misbehaving
+nodes by the port of their address: a node in FAKE_REFUSES ends at once with a line on stderr, one
+in FAKE_UNREADY is never ready, one in FAKE_DISSENTS has a view of its own.
 """
 
 import json
@@ -21,17 +21,17 @@ STARTS = web.AppKey("starts", int)
 
 
 def is_among(setting: str) -> bool:
-    """Tell whether this node is one of those that the setting names."""
+    """Whether this node is one of those that the setting names."""
     return PORT in os.environ.get(setting, "").split(",")
 
 
 async def livez(_request: web.Request) -> web.Response:
-    """Answer that the process is there."""
+    """Answer that the process runs."""
     return web.Response(text="ok\n")
 
 
 async def readyz(_request: web.Request) -> web.Response:
-    """Answer that the node is ready, but for those that never are."""
+    """Answer that the node is ready, unless FAKE_UNREADY names it."""
     if is_among("FAKE_UNREADY"):
         return web.Response(status=503, text="[+]store ok\n[-]recovery still reading\n")
     return web.Response(text="[+]store ok\n[+]recovery ok\n")
@@ -53,7 +53,7 @@ async def status(request: web.Request) -> web.Response:
 
 
 async def set_cut(request: web.Request) -> web.Response:
-    """Take the place of the earlier cut."""
+    """Replace the earlier cut."""
     request.app[STATE]["cut"] = (await request.json())["cut"]
     return web.json_response({"ok": True})
 

@@ -1,4 +1,4 @@
-"""What the tests of the launcher share: free ports, a small cluster of stand-in nodes, questions.
+"""Shared by the tests of the launcher: free ports, a small cluster of stand-in nodes, questions.
 
 Each test has its own directory, ports and cluster name, so workers do not meet.
 """
@@ -9,13 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from cluster import probe
-from cluster.engine import Engine
-from cluster.host import is_busy, life_of
-from cluster.launch import Wish, up
-from cluster.processes import ProcessEngine
-from cluster.report import Report
-from cluster.topology import Topology
+from cluster.engines import node_client
+from cluster.engines.console import Report
+from cluster.engines.engine import Engine
+from cluster.engines.host import is_busy, life_of
+from cluster.engines.launch import UpOptions, up
+from cluster.engines.processes import ProcessEngine
+from cluster.engines.topology import Topology
 
 FAKE = "tests.fake_node"
 WAIT_S = 20.0
@@ -24,7 +24,7 @@ QUIET = Report(quiet=True)
 
 
 def free_block(size: int) -> int:
-    """Return the first of `size` free ports in a row, apart from those of other workers."""
+    """Return the first of `size` free ports in a row, away from those of other workers."""
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     first = 10000 + worker * 1000 + (os.getpid() * 7) % 900
     while any(is_busy(port) for port in range(first, first + size)):
@@ -36,12 +36,12 @@ def started(engine: Engine, home: Path, shards: int = 1, **settings: str) -> Top
     """Bring up a cluster of three nodes a shard."""
     port = free_block(3 * shards)
     named = {key: str(port + int(index)) for key, index in settings.items()}
-    return up(engine, Wish(shards, 3, port=port, settings=named, wait_s=WAIT_S), QUIET, home)
+    return up(engine, UpOptions(shards, 3, port=port, settings=named, wait_s=WAIT_S), QUIET, home)
 
 
 def told(topology: Topology, name: str) -> dict[str, Any]:
-    """Return what the node tells about itself; it must answer."""
-    status = probe.status_of(topology.node(name).host_port)
+    """Return what the node reports of itself; it must answer."""
+    status = node_client.status_of(topology.node(name).host_port)
     assert status is not None
     return status
 
@@ -54,7 +54,7 @@ def cut_of(topology: Topology, name: str) -> set[str]:
 
 def eventually(condition: Callable[[], bool]) -> bool:
     """Return whether the condition came true in time."""
-    return bool(probe.until(lambda: condition() or None, WAIT_S))
+    return bool(node_client.until(lambda: condition() or None, WAIT_S))
 
 
 def pids(engine: ProcessEngine) -> list[int]:
@@ -63,5 +63,5 @@ def pids(engine: ProcessEngine) -> list[int]:
 
 
 def are_gone(numbers: list[int]) -> bool:
-    """Tell whether none of the processes is there (an unburied one is not)."""
+    """Whether none of the processes runs (a zombie does not count)."""
     return all(life_of(number)[1] in ("", "Z", "X") for number in numbers)

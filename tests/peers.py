@@ -1,4 +1,4 @@
-"""Nodes that have links and nothing else, for tests."""
+"""Nodes that have only links, for tests."""
 
 import asyncio
 import socket
@@ -8,38 +8,45 @@ from random import Random
 
 from aiohttp import web
 
-from node.core.messages import CountKeys, Letter, Letters, Message, Stamp
-from node.shell.links import PeerLinks
-from node.shell.sockets import Link
+from node.core.protocol.events import Envelopes
+from node.core.protocol.messages import CountKeys, Envelope, Epoch, Message
+from node.shell.peers.link import Link
+from node.shell.peers.link_limits import USUAL, LinkLimits
+from node.shell.peers.links import PeerLinks
 
 FOREVER_S = 60.0  # longer than any test
 
 
-def letter(content: Message | int) -> Letter:
-    """This message, or one with this number."""
-    return Letter(Stamp(), CountKeys(content) if isinstance(content, int) else content)
+def envelope(content: Message | int) -> Envelope:
+    """Return a letter with this message, or with one of this number."""
+    return Envelope(Epoch(), CountKeys(content) if isinstance(content, int) else content)
 
 
 async def until(is_so: Callable[[], bool]) -> None:
-    """Waits for what nobody is told of."""
+    """Wait for a condition of which no event tells."""
     while not is_so():  # noqa: ASYNC110 - there is no event to wait for
         await asyncio.sleep(0.001)
 
 
 class Peer:
-    """A node that has links and nothing else; `events` is all that it was told."""
+    """A node that has only links; `events` is all that they told it."""
 
     def __init__(
-        self, address: str, silence_s: float = FOREVER_S, where: Callable[[str], str] = str
+        self,
+        address: str,
+        silence_s: float = FOREVER_S,
+        where: Callable[[str], str] = str,
+        seeks: Callable[[str], bool] = lambda peer: False,
+        limits: LinkLimits = USUAL,
     ) -> None:
         self.address = address
-        self.links = PeerLinks(address, Random(1), silence_s, where)
+        self.links = PeerLinks(address, Random(1), lambda: silence_s, where, seeks, limits)
         self.events: list[tuple[str, object]] = []
         self._pulse = asyncio.Event()
 
-    def on_letter(self, peer: str, received: Letter | Letters) -> None:
-        for each in received.letters if isinstance(received, Letters) else [received]:
-            if each == letter(666):
+    def on_envelope(self, peer: str, received: Envelope | Envelopes) -> None:
+        for each in received.envelopes if isinstance(received, Envelopes) else [received]:
+            if each == envelope(666):
                 raise RuntimeError("a bug of a handler")
             self._note(peer, each)
 
@@ -48,10 +55,10 @@ class Peer:
         self._pulse.set()
 
     def start(self, *peers: str) -> None:
-        """Begins, knowing these."""
+        """Start the links with these known nodes."""
         self.links.know(peers)
         self.links.start(
-            self.on_letter,
+            self.on_envelope,
             lambda peer: self._note(peer, "up"),
             lambda peer: self._note(peer, "down"),
         )
@@ -62,18 +69,18 @@ class Peer:
         return link
 
     def dialer_of(self, peer: "Peer") -> str:
-        """Who dialed the link with this peer; "" while there is none."""
+        """Return the node that dialed the link with this peer; "" while there is none."""
         known = self.links._peers.get(peer.address)
         return known.link.dialer if known and known.link else ""
 
     async def has_seen(self, count: int) -> None:
-        """Waits until so many things have happened."""
+        """Wait until so many events have come."""
         while len(self.events) < count:
             self._pulse.clear()
             await self._pulse.wait()
 
     async def sees(self, *events: object) -> None:
-        """Waits until these are the last things that happened."""
+        """Wait until these are the last events."""
         while [event for _, event in self.events[-len(events) :]] != list(events):
             self._pulse.clear()
             await self._pulse.wait()
@@ -102,11 +109,13 @@ def address_of(port: socket.socket) -> str:
 
 
 @asynccontextmanager
-async def strangers(count: int = 2, silence_s: float = FOREVER_S) -> AsyncIterator[list[Peer]]:
-    """Nodes that listen, in the order of their addresses; none knows another, none has begun."""
+async def strangers(
+    count: int = 2, silence_s: float = FOREVER_S, limits: LinkLimits = USUAL
+) -> AsyncIterator[list[Peer]]:
+    """Yield listening nodes, in the order of their addresses; none knows another or has started."""
     ports = free_ports(count)
     async with AsyncExitStack() as stack:
-        peers = [Peer(address_of(port), silence_s) for port in ports]
+        peers = [Peer(address_of(port), silence_s, limits=limits) for port in ports]
         for peer, port in zip(peers, ports, strict=True):
             await stack.enter_async_context(listening(peer.links.accept, port))
             stack.push_async_callback(peer.links.close)
@@ -114,9 +123,11 @@ async def strangers(count: int = 2, silence_s: float = FOREVER_S) -> AsyncIterat
 
 
 @asynccontextmanager
-async def cluster(count: int = 2, silence_s: float = FOREVER_S) -> AsyncIterator[list[Peer]]:
-    """Nodes that know each other and have all met, in the order of their addresses."""
-    async with strangers(count, silence_s) as peers:
+async def cluster(
+    count: int = 2, silence_s: float = FOREVER_S, limits: LinkLimits = USUAL
+) -> AsyncIterator[list[Peer]]:
+    """Yield nodes that know each other and have all met, in the order of their addresses."""
+    async with strangers(count, silence_s, limits) as peers:
         for peer in peers:
             peer.start(*(other.address for other in peers))
         for peer in peers:

@@ -1,8 +1,8 @@
-"""The tables of docs/ that come from the code: `python -m tests.tables` writes them anew.
+"""The tables of docs/ that come from the code: `python -m tests.tables` writes them again.
 
 A table stands between `<!-- table: NAME -->` and `<!-- end -->`; test_docs fails while one differs
-from its code.  A message is documented where it is defined, by its docstring: «From -> to (ask or
-tell): what it says.»
+from its code.  The docstring of a message documents it where it is defined: "From -> to (ask or
+tell): what it says."
 """
 
 import ast
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import get_args
 
 from node.config import SETTINGS
-from node.core import messages
+from node.core.protocol import messages
 
 DOCS = Path(__file__).parent.parent / "docs"
 MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -34,7 +34,7 @@ def _escaped(cell: str) -> str:
 
 
 def message_table() -> str:
-    """Every peer message: who sends it to whom, ask or tell, its fields, and what it says."""
+    """Return the table of peer messages: sender and receiver, ask or tell, fields, and meaning."""
     tree = ast.parse(inspect.getsource(messages))
     classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
     rows = []
@@ -43,7 +43,8 @@ def message_table() -> str:
         route = ROUTE.fullmatch(" ".join(str(message.__doc__).split()))
         assert route is not None, f"the docstring of {name} says nothing of its way"
         source, target, kind, text = route.groups()
-        fields = ", ".join(_fields(classes[name]))
+        bases = [classes[base.__name__] for base in reversed(message.__mro__[1:-3])]
+        fields = ", ".join(field for each in (*bases, classes[name]) for field in _fields(each))
         text = text[:1].upper() + text[1:]
         rows.append((f"`{name}`", f"{source} → {target}", kind, fields, text))
     return table("message | from → to | kind | fields | what it says", rows)
@@ -56,7 +57,7 @@ def _fields(definition: ast.ClassDef) -> Iterable[str]:
 
 
 def setting_table() -> str:
-    """Every setting of a node."""
+    """Return the table of a node's settings."""
     rows = []
     for s in SETTINGS:
         default = "required" if s.default is None else s.default and f"`{s.default}`"
@@ -69,7 +70,7 @@ TABLES: dict[str, Callable[[], str]] = {"messages": message_table, "settings": s
 
 
 def renewed(text: str) -> str:
-    """The page with the tables that the code gives now."""
+    """Return the page with the tables that the code gives now."""
     return MARKED.sub(lambda found: found[1] + "\n" + TABLES[found[2]]() + "\n" + found[3], text)
 
 

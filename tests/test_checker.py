@@ -4,16 +4,16 @@ from typing import Any
 
 import pytest
 
-from cluster.checker import Final, FinalState, check
-from cluster.history import Dot, History, Mode, Operation
+from cluster.checker.check import check
+from cluster.checker.history import Dot, History, Mode, Operation
+from cluster.checker.violations import Final, FinalState
 
 
 class Story:
-    """A history told line by line; each session sends the token of its last answered line."""
+    """Builds a history line by line; each session sends the token of its last answered line."""
 
     def __init__(self, mode: Mode = "siblings") -> None:
-        self.mode = mode
-        self.history = History()
+        self.mode, self.history = mode, History()
         self.last: dict[int, int] = {}
 
     def put(self, session: int, key: str, value: str, **more: Any) -> int:

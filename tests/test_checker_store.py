@@ -1,8 +1,8 @@
 """The checker against a small store that is right by construction, and against broken ones.
 
-The store keeps every write in one log; a replica is the set of writes that reached it, in any
-order. A read first pulls what its token says of the key, and then what the versions held depend on
-within the key: else a reader could see a write without an earlier one of the same writer.
+The store keeps every write in one log; a replica is the set of writes that have reached it, in any
+order.  A read first pulls what its token says of the key, and then what the versions depend on
+within the key.  Otherwise a reader could see a write without an earlier one of the same writer.
 Each `Bug` breaks one rule.
 """
 
@@ -14,14 +14,15 @@ from typing import Any
 
 import pytest
 
-from cluster.checker import Final, FinalState, check
-from cluster.history import Dot, History, Mode, Operation
+from cluster.checker.check import check
+from cluster.checker.history import Dot, History, Mode, Operation
+from cluster.checker.violations import Final, FinalState
 
 NODES = ("a", "b", "c")
 
 
 class Bug(Enum):
-    """A rule the store breaks."""
+    """A rule that the store breaks."""
 
     DROP_SIBLING = auto()
     IGNORE_TOKEN = auto()
@@ -263,7 +264,7 @@ def test_a_broken_store_is_noticed(bug: Bug, mode: Mode, kinds: set[str]) -> Non
 
 
 def one_replica(mode: Mode, size: int) -> History:
-    """Tell the history of a store of one replica, whose sessions all learn of one another."""
+    """Return the history of a store of one replica, in which all sessions learn from each other."""
     random, history = Random(1), History()
     held: dict[str, dict[Dot, str]] = {f"k{number}": {} for number in range(16)}
     last_read: dict[str, Operation] = {}

@@ -1,4 +1,4 @@
-"""Moving the log of the store beside its commits."""
+"""The store moves its log beside its commits."""
 
 import asyncio
 import sqlite3
@@ -8,26 +8,22 @@ from pathlib import Path
 
 import pytest
 
-from node.core.effects import Record
-from node.shell import checkpoints
+from node.core.protocol.effects import Record
+from node.shell.disk import checkpoints
+from node.shell.disk.disk_limits import DiskLimits
 from tests.peers import until
 from tests.stores import opened, written
 
 WITHIN_S = 10.0
+SHORT_LOG = DiskLimits(checkpoint_busy_bytes=0)  # the store moves any log
 
 Move = Callable[[sqlite3.Connection], None]
-
-
-@pytest.fixture
-def short_log(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever is in the log is too much."""
-    monkeypatch.setattr("node.shell.store.CHECKPOINT_BUSY_BYTES", 0)
 
 
 def aside(
     monkeypatch: pytest.MonkeyPatch, instead: Callable[[Move, sqlite3.Connection], None]
 ) -> None:
-    """What happens on the thread that moves a long log, in place of moving it."""
+    """Set what happens on the thread that moves a long log, in place of moving it."""
     move = checkpoints._move
 
     def moved(connection: sqlite3.Connection) -> None:
@@ -43,7 +39,6 @@ def row(number: int) -> Record:
     return Record("item", f"{number:06}", b"v" * 1000)
 
 
-@pytest.mark.usefixtures("short_log")
 async def test_commits_go_on_while_the_log_is_moved(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -55,7 +50,7 @@ async def test_commits_go_on_while_the_log_is_moved(
         move(connection)
 
     aside(monkeypatch, slow)
-    async with opened(tmp_path) as store:
+    async with opened(tmp_path, limits=SHORT_LOG) as store:
         try:
             async with asyncio.timeout(WITHIN_S):
                 for number in range(100):
@@ -68,7 +63,6 @@ async def test_commits_go_on_while_the_log_is_moved(
         assert len(store.scan("item", None, 200)) == 100
 
 
-@pytest.mark.usefixtures("short_log")
 async def test_a_log_that_cannot_be_moved_makes_the_store_fail(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -77,7 +71,7 @@ async def test_a_log_that_cannot_be_moved_makes_the_store_fail(
 
     aside(monkeypatch, broken)
     failed = asyncio.Event()
-    async with opened(tmp_path, lambda reason: failed.set()) as store:
+    async with opened(tmp_path, lambda reason: failed.set(), limits=SHORT_LOG) as store:
         async with asyncio.timeout(WITHIN_S):
             number = 0
             while not failed.is_set():
@@ -87,11 +81,8 @@ async def test_a_log_that_cannot_be_moved_makes_the_store_fail(
         assert "cannot be written (disk I/O error" in store.failed
 
 
-async def test_a_store_at_rest_has_moved_its_log(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("node.shell.store.CHECKPOINT_IDLE_BYTES", 100_000)
-    async with opened(tmp_path) as store:
+async def test_a_store_at_rest_has_moved_its_log(tmp_path: Path) -> None:
+    async with opened(tmp_path, limits=DiskLimits(checkpoint_idle_bytes=100_000)) as store:
         await written(store, *map(row, range(1000)))
         await until(lambda: not store._checkpoints.is_due(0))
         assert (tmp_path / "store.db").stat().st_size > 1_000_000

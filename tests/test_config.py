@@ -1,16 +1,17 @@
-"""Settings: where they come from, and what is said of wrong ones."""
+"""Settings: where they come from, and what a node says of wrong ones."""
 
 from pathlib import Path
 
 import pytest
 
-from node.__main__ import DIALECTS, dialects_of, node_name, start_of
+from node.__main__ import dialects_of, start_of
+from node.api.dialects.data_view.names import name_of
+from node.api.dialects.listing import BY_NAME
 from node.config import SETTINGS, HelpWanted, help_text, read
-from node.core.replica import Start
-from node.core.view import first_view, no_view
-from node.dialects.orders import name_of
-from node.kinds import BadSetting
-from node.shell.routes import Table
+from node.core.model.options import Start
+from node.core.model.view import first_view, no_view
+from node.setting_types import BadSetting
+from node.shell.http.router import Table
 
 OURS = {"SOCKET_ADDRESS": "10.10.0.2:8090"}
 
@@ -26,7 +27,7 @@ def test_defaults() -> None:
     assert (settings.repair_every_s, settings.max_wait_s) == (3.0, 2.0)
     assert (settings.enable_faults, settings.uvloop) == (False, True)
     assert (settings.log_format, settings.dialect) == ("text", ("asg4", "dynamo", "peers"))
-    assert settings.asg_replaced_word == "replaced"
+    assert settings.own["ASG_REPLACED_WORD"] == "replaced"
 
 
 @pytest.mark.parametrize(
@@ -173,16 +174,16 @@ def test_a_node_that_is_only_named_listens_where_its_contract_says() -> None:
     settings = read({"NODE_IDENTIFIER": "2"}, [])
     assert (settings.host, settings.port) == ("0.0.0.0", 8081)
     assert settings.data_dir == Path("data/node-2")
-    assert node_name(settings) == name_of("2") == "node-2"
+    assert settings.node_name == name_of("2") == "node-2"
 
 
 def test_its_name_stays_wherever_it_listens() -> None:
     given = {"NODE_IDENTIFIER": "2", "DIALECT": "data_view", "SOCKET_ADDRESS": "127.0.0.1:1"}
     settings = read(given, [])
     assert (settings.host, settings.port) == ("127.0.0.1", 1)
-    assert node_name(settings) == "node-2"
+    assert settings.node_name == "node-2"
     assert settings.data_dir == Path("data/node-2")
-    assert node_name(read({**OURS, "NODE_IDENTIFIER": "2"}, [])) == OURS["SOCKET_ADDRESS"]
+    assert read({**OURS, "NODE_IDENTIFIER": "2"}, []).node_name == OURS["SOCKET_ADDRESS"]
 
 
 @pytest.mark.parametrize(
@@ -242,7 +243,7 @@ LATE = "10.10.0.9:13800"
         ({"NODE_IDENTIFIER": "0", "SHARD_COUNT": "1"}, Start(no_view(()))),
     ],
 )
-def test_a_node_whom_the_view_does_not_name_waits_for_another(
+def test_a_node_that_the_view_does_not_name_waits_for_another(
     given: dict[str, str], start: Start
 ) -> None:
     assert start_of(read(given, [])) == start
@@ -252,7 +253,7 @@ def test_dialects_are_spoken_together_where_they_can_be() -> None:
     settings = read({**OURS, "DIALECT": "asg4,keys_view"}, [])
     names = [dialect.name for dialect in dialects_of(settings)]
     assert names[:2] == ["asg4", "keys_view"]
-    assert {"asg4", "dynamo", "admin_view", "data_view", "keys_view", "shard_view"} <= set(DIALECTS)
+    assert {"asg4", "dynamo", "admin_view", "data_view", "keys_view", "shard_view"} <= set(BY_NAME)
 
 
 def test_what_stands_beside_each_other_by_default_shares_no_route() -> None:
@@ -264,7 +265,7 @@ def test_what_stands_beside_each_other_by_default_shares_no_route() -> None:
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({**OURS, "DIALECT": "esperanto"}, "names among: admin_view, asg4"),
+        ({**OURS, "DIALECT": "esperanto"}, "names among: admin_view, asg3, asg4"),
         ({**OURS, "DIALECT": "asg4,shard_view"}, "shard_view without any other"),
         ({**OURS, "DIALECT": "asg4,auto"}, "names among"),
         ({"NODE_IDENTIFIER": "0", "DIALECT": "data_view,asg4"}, "data_view without any other"),

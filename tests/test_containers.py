@@ -1,4 +1,6 @@
-"""The launcher drives real containers of the real node; loudly skipped without an engine."""
+"""The launcher drives real containers of the real node; skipped with a loud reason without
+Docker.
+"""
 
 import os
 from collections.abc import Iterator
@@ -6,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from cluster import probe
-from cluster.containers import ContainerEngine, docker_client
-from cluster.engine import State, recalled
-from cluster.host import is_busy
-from cluster.launch import Wish, topology_for, up
-from cluster.topology import Trouble
+from cluster.engines import node_client
+from cluster.engines.containers import ContainerEngine, docker_client
+from cluster.engines.engine import NodeState, recalled
+from cluster.engines.host import is_busy
+from cluster.engines.launch import UpOptions, topology_for, up
+from cluster.engines.topology import Trouble
 from tests.launching import QUIET, eventually, free_block
 
 DOCKER_NAME = f"pytest-{os.getpid()}"  # two runs at a time must not meet
@@ -35,31 +37,31 @@ def containers(home: Path) -> Iterator[ContainerEngine]:
     client.close()
 
 
-def docker_wish() -> Wish:
+def docker_options() -> UpOptions:
     """Return a small cluster that stays clear of others."""
-    return Wish(1, 3, subnet="auto", port=free_block(3), wait_s=60)
+    return UpOptions(1, 3, subnet="auto", port=free_block(3), wait_s=60)
 
 
 def test_containers_from_up_to_clean(containers: ContainerEngine, home: Path) -> None:
-    topology = up(containers, docker_wish(), QUIET, home)
-    assert set(containers.states().values()) == {State.RUNNING}
+    topology = up(containers, docker_options(), QUIET, home)
+    assert set(containers.states().values()) == {NodeState.RUNNING}
     assert containers.containers()["bob"] == f"coterie-{DOCKER_NAME}-bob"
     assert recalled(containers) == topology
-    assert up(containers, Wish(wait_s=60), QUIET, home) == topology
+    assert up(containers, UpOptions(wait_s=60), QUIET, home) == topology
     containers.kill("alice")
-    assert containers.states()["alice"] == State.STOPPED
+    assert containers.states()["alice"] == NodeState.STOPPED
     containers.wipe("alice")
     containers.start("alice")
     port = topology.node("alice").host_port
-    assert eventually(lambda: probe.unready(port) is None)
+    assert eventually(lambda: node_client.unready(port) is None)
     containers.pause("bob")
-    assert containers.states()["bob"] == State.PAUSED
+    assert containers.states()["bob"] == NodeState.PAUSED
     containers.resume("bob")
     assert containers.logs("carol") != []
     containers.stop()
-    assert set(containers.states().values()) == {State.MISSING}
+    assert set(containers.states().values()) == {NodeState.MISSING}
     assert not any(is_busy(node.host_port, "") for node in topology.nodes)
-    assert up(containers, Wish(wait_s=60), QUIET, home) == topology
+    assert up(containers, UpOptions(wait_s=60), QUIET, home) == topology
     containers.clean()
     assert containers.recall() is None
 
@@ -67,7 +69,7 @@ def test_containers_from_up_to_clean(containers: ContainerEngine, home: Path) ->
 def test_a_split_cuts_containers_off_and_they_stay_reachable(
     containers: ContainerEngine, home: Path
 ) -> None:
-    topology = up(containers, docker_wish(), QUIET, home)
+    topology = up(containers, docker_options(), QUIET, home)
     ports = {node.name: node.host_port for node in topology.nodes}
 
     def on_subnet() -> dict[str, str]:
@@ -79,31 +81,31 @@ def test_a_split_cuts_containers_off_and_they_stay_reachable(
     assert whole == {node.name: f"{node.ip}/16" for node in topology.nodes}
     containers.split([["alice"], ["bob", "carol"]])
     assert set(on_subnet()) == {"bob", "carol"}
-    assert probe.ask("GET", ports["alice"], "/livez")[0] == 200
+    assert node_client.ask("GET", ports["alice"], "/livez")[0] == 200
     containers.kill("alice")
     containers.start("alice")
     assert set(on_subnet()) == {"bob", "carol"}
-    assert eventually(lambda: probe.ask("GET", ports["alice"], "/livez")[0] == 200)
+    assert eventually(lambda: node_client.ask("GET", ports["alice"], "/livez")[0] == 200)
     containers.heal()
     assert on_subnet() == whole
 
 
 def test_an_overlapping_subnet_is_refused_by_name(containers: ContainerEngine, home: Path) -> None:
-    topology = up(containers, docker_wish(), QUIET, home)
+    topology = up(containers, docker_options(), QUIET, home)
     other = ContainerEngine(f"{DOCKER_NAME}-other", containers.client, home)
-    wish = Wish(1, 1, subnet=topology.subnet, port=free_block(1))
+    options = UpOptions(1, 1, subnet=topology.subnet, port=free_block(1))
     with pytest.raises(
         Trouble, match=rf'overlaps the network "coterie-{DOCKER_NAME}".*SUBNET=auto'
     ):
-        up(other, wish, QUIET, home)
+        up(other, options, QUIET, home)
     assert other.recall() is None
-    assert topology_for(other, Wish(1, 1)).subnet != topology.subnet
+    assert topology_for(other, UpOptions(1, 1)).subnet != topology.subnet
 
 
 def test_nothing_of_ours_is_named_as_graders_name_theirs(
     containers: ContainerEngine, home: Path
 ) -> None:
-    up(containers, docker_wish(), QUIET, home)
+    up(containers, docker_options(), QUIET, home)
     label = {"label": f"io.coterie.cluster={DOCKER_NAME}"}
     found = containers.client.containers.list(filters=label)
     assert {one.labels["io.coterie.node"] for one in found} == {"alice", "bob", "carol"}

@@ -1,4 +1,4 @@
-"""The table of contracts tells what happened: no failure is lost, no contract left out."""
+"""The table of contracts tells what happened: it has every failure and every contract."""
 
 from io import StringIO
 from typing import Literal
@@ -21,7 +21,7 @@ def report(test: str, end: End, when: When = "call", why: str = "") -> pytest.Te
 
 
 def told(*reports: pytest.TestReport) -> Tally:
-    """After one good test of every contract, these."""
+    """Return the results: one good test of every contract, then these."""
     tally = Tally()
     for contract in CONTRACTS:
         good = report(f"tests/dialects/test_{contract}.py::test_goes_as_written", "passed")
@@ -32,7 +32,7 @@ def told(*reports: pytest.TestReport) -> Tally:
 
 
 def lines_of(tally: Tally) -> dict[str, str]:
-    """What is printed, by the first word of each line."""
+    """Return the printed lines by their first words."""
     console = Console(width=200, record=True, file=StringIO())
     console.print(shown(tally))
     lines = [line.replace("│", " ").split() for line in console.export_text().splitlines()]

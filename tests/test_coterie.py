@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from cluster import probe
-from cluster.choice import expect_no_rival
-from cluster.commands import contents_of, rot_in
-from cluster.containers import ContainerEngine
-from cluster.host import is_busy
-from cluster.processes import ProcessEngine
-from cluster.topology import Trouble
+from cluster.cli.commands import contents_of, rot_in
+from cluster.cli.engine_choice import expect_no_rival
+from cluster.engines import node_client
+from cluster.engines.containers import ContainerEngine
+from cluster.engines.host import is_busy
+from cluster.engines.processes import ProcessEngine
+from cluster.engines.topology import Trouble
 from tests.launching import FAKE, ROOT, WAIT_S, eventually, free_block, started
 
 
@@ -32,7 +32,7 @@ def engine(home: Path) -> Iterator[ProcessEngine]:
 
 
 PROGRAM = (
-    "import sys; from pathlib import Path; from cluster import __main__ as m;"
+    "import sys; from pathlib import Path; from cluster.cli import app as m;"
     f"m.Run.home, m.Run.module = Path(sys.argv.pop(1)), {FAKE!r}; m.main()"
 )
 
@@ -136,7 +136,7 @@ def test_an_interrupted_start_is_rolled_back(
         text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     ) as launcher:
-        assert eventually(lambda: probe.ask("GET", port, "/livez")[0] == 200)
+        assert eventually(lambda: node_client.ask("GET", port, "/livez")[0] == 200)
         launcher.send_signal(number)
         _, said = launcher.communicate(timeout=WAIT_S)
     assert launcher.returncode == 130

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from cluster.engine import State, recalled
-from cluster.launch import Wish, up
-from cluster.processes import ProcessEngine
-from cluster.ring import preference
+from cluster.cli.ring_commands import preference
+from cluster.engines.engine import NodeState, recalled
+from cluster.engines.launch import UpOptions, up
+from cluster.engines.processes import ProcessEngine
+from tests.coterie_command import coterie, done, shards
 from tests.launching import QUIET, WAIT_S
 from tests.scenarios.conftest import free_port_block
 from tests.scenarios.script import ask
-from tests.test_coterie_view import coterie, done, shards
 
 PORTS = 29700
 KEYS = 30
@@ -26,14 +26,14 @@ def engine(tmp_path: Path) -> Iterator[ProcessEngine]:
     """Four nodes in two shards, as local processes."""
     engine = ProcessEngine("ring", tmp_path)
     try:
-        up(engine, Wish(2, 2, port=free_port_block(6, PORTS), wait_s=WAIT_S), QUIET, tmp_path)
+        up(engine, UpOptions(2, 2, port=free_port_block(6, PORTS), wait_s=WAIT_S), QUIET, tmp_path)
         yield engine
     finally:
         engine.clean()
 
 
 def missing(engine: ProcessEngine, name: str) -> list[int]:
-    """The keys that do not read back at this node."""
+    """Return the keys that do not read back at this node."""
     url = recalled(engine).node(name).url
     said = [ask("GET", f"{url}/getData?key=key{n}")[1] for n in range(KEYS)]
     return [n for n, found in enumerate(said) if found.get("value") != n]
@@ -62,7 +62,7 @@ def test_a_node_comes_and_another_goes(engine: ProcessEngine) -> None:
 
     done(engine, "ring", "remove-node", "alice", "--yes")
     assert not any("alice" in members for members in shards(engine).values())
-    assert engine.states()["alice"] == State.STOPPED
+    assert engine.states()["alice"] == NodeState.STOPPED
     assert missing(engine, "erin") == missing(engine, "dave") == []
     ended = coterie(engine, "ring", "remove-node", "alice")
     assert (ended.returncode, "alice is not in the ring" in ended.stderr) == (3, True)
@@ -82,7 +82,7 @@ def test_there_must_be_a_ring(tmp_path: Path) -> None:
         assert (ended.returncode, 'cluster "asleep"' in ended.stderr) == (3, True)
 
 
-def test_who_is_asked_for_a_key() -> None:
+def test_which_nodes_are_asked_for_a_key() -> None:
     shards = {"s1": ["a", "b"], "s2": ["c"]}
     nodes = {node: {"alive": node != "b"} for node in "abc"}
     key = {"key": "k", "slot": 7, "shard": "s2", "nodes": ["c", "a", "b"]}

@@ -1,10 +1,7 @@
-"""`coterie view` and `coterie add`, against a small cluster of real nodes: what they print, change
-and refuse."""
+"""`coterie view` and `coterie add`, against a small cluster of real nodes: output and refusals."""
 
 import io
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,19 +9,16 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from cluster import probe, viewing
-from cluster.engine import recalled
-from cluster.launch import Wish, up
-from cluster.processes import ProcessEngine
-from cluster.report import Report
-from cluster.topology import Topology, Trouble
-from tests.launching import QUIET, ROOT, WAIT_S, eventually, free_block
+from cluster.cli import view_commands
+from cluster.engines import node_client
+from cluster.engines.console import Report
+from cluster.engines.launch import UpOptions, up
+from cluster.engines.processes import ProcessEngine
+from cluster.engines.topology import Topology, Trouble
+from tests.coterie_command import coterie, done, shards
+from tests.launching import QUIET, WAIT_S, eventually, free_block
 
 pytestmark = pytest.mark.xdist_group("coterie-view")
-PROGRAM = (
-    "import sys; from pathlib import Path; from cluster import __main__ as m;"
-    "m.Run.home = Path(sys.argv.pop(1)); m.main()"
-)
 
 
 @pytest.fixture(scope="module")
@@ -33,37 +27,10 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProcessEngine]:
     home = tmp_path_factory.mktemp("home")
     engine = ProcessEngine("views", home)
     try:
-        up(engine, Wish(2, 2, port=free_block(6), wait_s=WAIT_S), QUIET, home)
+        up(engine, UpOptions(2, 2, port=free_block(6), wait_s=WAIT_S), QUIET, home)
         yield engine
     finally:
         engine.clean()
-
-
-def coterie(engine: ProcessEngine, *words: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(engine.home), *words, "--name", engine.name],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
-def done(engine: ProcessEngine, *words: str) -> str:
-    """What the command prints; it must succeed."""
-    ended = coterie(engine, *words)
-    assert ended.returncode == 0, ended.stderr
-    assert "\x1b[" not in ended.stdout + ended.stderr
-    return ended.stdout
-
-
-def shards(engine: ProcessEngine) -> dict[str, list[str]]:
-    """The members of each shard, by name."""
-    topology = recalled(engine)
-    names = {node.address: node.name for node in topology.nodes}
-    found = json.loads(done(engine, "view", "show", "--json"))["view"]["shards"]
-    return {shard: [names[node] for node in members] for shard, members in found.items()}
 
 
 def test_from_plan_to_done_and_one_node_more(engine: ProcessEngine) -> None:
@@ -101,7 +68,7 @@ def test_from_plan_to_done_and_one_node_more(engine: ProcessEngine) -> None:
         (
             ("plan", "--nodes", "alice", "--shards", "1"),
             4,
-            "every holder of shard s2 would be dropped",
+            "handed over; --force does it all the same",
         ),
         (("commit", "p-12345678"), 3, "no plan p-12345678"),
         (("commit",), 2, "expected the name of a plan, or what to change"),
@@ -129,12 +96,22 @@ def test_a_change_that_waits_for_a_dead_node_can_be_taken_back(engine: ProcessEn
     assert late.returncode == 5
     assert f"{stranger} cannot be reached" in late.stderr
     running = coterie(engine, "view", "commit", "--shards", "1")
-    assert (running.returncode, "still under way" in running.stderr) == (4, True)
+    assert running.returncode == 4
+    assert "still under way; wait for it, or add --force" in running.stderr
     stale = coterie(engine, "view", "commit", plan)
     assert (stale.returncode, "is stale" in stale.stderr) == (4, True)
     done(engine, "view", "abort")
     assert shards(engine) == before
-    done(engine, "view", "commit", "--lost", stranger, "--force")
+    done(engine, "view", "watch", "--wait", "20")  # no node has ever heard of it
+
+
+def test_a_dead_node_is_given_up_while_the_change_waits_for_it(engine: ProcessEngine) -> None:
+    coterie(engine, "view", "watch")
+    before, stranger = shards(engine), "127.0.0.1:1"
+    done(engine, "view", "commit", "--add", stranger)
+    assert coterie(engine, "view", "watch", "--wait", "0.5").returncode == 5
+    done(engine, "view", "commit", "--lost", stranger)
+    assert shards(engine) == before
     done(engine, "view", "watch", "--wait", "20")
 
 
@@ -168,7 +145,7 @@ def told(is_terminal: bool, *jobs: dict[str, Any]) -> str:
     report = Report()
     written = io.StringIO()
     report.console = Console(file=written, force_terminal=is_terminal, width=120)
-    with viewing.teller(report) as tell:
+    with view_commands.teller(report) as tell:
         for each in jobs:
             tell(each, "alice lacks 7 of its slots")
     return written.getvalue()
@@ -191,18 +168,20 @@ def test_elsewhere_each_step_is_a_line() -> None:
     ]
 
 
-def test_the_newest_job_counts_and_all_who_move_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_newest_job_counts_and_all_nodes_that_move_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     said = {
         1: (200, json.dumps(job("done", 1.0, view="1"))),
         2: (200, json.dumps(job("done", 1.0))),
         3: (200, json.dumps(job("moving", 0.5))),
         4: (0, "no answer"),
     }
-    monkeypatch.setattr(viewing, "running_ports", lambda engine: list(said))
-    monkeypatch.setattr(probe, "ask", lambda method, port, path: said[port])
+    monkeypatch.setattr(view_commands, "running_ports", lambda engine: list(said))
+    monkeypatch.setattr(node_client, "ask", lambda method, port, path: said[port])
     engine = ProcessEngine("none", Path("none"))
-    newest = viewing.job_of(engine)
+    newest = view_commands.job_of(engine)
     assert (newest["view"], newest["phase"], newest["items_per_s"]) == ("2.ab", "moving", 2469.0)
     del said[1], said[2], said[3]
     with pytest.raises(Trouble, match="no node tells"):
-        viewing.job_of(engine)
+        view_commands.job_of(engine)

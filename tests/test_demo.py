@@ -1,4 +1,4 @@
-"""The demonstration: what it logs on a cluster of its own, and what it says where it cannot."""
+"""The demonstration: its log on a cluster of its own, and its errors where it cannot run."""
 
 import re
 from pathlib import Path
@@ -20,7 +20,7 @@ def urls_of(cluster: Cluster) -> str:
 
 
 def logged(text: str) -> list[tuple[str, str]]:
-    """Who does what, line by line, without the first one, which names the story."""
+    """Return the log line by line, without the first line, which names the story."""
     found = [LINE.fullmatch(line) for line in text.splitlines()[1:]]
     assert all(found), text
     return [(line[1] or "", line[2].strip()) for line in found if line]
@@ -77,7 +77,7 @@ def test_too_few_nodes_are_a_mistake_of_the_command(
     assert "expected the URLs of 3 nodes" in capsys.readouterr().err
 
 
-def test_where_nobody_answers_it_says_who(capsys: pytest.CaptureFixture[str]) -> None:
+def test_where_no_node_answers_it_names_one(capsys: pytest.CaptureFixture[str]) -> None:
     assert demo.main(["order", "--urls", NOBODY]) == demo.UNAVAILABLE
     assert "node 0 at http://127.0.0.1:1 does not answer" in capsys.readouterr().err
 
@@ -92,7 +92,7 @@ def test_nodes_of_another_contract_or_of_two_shards_are_refused(
         assert "node 0 is of another shard" in capsys.readouterr().err
         elsewhere = urls_of(cluster).replace(",", "/v1,")
         assert demo.main(["causal", "--urls", elsewhere]) == demo.UNAVAILABLE
-        assert "does not speak the contract causal" in capsys.readouterr().err
+        assert "does not speak the causal contract" in capsys.readouterr().err
 
 
 def test_an_unknown_story_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""The garbage collector looks through what has stayed when nobody waits for an answer."""
+"""The garbage collector looks at old objects when no client waits for an answer."""
 
 import gc
 import time
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from node.shell.garbage import (
+from node.shell.gc_schedule import (
     LOOK_AT_NEW_EVERY_S,
     OLD_PASSES_MAX,
     YOUNG_OBJECTS,
@@ -18,7 +18,7 @@ from node.shell.garbage import (
 
 @pytest.fixture
 def collected(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """The generations that are collected, instead of collecting them."""
+    """Record the generations to collect, instead of collecting them."""
     generations: list[int] = []
     thresholds = gc.get_threshold()
     monkeypatch.setattr(gc, "collect", lambda generation=2: generations.append(generation))

@@ -1,12 +1,10 @@
-"""The record of a run: what may be appended, how it is kept, what it says it exercised."""
+"""The record of a run: what may be appended, what counts as a write or a read."""
 
-from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
-from cluster.history import History, Kind, Operation, Status
+from cluster.checker.history import History, Kind, Operation, Status
 
 
 def operation(number: int, kind: Kind = "get", status: Status = "ok", **more: object) -> Operation:
@@ -29,22 +27,6 @@ def test_an_id_is_used_once() -> None:
         History([operation(1), operation(1)])
 
 
-def test_a_dumped_history_is_loaded_as_it_was(tmp_path: Path) -> None:
-    path = tmp_path / "history.jsonl"
-    put = operation(1, "put", value="é", dot=("a", 1), parents=(), context_of=None)
-    get = operation(2, parents=(1,), values=("é",), dots=(("a", 1),), shown=(("a", 1),))
-    History([put, get]).dump(path)
-    assert History.load(path).operations == [put, get]
-    assert len(path.read_text().splitlines()) == 2
-
-
-def test_a_line_that_is_no_operation_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "history.jsonl"
-    path.write_text('{"id": "one"}\n')
-    with pytest.raises(msgspec.ValidationError):
-        History.load(path)
-
-
 @pytest.mark.parametrize(
     ("kind", "status", "dot", "writes", "reads"),
     [
@@ -64,25 +46,3 @@ def test_what_writes_and_what_reads(
 ) -> None:
     one = operation(1, kind, status, dot=dot)
     assert (one.writes, one.reads) == (writes, reads)
-
-
-def test_the_summary_counts_what_was_exercised() -> None:
-    history = History(
-        [
-            operation(1, "put", started=1.0, ended=1.1, value="v"),
-            operation(2, started=1.02, ended=1.1, node="b", values=("v", "w")),
-            operation(3, started=5.0, ended=None, node="b", status="unknown"),
-            operation(4, "delete", started=6.0, ended=6.1, session=2, status="fail"),
-        ]
-    )
-    summary = history.summary(faults=[(1.05, 1.5)])
-    assert (summary.operations, summary.ok, summary.failed, summary.unknown) == (4, 2, 1, 1)
-    assert (summary.reads, summary.writes, summary.under_fault) == (2, 2, 2)
-    assert (summary.steps, summary.node_changes) == (2, 1)
-    assert (summary.close_reads, summary.sibling_reads, summary.reads_of_siblings) == (1, 1, 1)
-    assert summary.shortfalls(faulty=True) == []
-    assert summary.shortfalls(faulty=False) == ["ok operations: 0.500 < 0.95"]
-
-
-def test_an_empty_run_is_no_evidence() -> None:
-    assert History().summary().shortfalls(faulty=False) == ["no operations"]

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from cluster import probe
-from cluster.engine import State
-from cluster.host import is_busy
-from cluster.launch import Wish, topology_for, up
-from cluster.processes import ProcessEngine
-from cluster.topology import Trouble
+from cluster.engines import node_client
+from cluster.engines.engine import NodeState
+from cluster.engines.host import is_busy
+from cluster.engines.launch import UpOptions, topology_for, up
+from cluster.engines.processes import ProcessEngine
+from cluster.engines.topology import Trouble
 from tests.launching import (
     FAKE,
     QUIET,
@@ -42,7 +42,7 @@ def engine(home: Path) -> Iterator[ProcessEngine]:
 
 def test_up_starts_all_nodes_and_writes_where_they_are(engine: ProcessEngine, home: Path) -> None:
     topology = started(engine, home, shards=2)
-    assert set(engine.states().values()) == {State.RUNNING}
+    assert set(engine.states().values()) == {NodeState.RUNNING}
     written = json.loads((home / "lab" / "cluster.json").read_text())
     assert [node["shard"] for node in written["nodes"]] == ["s1", "s2"] * 3
     assert [node["url"] for node in written["nodes"]] == list(engine.endpoints().values())
@@ -53,7 +53,7 @@ def test_up_starts_all_nodes_and_writes_where_they_are(engine: ProcessEngine, ho
 def test_up_again_leaves_what_runs_alone(engine: ProcessEngine, home: Path) -> None:
     topology = started(engine, home)
     before = pids(engine)
-    assert up(engine, Wish(wait_s=WAIT_S), QUIET, home) == topology
+    assert up(engine, UpOptions(wait_s=WAIT_S), QUIET, home) == topology
     assert pids(engine) == before
 
 
@@ -61,7 +61,7 @@ def test_up_again_starts_what_is_missing(engine: ProcessEngine, home: Path) -> N
     topology = started(engine, home)
     engine.kill("alice")
     engine.pause("bob")
-    up(engine, Wish(wait_s=WAIT_S), QUIET, home)
+    up(engine, UpOptions(wait_s=WAIT_S), QUIET, home)
     assert [told(topology, node.name)["starts"] for node in topology.nodes] == [2, 1, 1]
 
 
@@ -71,9 +71,9 @@ def test_another_shape_is_refused_while_the_data_is_there(
     started(engine, home)
     engine.stop()
     with pytest.raises(Trouble, match="with shards 1, not 2; ask for the same"):
-        up(engine, Wish(shards=2), QUIET, home)
+        up(engine, UpOptions(shards=2), QUIET, home)
     with pytest.raises(Trouble, match="FRESH=1"):
-        up(engine, Wish(settings={"DURABILITY": "os"}), QUIET, home)
+        up(engine, UpOptions(settings={"DURABILITY": "os"}), QUIET, home)
 
 
 def test_down_leaves_no_process_and_no_port_but_the_data(engine: ProcessEngine, home: Path) -> None:
@@ -82,9 +82,9 @@ def test_down_leaves_no_process_and_no_port_but_the_data(engine: ProcessEngine, 
     engine.stop()
     assert are_gone(numbers)
     assert not any(is_busy(node.host_port) for node in topology.nodes)
-    assert set(engine.states().values()) == {State.STOPPED}
+    assert set(engine.states().values()) == {NodeState.STOPPED}
     assert engine.recall() == topology
-    up(engine, Wish(wait_s=WAIT_S), QUIET, home)
+    up(engine, UpOptions(wait_s=WAIT_S), QUIET, home)
     assert told(topology, "alice")["starts"] == 2
 
 
@@ -103,18 +103,18 @@ def test_kill_start_pause_resume_wipe(engine: ProcessEngine, home: Path) -> None
     port = topology.node("alice").host_port
     engine.kill("alice")
     assert engine.states() == {
-        "alice": State.STOPPED,
-        "bob": State.RUNNING,
-        "carol": State.RUNNING,
+        "alice": NodeState.STOPPED,
+        "bob": NodeState.RUNNING,
+        "carol": NodeState.RUNNING,
     }
-    assert probe.ask("GET", port, "/livez")[0] == 0
+    assert node_client.ask("GET", port, "/livez")[0] == 0
     engine.wipe("alice")
     engine.start("alice")
-    assert eventually(lambda: probe.unready(port) is None)
+    assert eventually(lambda: node_client.unready(port) is None)
     assert told(topology, "alice")["starts"] == 1
     engine.pause("alice")
-    assert engine.states()["alice"] == State.PAUSED
-    assert probe.ask("GET", port, "/livez", timeout_s=0.3)[0] == 0
+    assert engine.states()["alice"] == NodeState.PAUSED
+    assert node_client.ask("GET", port, "/livez", timeout_s=0.3)[0] == 0
     engine.resume("alice")
     assert told(topology, "alice")["starts"] == 1
 
@@ -163,7 +163,7 @@ def test_a_process_with_a_recycled_number_is_never_signalled(
         path = engine.place / "pids.json"
         records = json.loads(path.read_text())
         path.write_text(json.dumps({**records, "alice": [stranger.pid, "1"]}))
-        assert engine.states()["alice"] == State.STOPPED
+        assert engine.states()["alice"] == NodeState.STOPPED
         engine.stop()
         assert stranger.poll() is None
         stranger.kill()
@@ -192,9 +192,9 @@ def test_a_cluster_that_is_not_usable_in_time_is_rolled_back(
     engine: ProcessEngine, home: Path, setting: str, words: str
 ) -> None:
     port = free_block(3)
-    wish = Wish(1, 3, port=port, settings={setting: str(port + 2)}, wait_s=5)
+    options = UpOptions(1, 3, port=port, settings={setting: str(port + 2)}, wait_s=5)
     with pytest.raises(Trouble, match=words) as failure:
-        up(engine, wish, QUIET, home)
+        up(engine, options, QUIET, home)
     assert failure.value.code == 5
     assert engine.recall() is None
     assert not any(is_busy(port + index) for index in range(3))
@@ -203,10 +203,10 @@ def test_a_cluster_that_is_not_usable_in_time_is_rolled_back(
 def test_a_failed_start_is_kept_when_wished(engine: ProcessEngine, home: Path) -> None:
     port = free_block(3)
     settings = {"FAKE_UNREADY": str(port)}
-    wish = Wish(1, 3, port=port, settings=settings, wait_s=1, retain=True)
+    options = UpOptions(1, 3, port=port, settings=settings, wait_s=1, retain=True)
     with pytest.raises(Trouble):
-        up(engine, wish, QUIET, home)
-    assert set(engine.states().values()) == {State.RUNNING}
+        up(engine, options, QUIET, home)
+    assert set(engine.states().values()) == {NodeState.RUNNING}
 
 
 def test_rolling_back_keeps_the_data_that_was_there(engine: ProcessEngine, home: Path) -> None:
@@ -217,19 +217,19 @@ def test_rolling_back_keeps_the_data_that_was_there(engine: ProcessEngine, home:
         socket.create_server(("127.0.0.1", port)),
         pytest.raises(Trouble, match=f"port {port} is in use"),
     ):
-        up(engine, Wish(wait_s=WAIT_S), QUIET, home)
+        up(engine, UpOptions(wait_s=WAIT_S), QUIET, home)
     assert engine.recall() == topology
-    assert set(engine.states().values()) == {State.STOPPED}
+    assert set(engine.states().values()) == {NodeState.STOPPED}
 
 
 def test_another_name_stays_clear_of_the_neighbours(engine: ProcessEngine, home: Path) -> None:
-    first = topology_for(engine, Wish())
+    first = topology_for(engine, UpOptions())
     assert first.base_port >= 8082 + 6
     with_neighbour = started(engine, home)
-    other = topology_for(ProcessEngine("other", home, FAKE), Wish())
+    other = topology_for(ProcessEngine("other", home, FAKE), UpOptions())
     ports = {node.host_port for node in with_neighbour.nodes}
     assert not ports & {node.host_port for node in other.nodes}
-    assert topology_for(ProcessEngine("dev", home, FAKE), Wish()).base_port == 8082
+    assert topology_for(ProcessEngine("dev", home, FAKE), UpOptions()).base_port == 8082
 
 
 def test_logs_and_following_them(engine: ProcessEngine, home: Path) -> None:

@@ -1,4 +1,6 @@
-"""Links between nodes: who dials, who is let in, what is dropped, and when a link ends."""
+"""Links between nodes: which node dials, which callers may enter, what is dropped, how links
+end.
+"""
 
 import asyncio
 import socket
@@ -8,10 +10,12 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from node.core.messages import Accept, Put
-from node.shell import sockets
-from node.shell.greeting import VERSION, Hello
-from tests.peers import Peer, address_of, cluster, free_ports, letter, listening
+from node.core.protocol.messages import Accept
+from node.core.protocol.operations import Put
+from node.shell.peers import link as link_module
+from node.shell.peers.handshake import VERSION, Hello
+from node.shell.peers.link_limits import LinkLimits
+from tests.peers import Peer, address_of, cluster, envelope, free_ports, listening, until
 
 encode = msgspec.msgpack.encode
 
@@ -21,7 +25,7 @@ async def test_every_pair_has_one_link_and_letters_go_both_ways() -> None:
         for sender in peers:
             for receiver in peers:
                 if sender is not receiver:
-                    sender.links.send(receiver.address, letter(1))
+                    sender.links.send(receiver.address, envelope(1))
         for peer in peers:
             others = sorted(other.address for other in peers if other is not peer)
             await peer.has_seen(4)
@@ -32,9 +36,9 @@ async def test_every_pair_has_one_link_and_letters_go_both_ways() -> None:
 async def test_letters_of_one_turn_leave_in_one_frame_and_in_order() -> None:
     async with cluster() as (a, b):
         for number in range(500):
-            a.links.send(b.address, letter(number))
-        await b.sees(letter(499))
-        assert b.events[1:] == [(a.address, letter(number)) for number in range(500)]
+            a.links.send(b.address, envelope(number))
+        await b.sees(envelope(499))
+        assert b.events[1:] == [(a.address, envelope(number)) for number in range(500)]
         sent, received = a.links.stats()[b.address], b.links.stats()[a.address]
         assert sent["frames_out"] == received["frames_in"] == 1
         assert sent["bytes_out"] == received["bytes_in"]
@@ -44,7 +48,7 @@ async def test_letters_of_one_turn_leave_in_one_frame_and_in_order() -> None:
 async def test_a_large_letter_goes_through_and_one_over_the_bound_is_dropped() -> None:
     async with cluster() as (a, b):
         large, too_large = (
-            letter(Accept(1, Put("k", b"v" * (sockets.MESSAGE_BYTES_MAX - slack))))
+            envelope(Accept(1, Put("k", b"v" * (link_module.MESSAGE_BYTES_MAX - slack))))
             for slack in (1000, 0)
         )
         a.links.send(b.address, too_large)
@@ -53,19 +57,65 @@ async def test_a_large_letter_goes_through_and_one_over_the_bound_is_dropped() -
         assert a.links.stats()[b.address]["dropped"] == 1
 
 
-async def test_what_the_queue_does_not_take_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sockets, "QUEUE_MESSAGES_MAX", 3)
+async def test_other_letters_pass_a_large_one_on_its_way() -> None:
+    """So the peer hears from the node while that sends a large message."""
     async with cluster() as (a, b):
+        large = envelope(Accept(1, Put("k", b"v" * 3_000_000)))
+        a.links.send(b.address, large)
+        for number in range(3):
+            a.links.send(b.address, envelope(number))
+        await b.sees("up", envelope(0), envelope(1), envelope(2), large)
+        larger = envelope(Accept(1, Put("k", b"w" * 3_000_001)))
+        a.links.send(b.address, large)
+        a.links.send(b.address, larger)
+        await b.sees(large, large, larger)
+        assert a.links.stats()[b.address]["dropped"] == 0
+        sent, received = a.links.stats()[b.address], b.links.stats()[a.address]
+        assert sent["bytes_out"] == received["bytes_in"]
+
+
+async def test_a_large_letter_of_which_a_slice_is_lost_is_lost_and_no_other() -> None:
+    async with cluster() as (a, b):
+        link = a.link_with(b)
+        large = envelope(Accept(1, Put("k", b"v" * 1_000_000)))
+        assert link.send(encode(large))
+        first = link._next_slice()
+        link._next_slice()  # is lost
+        await link.say(first)
+        assert link.send(encode(large))
+        await b.sees("up", large)
+        assert a.link_with(b) is link
+
+
+async def test_a_slice_of_a_frame_that_is_too_large_ends_the_link() -> None:
+    async with cluster() as (a, b):
+        size = link_module.RECEIVE_BYTES_MAX + 1
+        await a.link_with(b).say(
+            link_module.SLICE_HEADER.pack(link_module.SLICE_MARK, size, 0) + b"x"
+        )
+        await b.sees("up", "down", "up")
+
+
+async def test_a_slow_link_is_not_given_up_while_a_large_letter_comes() -> None:
+    """Each slice is a sign of life: the whole takes longer than silence may last."""
+    async with cluster() as (a, b):
+        heard = b.link_with(a)
+        before = heard._heard_at
+        first = link_module.SLICE_HEADER.pack(link_module.SLICE_MARK, 1_000_000, 0) + b"v" * 1000
+        await a.link_with(b).say(first)  # the rest is still to come
+        await until(lambda: heard._heard_at > before)
+        assert [event for _, event in b.events] == ["up"]
+
+
+async def test_what_the_queue_does_not_take_is_dropped() -> None:
+    async with cluster(limits=LinkLimits(queue_messages_max=3)) as (a, b):
         for number in range(5):
-            a.links.send(b.address, letter(number))
-        await b.sees(letter(2))
+            a.links.send(b.address, envelope(number))
+        await b.sees(envelope(2))
         assert a.links.stats()[b.address]["dropped"] == 2
 
 
-async def test_a_peer_that_reads_nothing_costs_bounded_memory(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(sockets, "QUEUE_BYTES_MAX", 1_000_000)
+async def test_a_peer_that_reads_nothing_costs_bounded_memory() -> None:
     ports = free_ports(2)
     a, b = map(address_of, ports)
     reading = asyncio.Event()
@@ -79,10 +129,10 @@ async def test_a_peer_that_reads_nothing_costs_bounded_memory(
         return web_socket
 
     async with listening(say_hello_and_stop, ports[1]):
-        peer = Peer(a)
+        peer = Peer(a, limits=LinkLimits(queue_bytes_max=1_000_000))
         peer.start(b)
         await peer.sees("up")
-        large = letter(Accept(1, Put("k", b"v" * 500_000)))
+        large = envelope(Accept(1, Put("k", b"v" * 500_000)))
         while not peer.links.stats()[b]["dropped"]:
             peer.links.send(b, large)
             await asyncio.sleep(0)
@@ -95,13 +145,13 @@ async def test_nothing_is_kept_for_a_peer_that_is_away() -> None:
     ports = free_ports(2)
     a, b = (Peer(address_of(port)) for port in ports)
     a.start(b.address)
-    a.links.send(b.address, letter(1))
+    a.links.send(b.address, envelope(1))
     assert a.links.stats()[b.address]["dropped"] == 1
     async with listening(a.links.accept, ports[0]), listening(b.links.accept, ports[1]):
         b.start(a.address)
         await a.sees("up")
-        a.links.send(b.address, letter(2))
-        await b.sees("up", letter(2))
+        a.links.send(b.address, envelope(2))
+        await b.sees("up", envelope(2))
         await a.links.close()
         await b.sees("down")
         await b.links.close()
@@ -110,9 +160,9 @@ async def test_nothing_is_kept_for_a_peer_that_is_away() -> None:
 async def test_close_sends_what_is_queued() -> None:
     async with cluster() as (a, b):
         for number in range(1000):
-            a.links.send(b.address, letter(number))
+            a.links.send(b.address, envelope(number))
         await a.links.close()
-        await b.sees(letter(999), "down")
+        await b.sees(envelope(999), "down")
         assert a.events[-1] == (b.address, "down")
 
 
@@ -129,7 +179,7 @@ async def test_knows_no_peer_until_told_and_never_itself() -> None:
     a = Peer(address_of(port))
     async with listening(a.links.accept, port):
         a.start(a.address)
-        a.links.send("10.1.1.1:1", letter(1))
+        a.links.send("10.1.1.1:1", envelope(1))
         assert a.links.stats() == {}
         await a.links.close()
 
@@ -142,33 +192,33 @@ async def test_a_bad_frame_ends_just_its_link(caplog: pytest.LogCaptureFixture) 
         await a.link_with(b).socket.send_bytes(b"\xc1 no msgpack")
         await a.sees("up", "down", "up")
         await b.sees("up", "down", "up")
-        a.links.send(b.address, letter(1))
-        await b.sees(letter(1))
+        a.links.send(b.address, envelope(1))
+        await b.sees(envelope(1))
     assert "a frame cannot be read" in caplog.text
 
 
 async def test_a_bug_in_a_handler_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
     async with cluster() as (a, b):
         for number in (1, 666, 666, 2):
-            a.links.send(b.address, letter(number))
-        await b.sees("up", letter(1), letter(2))
+            a.links.send(b.address, envelope(number))
+        await b.sees("up", envelope(1), envelope(2))
     assert len(caplog.records) == 2
     assert caplog.text.count("Traceback") == 1
 
 
 async def refused_because(hello: bytes, peer: Peer) -> str:
-    """What a caller is told who begins like this."""
+    """Return what a caller that begins like this is told."""
     async with (
         aiohttp.ClientSession() as session,
         session.ws_connect(f"http://{peer.address}/peer") as web_socket,
     ):
         await web_socket.send_bytes(hello)
         message = await web_socket.receive()
-        assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, sockets.REFUSED)
+        assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, link_module.REFUSED)
         return str(message.extra)
 
 
-async def test_refuses_another_version_and_whoever_is_nobody() -> None:
+async def test_refuses_another_version_and_a_caller_without_a_name() -> None:
     async with cluster() as (a, b):
         for hello, reason in (
             (b"nonsense", "no hello"),
@@ -206,7 +256,7 @@ async def test_a_dialed_node_that_says_it_is_another_is_refused(
 
 
 async def test_a_new_link_of_the_same_dialer_replaces_the_old_one() -> None:
-    """The dialer has restarted and this node has not noticed yet."""
+    """The dialer has restarted, and this node has not noticed yet."""
     async with (
         cluster() as (a, b),
         aiohttp.ClientSession() as session,
@@ -214,9 +264,9 @@ async def test_a_new_link_of_the_same_dialer_replaces_the_old_one() -> None:
     ):
         await web_socket.send_bytes(encode(Hello(VERSION, a.address)))
         assert msgspec.msgpack.decode(await web_socket.receive_bytes(), type=Hello)
-        await web_socket.send_bytes(encode([letter(7)]))
+        await web_socket.send_bytes(encode([envelope(7)]))
         await b.has_seen(4)
-        assert [event for _, event in b.events[:4]] == ["up", "down", "up", letter(7)]
+        assert [event for _, event in b.events[:4]] == ["up", "down", "up", envelope(7)]
 
 
 # ------------------------------------------------------------------ faults
@@ -226,14 +276,14 @@ async def test_a_cut_drops_both_ways_until_it_heals() -> None:
     async with cluster() as (a, b):
         a.links.cut_off([b.address], 60.0)
         assert a.links.cut == {b.address}
-        a.links.send(b.address, letter(1))
-        assert a.links._on_frame(a.link_with(b), encode([letter(2)]))
+        a.links.send(b.address, envelope(1))
+        assert a.links._on_frame(a.link_with(b), encode([envelope(2)]))
         assert a.events == [(b.address, "up")]
         a.links.heal()
-        a.links.send(b.address, letter(3))
-        await b.sees("up", letter(3))
-        b.links.send(a.address, letter(4))
-        await a.sees(letter(4))
+        a.links.send(b.address, envelope(3))
+        await b.sees("up", envelope(3))
+        b.links.send(a.address, envelope(4))
+        await a.sees(envelope(4))
         assert a.links.stats()[b.address]["dropped"] == 1
 
 
@@ -258,7 +308,7 @@ async def test_backs_off_from_a_peer_that_is_away(monkeypatch: pytest.MonkeyPatc
             enough.set()
         await real_sleep(0)
 
-    monkeypatch.setattr("node.shell.links.asyncio.sleep", sleep)
+    monkeypatch.setattr("node.shell.peers.links.asyncio.sleep", sleep)
     ports = free_ports(2)
     a, b = map(address_of, ports)
     ports[1].close()

@@ -1,5 +1,6 @@
-"""Links while the nodes of a cluster change: guests, peers known later, peers known no more, and
-two that dial each other at once."""
+"""Links while the nodes of a cluster change: guests, new peers, peers known no more, two
+dialers.
+"""
 
 import asyncio
 from itertools import permutations
@@ -9,21 +10,16 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from node.shell import links
-from node.shell.greeting import VERSION, Hello
-from tests.peers import Peer, address_of, cluster, free_ports, letter, listening, strangers, until
+from node.shell.peers.handshake import VERSION, Hello
+from node.shell.peers.link_limits import LinkLimits
+from tests.peers import Peer, address_of, cluster, envelope, free_ports, listening, strangers, until
 
 encode = msgspec.msgpack.encode
-
-
-@pytest.fixture
-def no_head_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The larger address of a pair dials as soon as the smaller one."""
-    monkeypatch.setattr(links, "HEAD_START_S", 0.0)
+NO_HEAD_START = LinkLimits(head_start_s=0.0)  # a larger address dials as soon as a smaller one
 
 
 def is_in_order(peer: Peer) -> bool:
-    """Whether everything it was told of each other node lies between an up and a down."""
+    """Whether everything that it was told of each other node lies between an up and a down."""
     is_up: dict[str, bool] = {}
     for source, event in peer.events:
         if (event == "up") == is_up.get(source, False):
@@ -36,12 +32,12 @@ def is_in_order(peer: Peer) -> bool:
 
 
 @pytest.mark.parametrize("stranger", [0, 1])
-async def test_whoever_knows_dials_and_the_other_takes_it_as_a_guest(stranger: int) -> None:
+async def test_the_node_that_knows_dials_and_the_other_takes_it_as_a_guest(stranger: int) -> None:
     async with strangers() as peers:
         host, guest = peers[stranger], peers[1 - stranger]
         host.start()
         guest.start(host.address)
-        guest_sent, host_sent = letter(1), letter(2)
+        guest_sent, host_sent = envelope(1), envelope(2)
         await guest.sees("up")
         guest.links.send(host.address, guest_sent)
         await host.sees("up", guest_sent)
@@ -58,15 +54,14 @@ async def test_nothing_is_remembered_of_a_guest_that_has_gone() -> None:
         await a.links.close()
         await b.sees("up", "down")
         assert b.links.stats() == {}
-        b.links.send(a.address, letter(1))
+        b.links.send(a.address, envelope(1))
         assert b.links.stats() == {}
 
 
 async def test_guests_are_bounded_and_known_peers_are_not_counted(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(links, "GUESTS_MAX", 1)
-    async with strangers(3) as (a, b, host):
+    async with strangers(3, limits=LinkLimits(guests_max=1)) as (a, b, host):
         host.start()
         a.start(host.address)
         await host.sees("up")
@@ -80,7 +75,7 @@ async def test_guests_are_bounded_and_known_peers_are_not_counted(
         b.start(host.address)
         await b.sees("up")
         await host.sees("up", "up")
-    assert "this node has 1 guests" in caplog.text
+    assert "this node has 1 unlisted peers" in caplog.text
 
 
 # ------------------------------------------------------------------ known later, known no more
@@ -93,8 +88,8 @@ async def test_a_peer_that_is_known_later_is_dialed() -> None:
         b.links.know([a.address, c.address])
         await b.has_seen(2)
         assert sorted(b.events) == [(a.address, "up"), (c.address, "up")]
-        b.links.send(a.address, letter(1))
-        await a.sees("up", letter(1))
+        b.links.send(a.address, envelope(1))
+        await a.sees("up", envelope(1))
         assert set(b.links.stats()) == {a.address, c.address}
 
 
@@ -106,8 +101,8 @@ async def test_a_guest_that_becomes_known_keeps_its_link_and_is_dialed_when_it_e
         first = a.link_with(b)
         a.links.know([b.address])
         b.links.know([])
-        b.links.send(a.address, letter(1))
-        await a.sees("up", letter(1))
+        b.links.send(a.address, envelope(1))
+        await a.sees("up", envelope(1))
         assert a.link_with(b) is first
         first.abort()
         await a.sees("down", "up")
@@ -117,8 +112,8 @@ async def test_a_guest_that_becomes_known_keeps_its_link_and_is_dialed_when_it_e
 async def test_a_peer_that_is_known_no_more_is_a_guest_while_it_lasts_and_is_not_dialed() -> None:
     async with cluster(3) as (a, b, c):
         b.links.know([c.address])
-        a.links.send(b.address, letter(1))
-        await b.sees(letter(1))
+        a.links.send(b.address, envelope(1))
+        await b.sees(envelope(1))
         a.links.know([c.address])
         a.link_with(b).abort()
         for peer in (a, b):
@@ -175,10 +170,10 @@ async def test_a_peer_is_dialed_where_it_is_and_anew_once_it_is_elsewhere() -> N
         a.links.know(["b"])
         await a.sees("up")
         first = a.link_with(b)
-        places["b"] = "127.0.0.1:1"  # whom one has a link with, is the same wherever it is said
+        places["b"] = "127.0.0.1:1"  # an open link stays, wherever its node is said to be
         a.links.know(["b"])
-        a.links.send("b", letter(1))
-        await b.sees("up", letter(1))
+        a.links.send("b", envelope(1))
+        await b.sees("up", envelope(1))
         assert a.link_with(b) is first
         assert a.events == [("b", "up")]
         for peer in (a, b, other):
@@ -242,11 +237,10 @@ async def test_a_dial_under_way_ends_when_its_peer_is_known_no_more() -> None:
 # ------------------------------------------------------------------ both dial at once
 
 
-@pytest.mark.usefixtures("no_head_start")
 async def test_two_that_dial_each_other_at_once_end_with_one_link() -> None:
     """Both have connected before either is heard."""
     ports = free_ports(2)
-    a, b = peers = [Peer(address_of(port)) for port in ports]
+    a, b = peers = [Peer(address_of(port), limits=NO_HEAD_START) for port in ports]
     both = asyncio.Barrier(2)
 
     async def accept_at_a(request: web.BaseRequest) -> web.StreamResponse:
@@ -261,10 +255,10 @@ async def test_two_that_dial_each_other_at_once_end_with_one_link() -> None:
         a.start(b.address)
         b.start(a.address)
         await until(lambda: a.dialer_of(b) == b.dialer_of(a) == a.address)
-        a.links.send(b.address, letter(1))
-        b.links.send(a.address, letter(2))
-        await b.sees(letter(1))
-        await a.sees(letter(2))
+        a.links.send(b.address, envelope(1))
+        b.links.send(a.address, envelope(2))
+        await b.sees(envelope(1))
+        await a.sees(envelope(2))
         assert all(is_in_order(peer) for peer in peers)
         await a.links.close()
         await b.links.close()
@@ -281,9 +275,8 @@ async def test_a_link_dialed_by_the_smaller_is_not_replaced_by_the_larger_one() 
         assert a.events == [(b.address, "up")]
 
 
-@pytest.mark.usefixtures("no_head_start")
 async def test_a_link_dialed_by_the_larger_is_replaced_by_the_smaller_one() -> None:
-    async with strangers() as (a, b):
+    async with strangers(limits=NO_HEAD_START) as (a, b):
         a.start()
         b.start(a.address)
         await b.sees("up")
@@ -297,12 +290,9 @@ async def test_a_link_dialed_by_the_larger_is_replaced_by_the_smaller_one() -> N
             await a.sees("up", "down")
 
 
-async def test_a_wave_of_links_ends_with_one_for_each_pair(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Whatever the order in which six nodes come to know each other."""
-    monkeypatch.setattr(links, "HEAD_START_S", 0.01)
-    async with strangers(6) as peers:
+async def test_a_wave_of_links_ends_with_one_for_each_pair() -> None:
+    """This holds in whatever order the six nodes come to know each other."""
+    async with strangers(6, limits=LinkLimits(head_start_s=0.01)) as peers:
         addresses = [peer.address for peer in peers]
         for number, peer in enumerate(peers):
             peer.start(*addresses[number::2])
@@ -311,6 +301,6 @@ async def test_a_wave_of_links_ends_with_one_for_each_pair(
         pairs = list(permutations(peers, 2))
         await until(lambda: all(a.dialer_of(b) == b.dialer_of(a) != "" for a, b in pairs))
         for sender, receiver in pairs:
-            sender.links.send(receiver.address, letter(1))
-        await until(lambda: all((a.address, letter(1)) in b.events for a, b in pairs))
+            sender.links.send(receiver.address, envelope(1))
+        await until(lambda: all((a.address, envelope(1)) in b.events for a, b in pairs))
         assert all(is_in_order(peer) for peer in peers)

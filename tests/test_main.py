@@ -2,113 +2,46 @@
 
 import asyncio
 import json
-import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cluster import probe
 from node.__main__ import start_of
 from node.config import read
-from node.core.replica import Start
-from node.core.view import first_view, no_view
-from node.shell.loop import LoopClock
-
-PATIENCE_S = 20.0
-
-
-def environment(directory: Path, address: str, **settings: str) -> dict[str, str]:
-    ours = {"SOCKET_ADDRESS": address, "DATA_DIR": str(directory / address), **settings}
-    return {"PATH": os.environ.get("PATH", ""), **ours}
-
-
-def failed_start(env: dict[str, str], *flags: str) -> str:
-    """The one line on stderr of a node that cannot start."""
-    command = [sys.executable, "-m", "node", *flags]
-    ended = subprocess.run(command, env=env, capture_output=True, text=True, timeout=PATIENCE_S)
-    assert ended.returncode == 2
-    assert ended.stderr.count("\n") == 1
-    return ended.stderr
-
-
-def free_addresses(count: int) -> list[str]:
-    ports = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    addresses = [f"127.0.0.1:{port.getsockname()[1]}" for port in ports]
-    for port in ports:
-        port.close()
-    return addresses
-
-
-@contextmanager
-def node(env: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
-    """A running node; killed at the end if it still runs."""
-    command = [sys.executable, "-m", "node"]
-    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def said(process: subprocess.Popen[str], words: str) -> str:
-    """The next line of its log that has these words."""
-    assert process.stdout is not None
-    for line in process.stdout:
-        if words in line:
-            return line
-    raise AssertionError(f"ended without saying {words!r}")
-
-
-def call(method: str, address: str, path: str, body: Any = None) -> tuple[int, Any]:
-    text = None if body is None else json.dumps(body).encode()
-    headers = {"Content-Type": "application/json"}
-    request = urllib.request.Request(f"http://{address}{path}", text, headers, method=method)
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with opener.open(request, timeout=PATIENCE_S) as answer:
-            return answer.status, json.loads(answer.read() or b"null")
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, json.loads(error.read() or b"null")
-
-
-def called_until(status: int, method: str, address: str, path: str, body: Any) -> Any:
-    """The answer, once it has this status: nodes that have just started meet first."""
-    deadline = time.monotonic() + PATIENCE_S
-    while True:
-        code, answer = call(method, address, path, body)
-        if code == status:
-            return answer
-        assert time.monotonic() < deadline, (code, answer)
-
-
-def await_ready(address: str) -> None:
-    port = int(address.rpartition(":")[2])
-    assert probe.until(lambda: probe.unready(port) is None or None, PATIENCE_S)
-
+from node.core.model.options import Start
+from node.core.model.view import first_view, no_view
+from node.shell.event_loop import LoopTimer
+from tests.node_process import (
+    PATIENCE_S,
+    await_ready,
+    call,
+    called_until,
+    environment,
+    failed_start,
+    free_addresses,
+    node,
+    said,
+)
 
 # ------------------------------------------------------------------ the clock
 
 
 async def test_the_clock_starts_at_the_wall_and_never_goes_back() -> None:
     walls = iter([1_000_000.0, 5.0])
-    clock = LoopClock(lambda: next(walls))
+    clock = LoopTimer(lambda: next(walls))
     earlier = clock.now()
     assert 1_000_000.0 <= earlier <= clock.now() < 1_001_000.0
 
 
 async def test_timers_call_back_in_order_and_never_at_once() -> None:
-    clock, called, last = LoopClock(), list[str](), asyncio.Event()
+    clock, called, last = LoopTimer(), list[str](), asyncio.Event()
     clock.call_at(clock.now() + 0.01, last.set)
     clock.call_at(clock.now() + 0.001, lambda: called.append("soon"))
     clock.call_at(0.0, lambda: called.append("past"))
@@ -166,7 +99,13 @@ ALL = (OURS, "127.0.0.1:2")
         ({"VIEW": OURS, "SHARD_COUNT": "1"}, Start(first_view((OURS,), 1))),
         ({"VIEW": ",".join(ALL), "SHARD_COUNT": "1"}, Start(first_view(ALL, 1))),
         ({"VIEW": ",".join(ALL), "SHARD_COUNT": "2"}, Start(first_view(ALL, 2))),
-        ({"VIEW": ",".join(ALL)}, Start(no_view(ALL), join=True)),
+        ({"VIEW": ",".join(ALL)}, Start(no_view(ALL, unsharded=True), join=True)),
+        ({"VIEW": ",".join(ALL), "DIALECT": "asg3"}, Start(no_view(ALL, unsharded=True), True)),
+        (
+            {"VIEW": ",".join(ALL), "DIALECT": "asg3", "SHARD_COUNT": "1"},
+            Start(first_view(ALL, 1, unsharded=True)),
+        ),
+        ({"VIEW": ",".join(ALL), "DIALECT": "shard_view"}, Start(no_view(ALL), join=True)),
         ({"DIALECT": "admin_view"}, Start(no_view(()))),
         ({"DIALECT": "admin_view", "SHARD_COUNT": "1"}, Start(first_view((OURS,), 1))),
     ],
@@ -230,7 +169,7 @@ def view_at(address: str) -> Any:
 
 
 def wait_until(address: str, part: dict[str, Any]) -> None:
-    """Until this node's view has this part."""
+    """Wait until this node's view has this part."""
     deadline = time.monotonic() + PATIENCE_S
     while not part.items() <= (view := view_at(address)).items():
         assert time.monotonic() < deadline, view

@@ -1,4 +1,4 @@
-"""What /metrics says: every number that is promised, once, and never a key."""
+"""/metrics has every number that is promised, once, and never a key."""
 
 import json
 from importlib.metadata import PackageNotFoundError
@@ -6,17 +6,17 @@ from importlib.metadata import PackageNotFoundError
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from node.core.replica import Start
-from node.core.view import no_view
-from node.shell.metrics import build
-from node.shell.peers import Tally
+from node.core.model.options import Start
+from node.core.model.view import no_view
+from node.shell.http.metrics import build
+from node.shell.peers.peer import LinkCounts
 from tests.web import NODES, Site, served
 
 Labels = tuple[tuple[str, str], ...]
 
 
 async def scraped(site: Site) -> dict[tuple[str, Labels], float]:
-    """Each sample by its name and sorted labels."""
+    """Return each sample by its name and sorted labels."""
     said = await site.ask("GET", "/metrics")
     assert said.status == 200
     assert said.headers["content-type"].startswith("text/plain")
@@ -83,7 +83,7 @@ async def test_the_node_and_its_links_are_told() -> None:
 
 async def test_peers_come_and_go_between_two_scrapes() -> None:
     async with served() as site:
-        site.links.tallies = {"a:1": Tally(), "guest:2": Tally(up=True)}
+        site.links.tallies = {"a:1": LinkCounts(), "guest:2": LinkCounts(up=True)}
         first = await scraped(site)
         del site.links.tallies["guest:2"]
         second = await scraped(site)
@@ -123,5 +123,5 @@ def test_what_runs_here_may_be_a_checkout(monkeypatch: pytest.MonkeyPatch) -> No
     def version(name: str) -> str:
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr("node.shell.metrics.version", version)
+    monkeypatch.setattr("node.shell.http.metrics.version", version)
     assert build()["version"] == "unknown"

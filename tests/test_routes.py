@@ -2,8 +2,8 @@
 
 import pytest
 
-from node.dialects.contract import Call, Dialect, Reply, Route
-from node.shell.routes import Table, decoded
+from node.api.contract import Call, Dialect, Reply, Route
+from node.shell.http.router import Table, decoded
 
 PATTERNS = (
     "/kvs/{key}",
@@ -53,7 +53,7 @@ def test_the_most_specific_wins(path: str, pattern: str, placeholders: dict[str,
 
 
 @pytest.mark.parametrize("path", ["/", "", "*", "kvs/a"])
-def test_paths_of_nobody(path: str) -> None:
+def test_paths_without_a_route(path: str) -> None:
     assert TABLE.find("GET", path) is None
     assert TABLE.methods_of(path) == []
 

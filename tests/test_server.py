@@ -1,13 +1,12 @@
 """The HTTP port: what it reads, what it refuses, and that an answer is always one of ours."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
-import node.shell.intake as intake
-from node.dialects.contract import Dialect, Reply, Route
-from node.shell.server import BODY_SLACK_BYTES
-from tests.web import CRASHING, VALUE_BYTES_MAX, not_found, request, served
+from node.api.contract import Dialect, Reply, Route
+from tests.web import CRASHING, LIMITS, PORT_LIMITS, VALUE_BYTES_MAX, not_found, request, served
 
 PUT = b'{"value":1}'
 
@@ -59,7 +58,7 @@ async def test_raw_bytes_that_are_not_text_are_refused() -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/kvs", "/kvs/", "/nothing", "/view/x", "/v1/faults"])
-async def test_a_path_of_nobody(path: str) -> None:
+async def test_a_path_without_a_route(path: str) -> None:
     async with served() as site:
         said = await site.ask("GET", path)
         assert (said.status, json.loads(said.body)) == (404, {"error": "No such path"})
@@ -126,7 +125,7 @@ async def test_pipelined_requests_are_answered_in_order() -> None:
         assert json.loads((await wire.read()).body) == {"shard-ids": ["s1"]}
 
 
-BODY_BYTES_MAX = VALUE_BYTES_MAX + BODY_SLACK_BYTES
+BODY_BYTES_MAX = LIMITS.body_bytes_max
 
 
 async def test_a_body_that_announces_too_much_is_not_read() -> None:
@@ -227,19 +226,15 @@ async def test_http_1_0_closes_unless_asked_not_to() -> None:
         assert await wire.is_closed()
 
 
-async def test_headers_that_do_not_end_are_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(intake, "IDLE_TIMEOUT_S", 0.05)
-    async with served() as site:
+async def test_headers_that_do_not_end_are_not_waited_for() -> None:
+    async with served(port_limits=replace(PORT_LIMITS, idle_timeout_s=0.05)) as site:
         wire = await site.wire()
         wire.send(b"GET /view HTTP/1.1\r\nX: ")
         assert await wire.is_closed()
 
 
-async def test_a_body_that_does_not_come_is_not_waited_for(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(intake, "BODY_TIMEOUT_S", 0.05)
-    async with served() as site:
+async def test_a_body_that_does_not_come_is_not_waited_for() -> None:
+    async with served(port_limits=replace(PORT_LIMITS, body_timeout_s=0.05)) as site:
         wire = await site.wire()
         wire.send(request("PUT", "/kvs/cart", b"", "Content-Length: 9"))
         assert (await wire.read()).status == 408
@@ -252,7 +247,7 @@ async def test_a_crash_is_told_without_its_reason(caplog: pytest.LogCaptureFixtu
         assert (said.status, said.body) == (500, b'{"error":"internal error"}')
         assert "a secret" in caplog.text
         assert (await wire.ask("GET", "/livez")).status == 200
-        assert site.server.metrics.crashes == 1
+        assert b"coterie_http_crashes_total 1.0" in (await wire.ask("GET", "/metrics")).body
 
 
 async def test_a_client_that_goes_away_loses_only_its_answer() -> None:
@@ -277,12 +272,8 @@ async def test_a_status_without_a_body_has_no_length() -> None:
         assert (await wire.ask("GET", "/livez")).body == b"ok\n"
 
 
-async def test_a_malformed_chunk_behind_a_good_one_is_not_stored(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(intake, "BODY_TIMEOUT_S", 0.05)
-    monkeypatch.setattr(intake, "LINGER_S", 0.05)
-    async with served() as site:
+async def test_a_malformed_chunk_behind_a_good_one_is_not_stored() -> None:
+    async with served(port_limits=replace(PORT_LIMITS, body_timeout_s=0.05, linger_s=0.05)) as site:
         wire = await site.wire()
         lines = ("Transfer-Encoding: chunked", "Expect: 100-continue")
         wire.send(request("PUT", "/kvs/cart", b"", *lines))

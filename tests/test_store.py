@@ -7,18 +7,20 @@ import sqlite3
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from node.core.effects import Record
-from node.shell import recent, rows
-from node.shell.recent import Portion
-from node.shell.store import SqliteStore, StoreError
+from node.core.protocol.effects import Record
+from node.shell.disk import sqlite_file
+from node.shell.disk.commit_buffer import Recent
+from node.shell.disk.disk_limits import DiskLimits
+from node.shell.disk.store import SqliteStore, StoreError
 from tests.stores import opened, written
 
 
@@ -113,18 +115,16 @@ async def test_a_count_sees_one_moment_although_a_batch_becomes_durable_within_i
     async with opened(tmp_path) as store:
         await written(store, Record("item", "00a/1", b"old"))
         release = threading.Event()
-        real = rows.commit
+        real = sqlite_file.commit
 
-        def commit(
-            writer: sqlite3.Connection, records: Collection[Record], number: int, portion: Portion
-        ) -> tuple[int, int]:
+        def commit(*arguments: Any) -> tuple[int, int]:
             release.wait()
-            done = real(writer, records, number, portion)
+            done = real(*arguments)
             committed.set()
             return done
 
         committed = threading.Event()
-        monkeypatch.setattr(rows, "commit", commit)
+        monkeypatch.setattr(sqlite_file, "commit", commit)
         store.write([Record("item", "00a/2", b"new"), Record("item", "00a/1", None)], lambda: None)
         durable_size = store._durable_size
 
@@ -137,12 +137,9 @@ async def test_a_count_sees_one_moment_although_a_batch_becomes_durable_within_i
         assert store.counts("item") == {"00a": (1, 3)}
 
 
-async def test_settled_rows_lie_in_their_tables_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(recent, "GENERATION_ROWS", 20)
-    monkeypatch.setattr("node.shell.store.IDLE_S", 0.001)
-    async with opened(tmp_path) as store:
+async def test_settled_rows_lie_in_their_tables_alone(tmp_path: Path) -> None:
+    limits = DiskLimits(generation_rows=20, idle_s=0.001)
+    async with opened(tmp_path, limits=limits) as store:
         await written(store, *(Record("item", f"{n:03}", b"old") for n in range(30)))
         store.write([Record("item", "007", b"new")], lambda: None)
         assert len(store.scan("item", None, 100)) == 30
@@ -198,11 +195,8 @@ STEPS = st.lists(
 @given(STEPS, st.sampled_from((1, 2, 3, 16_384)))
 @settings(max_examples=60, deadline=None)
 def test_agrees_with_a_dictionary(steps: list[Step], generation_rows: int) -> None:
-    """However often the generations of recent rows change."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recent, "GENERATION_ROWS", generation_rows)
-        patch.setattr(recent, "PORTION_ROWS", 1)
-        asyncio.run(_agree(steps))
+    """This holds however often the generations of recent rows change."""
+    asyncio.run(_agree(steps, DiskLimits(generation_rows=generation_rows, portion_rows=1)))
 
 
 def counted(model: dict[str, bytes]) -> dict[str, tuple[int, int]]:
@@ -211,10 +205,10 @@ def counted(model: dict[str, bytes]) -> dict[str, tuple[int, int]]:
     return {start: (rows, sizes[start]) for start, rows in starts.items()}
 
 
-async def _agree(steps: list[Step]) -> None:
+async def _agree(steps: list[Step], limits: DiskLimits) -> None:
     with tempfile.TemporaryDirectory() as directory:
         model: dict[str, bytes] = {}
-        async with opened(Path(directory)) as store:
+        async with opened(Path(directory), limits=limits) as store:
             for key, value, waits in steps:
                 record = Record("item", key, value)
                 if waits:
@@ -226,7 +220,7 @@ async def _agree(steps: list[Step]) -> None:
                     model[key] = value
                 assert store.scan("item", None, 100) == sorted(model.items())
                 assert store.counts("item") == counted(model)
-        async with opened(Path(directory)) as store:
+        async with opened(Path(directory), limits=limits) as store:
             assert store.scan("item", None, 100) == sorted(model.items())
 
 
@@ -241,12 +235,9 @@ async def test_what_is_removed_soon_never_reaches_its_table(tmp_path: Path) -> N
     assert not any("REPLACE INTO log" in statement for statement in settled)
 
 
-async def test_recent_rows_settle_as_others_come(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(recent, "GENERATION_ROWS", 20)
-    monkeypatch.setattr(recent, "PORTION_ROWS", 4)
-    async with opened(tmp_path) as store:
+async def test_recent_rows_settle_as_others_come(tmp_path: Path) -> None:
+    limits = DiskLimits(generation_rows=20, portion_rows=4)
+    async with opened(tmp_path, limits=limits) as store:
         for number in range(200):
             await written(store, Record("item", f"{number:03}", b"1"), Record("item", "x", b"1"))
             assert len(store._recent) < 60
@@ -254,9 +245,8 @@ async def test_recent_rows_settle_as_others_come(
         assert [key for key, _ in store.scan("item", "150", 2)] == ["151", "152"]
 
 
-def test_a_generation_settles_in_the_order_of_its_keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recent, "PORTION_ROWS", 7)
-    of, some = recent.Recent(), random.Random(1)
+def test_a_generation_settles_in_the_order_of_its_keys() -> None:
+    of, some = Recent(DiskLimits(portion_rows=7)), random.Random(1)
     keys = [("item", f"{some.randrange(4096):03x}/{n}") for n in range(100)]
     for number, row in enumerate([*keys, *keys[:20]]):
         of.add(number, {row: Record(*row, b"")}, 1)
@@ -270,12 +260,9 @@ def test_a_generation_settles_in_the_order_of_its_keys(monkeypatch: pytest.Monke
     assert portion.ends == 119
 
 
-async def test_a_commit_that_no_row_can_hold_is_several(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(rows, "BLOB_BYTES_MAX", 100)
+async def test_a_commit_that_no_row_can_hold_is_several(tmp_path: Path) -> None:
     crashed = tmp_path / "crashed"
-    async with opened(tmp_path) as store:
+    async with opened(tmp_path, limits=DiskLimits(blob_bytes_max=100)) as store:
         await written(store, *(Record("item", f"{n:03}", b"v" * 40) for n in range(100)))
         assert store._recent.number > 50
         await written(store, Record("item", "last", b"v" * 200))
@@ -323,11 +310,8 @@ async def test_refuses_another_format(tmp_path: Path) -> None:
         SqliteStore(tmp_path)
 
 
-async def test_moves_the_log_into_the_tables_when_it_is_long(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("node.shell.store.CHECKPOINT_BUSY_BYTES", 0)
-    async with opened(tmp_path) as store:
+async def test_moves_the_log_into_the_tables_when_it_is_long(tmp_path: Path) -> None:
+    async with opened(tmp_path, limits=DiskLimits(checkpoint_busy_bytes=0)) as store:
         for number in range(200):
             await written(store, Record("item", "k", b"%d" % number * 1000))
         assert (tmp_path / "store.db-wal").stat().st_size < 400_000

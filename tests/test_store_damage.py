@@ -1,5 +1,6 @@
-"""The store after a crash, on a damaged file, on a full disk: what it called done is there, or it
-says so."""
+"""The store after a crash, on a damaged file, on a full disk: it has what it called done, or says
+so.
+"""
 
 import asyncio
 import os
@@ -11,13 +12,13 @@ import sys
 from collections.abc import Collection
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from node.core.effects import DAMAGED, Damaged, Record
-from node.shell import rows
-from node.shell.recent import Portion
-from node.shell.store import SqliteStore, StoreError
+from node.core.protocol.effects import DAMAGED, Damaged, Record
+from node.shell.disk import sqlite_file
+from node.shell.disk.store import SqliteStore, StoreError
 from tests.stores import opened, written
 
 
@@ -28,14 +29,14 @@ def rows_in(store: SqliteStore) -> int:
 WRITER = """
 import asyncio, sys
 from pathlib import Path
-from node.core.effects import Record
-from node.shell import recent
-from node.shell.store import SqliteStore
-
-recent.GENERATION_ROWS = recent.PORTION_ROWS = int(sys.argv[2])
+from node.core.protocol.effects import Record
+from node.shell.disk.disk_limits import DiskLimits
+from node.shell.disk.store import SqliteStore
 
 async def main():
-    store = SqliteStore(Path(sys.argv[1]))
+    rows = int(sys.argv[2])
+    limits = DiskLimits(generation_rows=rows, portion_rows=rows)
+    store = SqliteStore(Path(sys.argv[1]), limits=limits)
     number = 0
     while True:
         waits = []
@@ -57,7 +58,7 @@ def damage(directory: Path, statement: str) -> None:
 
 
 def flip_in_file(directory: Path, value: bytes) -> None:
-    """One bit of a value, by writing to the file behind the back of SQLite."""
+    """Flip one bit of a value, by a write to the file behind the back of SQLite."""
     with open(directory / "store.db", "r+b") as file:
         at = file.read().index(value)
         file.seek(at)
@@ -65,7 +66,7 @@ def flip_in_file(directory: Path, value: bytes) -> None:
 
 
 def write_until_killed(directory: Path, lines: int, generation_rows: int = 50) -> list[int]:
-    """The numbers of the rows that a killed writer has called done, at least so many."""
+    """Return the numbers of the rows that a killed writer has called done."""
     command = [sys.executable, "-c", WRITER, str(directory), str(generation_rows)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
@@ -97,7 +98,7 @@ async def test_has_all_it_called_done_after_kill_9(
 
 
 async def test_opens_with_a_torn_log(tmp_path: Path) -> None:
-    """The machine died in the middle of a commit: that one is gone, the earlier ones are not."""
+    """The machine died in the middle of a commit: that one is gone, the earlier ones are there."""
     write_until_killed(tmp_path, 20)
     os.truncate(tmp_path / "store.db-wal", (tmp_path / "store.db-wal").stat().st_size - 2000)
     async with opened(tmp_path) as store:
@@ -136,7 +137,7 @@ async def test_a_damaged_row_is_a_failure_not_an_absence(tmp_path: Path, stateme
 
 @DAMAGES
 async def test_a_damaged_item_is_told_from_an_absent_one(tmp_path: Path, statement: str) -> None:
-    """Found when it is read, passed on by a scan; the store goes on, and takes it again."""
+    """A read finds it and a scan passes it on; the store goes on, and takes the item again."""
     key, failures = key_after(statement), list[str]()
     async with opened(tmp_path) as store:
         await written(store, *(Record("item", each, b"value") for each in "abc"))
@@ -155,7 +156,7 @@ async def test_a_damaged_item_is_told_from_an_absent_one(tmp_path: Path, stateme
 
 @pytest.mark.parametrize("in_place", [True, False])
 async def test_damage_is_seen_while_it_runs(tmp_path: Path, in_place: bool) -> None:
-    """Although SQLite still remembers the page as it was."""
+    """This holds although SQLite still remembers the page as it was."""
     value = b"a value that nobody else has"
     async with opened(tmp_path) as store:
         await written(store, Record("item", "a", b"first"), Record("item", "b", value))
@@ -169,7 +170,7 @@ async def test_damage_is_seen_while_it_runs(tmp_path: Path, in_place: bool) -> N
         assert store.reread("a", 9, "b") == []
 
 
-async def test_who_cannot_go_on_says_so_and_stops(tmp_path: Path) -> None:
+async def test_a_store_that_cannot_go_on_says_so_and_stops(tmp_path: Path) -> None:
     failures = list[str]()
     async with opened(tmp_path, failures.append) as store:
         store.give_up("row '3fa/pear' is damaged")
@@ -186,7 +187,7 @@ async def test_a_damaged_commit_is_noticed_at_the_start(tmp_path: Path) -> None:
 
 
 async def test_a_removed_row_stays_away_after_a_crash(tmp_path: Path) -> None:
-    """Although it had settled in its table, and its removal had not."""
+    """The row had settled in its table, and its removal had not."""
     async with opened(tmp_path) as store:
         await written(store, Record("log", "a/1", b"key"), Record("log", "a/2", b"key"))
     async with opened(tmp_path) as store:
@@ -209,17 +210,17 @@ async def test_a_file_that_cannot_be_read_is_an_error_not_an_absence(tmp_path: P
 
 @pytest.fixture
 def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Commits fail, but only once the row named "last straw" is among them."""
-    real = rows.commit
+    """Let commits fail once the row named "last straw" is among them."""
+    real = sqlite_file.commit
 
     def commit(
-        writer: sqlite3.Connection, records: Collection[Record], number: int, portion: Portion
+        writer: sqlite3.Connection, records: Collection[Record], *rest: Any
     ) -> tuple[int, int]:
         if any(record.key == "last straw" for record in records):
             raise sqlite3.OperationalError("database or disk is full")
-        return real(writer, records, number, portion)
+        return real(writer, records, *rest)
 
-    monkeypatch.setattr(rows, "commit", commit)
+    monkeypatch.setattr(sqlite_file, "commit", commit)
 
 
 @pytest.mark.usefixtures("full_disk")

@@ -2,18 +2,18 @@
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
-import node.shell.streams as streams
-from node.dialects.contract import Call, Dialect, Events, Route
-from tests.web import Site, Wire, not_found, request, served
+from node.api.contract import Call, Dialect, Events, Route
+from tests.web import PORT_LIMITS, Site, Wire, not_found, request, served
 
 OFTEN_S, NEVER_S = 0.001, 3600.0
 
 
 def dialect(*said: bytes, every_s: float = OFTEN_S) -> Dialect:
-    """One route, /events, that says these things and then ends; without any it never ends."""
+    """Return one route, /events, that says these things and ends; without any it never ends."""
 
     def events(call: Call) -> Events:
         rest: Iterator[bytes] = iter(said)
@@ -23,7 +23,7 @@ def dialect(*said: bytes, every_s: float = OFTEN_S) -> Dialect:
 
 
 async def opened(site: Site) -> tuple[Wire, bytes]:
-    """A stream, and the head of its answer."""
+    """Return a stream, and the head of its answer."""
     wire = await site.wire()
     wire.send(request("GET", "/events"))
     return wire, await wire.reader.readuntil(b"\r\n\r\n")
@@ -56,9 +56,8 @@ async def test_a_drain_does_not_wait_for_streams() -> None:
             assert b"data: 2" not in await wire.reader.read()
 
 
-async def test_a_client_that_goes_away_ends_its_stream(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streams, "STREAMS_MAX", 1)
-    async with served(dialect()) as site:
+async def test_a_client_that_goes_away_ends_its_stream() -> None:
+    async with served(dialect(), port_limits=replace(PORT_LIMITS, streams_max=1)) as site:
         wire, _ = await opened(site)
         full = await site.ask("GET", "/events")
         assert (full.status, full.headers["retry-after"]) == (503, "1")

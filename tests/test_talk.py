@@ -1,7 +1,7 @@
 """A talk over HTTP: several requests of the core, and waits between them, make one answer."""
 
-from node.core.messages import Get, Put
-from node.dialects.contract import Dialect, Reply, Route, Steps, Talk
+from node.api.contract import Dialect, Reply, Route, Steps, Talk
+from node.core.protocol.operations import Get, Put
 from tests.web import not_found, served
 
 

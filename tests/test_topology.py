@@ -1,11 +1,11 @@
-"""The shape of a cluster is arithmetic: tables of what goes in and what comes out."""
+"""The shape of a cluster is arithmetic: tables of inputs and results."""
 
 import json
 import re
 
 import pytest
 
-from cluster.topology import (
+from cluster.engines.topology import (
     EngineKind,
     Topology,
     Trouble,
@@ -24,7 +24,7 @@ from cluster.topology import (
 
 
 def shape(shards: int = 2, replicas: int = 3, engine: EngineKind = "docker") -> Topology:
-    """Return the default cluster, but for what is given."""
+    """Return the default cluster, with the given differences."""
     return Topology("dev", shards, replicas, engine, "10.10.0.0/16" if engine == "docker" else "")
 
 
@@ -73,7 +73,7 @@ def test_a_later_node_is_told_of_all_and_asks_them() -> None:
     assert topology.shape == "2 shards x 1 replica and 1 node added"
 
 
-def test_where_views_are_put_nobody_is_told_one() -> None:
+def test_where_views_are_put_no_node_is_told_one() -> None:
     topology = Topology("dev", 2, 1, "process", settings={"DIALECT": "admin_view"})
     told = topology.environment(topology.nodes[0])
     assert {"VIEW", "SHARD_COUNT"} & set(told) == set()
@@ -179,8 +179,8 @@ def test_groups_are_read_and_the_rest_is_a_group(text: str, groups: list[list[st
     [
         ("alice | zoe", 'no node "zoe"', 3),
         ("alice | alice,bob", "alice is in two groups", 2),
-        ("", "leaves everyone together", 2),
-        ("alice,bob,carol,dave,erin,frank", "leaves everyone together", 2),
+        ("", "leaves all nodes together", 2),
+        ("alice,bob,carol,dave,erin,frank", "leaves all nodes together", 2),
     ],
 )
 def test_groups_that_make_no_sense_are_refused(text: str, words: str, code: int) -> None:

@@ -1,9 +1,9 @@
-"""What lies over the tables: the last record of each row, in order, until that very one settles."""
+"""The overlay has the last record of each row, in order, until that very record settles."""
 
 from hypothesis import given, strategies as st
 
-from node.core.effects import Record
-from node.shell.unsettled import Unsettled
+from node.core.protocol.effects import Record
+from node.shell.disk.overlay import Unsettled
 
 KEYS = st.text("ab/\0\uffff", max_size=5)
 STEPS = st.lists(st.tuples(st.sampled_from(("item", "log")), KEYS, st.booleans()), max_size=60)

@@ -1,6 +1,6 @@
-"""A server for tests: a real replica's facts, a driver whose answers are scripted, and raw sockets.
+"""A server for tests: a real replica's facts, a driver with scripted answers, and raw sockets.
 
-Nothing here waits for time to pass: a test waits for bytes, or for the driver to be asked.
+Nothing here waits for time to pass: a test waits for bytes, or for a request to the driver.
 """
 
 import asyncio
@@ -9,41 +9,46 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from random import Random
 from typing import Any
-from unittest.mock import patch
 
 from aiohttp import web
 
-from node.core.messages import Absent, Found, Outcome, Put, Request, Stored
-from node.core.replica import Options, Start, restore
-from node.core.siblings import Past
-from node.core.token import Token
-from node.core.view import first_view
-from node.dialects.asg4 import asg4
-from node.dialects.contract import Call, Dialect, Limits, Reply, Route
-from node.dialects.native import native
+from cluster.simulator.world import SimVoice
+from node import door
+from node.api.admin.health import native
+from node.api.contract import Call, Dialect, Limits, Reply, Route
+from node.api.dialects.asg4.handlers import asg4
+from node.core.model.item import Past
+from node.core.model.options import Options, Start
+from node.core.model.token import Token
+from node.core.model.view import first_view
+from node.core.protocol.operations import Absent, Found, Outcome, Put, Request, Stored
+from node.core.replica import restore
 from node.driver import Driver
-from node.shell.peers import Tally
-from node.shell.server import Server
+from node.shell.http.port_limits import PortLimits
+from node.shell.http.server import Server
+from node.shell.peers.peer import LinkCounts
 from tests.conversations.ports import Disk, Life, LifeClock, LifeLinks, LifeStore, Timeline
 
 ADDRESS = "127.0.0.1:8090"
 NODES = (ADDRESS, "127.0.0.1:8091")
 VALUE_BYTES_MAX = 1_000_000
 LIMITS = Limits(VALUE_BYTES_MAX, 20.0)
+PORT_LIMITS = PortLimits(close_timeout_s=0.1)
 START = Start(first_view(NODES, 1))
 
 Done = Callable[[Outcome], None]
 
 
 class ScriptedDriver(Driver):
-    """Keeps values in a dict and answers at once; while `holds`, it waits to be told to."""
+    """Keeps values in a dict and answers at once; while `holds`, it answers on command."""
 
     def __init__(self, start: Start = START) -> None:
         time = Timeline()
         store = LifeStore(Disk(), lambda records, durable: None)
         replica = restore(ADDRESS, start, store, Options(), Random(1))
-        links = LifeLinks(ADDRESS, lambda source, target, letter: None)
-        super().__init__(replica, LifeClock(time, Life(), lambda callback: None), links, store)
+        links = LifeLinks(ADDRESS, lambda source, target, envelope: None)
+        clock = LifeClock(time, Life(), lambda callback: None)
+        super().__init__(replica, clock, links, store, lambda: replica, SimVoice())
         self.values: dict[str, bytes] = {}
         self.holds = False
         self.held: asyncio.Queue[tuple[Request, Done]] = asyncio.Queue()
@@ -75,8 +80,8 @@ class ScriptedLinks:
     heals: int = 0
     guests: int = 0
     is_broken: bool = False
-    tallies: dict[str, Tally] = field(
-        default_factory=lambda: {NODES[1]: Tally(True, 3, 300, 2, 200, 1)}
+    tallies: dict[str, LinkCounts] = field(
+        default_factory=lambda: {NODES[1]: LinkCounts(True, 3, 300, 2, 200, 1)}
     )
 
     async def accept(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -145,7 +150,7 @@ class Wire:
         return await self.read(method != "HEAD")
 
     async def is_closed(self) -> bool:
-        """Waits for the server to close; whatever it still sends is dropped."""
+        """Wait for the server to close; drop what it still sends."""
         await self.reader.read()
         return self.reader.at_eof()
 
@@ -176,13 +181,17 @@ class Site:
 
 @asynccontextmanager
 async def served(
-    *dialects: Dialect, faults: bool = False, start: Start = START, **options: Any
+    *dialects: Dialect,
+    faults: bool = False,
+    start: Start = START,
+    port_limits: PortLimits = PORT_LIMITS,
+    **options: Any,
 ) -> AsyncIterator[Site]:
     driver, links = ScriptedDriver(start), ScriptedLinks()
     spoken = (asg4(), native(), *dialects)
-    site = Site(Server(driver, links, spoken, LIMITS, faults, **options), driver, links)
-    with patch("node.shell.server.CLOSE_TIMEOUT_S", 0.1):
-        await site.server.start("127.0.0.1", 0)
+    server = Server(driver, links, spoken, LIMITS, faults, port_limits=port_limits, **options)
+    site = Site(server, driver, links)
+    await server.start(door.opened("127.0.0.1", 0))
     try:
         yield site
     finally:

@@ -1,6 +1,6 @@
-"""Says which texts differ from present behaviour; with --rewrite, accepts it.
+"""Lists the texts that differ from present behaviour; with --rewrite, accepts it.
 
-A person reads the diff of what was accepted.
+The developer reads the diff of what was accepted.
 """
 
 import sys

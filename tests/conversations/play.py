@@ -7,13 +7,17 @@ whose docstring is its manual.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from node.core.messages import (
-    AVAILABLE,
+from node.core.model.item import Past
+from node.core.model.options import Options, Start
+from node.core.model.placement import reshaped, with_member, without
+from node.core.model.quorum import AVAILABLE
+from node.core.model.token import Token
+from node.core.model.view import Layout, View, first_view, no_view
+from node.core.protocol.operations import (
     Absent,
     Count,
     Found,
     Get,
-    Keep,
     Look,
     Looked,
     Mode,
@@ -21,15 +25,12 @@ from node.core.messages import (
     Peek,
     Propose,
     Put,
+    RefuseWhen,
     Request,
     Scope,
     Stored,
+    StoreLocally,
 )
-from node.core.placement import reshaped, with_member, without
-from node.core.replica import Options, Start
-from node.core.siblings import Past
-from node.core.token import Token
-from node.core.view import Layout, View, first_view, no_view
 from tests.conversations.stage import Posted, Stage
 
 Choices = dict[str, str]
@@ -44,7 +45,7 @@ class Session:
 
 
 class Play:
-    """One conversation being played."""
+    """Plays one conversation."""
 
     def __init__(self) -> None:
         self._stage: Stage | None = None
@@ -58,7 +59,7 @@ class Play:
         return self._stage
 
     def perform(self, commands: list[str]) -> list[str]:
-        """What these commands caused, line by line."""
+        """Run these commands; return what they caused, line by line."""
         for command in commands:
             words = command.split()
             options = dict(word.split("=", 1) for word in words if "=" in word)
@@ -68,14 +69,20 @@ class Play:
 
     # ---- the cluster
     def on_cluster(self, *words: str, shards: str, members: str, **options: str) -> None:
-        """shards= members= [repair=seconds] [hold=seconds] [asleep]: nodes a1 a2 .. b1 ..; at rest,
-        or asleep."""
-        count = int(members)
+        """shards= members= [repair=seconds] [hold=seconds] [message=bytes] [siblings=number]
+        [asleep] [unsharded]: nodes a1 a2 .. b1 ..; at rest, or asleep; unsharded: begun without a
+        number of shards."""
         names = [chr(ord("a") + s) for s in range(int(shards))]
-        nodes = [f"{name}{i + 1}" for name in names for i in range(count)]
+        nodes = [f"{name}{i + 1}" for name in names for i in range(int(members))]
         repair_s, hold_s = float(options.get("repair", "3")), float(options.get("hold", "0"))
-        told = dict.fromkeys(nodes, Start(first_view(nodes, int(shards))))
-        self._stage = Stage(told, Options(repair_every_s=repair_s, hold_s=hold_s))
+        view = first_view(nodes, int(shards), "unsharded" in words)
+        told = dict.fromkeys(nodes, Start(view))
+        bounds = {
+            name: int(options[word])
+            for word, name in (("message", "message_bytes_max"), ("siblings", "siblings_max"))
+            if word in options
+        }
+        self._stage = Stage(told, Options(repair_every_s=repair_s, hold_s=hold_s, **bounds))
         if "asleep" not in words:
             for node in nodes:
                 self.stage.start(node)
@@ -105,6 +112,14 @@ class Play:
         self.stage.nodes[node].disk.tables.clear()
         self.stage.nodes[node].lives += 1
 
+    def on_copy(self, node: str) -> None:
+        """node: keep a copy of its disk."""
+        self.stage.keep(node)
+
+    def on_putback(self, node: str) -> None:
+        """node: crash it if it runs; its disk is as the copy."""
+        self.stage.put_back(node)
+
     def on_disk(self, node: str, kind: str) -> None:
         """node slow|fast: a slow disk is durable only on sync; a fast one at once."""
         self.stage.nodes[node].disk.slow = kind == "slow"
@@ -128,7 +143,7 @@ class Play:
             self.stage.link_down(one, other)
 
     def on_mute(self, *words: str) -> None:
-        """a1 .. | a2 ..: nothing passes, and no link is seen to break."""
+        """a1 .. | a2 ..: nothing passes, and no node sees a link break."""
         self.stage.cuts.update(self._across(words))
 
     def on_heal(self) -> None:
@@ -159,41 +174,41 @@ class Play:
 
     # ---- messages
     def _matching(self, words: tuple[str, ...]) -> list[Posted]:
-        """The letters on their way that `a1->*` and a kind, where given, name; oldest first."""
+        """The messages on their way that `a1->*` and a kind, where given, name; oldest first."""
         link = next((word for word in words if "->" in word), "*->*")
         source, target = link.split("->")
         kinds = [word for word in words if "->" not in word]
         return [
-            letter
-            for letter in self.stage.queue
-            if source in ("*", letter.source)
-            and target in ("*", letter.target)
-            and (not kinds or type(letter.message).__name__ in kinds)
+            envelope
+            for envelope in self.stage.queue
+            if source in ("*", envelope.source)
+            and target in ("*", envelope.target)
+            and (not kinds or type(envelope.message).__name__ in kinds)
         ]
 
     def on_deliver(self, *words: str, kept: str = "") -> None:
-        """[from->to] [Kind] [kept=name]: these letters; without words all, until none is left."""
+        """[from->to] [Kind] [kept=name]: these messages; without words all, until none is left."""
         if kept:
             self.stage.deliver(self._kept.pop(kept))
         elif not words:
             self.stage.deliver_all()
-        for letter in self._matching(words) if words else ():
-            self.stage.queue.remove(letter)
-            self.stage.deliver(letter)
+        for envelope in self._matching(words) if words else ():
+            self.stage.queue.remove(envelope)
+            self.stage.deliver(envelope)
 
     def on_drop(self, *words: str) -> None:
-        """[from->to] [Kind]: these letters are lost."""
-        for letter in self._matching(words):
-            self.stage.queue.remove(letter)
-            kind = self.stage.words.kind(letter.message)
-            self.stage.say(f"{letter.source} -> {letter.target} {kind} (lost)")
+        """[from->to] [Kind]: these messages are lost."""
+        for envelope in self._matching(words):
+            self.stage.queue.remove(envelope)
+            kind = self.stage.words.kind(envelope.message)
+            self.stage.say(f"{envelope.source} -> {envelope.target} {kind} (lost)")
 
     def on_duplicate(self, *words: str) -> None:
-        """[from->to] [Kind]: these letters will arrive twice."""
+        """[from->to] [Kind]: these messages will arrive twice."""
         self.stage.queue.extend(self._matching(words))
 
     def on_keep(self, *words: str, name: str) -> None:
-        """[from->to] [Kind] name=: put a copy of this letter aside, for `deliver kept=name`."""
+        """[from->to] [Kind] name=: put a copy of this message aside, for `deliver kept=name`."""
         [self._kept[name]] = self._matching(words)
 
     # ---- time
@@ -209,8 +224,8 @@ class Play:
     def on_put(self, node: str, key: str, value: str, **options: str) -> None:
         """node key value [by=session] [mode=] [level=] [refuse=key|shard] [clock=kept] [after=all]:
         a write; the value may be `1000*x`."""
-        times, star, letter = value.partition("*")
-        text = letter * int(times) if star else value
+        times, star, envelope = value.partition("*")
+        text = envelope * int(times) if star else value
         self._write(node, key, text.encode(), options)
 
     def on_delete(self, node: str, key: str, **options: str) -> None:
@@ -221,10 +236,11 @@ class Play:
         session = self._sessions.setdefault(options.get("by", ""), Session())
         mode = Mode(options.get("mode", "lww"))
         seen = session.contexts.get(key, Past()) if mode is Mode.SIBLINGS else Past()
-        refuse = Scope(options["refuse"]) if "refuse" in options else None
+        unmet = Scope(options["refuse"]) if "refuse" in options else None
+        refuse_when = RefuseWhen(unmet, "present" in options)
         level = options.get("level", AVAILABLE)
-        flags = [flag in options for flag in ("present", "clock", "after")]
-        put = Put(key, value, mode, session.token, seen, level, refuse, *flags)
+        flags = "clock" in options, "after" in options
+        put = Put(key, value, mode, session.token, seen, level, refuse_when, *flags)
         self._submit("w", node, key, put, options)
 
     def on_get(self, node: str, key: str, **options: str) -> None:
@@ -236,14 +252,14 @@ class Play:
         self._submit("r", node, key, get, options)
 
     def on_peek(self, node: str, key: str) -> None:
-        """node key: what its own replica holds."""
+        """node key: what the node's own replica holds."""
         self._submit("r", node, key, Peek(key), {})
 
     def on_plant(self, node: str, key: str, value: str, *clock: str, new: str = "") -> None:
         """node key value [a1:2 ..] [new=only]: a write on its own replica, with a vector clock."""
         entries = dict(entry.split(":") for entry in clock)
         named = {self.stage.words.actor_at(at): int(n) for at, n in entries.items()}
-        self._submit("w", node, key, Keep(key, value.encode(), named, bool(new)), {})
+        self._submit("w", node, key, StoreLocally(key, value.encode(), named, bool(new)), {})
 
     def on_count(self, node: str, shard: str) -> None:
         """node shard: how many keys does the shard hold?"""
@@ -271,9 +287,8 @@ class Play:
         stage, driver = self.stage, self.stage.driver(node)
         self._counts[kind] += 1
         name = f"{kind}{self._counts[kind]}"
-        stage.time.now += 0.00001  # so that no two requests have one number
         stage.words.name_key(key)
-        stage.words.name_request(driver.replica.next_request(stage.time.now) + 1, name)
+        stage.name_request(driver, name)
 
         def done(outcome: Outcome) -> None:
             said = self._looked(outcome) if isinstance(outcome, Looked) else ""
@@ -284,7 +299,7 @@ class Play:
             driver.submit(operation, done)
 
     def _learn(self, by: str | None, key: str, outcome: Outcome) -> None:
-        """A session keeps the token and the context of its answers; nobody's is forgotten."""
+        """Let a session keep the token and the context of its answers."""
         if by is not None and isinstance(outcome, Stored | Found | Absent):
             self._sessions[by].token = outcome.token
             self._sessions[by].contexts[key] = outcome.context
@@ -293,15 +308,15 @@ class Play:
     def on_show(self, node: str, key: str = "") -> None:
         """node [key]: what it holds of the key; without a key, what it knows."""
         stage, replica = self.stage, self.stage.driver(node).replica
-        words, keyspace, upkeep = stage.words, replica.keyspace, replica.upkeep
+        words, keyspace, maintenance = stage.words, replica.keyspace, replica.maintenance
         if key:
             stage.say(f"{node} holds {key}={words.item(keyspace.item(key))}")
             return
-        stage.say(f"{node} {'arrived' if upkeep.arrived else 'is arriving'}")
+        stage.say(f"{node} {'arrived' if maintenance.arrived else 'is arriving'}")
         stage.say(f"  clock {words.clock(keyspace.clock)}")
         for line in words.place(replica):
             stage.say(f"  {line}")
-        stage.say(f"  stable {words.vector(keyspace.stable)}")
+        stage.say(f"  stable {words.vector(keyspace.watermarks.cluster)}")
         stage.say(f"  keys {keyspace.live_keys}")
         stage.say(f"  log {keyspace.log.entries}")
         stage.say(f"  open {len(keyspace.open_keys)}")
@@ -309,13 +324,13 @@ class Play:
 
     def on_flight(self) -> None:
         """What is on its way."""
-        for letter in self.stage.queue:
-            kind = self.stage.words.kind(letter.message)
-            self.stage.say(f"{letter.source} -> {letter.target} {kind}")
+        for envelope in self.stage.queue:
+            kind = self.stage.words.kind(envelope.message)
+            self.stage.say(f"{envelope.source} -> {envelope.target} {kind}")
 
 
 def _layout(now: View, *, shards: str = "", add: str = "", to: str = "", drop: str = "") -> Layout:
-    """What a wish for another view comes to."""
+    """Return the layout that a request for another view asks for."""
     if add:
         return with_member(now, to, add)
     if drop:
@@ -324,7 +339,7 @@ def _layout(now: View, *, shards: str = "", add: str = "", to: str = "", drop: s
 
 
 def played(text: str) -> str:
-    """The text with what its commands cause now; comments stay."""
+    """Return the text with what its commands cause now; comments stay."""
     play, out = Play(), []
     for paragraph in text.strip().split("\n\n"):
         asked, bar, _ = f"{paragraph}\n".partition("----\n")

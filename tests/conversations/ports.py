@@ -1,7 +1,7 @@
-"""Time, links and disks as a conversation needs them: nothing happens until the text says so.
+"""Time, links and disks for a conversation: nothing happens until the text says so.
 
-Time stands still until `wait` or `run`.  A disk is durable at once, or, when it is slow, on `sync`.
-Whoever asks a life that is over gets no answer: its timers and its writes end with it.
+Time stands still until `wait` or `run`.  A fast disk is durable at once, a slow one on `sync`.  A
+life that is over answers no call: its timers and its writes end with it.
 """
 
 import heapq
@@ -10,9 +10,9 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
-from cluster.memory import MemoryReads, Tables, write_rows
-from node.core.effects import Record
-from node.core.messages import Letter
+from cluster.simulator.memory_store import MemoryReads, Tables, write_rows
+from node.core.protocol.effects import Record
+from node.core.protocol.messages import Envelope
 
 START_S = 1000.0
 
@@ -48,7 +48,7 @@ class Life:
 
 
 class LifeClock:
-    """The clock of one life, as its driver sees it; `fire` puts a timer's call into the play."""
+    """The clock of one life, for its driver; `fire` puts a timer's call into the play."""
 
     def __init__(self, time: Timeline, life: Life, fire: Callable[[Callback], None]) -> None:
         self._time, self._life, self._fire = time, life, fire
@@ -66,14 +66,14 @@ class LifeClock:
 
 @dataclass
 class Disk:
-    """What survives a crash; a slow one makes rows durable only when it is told to sync."""
+    """What survives a crash; a slow disk makes rows durable only on `sync`."""
 
     slow: bool = False
     tables: Tables = field(default_factory=dict)
 
 
 class LifeStore(MemoryReads):
-    """The store of one life: reads see all that was written, the disk what was synced."""
+    """The store of one life: reads see every write, the disk has what was synced."""
 
     def __init__(self, disk: Disk, report: Callable[[Sequence[Record], bool], None]) -> None:
         self._disk, self._report = disk, report
@@ -88,7 +88,7 @@ class LifeStore(MemoryReads):
             self.sync()
 
     def sync(self) -> int:
-        """Make everything durable, in order; how many batches were waiting."""
+        """Make everything durable, in order; return how many batches were waiting."""
         batches = len(self._unsynced)
         for _ in range(batches):
             records, done = self._unsynced.popleft()
@@ -98,15 +98,17 @@ class LifeStore(MemoryReads):
 
 
 class LifeLinks:
-    """The links of one life: whatever is sent is handed to the network of the play; `known` are
-    the nodes that its driver knows now."""
+    """The links of one life: they hand every message to the network of the play.
 
-    def __init__(self, source: str, send: Callable[[str, str, Letter], None]) -> None:
+    `known` are the nodes that the life's driver knows now.
+    """
+
+    def __init__(self, source: str, send: Callable[[str, str, Envelope], None]) -> None:
         self._source, self._send = source, send
         self.known: set[str] = set()
 
     def know(self, peers: Collection[str]) -> None:
         self.known = set(peers)
 
-    def send(self, peer: str, letter: Letter) -> None:
-        self._send(self._source, peer, letter)
+    def send(self, peer: str, envelope: Envelope) -> None:
+        self._send(self._source, peer, envelope)

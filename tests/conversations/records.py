@@ -4,24 +4,27 @@ from collections.abc import Iterable
 
 import msgspec
 
-from node.core.effects import Record
-from node.core.history import Saved as SavedViews
-from node.core.keyspace import ITEMS, PARTS
-from node.core.reached import SAVED as REACHED
-from node.core.walk import key_of
+from node.core.membership.view_history import SavedViews as SavedViews
+from node.core.model.keys import key_of
+from node.core.protocol.effects import Record
+from node.core.storage.keyspace import ITEMS, PARTS
+from node.core.storage.transfer_progress import SAVED as REACHED
 from tests.conversations.words import Words
 
+# Each start, view and contact writes these: leave them out.
+MARKS = ("generation", "marks", "address", "runs")
 VIEWS = msgspec.msgpack.Decoder(SavedViews)
 
 
 class RecordWords:
-    """What is in a row, in the words of one conversation."""
+    """Spells what is in a row, in the words of one conversation."""
 
     def __init__(self, words: Words) -> None:
         self._words = words
 
     def all_of(self, records: Iterable[Record]) -> str:
-        return "; ".join(self._record(record) for record in records)
+        told = (record for record in records if record.key not in MARKS)
+        return "; ".join(self._record(record) for record in told)
 
     def _record(self, record: Record) -> str:
         table, key, value = record.table, record.key, record.value
@@ -52,4 +55,6 @@ class RecordWords:
             return f" {', '.join(reached) or 'done'}"
         if key == "lives":
             return f" {words.lives(msgspec.msgpack.decode(value))}"
-        return f" {words.node(value.decode())}" if key == "node" else ""
+        if key == "anew":
+            return f" {value.decode()}"
+        return f" {words.node(value.decode()) if value else 'gone'}" if key == "node" else ""

@@ -1,24 +1,26 @@
-"""The stage: real replicas under real drivers, and between them links that wait to be told.
+"""The stage: real replicas under real drivers, with links that deliver on command.
 
-Messages of requests and repair wait in one queue until they are delivered (or all flow, in `run`).
-Chatter (beats, news, views, clocks) is delivered at once, ahead of them, and not shown unless the
-text wants to hear it; so an idle cluster is a silent page.  Two nodes have a link when one of them
-knows the other.
+Messages of requests and repair wait in one queue until the text delivers them (or all of them pass,
+in `run`).  The stage delivers chatter (beats, news, views, clocks) at once, ahead of them, and
+shows it only if the text wants to hear it; so the page of an idle cluster is empty.  Two nodes have
+a link when one of them knows the other.
 """
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import partial
 from random import Random
 from typing import NamedTuple
 
-from cluster.memory import write_rows
-from node.core import messages as m
-from node.core.effects import DAMAGED, Record
-from node.core.replica import Options, Start, restore
-from node.core.walk import row_of
+from cluster.simulator.memory_store import Tables, write_rows
+from node.core.model.keys import row_of
+from node.core.model.options import Options, Start
+from node.core.protocol import events, messages as m
+from node.core.protocol.effects import DAMAGED, Record
+from node.core.replica import Replica, restore
 from node.driver import Driver
 from tests.conversations.ports import (
     START_S,
@@ -33,25 +35,36 @@ from tests.conversations.ports import (
 from tests.conversations.records import RecordWords
 from tests.conversations.words import Words
 
-CHATTER = (m.Beat, m.Compare, m.News, m.Views, m.Join)
+CHATTER = (
+    m.Heartbeat,
+    m.Compare,
+    m.Gossip,
+    m.Views,
+    m.Join,
+    m.DeclaredRuns,
+    m.WantRuns,
+    m.Superseded,
+)
 
 
 class Posted(NamedTuple):
-    """A letter on its way."""
+    """A message on its way."""
 
     source: str
     target: str
-    letter: m.Letter
+    envelope: m.Envelope
 
     @property
     def message(self) -> m.Message:
-        return self.letter.message
+        return self.envelope.message
 
 
 @dataclass
 class Node:
-    """A machine, and what it is told when its disk knows no view; `lives` counts the disks it has
-    had, `runs` its starts, `known` are the nodes it knows."""
+    """A machine, and what it is told when its disk knows no view.
+
+    `lives` counts the disks it has had, `runs` its starts; `known` are the nodes it knows.
+    """
 
     address: str
     told: Start
@@ -66,12 +79,12 @@ class Node:
 
 
 class StageLinks(LifeLinks):
-    """Tells the stage, too, which nodes it knows."""
+    """Tells the stage, too, which nodes its node knows."""
 
     def __init__(
         self,
         source: str,
-        send: Callable[[str, str, m.Letter], None],
+        send: Callable[[str, str, m.Envelope], None],
         on_know: Callable[[Collection[str]], None],
     ) -> None:
         super().__init__(source, send)
@@ -83,7 +96,7 @@ class StageLinks(LifeLinks):
 
 
 class StageVoice:
-    """What a node tells those who run it is said on the page."""
+    """Puts a node's notes to operators on the page."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
@@ -96,7 +109,7 @@ class StageVoice:
 
 
 class Stage:
-    """All nodes of a conversation; `lines` is what has been seen since they were last taken."""
+    """All nodes of a conversation; `lines` is what has happened since they were last taken."""
 
     def __init__(self, told: dict[str, Start], options: Options) -> None:
         self.options = options
@@ -107,9 +120,10 @@ class Stage:
         self.queue: deque[Posted] = deque()
         self.cuts: set[tuple[str, str]] = set()
         self.heard: set[str] = set()
-        self.held: set[str] = set()  # kinds of chatter that wait like everything else
-        self.losing: tuple[str, set[str]] = "", set()  # chatter to whom, and of which kinds
+        self.held: set[str] = set()  # kinds of chatter that wait like all other messages
+        self.losing: tuple[str, set[str]] = "", set()  # chatter to lose: its receiver and kinds
         self.lines: list[str] = []
+        self._copies: dict[str, Tables] = {}
         self._chatter: deque[Posted] = deque()
         self._up: set[frozenset[str]] = set()
         self._headers: list[str] = []
@@ -117,7 +131,7 @@ class Stage:
 
     # ---- the page
     def say(self, line: str) -> None:
-        """A line, below the headers of the scene it belongs to."""
+        """Add a line, below the headers of its scene."""
         for header in self._headers:
             self.lines.append("  " * self._depth + header)
             self._depth += 1
@@ -129,7 +143,7 @@ class Stage:
 
     @contextmanager
     def scene(self, header: str, always: bool = False) -> Iterator[None]:
-        """What happens within is shown under a header; nothing seen: no header, unless always."""
+        """Show what happens in the block under a header; show no empty scene, unless `always`."""
         headers, depth = list(self._headers), self._depth
         if always:
             self.say(header)
@@ -149,22 +163,21 @@ class Stage:
 
     # ---- machines
     def add(self, address: str, told: Start) -> None:
-        """One more machine."""
+        """Add one more machine."""
         self.nodes[address] = Node(address, told)
 
     def start(self, address: str) -> None:
-        """A process begins on the node's disk; links to all that are up open."""
+        """Start a process on the node's disk; links to all running nodes open."""
         node = self.nodes[address]
         assert node.driver is None, f"{address} is running"
         node.life, node.runs, node.known = Life(), node.runs + 1, set()
         node.store = LifeStore(node.disk, partial(self._on_write, address))
-        chance = Random(f"{address} {node.lives} {node.runs}")
-        replica = restore(address, node.told, node.store, self.options, chance)
-        self.words.name_node(replica.node_id, address + "'" * (node.lives - 1))
+        replica = self._replica(node)
         clock = LifeClock(self.time, node.life, partial(self._on_timer, address))
         links = StageLinks(address, self.send, partial(self._on_know, node))
         voice = StageVoice(partial(self.say_of, address))
-        node.driver = Driver(replica, clock, links, node.store, voice=voice)
+        renew = partial(self._renew, node)
+        node.driver = Driver(replica, clock, links, node.store, renew, voice)
         node.starting = True
         with self.scene(f"{address} starts"):
             node.driver.start()
@@ -172,8 +185,31 @@ class Stage:
         for other in self.nodes:
             self.link_up(address, other)
 
+    def _replica(self, node: Node) -> Replica:
+        assert node.store is not None
+        chance = Random(f"{node.address} {node.lives} {node.runs}")
+        replica = restore(node.address, node.told, node.store, self.options, chance)
+        name = node.address + "'" * (node.lives - 1)
+        self.words.name_node(replica.node_id, replica.moving.run, name)
+        return replica
+
+    def _renew(self, node: Node) -> Replica:
+        """Begin another life on the same disk, since the replica has ended."""
+        node.lives += 1
+        return self._replica(node)
+
+    def keep(self, address: str) -> None:
+        """Keep a copy of a disk."""
+        self._copies[address] = deepcopy(self.nodes[address].disk.tables)
+
+    def put_back(self, address: str) -> None:
+        """Put a disk back as it was when it was copied."""
+        if self.nodes[address].driver is not None:
+            self.crash(address)
+        self.nodes[address].disk.tables = deepcopy(self._copies[address])
+
     def crash(self, address: str) -> None:
-        """The process ends with all that it had not made durable."""
+        """End the process, with all that it has not made durable."""
         node = self.nodes[address]
         assert node.driver is not None, f"{address} is not running"
         node.life.over, node.driver, node.store = True, None, None
@@ -181,7 +217,7 @@ class Stage:
             self.link_down(other, address)
 
     def rot(self, address: str, key: str) -> None:
-        """The row of a key is not as it was written any more."""
+        """Damage the row of a key."""
         node = self.nodes[address]
         record = Record("item", row_of(key), DAMAGED)
         write_rows(node.disk.tables, [record])
@@ -193,6 +229,13 @@ class Stage:
         assert driver is not None, f"{address} is down"
         return driver
 
+    def name_request(self, driver: Driver, name: str) -> None:
+        """Name the next request.  No two requests have one number; some numbers are left out, so
+        that what other nodes ask at this instant has lower ones."""
+        self.time.now += 0.00001
+        last = max(driver.replica.next_request(self.time.now) for _ in range(7))
+        self.words.name_request(last + 1, name)
+
     def sync(self, address: str) -> int:
         store = self.nodes[address].store
         assert store is not None, f"{address} is down"
@@ -200,8 +243,9 @@ class Stage:
             return store.sync()
 
     def _on_write(self, address: str, records: Sequence[Record], durable: bool) -> None:
-        verb = "writes" if durable else "will write"
-        self.say(f"{address} {verb} {self._record_words.all_of(records)}")
+        verb, rows = "writes" if durable else "will write", self._record_words.all_of(records)
+        if rows:
+            self.say(f"{address} {verb} {rows}")
 
     # ---- links
     def is_open(self, one: str, other: str) -> bool:
@@ -211,7 +255,7 @@ class Stage:
         return both_up and is_linked and (one, other) not in self.cuts
 
     def _on_know(self, node: Node, peers: Collection[str]) -> None:
-        """A node has links with these from now on, and with whoever knows it."""
+        """Give a node links with these, and with every node that knows it."""
         node.known = set(peers) & self.nodes.keys()
         for other in self.nodes if not node.starting else ():
             if frozenset({node.address, other}) in self._up:
@@ -224,13 +268,13 @@ class Stage:
     def link_up(self, one: str, other: str) -> None:
         if self.is_open(one, other) and self.is_open(other, one):
             self._up.add(frozenset({one, other}))
-            self.event(one, other, m.LinkUp(other))
-            self.event(other, one, m.LinkUp(one))
+            self.event(one, other, events.LinkUp(other))
+            self.event(other, one, events.LinkUp(one))
 
     def link_down(self, address: str, peer: str) -> None:
-        """This node notices that the link to its peer is gone."""
+        """Let this node notice that the link to its peer is gone."""
         self._up.discard(frozenset({address, peer}))
-        self.event(address, peer, m.LinkDown(peer))
+        self.event(address, peer, events.LinkDown(peer))
 
     def is_losing(self, target: str, kind: str) -> bool:
         to, kinds = self.losing
@@ -239,37 +283,37 @@ class Stage:
     def is_chatter(self, message: m.Message) -> bool:
         return isinstance(message, CHATTER) and type(message).__name__ not in self.held
 
-    def send(self, source: str, target: str, letter: m.Letter) -> None:
-        is_chatter, kind = self.is_chatter(letter.message), type(letter.message).__name__
+    def send(self, source: str, target: str, envelope: m.Envelope) -> None:
+        is_chatter, kind = self.is_chatter(envelope.message), type(envelope.message).__name__
         lost = not self.is_open(source, target) or self.is_losing(target, kind)
         if not is_chatter or kind in self.heard:
-            words = self.words.letter(letter)
+            words = self.words.envelope(envelope)
             self.say(f"{source} -> {target} {words}{' (lost)' if lost else ''}")
         if not lost:
             queue = self._chatter if is_chatter else self.queue
-            queue.append(Posted(source, target, letter))
+            queue.append(Posted(source, target, envelope))
 
-    def event(self, address: str, source: str, event: m.Event) -> None:
-        """Something that reaches a node from outside, if it is up."""
+    def event(self, address: str, source: str, event: events.Event) -> None:
+        """Bring an event from outside to a node, if it is up."""
         driver = self.nodes[address].driver
         if driver is not None:
             with self.scene(f"{address} sees {type(event).__name__} {source}"):
                 driver.receive(address, event)
 
     def deliver(self, posted: Posted) -> None:
-        source, target, letter = posted
-        driver, is_chatter = self.nodes[target].driver, self.is_chatter(letter.message)
-        header = f"{target} <- {source} {self.words.kind(letter.message)}"
+        source, target, envelope = posted
+        driver, is_chatter = self.nodes[target].driver, self.is_chatter(envelope.message)
+        header = f"{target} <- {source} {self.words.kind(envelope.message)}"
         if is_chatter:
             header = f"{self.clock()} {header}"
         if driver is None or (source, target) in self.cuts:
             self.say(f"{header} (lost)")
             return
         with self.scene(header, always=not is_chatter):
-            driver.receive(source, letter)
+            driver.receive(source, envelope)
 
     def chat(self) -> None:
-        """Deliver the chatter that is on its way; once the current scene is over."""
+        """Deliver the chatter on its way, once the current scene is over."""
         if self._depth or self._headers:
             return
         while self._chatter:
@@ -283,11 +327,11 @@ class Stage:
             callback()
 
     def clock(self) -> str:
-        """What time it is in the play."""
+        """Return the time in the play."""
         return f"{self.time.now - START_S:.2f}"
 
     def wait(self, seconds: float, flow: Callable[[], None]) -> None:
-        """Let time pass; `flow` is called after everything that happens."""
+        """Let time pass; call `flow` after everything that happens."""
         until = self.time.now + seconds
         flow()
         while callback := self.time.next_until(until):

@@ -1,4 +1,4 @@
-"""Where the texts are."""
+"""Finds the texts."""
 
 from pathlib import Path
 

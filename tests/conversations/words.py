@@ -1,124 +1,100 @@
-"""How a conversation spells what it shows: short, whole, and the same on every run.
+"""How a conversation spells what it shows: short, complete, and the same on every run.
 
-Actors are called by their node, with a prime for each lost disk (a1, a1') and, behind an @, the
-view they write in, if it is not the first; views by their number, and by their proposer where there
-are two of a number (2.b1); requests by what they are (w1 a write, r1 a read, n1 a count, v1 another
-view).  A letter of another view than the first shows its stamp, «@2», or «@2/1» while the floor is
-still 1; so do clocks that have a floor («below 2»).  Slots are counted («2048 slots»), and left out
-where a node's slots are all alike and of the first view.  Time stamps, sizes and numbers of
-exchanges are left out.
+An actor's name is its node's, with a prime for each lost disk (a1, a1').  From the second run on
+that has written something, the number of the run follows a slash (a1/2); if the view in which it
+writes is not the first, the view follows an @. A view's name is its number, with its proposer where
+two views share a number (2.b1).  A request's name says its kind: w1 a write, r1 a read, n1 a count,
+v1 another view.
+
+A message of another view than the first shows its stamp, "@2", or "@2/1" while the floor is still
+1; so do clocks that have a floor ("below 2").  Slots are counted ("2048 slots"), and left out where
+a node's slots are all alike and of the first view.  Time stamps, sizes and numbers of exchanges are
+left out.
 """
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from node.core import messages as m
-from node.core.clock import Clock, Dot, Vector
-from node.core.keyspace import ITEMS
-from node.core.parts import from_bytes, to_bytes
+from node.core.model.dots import Dot, DotClock, Vector
+from node.core.model.item import Item, Past, Version
+from node.core.model.keys import key_of
+from node.core.model.quorum import AVAILABLE
+from node.core.model.slots import from_bytes, to_bytes
+from node.core.model.token import COUNT_MAX, Token
+from node.core.model.view import FIRST, View, ViewId
+from node.core.protocol import messages as m
+from node.core.protocol.operations import (
+    Absent,
+    Adopted,
+    Counted,
+    Forgotten,
+    Found,
+    Listed,
+    Looked,
+    Outcome,
+    Outdated,
+    Overfull,
+    Put,
+    Rejected,
+    Stored,
+    Unavailable,
+    Unmet,
+)
 from node.core.replica import Replica
-from node.core.siblings import Item, Past, Version
-from node.core.token import COUNT_MAX, Token
-from node.core.view import FIRST, View, ViewId, actor_of, digest_of, short_name, view_of
-from node.core.walk import key_of
+from node.core.storage.keyspace import ITEMS
+from tests.conversations.names import Names, braces
 
 LONG_BYTES = 40
 
 
-class Words:
-    """The names of one conversation."""
+class Words(Names):
+    """The words of one conversation."""
 
     def __init__(self) -> None:
-        self._nodes: dict[str, str] = {}
-        self._short: dict[str, str] = {}
-        self._numbers: dict[int, ViewId] = {}  # the view that is called by its number alone
-        self._keys: dict[int, str] = {}
-        self._requests: dict[int, str] = {}
-        self._rot: dict[int, str] = {}
-        self._is_first = True  # the view of the letter in hand
+        super().__init__()
+        self._is_first = True  # the view of the present message
         self._message_words: dict[type, Callable[[Any], str]] = {
             m.Accept: lambda a: f"{self.request(a.request)} {self.put(a.put)}",
             m.Ack: lambda a: f"{self.request(a.request)} {self.dot(a.dot)}",
-            m.Named: self._named,
+            m.Written: self._written,
             m.Declined: lambda d: f"{self.request(d.request)} {self.outcome(d.outcome)}",
             m.Replicate: lambda r: f"{self.request(r.request)} {r.key}={self.item(r.item)}",
-            m.Fetch: lambda f: f"{self.request(f.request)} {f.key}",
+            m.Fetch: lambda f: f"{self.request(f.request)} {f.key}{self._have(f.have)}",
             m.State: self._state,
-            m.Mend: lambda n: f"{n.key}={self.item(n.item)}",
+            m.ReadRepair: lambda n: f"{n.key}={self.item(n.item)}{self._rest(n.rest)}",
             m.CountKeys: lambda c: self.request(c.request),
             m.KeyCount: lambda c: f"{self.request(c.request)} {c.keys}",
             m.Compare: self._compare,
             m.Pull: self._pull,
-            m.Page: self._page,
-            m.Beat: self._beat,
-            m.News: self._news,
+            m.ItemPage: self._item_page,
+            m.SamePage: self._same_page,
+            m.RowPage: self._row_page,
+            m.Heartbeat: self._heartbeat,
+            m.Gossip: self._gossip,
             m.Views: self._views,
-            m.Elsewhere: lambda e: self.request(e.request),
-            m.Unsure: lambda u: self.request(u.request),
+            m.NotOwner: lambda e: self.request(e.request),
+            m.CannotDecide: lambda u: self.request(u.request),
             m.Join: lambda j: j.address,
-            m.Wish: lambda w: self.request(w.request),
+            m.ForwardedProposal: lambda w: self.request(w.request),
+            m.DeclaredRuns: lambda r: str(len(r.chains)),
+            m.WantRuns: lambda w: "",
+            m.Superseded: lambda s: f"{self.node(s.mark.node_id)}: {s.reason}",
             m.Granted: lambda g: f"{self.request(g.request)} {self.layout(g.view)}",
         }
 
-    # ---- names
-    def name_node(self, node_id: str, name: str) -> None:
-        self._nodes[node_id] = self._short[short_name(node_id)] = name
-
-    def actor(self, actor: str) -> str:
-        short = actor.partition(".")[0]
-        view, name = view_of(actor), self._short.get(short, short)  # a client may name anybody
-        return name if view == FIRST else f"{name}@{self.view(view)}"
-
-    def actor_at(self, name: str) -> str:
-        """The actor of a node's life in the first view; of nobody, the name itself."""
-        ids = (node_id for node_id, known in self._nodes.items() if known == name)
-        return next((actor_of(FIRST, node_id) for node_id in ids), name)
-
-    def view(self, view: ViewId) -> str:
-        """The first one that is heard of is called by its number alone."""
-        if self._numbers.setdefault(view.number, view) == view:
-            return str(view.number)
-        return f"{view.number}.{self._proposer(view)}"
-
-    def _proposer(self, view: ViewId) -> str:
-        return next(name for short, name in self._short.items() if short.startswith(view.proposer))
-
-    def views_of(self, views: Iterable[ViewId]) -> str:
-        return _braces(self.view(view) for view in sorted(views))
-
-    def name_key(self, key: str) -> None:
-        for lww in (False, True):
-            self._keys[digest_of(key, lww)] = key
-
-    def name_request(self, number: int, name: str) -> None:
-        self._requests[number] = name
-
-    def request(self, number: int) -> str:
-        """A node's own question for a damaged row has a number below 0."""
-        if number < 0:
-            self._rot.setdefault(number, f"rot{len(self._rot) + 1}")
-            return self._rot[number]
-        return self._requests[number]
-
-    def node(self, node_id: str) -> str:
-        return self._nodes[node_id]
-
-    def dot(self, dot: Dot) -> str:
-        return f"{self.actor(dot[0])}:{dot[1]}"
-
     # ---- values
     def vector(self, vector: Vector) -> str:
-        """Every actor's number; «all» of an ended life that no token need name any more."""
+        """Spell every actor's number; "all" for an ended life that no token has to name now."""
         entries = sorted((self.actor(actor), n) for actor, n in vector.items())
-        return _braces(f"{actor}:{'all' if n == COUNT_MAX else n}" for actor, n in entries)
+        return braces(f"{actor}:{'all' if n == COUNT_MAX else n}" for actor, n in entries)
 
-    def clock(self, clock: Clock) -> str:
-        """`a1:3+5` has 1 to 3, and 5; `below 2` is whatever older views wrote."""
+    def clock(self, clock: DotClock) -> str:
+        """Spell a clock: `a1:3+5` has 1 to 3, and 5; `below 2` is whatever older views wrote."""
         entries = []
         for actor in {**clock.base, **clock.loose}:
             loose = "".join(f"+{n}" for n in sorted(clock.loose.get(actor, ())))
             entries.append(f"{self.actor(actor)}:{clock.base.get(actor, 0)}{loose}")
-        return _braces(self._below(clock.floor) + sorted(entries))
+        return braces(self._below(clock.floor) + sorted(entries))
 
     def _below(self, floor: ViewId) -> list[str]:
         return [f"below {self.view(floor)}"] if floor > FIRST else []
@@ -129,15 +105,15 @@ class Words:
         return f"{self.vector(past.base)}{loose and ' '}{loose}{below}"
 
     def token(self, token: Token) -> str:
-        """`a1:3 of x` is an exact dot, `a1 up to 2` a floor."""
+        """Spell a token: `a1:3 of x` is an exact dot, `a1 up to 2` a floor."""
         exact = [f"{self.dot(dot)} of {self._keys[tag]}" for dot, tag in token.exact.items()]
         floors = [f"{self.actor(actor)} up to {n}" for actor, n in token.floor.items()]
         met = f" met {self.view(token.view)}" if token.view > FIRST else ""
-        return _braces(sorted(exact) + sorted(floors), ", ") + met
+        return braces(sorted(exact) + sorted(floors), ", ") + met
 
     def item(self, item: Item) -> str:
         versions = sorted((self.dot(d), self._version(v)) for d, v in item.versions.items())
-        body = _braces((f"{dot} {words}" for dot, words in versions), ", ")
+        body = braces((f"{dot} {words}" for dot, words in versions), ", ")
         return f"{body} past {self.past(item.past)}" if item.past else body
 
     def _version(self, version: Version) -> str:
@@ -147,14 +123,14 @@ class Words:
 
     def lives(self, lives: dict[str, dict[str, int]]) -> str:
         names = sorted(self.node(node_id) for ids in lives.values() for node_id in ids)
-        return _braces(names)
+        return braces(names)
 
-    def put(self, put: m.Put) -> str:
+    def put(self, put: Put) -> str:
         value = "delete" if put.value is None else _text(put.value)
         parts = [f"{put.key} {value}"]
         parts += [f"context {self.past(put.context)}"] if put.context else []
         parts += [f"token {self.token(put.token)}"] if put.token else []
-        parts += [put.level] if put.level != m.AVAILABLE else []
+        parts += [put.level] if put.level != AVAILABLE else []
         parts += ["clocked"] if put.clocked else []
         return " ".join(parts)
 
@@ -162,72 +138,82 @@ class Words:
         return f"{from_bytes(packed).bit_count()} slots"
 
     # ---- messages
-    def letter(self, letter: m.Letter) -> str:
-        message, stamp = letter.message, letter.stamp
-        self._is_first = stamp.view == FIRST
+    def envelope(self, envelope: m.Envelope) -> str:
+        message, epoch = envelope.message, envelope.epoch
+        self._is_first = epoch.view == FIRST
         words = self._message_words[type(message)](message)
-        return f"{type(message).__name__} {words}".rstrip() + self._stamp(stamp)
+        return f"{type(message).__name__} {words}".rstrip() + self._epoch(epoch)
 
-    def _stamp(self, stamp: m.Stamp) -> str:
-        if stamp.view == FIRST:
+    def _epoch(self, epoch: m.Epoch) -> str:
+        if epoch.view == FIRST:
             return ""
-        floor = f"/{self.view(stamp.floor)}" if stamp.floor != stamp.view else ""
-        return f" @{self.view(stamp.view)}{floor}"
+        floor = f"/{self.view(epoch.floor)}" if epoch.floor != epoch.view else ""
+        return f" @{self.view(epoch.view)}{floor}"
 
     def kind(self, message: m.Message) -> str:
-        """The short form, for who has read the long one when it was sent."""
+        """Spell the short form, for a reader who has seen the long one when it was sent."""
         number = getattr(message, "request", None)
         return type(message).__name__ + (f" {self.request(number)}" if number else "")
 
-    def _named(self, n: m.Named) -> str:
+    def _written(self, n: m.Written) -> str:
         replaced = " replaced a value" if n.replaced else ""
         return f"{self.request(n.request)} {self.dot(n.dot)} token {self.token(n.token)}{replaced}"
 
     def _state(self, s: m.State) -> str:
         item, clock = self.item(s.item), self.clock(s.clock)
-        return f"{self.request(s.request)} {item} clock {clock}{self._claims(s.claims)}"
+        claims = self._claims(s.claims)
+        return f"{self.request(s.request)} {item}{self._rest(s.rest)} clock {clock}{claims}"
+
+    def _rest(self, rest: Iterable[Dot]) -> str:
+        """Spell the versions that a message leaves out."""
+        names = braces(sorted(map(self.dot, rest)))
+        return f" and {names}" if names != "{}" else ""
+
+    def _have(self, have: Iterable[Dot]) -> str:
+        names = braces(sorted(map(self.dot, have)))
+        return f" but {names}" if names != "{}" else ""
 
     def _claims(self, claims: Iterable[ViewId]) -> str:
-        """What a store is whole for; of the first view nothing is said, but «arriving»."""
+        """Spell the views that a store is whole for; of the first view, only "arriving"."""
         views = set(claims)
         if not views:
             return " arriving"
         return f" whole {self.views_of(views)}" if views != {FIRST} else ""
 
-    def holding(self, slots: bytes, clock: Clock, claims: list[ViewId], alone: bool) -> str:
+    def holding(self, slots: bytes, clock: DotClock, claims: list[ViewId], alone: bool) -> str:
         counted = "" if alone and set(claims) <= {FIRST} else f"{self.slots(slots)} "
         return f"{counted}{self.clock(clock)}{self._claims(claims)}"
 
-    def _beat(self, b: m.Beat) -> str:
+    def _heartbeat(self, b: m.Heartbeat) -> str:
         lacking = f" lacking {b.lacking}" if b.lacking else ""
         leaving = f" leaving {b.leaving}" if b.leaving else ""
         return f"{self.node(b.node_id)}{lacking}{leaving}"
 
-    def _news(self, n: m.News) -> str:
+    def _gossip(self, n: m.Gossip) -> str:
         news = f"lives {self.lives(n.lives)} stable {self.vector(n.stable)}"
         return f"{news}{self.reports(n.reports)}{self._lost(n.lost)}"
 
     def reports(self, reports: dict[str, ViewId]) -> str:
         entries = {self.node(node_id): self.view(view) for node_id, view in reports.items()}
-        words = _braces(f"{name}:{view}" for name, view in sorted(entries.items()))
+        words = braces(f"{name}:{view}" for name, view in sorted(entries.items()))
         return f" reports {words}" if reports else ""
 
     def _lost(self, lost: Iterable[str]) -> str:
-        """Node ids, or addresses of nodes that were never heard of."""
-        words = _braces(sorted(self._nodes.get(node_id, node_id) for node_id in lost))
+        """Spell node ids, or addresses of nodes that were never heard of."""
+        words = braces(sorted(self._nodes.get(node_id, node_id) for node_id in lost))
         return f" lost {words}" if words != "{}" else ""
 
     def _views(self, v: m.Views) -> str:
         views = self.views_of(view.id for view in v.views)
-        return f"{views} floor {self.view(v.floor)}{self._lost(v.news.lost)}"
+        return f"{views} floor {self.view(v.floor)}{self._lost(v.gossip.lost)}"
 
     def _actor_list(self, title: str, actors: Iterable[str]) -> str:
         names = [self.actor(actor) for actor in actors]
         return f" {title} {' '.join(names)}" if names else ""
 
     def _compare(self, c: m.Compare) -> str:
-        alone = len(c.holdings) == 1
-        has = [self.holding(h.slots, h.clock, h.claims, alone) for h in c.holdings]
+        alone = len(c.summaries) == 1
+        has = [self.holding(h.slots, h.clock, h.claims, alone) for h in c.summaries]
         lists = self._actor_list("ended", c.ended) + self._actor_list("closed", c.closed)
         answer = " answer, please" if c.answer else ""
         return f"{self.node(c.node_id)} has {', '.join(has) or 'nothing'}{lists}{answer}"
@@ -236,14 +222,27 @@ class Words:
         after = "" if p.after is None else f" after {p.after or 'the start'}"
         snapshot = "" if p.snapshot is None else f" of {self.clock(p.snapshot)}"
         slots = "" if self._is_first else f" of {self.slots(p.slots)}"
-        return f"{self.node(p.node_id)}{slots} has {self.clock(p.clock)}{snapshot}{after}"
+        of = f"{snapshot}{after}{self._have(p.have)}"
+        return f"{self.node(p.node_id)}{slots} has {self.clock(p.clock)}{of}"
 
-    def _page(self, p: m.Page) -> str:
-        dots = (f"{self.dot(dot)} of {key or 'no slot of these'}" for dot, key in p.dots.items())
+    def _item_page(self, p: m.ItemPage) -> str:
+        return self._page(p, self._dots(p.dots), self._items(p.items) + self._rest(p.rest))
+
+    def _same_page(self, p: m.SamePage) -> str:
+        return self._page(p, self._dots(p.dots), self._items({}))
+
+    def _row_page(self, p: m.RowPage) -> str:
         rows = {key_of(row): ITEMS.decode(blob) for row, blob in p.rows.items()}
-        both = {**p.items, **rows}
-        items = _braces((f"{key}={self.item(i)}" for key, i in both.items()), ", ")
-        what = "all rows" if p.full else f"dots {_braces(sorted(dots), ', ')}"
+        return self._page(p, "all rows", self._items({**p.items, **rows}) + self._rest(p.rest))
+
+    def _dots(self, keys: dict[Dot, str]) -> str:
+        dots = (f"{self.dot(dot)} of {key or 'no slot of these'}" for dot, key in keys.items())
+        return f"dots {braces(sorted(dots), ', ')}"
+
+    def _items(self, items: dict[str, Item]) -> str:
+        return braces((f"{key}={self.item(i)}" for key, i in items.items()), ", ")
+
+    def _page(self, p: m.Page, what: str, items: str) -> str:
         slots = "" if self._is_first else f" of {self.slots(p.slots)}"
         end = " last" if p.last else ""
         return (
@@ -251,44 +250,48 @@ class Words:
         )
 
     # ---- outcomes
-    def outcome(self, outcome: m.Outcome) -> str:
+    def outcome(self, outcome: Outcome) -> str:
         match outcome:
-            case m.Stored():
+            case Stored():
                 of = f"{outcome.acks} of {outcome.copies}, home {outcome.home}"
                 of += f"; clock {self.vector(outcome.clock)}" if outcome.clock else ""
                 return f"Stored {self.dot(outcome.dot)} on {of}; token {self.token(outcome.token)}"
-            case m.Found():
+            case Found():
                 values = ", ".join(map(_text, outcome.values))
                 return f"Found {values} at {outcome.served_by}; token {self.token(outcome.token)}"
-            case m.Absent():
+            case Absent():
                 return f"Absent at {outcome.served_by}; token {self.token(outcome.token)}"
-            case m.Unmet():
+            case Unmet():
                 lines = (
                     f"{self._entry(entry)} has {have}, needs {need}"
                     for entry, (have, need) in outcome.missing.items()
                 )
                 return f"Unmet: {'; '.join(sorted(lines))}"
-            case m.Unavailable():
-                certain = "certainly not done" if outcome.definite else "nobody knows"
+            case Unavailable():
+                certain = "certainly not done" if outcome.definite else "outcome unknown"
                 return f"Unavailable ({certain}): {outcome.reason}"
-            case m.Counted():
+            case Rejected():
+                return f"Rejected: {outcome.reason}"
+            case Overfull():
+                return f"Overfull: {outcome.reason}"
+            case Counted():
                 return f"Counted {outcome.keys}"
-            case m.Adopted():
+            case Adopted():
                 return f"Adopted {self.layout(outcome.view)}"
-            case m.Outdated():
+            case Outdated():
                 return f"Outdated: {self.layout(outcome.view)}"
-            case m.Listed():
-                listed = _braces(sorted(outcome.items))
+            case Listed():
+                listed = braces(sorted(outcome.items))
                 return f"Listed {outcome.shard} {listed}; token {self.token(outcome.token)}"
-            case m.Forgotten() | m.Looked():
+            case Forgotten() | Looked():
                 return type(outcome).__name__
 
     def _entry(self, entry: str) -> str:
-        """What a token names: an actor, or a view."""
+        """Spell what a token names: an actor, or a view."""
         return entry if entry.startswith("view.") else self.actor(entry)
 
     def layout(self, view: View) -> str:
-        """`view 2: s1 a1 a2 2048 slots; ..`, and who is in no shard."""
+        """Spell a layout: `view 2: s1 a1 a2 2048 slots; ..`, and the nodes that are in no shard."""
         shards = [
             f"{shard.id} {' '.join(shard.members)} {view.slots_of_shard(i).bit_count()} slots"
             for i, shard in enumerate(view.shards)
@@ -298,7 +301,7 @@ class Words:
         return f"view {self.view(view.id)}: {'; '.join(shards)}"
 
     def place(self, replica: Replica) -> Iterator[str]:
-        """View and slots, where they are not those of a settled first view."""
+        """Spell view and slots, unless they are those of a settled first view."""
         history, parts = replica.moving.history, list(replica.keyspace.parts)
         if replica.view.id == FIRST and len(parts) <= 1:
             return
@@ -311,9 +314,5 @@ class Words:
 
 
 def _text(value: bytes) -> str:
-    """A value, unless it is long."""
+    """Spell a value, but not a long one."""
     return f'"{value.decode()}"' if len(value) <= LONG_BYTES else f"{len(value)} bytes"
-
-
-def _braces(words: Iterable[str], between: str = " ") -> str:
-    return "{" + between.join(words) + "}"

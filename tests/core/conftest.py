@@ -1,4 +1,4 @@
-"""Properties have no deadline: how long an example takes is the machine's business."""
+"""Properties have no deadline, since the machine decides how long an example takes."""
 
 from hypothesis import settings
 

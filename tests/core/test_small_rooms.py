@@ -1,22 +1,25 @@
-"""The small rooms: a bounded cache, a detector that only costs time, lives, and one turn."""
+"""The small rooms: a bounded cache, a detector that can only cost time, lives, and one turn."""
 
 import pytest
 from hypothesis import given, strategies as st
 
-from node.core.cache import ITEM_OVERHEAD_BYTES, ItemCache
-from node.core.counting import ASK_AGAIN_S, DEADLINE_S, Counts
-from node.core.detector import DEAD_AFTER_S, SUSPECT_AFTER_S, Detector
-from node.core.lives import Lives, Table
-from node.core.messages import Beat, Counted, CountKeys, KeyCount, Unavailable
-from node.core.siblings import Item
-from node.core.turn import Turn
-from node.core.view import FIRST, ViewId, actor_of
+from node.core.membership.failure_detector import Detector
+from node.core.membership.incarnations import Incarnations, Table
+from node.core.model.actors import actor_of
+from node.core.model.item import Item
+from node.core.model.pace import DEAD_AFTER_S, SUSPECT_AFTER_S
+from node.core.model.view import FIRST, ViewId
+from node.core.protocol.messages import CountKeys, Epoch, Heartbeat, KeyCount
+from node.core.protocol.operations import Counted, Unavailable
+from node.core.protocol.step import Step
+from node.core.requests.key_counts import ASK_AGAIN_S, DEADLINE_S, Counts
+from node.core.storage.item_cache import ItemCache, weight_of
 
 # ---- the cache
 
 
 def test_the_least_recently_used_goes_first() -> None:
-    cache = ItemCache(3 * (ITEM_OVERHEAD_BYTES + 102))
+    cache = ItemCache(3 * weight_of("a", Item()))
     items = {key: Item() for key in "abcd"}
     for key in "abc":
         cache.put(key, items[key], 100)
@@ -27,7 +30,7 @@ def test_the_least_recently_used_goes_first() -> None:
 
 
 def test_an_item_put_again_counts_once() -> None:
-    cache = ItemCache(2 * (ITEM_OVERHEAD_BYTES + 102))
+    cache = ItemCache(2 * weight_of("a", Item()))
     cache.put("a", Item(), 100)
     for _ in range(10):
         cache.put("b", Item(), 100)
@@ -69,7 +72,7 @@ def test_reachable_is_a_link_and_a_recent_word_alive_is_a_word() -> None:
     assert not detector.alive("peer", 12.1 + DEAD_AFTER_S)
 
 
-def test_who_speaks_has_a_link() -> None:
+def test_a_node_that_speaks_has_a_link() -> None:
     detector = Detector("me")
     detector.hear("peer", 3.0)
     assert detector.reachable("peer", 3.0)
@@ -80,7 +83,7 @@ def test_who_speaks_has_a_link() -> None:
 
 
 def lives_at(address: str) -> st.SearchStrategy[dict[str, int]]:
-    """An id lives at one address only."""
+    """Return lives with an id at one address only."""
     ids = st.sampled_from([f"{address} {name}" for name in "xyz"])
     return st.dictionaries(ids, st.integers(1, 4), max_size=3)
 
@@ -94,7 +97,7 @@ def copy(table: Table) -> Table:
 
 @given(lives_tables, lives_tables)
 def test_learning_is_a_join(one: Table, two: Table) -> None:
-    first, second = Lives(copy(one)), Lives(copy(two))
+    first, second = Incarnations(copy(one)), Incarnations(copy(two))
     first.learn(two)
     second.learn(one)
     for address in ("n1", "n2"):
@@ -108,7 +111,7 @@ def test_learning_is_a_join(one: Table, two: Table) -> None:
 
 
 def test_the_highest_life_is_the_present_one() -> None:
-    lives = Lives({})
+    lives = Incarnations({})
     assert lives.current("n1") is None
     assert lives.ended("n1", FIRST) == []
     assert lives.claim("n1", "x")
@@ -127,18 +130,18 @@ def test_the_highest_life_is_the_present_one() -> None:
 
 
 def test_a_turn_begins_with_nothing_caused() -> None:
-    turn = Turn()
-    turn.ask("peer", Beat("x"))
-    turn.tell("peer", Beat("y"))
-    turn.reply(1, None)
-    turn.reply(2, Counted(3))
-    effects = turn.effects
-    assert effects.asks == [("peer", Beat("x"))]
-    assert effects.tells == [("peer", Beat("y"))]
+    step = Step()
+    step.ask("peer", Heartbeat("x"))
+    step.tell("peer", Heartbeat("y"))
+    step.reply(1, None)
+    step.reply(2, Counted(3))
+    effects = step.finish(Epoch(), 7.0)
+    assert effects.asks == [("peer", Heartbeat("x"))]
+    assert effects.tells == [("peer", Heartbeat("y"))]
     assert effects.replies == [(2, Counted(3))]
-    turn.begin(5.0)
-    assert turn.now == 5.0
-    assert not turn.effects.asks
+    step.begin(5.0)
+    assert step.now == 5.0
+    assert not step.asks
     assert effects.asks
 
 

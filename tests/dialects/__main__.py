@@ -1,6 +1,6 @@
-"""Says which exchanges differ from present behaviour; with --rewrite, accepts it.
+"""Lists the exchanges that differ from present behaviour; with --rewrite, accepts it.
 
-A person reads the diff of what was accepted.
+The developer reads the diff of what was accepted.
 """
 
 import sys

@@ -1,22 +1,39 @@
 """Plays whole HTTP exchanges against a pure dialect, as golden text.
 
-A block is a request line, header lines, a body; `at:` names the node that is asked, `outcome:` the
+A block is a request line, header lines, a body.  `at:` names the asked node, `outcome:` the
 scripted answers of the core (with commas between them), `view:` the view that the node knows,
 `then:` the one it knows when a change is adopted, `change:` how far it is, `hash: unknown` that it
-counts what it holds.  Below `----` stands what the dialect asked of the core, if anything, or how
-long it waited, then the status, the headers and the body of its reply, or the first events.  Lines
-with # are for people.
+has yet to count what it holds.  Below `----` come the dialect's requests to the core, if any, or
+its waits; then the status, the headers and the body of its reply, or the first events.  Lines with
+# are comments.
 """
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from urllib.parse import parse_qsl
 
 import msgspec
 import orjson
+from multidict import CIMultiDict, MultiDict
 
-from node.core.messages import (
+from node.api.admin.health import native
+from node.api.admin.view_jobs import views
+from node.api.contract import Ask, Call, Dialect, Events, Facts, Limits, Reply, Steps, Talk
+from node.api.dialects.admin_view.handlers import admin_view
+from node.api.dialects.asg4.handlers import asg4
+from node.api.dialects.causal.handlers import causal
+from node.api.dialects.data_view.handlers import data_view
+from node.api.dialects.dynamo.handlers import dynamo
+from node.api.dialects.keys_view.handlers import keys_view
+from node.api.dialects.peers.handlers import peers
+from node.api.dialects.shard_view.handlers import shard_view
+from node.core.model.item import Past
+from node.core.model.token import Token, encode
+from node.core.model.view import View
+from node.core.protocol.operations import (
     Absent,
     Adopted,
     Count,
@@ -26,40 +43,30 @@ from node.core.messages import (
     Forgotten,
     Found,
     Get,
-    Keep,
     List,
     Listed,
     Look,
     Looked,
     Outcome,
     Outdated,
+    Overfull,
     Peek,
     Propose,
+    Rejected,
     Request,
     Stored,
+    StoreLocally,
     Unavailable,
     Unmet,
 )
-from node.core.siblings import Past
-from node.core.token import Token, encode
-from node.core.view import View
-from node.dialects.admin_view import admin_view
-from node.dialects.asg4 import asg4
-from node.dialects.causal import causal
-from node.dialects.contract import Ask, Call, Dialect, Events, Facts, Limits, Reply, Steps, Talk
-from node.dialects.data_view import data_view
-from node.dialects.dynamo import dynamo
-from node.dialects.keys_view import keys_view
-from node.dialects.native import native
-from node.dialects.peers import peers
-from node.dialects.shard_view import shard_view
-from node.dialects.views import views
-from node.shell.routes import Table, decoded
-from tests.dialects.nodes import NAMED, NEXT, NODES, facts_at
+from node.shell.http.router import Table, decoded
+from tests.dialects.answering import answering
+from tests.dialects.nodes import NEXT, NODES, WRITTEN, facts_at
 
 HERE = Path(__file__).parent
-DIALECTS = {
+DIALECTS: dict[str, Callable[[], Dialect]] = {
     "asg4": asg4,
+    "asg3": partial(asg4, "updated", "asg3"),
     "admin_view": admin_view,
     "causal": causal,
     "data_view": data_view,
@@ -72,7 +79,7 @@ DIALECTS = {
 }
 SETTINGS = ("at", "outcome", "wrong", "view", "then", "change", "hash")
 PLAIN = {"at": NODES[0], "view": "first"}
-OF_DIALECT = {"data_view": {"at": NAMED[0], "view": "called"}}
+OF_DIALECT = {"data_view": {"at": WRITTEN[0], "view": "called"}}
 METHODS = ("GET", "PUT", "POST", "DELETE")
 
 LIMITS = Limits(value_bytes_max=200, wait_s_max=20.0)
@@ -87,6 +94,7 @@ BESIDE = {"CCCCCC.1": 4}
 
 ACTORS = {"BBBBBB.1": "10.10.0.2:8090", "AAAAAA.1": "10.10.0.3:8090", "CCCCCC.1": "10.10.0.4:8090"}
 SHOWN = {"BBBBBB.1": 4, "AAAAAA.1": 6}
+PRESENT = {node: actor for actor, node in ACTORS.items()}
 EARLY = Early("plum", b'"blue"', DOT, Token({"BBBBBB.1": 5}), {"BBBBBB.1": (4, 5)})
 OTHER = Early("fig", None, ("DDDDDD.0", 3), SEEN, {"AAAAAA.1": (6, 7)})
 
@@ -106,6 +114,7 @@ OUTCOMES: dict[str, Outcome] = {
         (b'"old"', b'"tea"', b'"again"'), (DOT,), (DOT,), SEEN, Past(), HOME, (CLOCK, LATER, LATER)
     ),
     "absent": Absent((), SEEN, Past(), HOME),
+    "full": Overfull("the key would have 101 concurrent values; the limit is 100"),
     "unmet": Unmet({"BBBBBB.1": (0, 4), "AAAAAA.1": (3, 7)}),
     "unmet of an odd name": Unmet({"a\r\nSet-Cookie: b": (0, 1)}),
     "not written": Unavailable("no replica of shard s1 can be reached", definite=True),
@@ -120,9 +129,12 @@ OUTCOMES: dict[str, Outcome] = {
     "one answered": Unavailable("too few replicas of the key's shard answered", True, 0, (HOME,)),
     "counted": Counted(17),
     "listed": Listed("s1", {"pear": (b'"tea"',), "ant": (b'"one"', b'"two"')}, SEEN),
-    "looked": Looked(ACTORS, SHOWN, {"pear": b'"tea"', "a/b": b"[1.50]"}, None, [EARLY, OTHER]),
-    "looked more": Looked(ACTORS, {**SHOWN, "DDDDDD.0": 2}, {"a b": b"1"}, "a b", []),
+    "looked": Looked(
+        ACTORS, SHOWN, {"pear": b'"tea"', "a/b": b"[1.50]"}, None, [EARLY, OTHER], PRESENT
+    ),
+    "looked more": Looked(ACTORS, {**SHOWN, "DDDDDD.0": 2}, {"a b": b"1"}, "a b", [], PRESENT),
     "looked at nothing": Looked({}, {}, {}, None, []),
+    "another cluster": Rejected("this token is of another cluster: begin a new session"),
     "forgotten": Forgotten(),
     "adopted": Adopted(NEXT),
     "outdated": Outdated(NEXT),
@@ -135,7 +147,7 @@ class Block:
 
     method: str = ""
     target: str = ""
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: CIMultiDict[str] = field(default_factory=CIMultiDict)
     body: str = ""
     settings: dict[str, str] = field(default_factory=dict)
     adopted: list[View] = field(default_factory=list)
@@ -149,13 +161,13 @@ class Block:
         elif name in SETTINGS and colon:
             self.settings[name] = text
         elif colon and name.replace("-", "").isalpha():
-            self.headers[name] = text
+            self.headers.add(name, text)
         else:
             self.body += line
 
 
 def played(text: str, dialect: Dialect) -> str:
-    """The text with what this dialect answers below each `----`."""
+    """Return the text with what this dialect answers below each `----`."""
     table = Table([dialect])
     return "\n\n".join(_played_block(block, table, dialect) for block in text.split("\n\n"))
 
@@ -171,7 +183,7 @@ def _played_block(text: str, table: Table, dialect: Dialect) -> str:
     block = Block()
     for line in above.splitlines():
         block.read(line)
-    said = _said(block, table, dialect)
+    said = said_to(block, table, dialect)
     lines: list[str] = []
     outcomes = [OUTCOMES[name] for name in block.settings.get("outcome", "").split(", ") if name]
     if isinstance(said, Ask):
@@ -186,7 +198,7 @@ def _played_block(text: str, table: Table, dialect: Dialect) -> str:
 
 
 def _talked(steps: Steps, outcomes: list[Outcome], block: Block) -> tuple[Reply, list[str]]:
-    """The reply, and what was asked and waited for until then."""
+    """Return the reply, with the requests and waits before it."""
     lines: list[str] = []
     rest = iter(outcomes)
     try:
@@ -205,12 +217,12 @@ def _talked(steps: Steps, outcomes: list[Outcome], block: Block) -> tuple[Reply,
 
 
 def _told(events: Events) -> list[str]:
-    """What the first polls give."""
+    """Return what the first polls give."""
     told = [events.poll() for _ in range(3)]
     return ["the end" if said is None else said.decode().rstrip("\n") or "nothing" for said in told]
 
 
-def _said(block: Block, table: Table, dialect: Dialect) -> Reply | Ask | Talk | Events:
+def said_to(block: Block, table: Table, dialect: Dialect) -> Reply | Ask | Talk | Events:
     path, _, query = block.target.partition("?")
     endpoint, placeholders = table.find(block.method, path) or (None, {})
     if endpoint is None or endpoint.handler is None:
@@ -222,15 +234,15 @@ def _said(block: Block, table: Table, dialect: Dialect) -> Reply | Ask | Talk | 
         settings = {**PLAIN, **OF_DIALECT.get(dialect.name, {}), **block.settings}
         wrong, change = settings.get("wrong", ""), settings.get("change", "done")
         known = facts_at(settings["at"], wrong, settings["view"], change)
-        for new in block.adopted:  # it is here, whatever its shards are
+        for new in block.adopted:  # the node has it, whatever its shards are
             view = msgspec.structs.replace(known.view, number=new.number, proposer=new.proposer)
             known = replace(known, view=view)
         return replace(known, content=lambda: None) if "hash" in settings else known
 
-    queries = dict(parse_qsl(query, keep_blank_values=True))
+    queries = MultiDict(parse_qsl(query, keep_blank_values=True))
     body = block.body.encode()
     call = Call(block.method, words, queries, block.headers, body, facts, LIMITS)
-    return endpoint.handler(call)
+    return answering(endpoint.handler, endpoint.reword)(call)
 
 
 def _asked(request: Request) -> str:
@@ -244,7 +256,7 @@ def _asked(request: Request) -> str:
         return "asks to forget everything"
     if isinstance(request, Peek):
         return f"asks what is here of {request.key!r}"
-    if isinstance(request, Keep):
+    if isinstance(request, StoreLocally):
         only = ", only if it is new" if request.only_new else ""
         clock = orjson.dumps(request.clock).decode()
         return f"asks to keep {request.key!r} = {request.value.decode()} here: {clock}{only}"
@@ -253,18 +265,18 @@ def _asked(request: Request) -> str:
         return f"asks list: {request.mode}, wait {request.wait_s:g} s; {token}"
     if isinstance(request, Get):
         where = f"{request.mode}, {request.scope}, {request.copies} copy, wait {request.wait_s:g} s"
-        mend = ", mend" if request.mend else ""
+        mend = ", mend" if request.repair else ""
         return f"asks get of {request.key!r}: {where}{mend}; {token}"
     value = "a delete" if request.value is None else request.value.decode()
-    how = f"{request.mode}, {request.level}, refuse unmet {request.refuse_unmet}"
-    how += ", if present" if request.if_present else ""
+    how = f"{request.mode}, {request.level}, refuse unmet {request.refuse_when.unmet}"
+    how += ", if present" if request.refuse_when.absent else ""
     how += ", clocked" if request.clocked else ""
     how += ", after all that is shown" if request.after_all else ""
     return f"asks put of {request.key!r} = {value}: {how}; {token}"
 
 
 def _proposed(propose: Propose) -> str:
-    """The layout, with what differs from the plain one: nodes in no shard, nodes that are lost."""
+    """Spell the layout, with what is not plain: nodes in no shard, lost nodes."""
     layout = propose.layout
     slots = Counter(layout.owner)
     shards = [

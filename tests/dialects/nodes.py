@@ -1,14 +1,14 @@
-"""The nodes that exchanges are played at: what they say of themselves, and of their view."""
+"""The nodes of the exchanges: what they report of themselves, and of their view."""
 
 from functools import partial
 from typing import Any
 
 from msgspec.structs import replace
 
-from node.core.placement import reshaped
-from node.core.view import Shard, View, first_view, no_view
-from node.dialects.admin_view import WHOLE
-from node.dialects.contract import Facts
+from node.api.contract import Facts
+from node.api.dialects.admin_view.handlers import WHOLE
+from node.core.model.placement import reshaped
+from node.core.model.view import Shard, View, first_view, no_view
 
 NODES = [f"10.10.0.{host}:8090" for host in range(2, 7)]
 DEAD = "10.10.0.4:8090"
@@ -21,10 +21,12 @@ TOWARDS = reshaped(VIEW, (*NODES, STRANGER), 3)
 NEXT = View(2, TOWARDS.nodes, TOWARDS.shards, TOWARDS.owner, "Zz90", ancestors=(VIEW.id,))
 THIN = first_view(NODES[:2], 2)
 LONE = first_view(NODES[:2], 1)
-NAMED = [f"node-{identifier}" for identifier in range(4)]
+WRITTEN = [f"node-{identifier}" for identifier in range(4)]
 PLACES = [f"10.10.0.{host}:8081" for host in range(2, 6)]
-GROUPS = (Shard("Shard1", tuple(NAMED[:2])), Shard("Shard2", tuple(NAMED[2:])))
-CALLED = View(3, tuple(NAMED), GROUPS, first_view(NAMED, 2).owner, "Zz90", addresses=tuple(PLACES))
+GROUPS = (Shard("Shard1", tuple(WRITTEN[:2])), Shard("Shard2", tuple(WRITTEN[2:])))
+CALLED = View(
+    3, tuple(WRITTEN), GROUPS, first_view(WRITTEN, 2).owner, "Zz90", addresses=tuple(PLACES)
+)
 VIEWS = {
     "none": no_view(tuple(NODES[1:3])),
     "nothing": no_view(()),
@@ -37,7 +39,7 @@ VIEWS = {
     "whole": replace(LONE, shards=(Shard(WHOLE, LONE.nodes),)),
 }
 
-# How a node may lack and hold slots while a change goes on: adopted, lacking, leaving, done.
+# The slots that a node lacks and holds while a change goes on: adopted, lacking, leaving, done.
 CHANGES: dict[str, tuple[bool, int, int, bool]] = {
     "beginning": (False, 0, 0, False),
     "moving": (True, 200, 100, False),
@@ -64,7 +66,7 @@ def facts_at(address: str, wrong: str = "", view: str = "first", change: str = "
 
 
 def movement(view: View, change: str) -> dict[str, Any]:
-    """As node.core.report.movement says it; the first node has done its part, the dead one not."""
+    """Return what node.core.status.movement says; the first node is done, the dead one is not."""
     adopted, lacking, leaving, done = CHANGES[change]
     slow = view.nodes[1:]
     nodes = {

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from node.core.view import View, no_view
-from node.dialects.orders import Order, order_of
+from node.api.dialects.data_view.orders import ViewOrder, order_of
+from node.core.model.view import View, no_view
 
 Groups = dict[str, list[int]]
 
@@ -13,7 +13,7 @@ FOUR: Groups = {"Red": [0], "Blue": [1], "Green": [2], "Grey": [3]}
 
 
 def body_of(groups: Groups, port: int = 8081) -> dict[str, Any]:
-    """The view as a client writes it; the node 0 is at 10.10.0.2."""
+    """Return the view as a client writes it; the node 0 is at 10.10.0.2."""
     shards = {
         shard: [{"address": f"10.10.0.{n + 2}:{port}", "id": n} for n in members]
         for shard, members in groups.items()
@@ -21,14 +21,12 @@ def body_of(groups: Groups, port: int = 8081) -> dict[str, Any]:
     return {"view": shards}
 
 
-def ordered(groups: Groups, port: int = 8081) -> Order:
-    order = order_of(body_of(groups, port))
-    assert isinstance(order, Order)
-    return order
+def ordered(groups: Groups, port: int = 8081) -> ViewOrder:
+    return order_of(body_of(groups, port))
 
 
 def view_of(groups: Groups, before: View) -> View:
-    """The view that this order makes of the one before."""
+    """Return the view that this order makes of the one before."""
     layout = ordered(groups).layout(before)
     return View(
         before.number + 1, layout.nodes, layout.shards, layout.owner, "p", (), (), layout.addresses

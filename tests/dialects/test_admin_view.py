@@ -3,13 +3,14 @@
 import orjson
 import pytest
 
-from node.core.messages import Get, Put
-from node.dialects.admin_view import VALUE_BYTES_MAX, admin_view
-from node.dialects.contract import Ask, Call, Limits, Reply
+from node.api.contract import Ask, Call, Limits, Reply
+from node.api.dialects.admin_view.handlers import VALUE_BYTES_MAX, admin_view
+from node.core.protocol.operations import Get, Put
+from tests.dialects.answering import handlers_of
 from tests.dialects.exchanges import HERE, played_file
 from tests.dialects.nodes import NODES, facts_at
 
-ROUTES = {(route.method, route.pattern): route.handler for route in admin_view().routes}
+ROUTES = handlers_of(admin_view())
 LARGE = Limits(16 * 1024 * 1024, 20.0)
 
 

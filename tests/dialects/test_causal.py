@@ -3,14 +3,15 @@
 import orjson
 import pytest
 
-from node.core.messages import Get, Look, Put
-from node.core.token import encode
-from node.dialects.causal import PAGE_KEYS, causal
-from node.dialects.contract import Ask, Call, Reply, Talk
+from node.api.contract import Ask, Call, Reply, Talk
+from node.api.dialects.causal.handlers import PAGE_KEYS, causal
+from node.core.model.token import encode
+from node.core.protocol.operations import Get, Look, Put
+from tests.dialects.answering import handlers_of
 from tests.dialects.exchanges import HERE, LIMITS, OUTCOMES, SEEN, played_file
 from tests.dialects.nodes import NODES, facts_at
 
-ROUTES = {(route.method, route.pattern): route.handler for route in causal().routes}
+ROUTES = handlers_of(causal())
 PAIR = {"key": "cart", "value": "tea"}
 
 
@@ -48,7 +49,7 @@ def test_every_route_has_an_exchange() -> None:
 # ------------------------------------------------------------------ what a write depends on
 
 
-def test_who_passes_nothing_on_depends_on_what_the_node_shows() -> None:
+def test_a_client_that_passes_nothing_on_depends_on_what_the_node_shows() -> None:
     put = put_of(dict(PAIR))
     assert put.after_all
     assert not put.token

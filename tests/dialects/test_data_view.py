@@ -1,4 +1,4 @@
-"""The data_view contract: its exchanges go as written; what is asked; who proposes when."""
+"""The data_view contract: its exchanges go as written; its requests; which node proposes when."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -7,22 +7,23 @@ from typing import Any
 import orjson
 import pytest
 
-from node.core.messages import Adopted, Get, List, Outcome, Propose, Put, Request
-from node.core.view import View, ViewId
-from node.dialects.contract import Ask, Call, Facts, Reply, Talk
-from node.dialects.data_view import TURN_S, WAIT_S, data_view
-from node.dialects.orders import TURNS_MAX
+from node.api.contract import Ask, Call, Facts, Reply, Talk
+from node.api.dialects.data_view.handlers import TURN_S, WAIT_S, data_view
+from node.api.dialects.data_view.orders import TURNS_MAX
+from node.core.model.view import View, ViewId
+from node.core.protocol.operations import Adopted, Get, List, Outcome, Propose, Put, Request
+from tests.dialects.answering import handlers_of
 from tests.dialects.exchanges import HERE, LIMITS, OUTCOMES, played_file
-from tests.dialects.nodes import CALLED, NAMED, STARTED, facts_at, movement
+from tests.dialects.nodes import CALLED, STARTED, WRITTEN, facts_at, movement
 from tests.dialects.ordered import FOUR, NONE, TWO, Groups, body_of, ordered, view_of
 
-ROUTES = {(route.method, route.pattern): route.handler for route in data_view().routes}
+ROUTES = handlers_of(data_view())
 
 
 def call(
     method: str, pattern: str, body: object = None, key: str = "cart"
 ) -> Reply | Ask | Talk | Any:
-    facts = facts_at(NAMED[0], view="called")
+    facts = facts_at(WRITTEN[0], view="called")
     raw = b"" if body is None else orjson.dumps(body)
     return ROUTES[method, pattern](Call(method, {"key": key}, {}, {}, raw, lambda: facts, LIMITS))
 
@@ -58,7 +59,7 @@ NOTHING_SEEN: list[object] = [{}, None, ""]
     ("fields", "created"),
     [({}, 201), *(({"causal-metadata": seen}, 200) for seen in NOTHING_SEEN)],
 )
-def test_only_who_sends_no_metadata_is_told_what_is_new(
+def test_only_a_client_without_metadata_is_told_what_is_new(
     fields: dict[str, object], created: int
 ) -> None:
     said = call("PUT", "/data/{key}", {"value": 1, **fields})
@@ -80,8 +81,10 @@ def test_long_and_odd_keys_and_empty_values(key: str, value: object) -> None:
 
 
 class Meanwhile:
-    """What a node sees while it obeys: views that come at their time, and a clock that its waits
-    move; `lacks_until` is when the last of its slots has come."""
+    """What a node sees while it obeys: views that come at their time, a clock that waits move.
+
+    `lacks_until` is when the last of its slots has come.
+    """
 
     def __init__(self, node: int, come: dict[float, View], lacks_until: float = 0.0) -> None:
         self.address, self.come, self.lacks_until = f"node-{node}", come, lacks_until
@@ -152,7 +155,7 @@ def test_a_node_that_is_told_of_another_view_proposes_from_that() -> None:
     assert (propose.base, propose.layout) == (other.id, ordered(TWO).layout(other))
 
 
-def test_a_node_whom_the_view_leaves_out_goes_last() -> None:
+def test_a_node_that_the_view_leaves_out_goes_last() -> None:
     meanwhile = Meanwhile(3, {0.0: view_of(TWO, NONE)})
     assert meanwhile.put({"Red": [0, 1], "Blue": [2]}).status == 200
     [(at, _)] = meanwhile.proposed

@@ -9,13 +9,14 @@ import orjson
 import pytest
 from msgspec.structs import replace
 
-from node.core.messages import Adopted, Count, Counted, Get, Outcome, Propose, Request
-from node.dialects.contract import Ask, Call, Facts, Reply, Talk
-from node.dialects.keys_view import keys_view
+from node.api.contract import Ask, Call, Facts, Reply, Talk
+from node.api.dialects.keys_view.handlers import keys_view
+from node.core.protocol.operations import Adopted, Count, Counted, Get, Outcome, Propose, Request
+from tests.dialects.answering import handlers_of
 from tests.dialects.exchanges import HERE, LIMITS, OUTCOMES, played_file
 from tests.dialects.nodes import NEXT, NODES, STARTED, STRANGER, facts_at, movement
 
-ROUTES = {(route.method, route.pattern): route.handler for route in keys_view().routes}
+ROUTES = handlers_of(keys_view())
 CHANGE = orjson.dumps({"view": ",".join(NODES), "repl-factor": 1})
 
 
@@ -89,7 +90,7 @@ def test_a_read_is_answered_within_5_s() -> None:
 
 
 class Cluster:
-    """What the asked node says of a change that goes on, and a clock that each look moves."""
+    """What the asked node reports of a change under way, and a clock that each look moves."""
 
     def __init__(self, changes: list[str], look_s: float, **only: Sequence[str]) -> None:
         self.changes, self.look_s = iter(changes), look_s
@@ -112,7 +113,7 @@ class Cluster:
 
 
 def played(cluster: Cluster) -> tuple[Reply, list[Sequence[Request] | float]]:
-    """The reply to a change, and what was asked and waited for."""
+    """Return the reply to a change, with its requests and waits."""
     handler = ROUTES["PUT", "/kvs/view-change"]
     said = handler(Call("PUT", {}, {}, {}, CHANGE, cluster.facts, LIMITS))
     assert isinstance(said, Talk)
@@ -138,14 +139,14 @@ def key_counts(reply: Reply) -> list[int | None]:
     return [shard["key-count"] for shard in orjson.loads(reply.body)["shards"]]
 
 
-def test_a_change_waits_until_everybody_has_what_it_owns() -> None:
+def test_a_change_waits_until_every_node_has_what_it_owns() -> None:
     reply, wishes = played(Cluster(["beginning", "moving", "moving", "done"], 0.01))
     assert [isinstance(wish, float) for wish in wishes] == [False, True, True, True, False]
     assert key_counts(reply) == [5] * 5
 
 
 def test_a_view_that_others_have_adopted_is_waited_for() -> None:
-    """Until it is here, what the asked node tells is of the last change, which is over."""
+    """Until the node has the view, it reports on the last change, which is over."""
     cluster = Cluster(["done"] * 9, 0.01)
     late = dataclasses.replace(cluster.facts(), now=STARTED)
 
@@ -167,7 +168,7 @@ def test_a_view_that_others_have_adopted_is_waited_for() -> None:
     assert all(isinstance(each, Count) for each in counts)
 
 
-def test_who_is_dead_is_not_waited_for() -> None:
+def test_a_dead_node_is_not_waited_for() -> None:
     _, wishes = played(Cluster(["moving"], 0.01, alive=NODES[:1], lacks=NODES[1:]))
     assert not any(isinstance(wish, float) for wish in wishes)
 
@@ -180,7 +181,7 @@ def test_a_newcomer_that_has_not_been_heard_of_yet_is_waited_for() -> None:
 
 @pytest.mark.parametrize(("alive", "most_s"), [(NODES, 4.3), (NODES[2:], 2.6)])
 def test_a_change_that_takes_long_is_answered_in_time(alive: list[str], most_s: float) -> None:
-    """Within 5 s; a count of a shard of which nobody lives takes 2 of them."""
+    """It is answered within 5 s; to count a shard without a live node takes 2 of them."""
     cluster = Cluster(["moving"] * 1000, 0.05, alive=alive)
     reply, _ = played(cluster)
     assert reply.status == 200

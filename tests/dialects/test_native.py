@@ -1,7 +1,7 @@
 """Our own routes: their exchanges go as written; the process lives whatever its facts are."""
 
-from node.dialects.contract import Call, Facts, Reply
-from node.dialects.native import native
+from node.api.admin.health import native
+from node.api.contract import Call, Facts, Reply
 from tests.dialects.exchanges import HERE, LIMITS, played_file
 
 
@@ -10,7 +10,7 @@ def test_goes_as_written() -> None:
     assert played_file(path) == path.read_text()
 
 
-def test_livez_asks_nobody() -> None:
+def test_livez_asks_no_other_node() -> None:
     def no_facts() -> Facts:
         raise AssertionError("a process that cannot say how it is still lives")
 

@@ -1,24 +1,29 @@
-"""The peers contract: its exchanges go as written; its flags; whom it can stand beside."""
+"""The peers contract: its exchanges go as written; its flags; contracts that it can stand
+beside.
+"""
 
 from pathlib import Path
 
 import orjson
 import pytest
 
-from node.__main__ import DIALECTS, dialects_of, listening_host, start_of
+from node import door
+from node.__main__ import dialects_of, start_of
+from node.api.contract import Ask, Call, Dialect, Reply, Route
+from node.api.dialects.listing import BY_NAME
+from node.api.dialects.peers.handlers import KEY_BYTES_MAX, peers
+from node.api.parsing import refused
 from node.config import read
-from node.core.messages import Get, Put
-from node.core.replica import Start
-from node.core.view import first_view
-from node.dialects.contract import Ask, Call, Dialect, Reply, Route
-from node.dialects.peers import KEY_BYTES_MAX, peers
-from node.dialects.words import refused
-from node.kinds import BadSetting
-from node.shell.routes import Table
+from node.core.model.options import Start
+from node.core.model.view import first_view
+from node.core.protocol.operations import Get, Put
+from node.setting_types import BadSetting
+from node.shell.http.router import Table
+from tests.dialects.answering import handlers_of
 from tests.dialects.exchanges import HERE, LIMITS, played_file
 from tests.dialects.nodes import NODES, facts_at
 
-ROUTES = {(route.method, route.pattern): route.handler for route in peers().routes}
+ROUTES = handlers_of(peers())
 OTHERS = "http://localhost:8002,http://localhost:8003"
 FLAGS = ["--port", "8001", "--peers", OTHERS, "--pingfreq", "10", "--timeout", "15"]
 APART = {"peers", "shard_view", "data_view", "causal"}  # of other routes, or with one of these
@@ -36,9 +41,9 @@ def test_every_route_has_an_exchange() -> None:
         assert f"\n{method} {pattern}" in text
 
 
-@pytest.mark.parametrize("letter", ["k", "é"])
-def test_a_key_has_a_bound(letter: str) -> None:
-    longest = letter * (KEY_BYTES_MAX // len(letter.encode()))
+@pytest.mark.parametrize("envelope", ["k", "é"])
+def test_a_key_has_a_bound(envelope: str) -> None:
+    longest = envelope * (KEY_BYTES_MAX // len(envelope.encode()))
     for key, is_taken in ((longest, True), (longest + "k", False)):
         body = orjson.dumps({"key": key, "value": 1})
         for method, pattern in (("POST", "/store"), ("GET", "/store/key")):
@@ -64,7 +69,7 @@ def test_flags_and_environment_say_the_same() -> None:
     assert settings.dialect == ("peers",)
     assert settings.data_dir == Path("data/localhost_8001")
     assert start_of(settings) == Start(first_view(THREE, 1))
-    assert (listening_host(settings.host), settings.port) == ("localhost", 8001)
+    assert (door.listening_host(settings.host), settings.port) == ("localhost", 8001)
 
 
 @pytest.mark.parametrize(
@@ -157,7 +162,7 @@ def test_stands_beside_the_default_contract_at_its_port() -> None:
     assert found[0].owner == "asg4"
 
 
-@pytest.mark.parametrize("name", sorted(set(DIALECTS) - APART))
+@pytest.mark.parametrize("name", sorted(set(BY_NAME) - APART))
 def test_stands_beside_every_other_that_is_not_meant_to_be_alone(name: str) -> None:
     settings = read({"SOCKET_ADDRESS": "a:1"}, [f"--dialect={name},peers"])
     assert Table(dialects_of(settings)).at("GET", "/ping").owner == "peers"

@@ -1,4 +1,4 @@
-"""The shard_view contract: its exchanges go as written; metadata that stays what it was; waits."""
+"""The shard_view contract: its exchanges go as written; metadata that never changes; waits."""
 
 import dataclasses
 from itertools import count
@@ -6,17 +6,19 @@ from itertools import count
 import orjson
 import pytest
 
-from node.core.messages import Found, Get, Stored, Unmet
-from node.core.siblings import Past
-from node.core.token import EXACT_MAX, Token, decode, encode
-from node.core.view import ViewId, digest_of
-from node.dialects.contract import Ask, Call, Facts, Reply, Steps, Talk
-from node.dialects.kept import kept, opened, told
-from node.dialects.shard_view import ASK_AGAIN_S, WAIT_S, shard_view
+from node.api.contract import Ask, Call, Facts, Reply, Steps, Talk
+from node.api.dialects.shard_view.handlers import ASK_AGAIN_S, WAIT_S, shard_view
+from node.api.kept_values import kept, opened, told
+from node.core.model.item import Past
+from node.core.model.keys import key_hash_of
+from node.core.model.token import EXACT_MAX, Token, decode, encode
+from node.core.model.view import ViewId
+from node.core.protocol.operations import Found, Get, Put, Stored, Unmet
+from tests.dialects.answering import handlers_of
 from tests.dialects.exchanges import DOT, HERE, HOME, LIMITS, OUTCOMES, played_file
 from tests.dialects.nodes import NODES, STARTED, facts_at
 
-ROUTES = {(route.method, route.pattern): route.handler for route in shard_view().routes}
+ROUTES = handlers_of(shard_view())
 STAMP = (1700000000000, 0, "AAAAAA.1")
 
 
@@ -26,7 +28,8 @@ def call(method: str, body: object = None) -> Reply | Ask | Talk:
     clock = count()
 
     def facts() -> Facts:
-        return dataclasses.replace(facts_at(NODES[0]), now=STARTED + ASK_AGAIN_S * next(clock))
+        now = STARTED + ASK_AGAIN_S * next(clock)
+        return dataclasses.replace(facts_at(NODES[0]), now=now, cluster="CCCCCC")
 
     said = handler(Call(method, {"key": "cart"}, {}, {}, raw, facts, LIMITS))
     assert isinstance(said, Reply | Ask | Talk)
@@ -59,7 +62,7 @@ def seen_of(dots: int, view: ViewId | None = None) -> Token:
 def test_every_reader_is_told_what_the_writer_was(
     dots: int, view: ViewId | None, dot: tuple[str, int]
 ) -> None:
-    """Whatever a replica's own token says by now, and whatever its clock has covered."""
+    """It is told that, whatever a replica's own token says by now, and its clock covers."""
     seen = seen_of(dots, view).trimmed({})
     stored = Stored(Token(stamp=STAMP), Past(), dot, False, 2, 3, HOME)
     answered = orjson.loads(encode(told("cart", seen, stored)))
@@ -75,17 +78,48 @@ def test_the_metadata_names_the_write_and_its_past() -> None:
     seen = seen_of(2)
     stored = Stored(Token(stamp=STAMP), Past(), DOT, False, 2, 3, HOME)
     token = told("cart", seen, stored)
-    assert token.exact == {**seen.exact, DOT: digest_of("cart", True)}
+    assert token.exact == {**seen.exact, DOT: key_hash_of("cart", True)}
     assert token.stamp == STAMP
 
 
 def test_the_metadata_is_bounded_and_comes_back() -> None:
     seen = Token()
     for n in range(1, 200):
-        stored = Stored(Token(stamp=STAMP), Past(), (f"a{n % 6}.1", n), False, 2, 3, HOME)
+        stored = Stored(Token(stamp=STAMP), Past(), (f"AAAAA{n % 6}.1", n), False, 2, 3, HOME)
         seen = told(f"key{n}", decode(orjson.loads(encode(seen))).trimmed({}), stored)
     assert len(seen.exact) <= EXACT_MAX
     assert len(encode(seen)) < 2300
+
+
+def test_the_metadata_go_under_the_name_of_the_node_that_was_asked() -> None:
+    """The name is stored with the value, so every replica says the same.
+
+    A node judges a client's token by the token's own name.
+    """
+    brought = Token({}, {DOT: 6 << 24}, name="DDDDDD")
+    said = call("PUT", {"value": 1, "causal-metadata": orjson.loads(encode(brought))})
+    assert isinstance(said, Talk)
+    asked = next(said.steps)
+    assert not isinstance(asked, float)
+    [put] = asked
+    assert isinstance(put, Put)
+    assert put.token.name == "DDDDDD"
+    with pytest.raises(StopIteration) as end:
+        said.steps.send([OUTCOMES["created"]])
+    answered = orjson.loads(end.value.value.body)["causal-metadata"]
+    assert answered["c"] == "CCCCCC"
+    assert put.value is not None
+    found = Found((put.value,), (DOT,), (DOT,), Token(stamp=STAMP, name="EEEEEE"), Past(), HOME)
+    assert orjson.loads(encode(opened("cart", found)[0])) == answered
+
+
+def test_a_stamp_that_was_kept_before_and_that_no_clock_shows_does_not_come_back() -> None:
+    kept_before = b'{"v":1,"t":{"AAAAAA.1":[0,{"3":"AAAAAQ"}]},"h":[9007199254740991,5,"x"]}\n1'
+    found = Found((kept_before,), (DOT,), (DOT,), Token(stamp=STAMP), Past(), HOME)
+    token, value = opened("cart", found)
+    assert (token.stamp, value) == (STAMP, b"1")
+    assert set(token.exact) == {("AAAAAA.1", 3), DOT}
+    assert encode(decode(orjson.loads(encode(token)))) == encode(token)
 
 
 def test_a_stamp_of_the_reader_does_not_show() -> None:
@@ -99,7 +133,7 @@ def test_a_stamp_of_the_reader_does_not_show() -> None:
 
 
 def refused_until_the_end(steps: Steps) -> tuple[float, Reply]:
-    """How long it has waited, and the reply, when all that it asks is refused."""
+    """Return the wait and the reply, when the core refuses all requests."""
     waited, wish = 0.0, next(steps)
     try:
         while True:

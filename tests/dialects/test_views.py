@@ -1,15 +1,25 @@
-"""/v1/view: its exchanges go as written; what a node remembers is bounded; events of a job."""
+"""/v1/view: its exchanges go as written; a node's memory of plans is bounded; events of a job."""
 
 from typing import Any
 
 import orjson
 import pytest
 
-from node.core.messages import Adopted, Forgotten
-from node.core.view import SLOTS, first_view
-from node.dialects.contract import Ask, Call, Events, Facts, Reply
-from node.dialects.plans import BadWish, Lossy, Wish, plan_of
-from node.dialects.views import HEARTBEAT_POLLS, JOBS_MAX, PLANS_MAX, Desk, Watcher, phase_of, views
+from node.api.admin.view_jobs import (
+    HEARTBEAT_POLLS,
+    JOBS_MAX,
+    PLANS_MAX,
+    Desk,
+    Watcher,
+    phase_of,
+    views,
+)
+from node.api.admin.view_plans import ChangeRequest, plan_of
+from node.api.contract import Ask, Call, Events, Facts, Refused, Reply, Talk
+from node.core.model.keys import SLOTS
+from node.core.model.view import first_view
+from node.core.protocol.operations import Adopted, Forgotten
+from tests.dialects.answering import answering
 from tests.dialects.exchanges import HERE, LIMITS, played_file
 from tests.dialects.nodes import CHANGES, NEXT, NODES, STRANGER, facts_at, movement
 from tests.web import served
@@ -50,11 +60,13 @@ async def test_a_real_node_streams_its_job() -> None:
 # ------------------------------------------------------------------ what is remembered
 
 
-def asked(desk: Desk, method: str, body: object, query: str = "", **facts: str) -> Reply | Ask:
+def asked(
+    desk: Desk, method: str, body: object, query: str = "", **facts: str
+) -> Reply | Ask | Talk | Events:
     words = {"plan": query} if query else {}
     known = facts_at(NODES[0], **facts)
     call = Call(method, {}, words, {}, orjson.dumps(body), lambda: known, LIMITS)
-    return desk.plan_or_commit(call)
+    return answering(desk.plan_or_commit, views().reword)(call)
 
 
 def planned(desk: Desk, wish: dict[str, Any]) -> str:
@@ -96,6 +108,14 @@ def test_a_plan_is_forced_in_one_of_two_places() -> None:
     assert isinstance(forced, Ask)
 
 
+def test_a_change_that_gives_up_what_another_one_waits_for_is_taken_while_that_is_under_way() -> (
+    None
+):
+    desk = Desk()
+    name = planned(desk, {"lost": [NODES[4]], "shards": 2})
+    assert isinstance(asked(desk, "POST", {"plan": name}, change="moving"), Ask)
+
+
 def test_an_answer_to_no_proposal_is_a_bug() -> None:
     desk = Desk()
     said = asked(desk, "POST", {"plan": planned(desk, {"shards": 1})})
@@ -110,7 +130,7 @@ def test_an_answer_to_no_proposal_is_a_bug() -> None:
 
 def plan(shards: int, nodes: tuple[str, ...] = tuple(NODES), **facts: str) -> dict[str, Any]:
     known = facts_at(NODES[0], **facts)
-    return plan_of(known, Wish(nodes, shards, (), False)).document
+    return plan_of(known, ChangeRequest(nodes, shards, (), False)).document
 
 
 @pytest.mark.parametrize("before", range(1, 9))
@@ -118,7 +138,7 @@ def plan(shards: int, nodes: tuple[str, ...] = tuple(NODES), **facts: str) -> di
 def test_no_plan_moves_more_than_the_fewest_slots(before: int, after: int) -> None:
     nodes = tuple(f"n{i}:1" for i in range(8))
     facts = Facts(nodes[0], first_view(nodes, before), nodes, True, (), dict)
-    moves = plan_of(facts, Wish(nodes, after, (), True)).document["moves"]
+    moves = plan_of(facts, ChangeRequest(nodes, after, (), True)).document["moves"]
     assert moves["slots"] == moves["ideal_slots"]
     least = abs(SLOTS * (after - before)) // max(before, after)
     assert abs(moves["slots"] - least) <= 1
@@ -139,16 +159,16 @@ def test_keys_are_counted_here_and_estimated_elsewhere() -> None:
 def test_a_dead_shard_is_warned_of() -> None:
     facts = facts_at(NODES[0])
     shown = Facts(facts.address, facts.view, tuple(NODES[:2]), True, (), dict)
-    warnings = plan_of(shown, Wish(tuple(NODES), 2, (), False)).document["warnings"]
+    warnings = plan_of(shown, ChangeRequest(tuple(NODES), 2, (), False)).document["warnings"]
     assert "no member of shard s2 is up now: its keys move when one comes back" in warnings
 
 
 def test_a_wish_that_cannot_be_met_says_why() -> None:
     facts = facts_at(NODES[0])
-    with pytest.raises(BadWish, match="5 nodes make between 1 and 5 shards"):
-        plan_of(facts, Wish(tuple(NODES), 6, (), False))
-    with pytest.raises(Lossy, match="every holder of shard s2"):
-        plan_of(facts, Wish(tuple(NODES[:2]), 1, (), False))
+    with pytest.raises(Refused, match="5 nodes make between 1 and 5 shards"):
+        plan_of(facts, ChangeRequest(tuple(NODES), 6, (), False))
+    with pytest.raises(Refused, match="every holder of shard s2"):
+        plan_of(facts, ChangeRequest(tuple(NODES[:2]), 1, (), False))
 
 
 # ------------------------------------------------------------------ the job

@@ -1,7 +1,7 @@
 """Clusters for the scenarios: six nodes of the product, on each engine that this host has.
 
-The processes engine always runs; the Docker one needs an engine that answers and builds the image
-when it is not there, and says loudly why it is skipped otherwise.
+The processes engine always runs.  The Docker one needs an engine that answers, and builds a missing
+image; otherwise the tests are skipped with a loud reason.
 """
 
 import os
@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from cluster import probe
-from cluster.containers import ContainerEngine, docker_client
-from cluster.engine import Engine
-from cluster.processes import ProcessEngine
-from cluster.report import Report
-from cluster.topology import Topology, free_subnet
+from cluster.engines import node_client
+from cluster.engines.console import Report
+from cluster.engines.containers import ContainerEngine, docker_client
+from cluster.engines.engine import Engine
+from cluster.engines.processes import ProcessEngine
+from cluster.engines.topology import Topology, free_subnet
 
 READY_S = 30.0
 PROCESS_PORTS, DOCKER_PORTS = 19000, 25000  # both engines may be tested at the same time
@@ -43,22 +43,24 @@ class Cluster:
         return self.topology.node(name).address
 
     def shard_of(self, name: str) -> str:
-        """The id of the shard this node is a member of."""
+        """Return the id of this node's shard."""
         place = self.names.index(name) // self.topology.replicas
         return f"s{place + 1}"
 
     def await_ready(self, *names: str) -> None:
-        """Until these nodes (default: all) say that they are ready."""
+        """Wait until these nodes (default: all) are ready."""
         ports = [self.topology.node(name).host_port for name in names or self.names]
-        wrong = probe.until(lambda: True if not any(map(probe.unready, ports)) else None, READY_S)
+        wrong = node_client.until(
+            lambda: True if not any(map(node_client.unready, ports)) else None, READY_S
+        )
         if wrong is None:
-            reasons = {port: probe.unready(port) for port in ports}
+            reasons = {port: node_client.unready(port) for port in ports}
             logs = "\n".join(line for name in self.names for line in self.engine.logs(name))
             pytest.fail(f"not ready after {READY_S} s: {reasons}\n{logs}")
 
 
 def free_port_block(size: int, start: int) -> int:
-    """The first of `size` ports in a row, from `start` up, that nobody uses now."""
+    """Return the first of `size` free ports in a row, from `start` up."""
     for first in range(start, start + 6000, 16):
         assert first not in OUTGOING_PORTS, f"no {size} ports from {start} up are free"
         try:
@@ -82,7 +84,7 @@ def docker_cluster(folder: Path) -> tuple[Engine, Topology]:
     client, problem = docker_client()
     if client is None:
         pytest.skip(f"NO DOCKER ENGINE: the scenarios run on processes only ({problem})")
-    name = f"scenario-{os.getpid()}"  # another run of the tests may be under way
+    name = f"scenario-{os.getpid()}"  # another run of the tests may go on at the same time
     engine = ContainerEngine(name, client, folder)
     subnet = free_subnet(engine.subnets_taken())
     first = free_port_block(6, DOCKER_PORTS)

@@ -1,4 +1,4 @@
-"""A client of the data_view contract: it puts views to every node, and reads what they keep."""
+"""A client of the data_view contract that puts views to every node and reads their keys."""
 
 from typing import Any
 from urllib.parse import quote
@@ -14,7 +14,7 @@ Groups = dict[str, list[str]]
 
 
 def order(cluster: Cluster, groups: Groups) -> dict[str, Any]:
-    """The view of these nodes, by their names here; their ids are their places."""
+    """Return the view of these nodes, by their names here; their ids are their places."""
     return {
         "view": {
             shard: [
@@ -27,7 +27,7 @@ def order(cluster: Cluster, groups: Groups) -> dict[str, Any]:
 
 
 def put_view(cluster: Cluster, groups: Groups, at: list[str] | None = None) -> None:
-    """To every node, all at the same time."""
+    """Put the view to every node at the same time."""
     body = order(cluster, groups)
 
     def put(name: str) -> Answer:
@@ -39,7 +39,7 @@ def put_view(cluster: Cluster, groups: Groups, at: list[str] | None = None) -> N
 
 
 def views_at(cluster: Cluster, names: list[str] | None = None) -> list[list[str]]:
-    """The views that each node has adopted since its start."""
+    """Return the views that each node has adopted since its start."""
     urls = [cluster.urls[name] for name in names or cluster.names]
     return [[view["id"] for view in ask("GET", f"{url}/v1/view")[1]["history"]] for url in urls]
 
@@ -49,21 +49,21 @@ def data(method: str, url: str, key: str, body: object = None) -> Answer:
 
 
 def written(url: str, key: str, value: object, seen: object) -> object:
-    """The metadata after a write."""
+    """Return the metadata after a write."""
     status, said, _ = data("PUT", url, key, {"value": value, "causal-metadata": seen})
     assert (status, set(said)) == (200, {"causal-metadata"}), said
     return said["causal-metadata"]
 
 
 def items_at(url: str) -> dict[str, Any]:
-    """The keys of the asked node's shard."""
+    """Return the keys of the asked node's shard."""
     status, said, _ = ask("GET", f"{url}/data", timeout_s=CLIENT_S)
     assert status == 200, said
     return said
 
 
 def filled(urls: list[str]) -> object:
-    """Chained writes, round-robin; what the last one depends on."""
+    """Write a chain round-robin; return what the last write depends on."""
     seen: object = {}
     for n in range(KEYS):
         seen = written(urls[n % len(urls)], f"key{n}", n, seen)
@@ -71,7 +71,7 @@ def filled(urls: list[str]) -> object:
 
 
 def wrong_at(url: str, seen: object) -> list[object]:
-    """What is not the right value of a key."""
+    """Return the keys whose value is wrong."""
 
     def wrong(n: int) -> object:
         status, said, _ = data("GET", url, f"key{n}", {"causal-metadata": seen})

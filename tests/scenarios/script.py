@@ -1,6 +1,6 @@
-"""A grader's script for the asg4 contract: knows HTTP and the contract, nothing of our code.
+"""A grader's script for the asg4 contract: knows HTTP and the contract, and nothing of our code.
 
-Requests that answer 503 are tried again for `PATIENCE_S`, as such scripts do; all else is final.
+It retries requests that answer 503 for `PATIENCE_S`, as such scripts do; any other answer is final.
 """
 
 import json
@@ -9,7 +9,7 @@ import urllib.request
 from collections.abc import Callable
 from typing import Any
 
-from cluster import probe
+from cluster.engines import node_client
 
 PATIENCE_S = 1.2
 
@@ -19,7 +19,7 @@ _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def ask(method: str, url: str, body: object = None, timeout_s: float = 10.0) -> Answer:
-    """Status, JSON body and headers; status 0 when the node did not answer."""
+    """Return status, JSON body and headers; status 0 when the node did not answer."""
     request = urllib.request.Request(
         url,
         method=method,
@@ -37,7 +37,7 @@ def ask(method: str, url: str, body: object = None, timeout_s: float = 10.0) -> 
 
 
 def patiently(method: str, url: str, body: object, patience_s: float = PATIENCE_S) -> Answer:
-    """The first answer that is not 503, or the last one when the patience is over."""
+    """Return the first answer that is not 503, or the last one when the time is over."""
     answers = [ask(method, url, body)]
 
     def is_final() -> bool:
@@ -61,7 +61,7 @@ def get(url: str, key: str, metadata: object, patience_s: float = PATIENCE_S) ->
 
 
 def key_counts(url: str) -> dict[str, int]:
-    """Every shard's key count, as this node tells it."""
+    """Return every shard's key count, as this node tells it."""
     shards = ask("GET", f"{url}/shard/ids")[1]["shard-ids"]
     return {
         shard: ask("GET", f"{url}/shard/key-count/{shard}")[1]["shard-key-count"]
@@ -71,4 +71,4 @@ def key_counts(url: str) -> dict[str, int]:
 
 def eventually(condition: Callable[[], bool], wait_s: float) -> bool:
     """Whether the condition comes true in time."""
-    return probe.until(lambda: condition() or None, wait_s) is not None
+    return node_client.until(lambda: condition() or None, wait_s) is not None

@@ -1,7 +1,7 @@
-"""Clusters of any shape for the scenarios of view changes: on either engine, gone at the end.
+"""Clusters of any shape for the scenarios of view changes, on either engine.
 
-Docker is skipped loudly where no engine answers.  Ports are apart from those of the other
-scenarios, so that both may run at the same time.
+Without a Docker engine the tests are skipped with a loud reason.  The ports are not those of the
+other scenarios, so that both may run at the same time.  The clusters are gone at the end.
 """
 
 import os
@@ -13,11 +13,11 @@ from typing import Any, TypeVar
 
 import pytest
 
-from cluster.containers import ContainerEngine, docker_client
-from cluster.engine import Engine, recalled
-from cluster.processes import ProcessEngine
-from cluster.report import Report
-from cluster.topology import Topology, free_subnet
+from cluster.engines.console import Report
+from cluster.engines.containers import ContainerEngine, docker_client
+from cluster.engines.engine import Engine, recalled
+from cluster.engines.processes import ProcessEngine
+from cluster.engines.topology import Topology, free_subnet
 from tests.scenarios.conftest import Cluster, free_port_block
 from tests.scenarios.script import Answer, ask
 
@@ -32,7 +32,7 @@ ON_PROCESSES = pytest.mark.xdist_group("processes")
 
 
 def engines(docker_group: str) -> list[Any]:
-    """A parameter for each kind of engine; the tests of one group never run at the same time."""
+    """Return a parameter for each kind of engine; tests of one group never run at the same time."""
     return [
         pytest.param("process", marks=ON_PROCESSES),
         pytest.param("docker", marks=pytest.mark.xdist_group(docker_group)),
@@ -53,7 +53,7 @@ def machines(
     ports: int = 0,
     **settings: str,
 ) -> Iterator[Cluster]:
-    """A cluster that has been launched but need not be ready; `spare` ports stay free for more."""
+    """Launch a cluster, without waiting until it is ready; `spare` ports stay free for more."""
     first = free_port_block(shards * replicas + spare, ports or PORTS[kind])
     engine, subnet = _engine(kind, folder)
     engine_kind = engine.kind
@@ -74,7 +74,7 @@ def _engine(kind: str, folder: Path) -> tuple[Engine, str]:
 
 
 def docker_or_skip() -> Any:
-    """A client of the Docker engine; the test is skipped, loudly, where none answers."""
+    """Return a client of the Docker engine; skip the test, loudly, where none answers."""
     client, problem = docker_client()
     if client is None:
         pytest.skip(f"NO DOCKER ENGINE: the scenarios run on processes only ({problem})")
@@ -82,7 +82,7 @@ def docker_or_skip() -> Any:
 
 
 def with_one_more(cluster: Cluster) -> Cluster:
-    """The same cluster and a node that asks to be let in."""
+    """Add a node to the cluster; it asks to be let in."""
     larger = recalled(cluster.engine).larger()
     cluster.engine.prepare(larger, QUIET)
     cluster.engine.launch([larger.nodes[-1].name])
@@ -90,13 +90,13 @@ def with_one_more(cluster: Cluster) -> Cluster:
 
 
 def at_once(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-    """Do it for all of them, a few at a time; the first that raises, raises here."""
+    """Do it for all of them, a few at a time; raise what the first one raises."""
     with ThreadPoolExecutor(ASK_AT_ONCE) as pool:
         return list(pool.map(work, items))
 
 
 def job(url: str) -> Answer:
-    """How far the view change is, as this node tells it."""
+    """Return how far the view change is, as this node tells it."""
     return ask("GET", f"{url}/v1/view/job")
 
 
@@ -106,7 +106,7 @@ def is_done(urls: Iterable[str]) -> bool:
 
 
 def account(cluster: Cluster) -> str:
-    """What everybody says of the change, for a test that fails: jobs, and the ends of logs."""
+    """Return what all nodes say of the change, for a failed test: jobs, and the ends of logs."""
     lines = []
     for name, url in cluster.urls.items():
         lines += [f"{name}: {job(url)[:2]}", *cluster.engine.logs(name, 12)]

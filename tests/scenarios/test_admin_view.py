@@ -1,5 +1,7 @@
-"""Views that are put: shards and nodes come and go, also when all but one node of every shard has
-died before, and on one side of a cut; within ten seconds all is level."""
+"""Operators put views: shards and nodes come and go, and within ten seconds all nodes are level.
+
+Sometimes all nodes but one of every shard have died before, or a cut is in force.
+"""
 
 import threading
 from collections import Counter
@@ -37,7 +39,7 @@ def is_up(cluster: Cluster, names: list[str]) -> bool:
 
 
 def put(cluster: Cluster, name: str, key: str, metadata: object, patience_s: float = 0.0) -> object:
-    """The metadata after a write of the key's value."""
+    """Write a value; return the metadata."""
     body = {"val": f"value of {key}", "causal-metadata": metadata}
     url = f"{cluster.urls[name]}/kvs/data/{key}"
     said = patiently("PUT", url, body, patience_s) if patience_s else ask("PUT", url, body, 25)
@@ -53,7 +55,7 @@ def get(cluster: Cluster, name: str, key: str, metadata: object) -> Answer:
 
 
 def filled(cluster: Cluster, names: list[str], keys: int = KEYS) -> object:
-    """Chained writes, round-robin: what the last one depends on."""
+    """Write a chain round-robin; return what the last write depends on."""
     metadata: object = {}
     for number in range(1, keys + 1):
         metadata = put(cluster, names[number % len(names)], f"key-{number}", metadata)
@@ -61,7 +63,7 @@ def filled(cluster: Cluster, names: list[str], keys: int = KEYS) -> object:
 
 
 def wrong_keys(cluster: Cluster, names: list[str], metadata: object) -> list[object]:
-    """What is not the right value of a key, over all keys and these nodes."""
+    """Return the keys whose value is wrong at one of these nodes."""
 
     def wrong(place: tuple[str, int]) -> object:
         name, number = place
@@ -78,7 +80,7 @@ def are_right(cluster: Cluster, names: list[str], metadata: object) -> bool:
 
 
 def are_level(cluster: Cluster, names: list[str], nodes: int, shards: int) -> bool:
-    """Whether all these nodes tell one view of the right sizes."""
+    """Whether all these nodes report one view of the right sizes."""
     views = [view_at(cluster, name) for name in names]
     sizes = sorted(len(shard["nodes"]) for shard in views[0])
     least, larger = divmod(nodes, shards)
@@ -91,7 +93,7 @@ def are_level(cluster: Cluster, names: list[str], nodes: int, shards: int) -> bo
 
 
 def told(cluster: Cluster, names: list[str], shards: int) -> object:
-    """A cluster with its first view and its keys; what they depend on."""
+    """Give a cluster its first view and its keys; return what they depend on."""
     assert eventually(lambda: is_up(cluster, cluster.names), 20)
     assert ask("GET", f"{cluster.urls['alice']}/kvs/data/k")[:2] == (
         418,
@@ -103,7 +105,7 @@ def told(cluster: Cluster, names: list[str], shards: int) -> object:
 
 
 def survivors(cluster: Cluster, names: list[str]) -> list[str]:
-    """Kill all but the first node of every shard; who is left."""
+    """Kill all but the first node of every shard; return those that are left."""
     addresses = {cluster.address(name): name for name in names}
     groups = [[addresses[n] for n in shard["nodes"]] for shard in view_at(cluster, names[0])]
     killed = [name for group in groups for name in group[1:]]
@@ -142,7 +144,7 @@ def test_a_view_is_put(
 
 
 def are_listed(cluster: Cluster, names: list[str], metadata: object) -> bool:
-    """Whether each key is listed by the members of exactly one shard."""
+    """Whether the members of exactly one shard list each key."""
     listed: dict[str, set[str]] = {}
     for name in names:
         url = f"{cluster.urls[name]}/kvs/data"
@@ -156,7 +158,7 @@ def are_listed(cluster: Cluster, names: list[str], metadata: object) -> bool:
 
 @BOTH_ENGINES
 @pytest.mark.timeout(150)
-def test_who_is_left_out_or_forgets_is_as_at_first(kind: str, tmp_path: Path) -> None:
+def test_a_node_that_is_left_out_or_forgets_is_as_at_first(kind: str, tmp_path: Path) -> None:
     with machines(kind, tmp_path, 3, 1, DIALECT="admin_view") as cluster:
         metadata = told(cluster, cluster.names, 1)
         urls = cluster.urls
@@ -214,7 +216,8 @@ def test_a_view_is_put_on_one_side_of_a_cut(kind: str, tmp_path: Path) -> None:
         here, there = groups
         assert put_view(cluster, here[0], [*here, there[0]], 2)[0] == 200
         assert eventually(lambda: are_level(cluster, here, 3, 2), LEVEL_S)
-        # Until the silence of those cut off has been noticed, a write may be given to one of them.
+        # Until the nodes notice the silence of those cut off, an origin may give one of them a
+        # write.
         seen = put(cluster, there[0], "key-2", {}, CUT_NOTICED_S)
         metadata = put(cluster, there[1], "key-1", seen, CUT_NOTICED_S)
         cluster.engine.heal()
@@ -226,7 +229,7 @@ def test_a_view_is_put_on_one_side_of_a_cut(kind: str, tmp_path: Path) -> None:
 
 
 def sides(cluster: Cluster) -> tuple[list[str], list[str]]:
-    """A member of each shard on either side."""
+    """Return a member of each shard on either side."""
     addresses = {cluster.address(name): name for name in cluster.names}
     first, second = (
         [addresses[node] for node in shard["nodes"]] for shard in view_at(cluster, "alice")
@@ -242,7 +245,7 @@ EVEN_SPREAD = 0.25
 
 
 def owners(cluster: Cluster) -> list[str]:
-    """Who serves each key, in the order of the keys."""
+    """Return the node that serves each key, in the order of the keys."""
 
     def owner(number: int) -> str:
         name = cluster.names[number % 6]
@@ -254,7 +257,7 @@ def owners(cluster: Cluster) -> list[str]:
 
 
 def add_a_shard(cluster: Cluster, names: list[str]) -> None:
-    """One shard a node, one node more; the slots that move are as few as can be."""
+    """Add a shard with one more node, one node a shard; as few slots as can be move."""
     shards = len(names)
     wish = {"shards": shards, "nodes": [cluster.address(name) for name in names]}
     plan = ask("POST", f"{cluster.urls['alice']}/v1/view?plan=true", wish)[1]

@@ -1,5 +1,6 @@
-"""The asg4 script: chained writes round-robin over six nodes, a crash in between, and at the end
-every key everywhere."""
+"""The asg4 script: chained writes round-robin over six nodes, a crash in between, every key at the
+end.
+"""
 
 import pytest
 
@@ -18,7 +19,7 @@ def live_view(url: str) -> list[str]:
 
 
 def chain(cluster: Cluster) -> object:
-    """600 PUTs, each passing on the metadata of the one before; one node dies and comes back."""
+    """Send 600 PUTs, each with the metadata of the last; one node dies and comes back."""
     metadata: object = None
     for i in range(KEYS):
         if i == CRASH_AT:

@@ -1,5 +1,8 @@
-"""admin_view, by a script that knows HTTP and the contract alone: nodes that are told ADDRESS and
-nothing else, every row, and the largest values.  What views do is in test_admin_view.py."""
+"""admin_view, by a script that knows only HTTP and the contract.
+
+The nodes are told ADDRESS and nothing else; every row of the contract, and the largest values.
+test_admin_view.py tests what views do.
+"""
 
 from functools import partial
 from pathlib import Path
@@ -27,7 +30,7 @@ def data(method: str, url: str, key: str, body: object = None) -> Answer:
 
 
 def put(url: str, key: str, value: object, seen: object = None) -> tuple[int, object]:
-    """The status and the metadata of a write."""
+    """Write; return status and metadata."""
     status, said, _ = data("PUT", url, key, {"val": value, "causal-metadata": seen})
     assert set(said) == {"causal-metadata"}, said
     return status, said["causal-metadata"]
@@ -67,7 +70,7 @@ def rows_of_the_view(cluster: Cluster, urls: list[str]) -> None:
     sharded = [{"shard_id": "1", "nodes": nodes[:1]}, {"shard_id": "2", "nodes": nodes[1:]}]
     views: list[tuple[object, list[Any]]] = [
         ({"view": nodes}, nodes),
-        ({"num_shards": 2, "nodes": nodes}, sharded),
+        ({"num_shards": "2", "nodes": nodes}, sharded),
     ]
     for order, shown in views:
         assert ask("PUT", path, order, 20)[:2] == (200, {})
@@ -104,7 +107,7 @@ def rows_of_refusals(url: str) -> None:
 
 
 def largest_values(urls: list[str]) -> None:
-    """8 MB, at either shard; one more is too many, and so are many more."""
+    """Values of 8 MB at either shard; one more byte is too many, and so are many more."""
     for n, url in enumerate(urls):
         assert put(url, f"large{n}", "v" * LARGEST)[0] == 201
         for other in urls:

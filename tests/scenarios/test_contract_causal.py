@@ -1,5 +1,5 @@
-"""causal, by a script that knows HTTP and the contract alone: every row, the scenario of its
-section, and messages out of order, with somebody who reads all the while."""
+"""causal, by a script that knows only HTTP and the contract: every row, the scenario of its
+section, and messages out of order while a client reads."""
 
 import json
 import threading
@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import pytest
 
-from cluster import probe
+from cluster.engines import node_client
 from tests.scenarios.conftest import Cluster
 from tests.scenarios.contracts import ENGINES, Causal, speaking, whole
 from tests.scenarios.script import ask, eventually
@@ -32,7 +32,7 @@ Seen = TypeVar("Seen")
 
 
 def put(url: str, key: str, value: object, **fields: object) -> str:
-    """Write; gives the metadata of the answer."""
+    """Write; return the metadata of the answer."""
     status, said, headers = ask("POST", f"{url}/put", {"key": key, "value": value, **fields})
     assert (status, said) == (200, {"status": "success", "key": key})
     return headers[METADATA]
@@ -56,7 +56,7 @@ def status_of(url: str, after: str = "") -> dict[str, Any]:
 
 
 def store_of(url: str) -> dict[str, Any]:
-    """What a node shows of its store, page by page."""
+    """Return what a node shows of its store, page by page."""
     page = status_of(url)
     store: dict[str, Any] = {}
     while page["kv_store"]:
@@ -70,7 +70,7 @@ def buffered(url: str) -> list[str]:
 
 
 def settled(cluster: Cluster) -> list[str]:
-    """The URLs of a cluster in which every node takes writes and counts all its fellows."""
+    """Return the URLs of a cluster in which every node takes writes and counts its shard peers."""
     cluster.await_ready()
     urls = list(cluster.urls.values())
 
@@ -100,13 +100,13 @@ def three(running: Cluster) -> Cluster:
 
 @contextmanager
 def deaf(cluster: Cluster, name: str, *others: str) -> Iterator[None]:
-    """This node drops what comes from these others and goes to them."""
+    """Let this node drop all messages to and from these others."""
     port = cluster.topology.node(name).host_port
-    assert probe.cut(port, [cluster.address(other) for other in others])
+    assert node_client.cut(port, [cluster.address(other) for other in others])
     try:
         yield
     finally:
-        assert probe.cut(port, [])
+        assert node_client.cut(port, [])
 
 
 # ------------------------------------------------------------------ every row
@@ -184,7 +184,7 @@ def rows_of_messages(cluster: Cluster, urls: list[str]) -> None:
         put(url, "past", value)
     assert buffered(url) == []
     assert get(url, "too early") == found("too early", "sent")
-    error = {"error": "vector_clock names nobody:1, who is no node of this shard"}
+    error = {"error": "vector_clock names nobody:1, which is no node of this shard"}
     assert replicate("message", {"nobody:1": 1}) == (400, error)
     error = {"error": "vector_clock is not an object of whole numbers by node"}
     assert replicate("message", [1]) == (400, error)
@@ -213,8 +213,8 @@ def who_is_alone(cluster: Cluster) -> None:
 
 
 def test_the_scenario_of_its_section(three: Cluster) -> None:
-    """A write at node 0, a read of it and an update that depends on it at node 1, a concurrent
-    write at node 2; nobody passes metadata on."""
+    """A write at node 0, a read of it and an update at node 1, a concurrent write at node 2.  No
+    client passes metadata on."""
     zero, one, two = urls = settled(three)
     put(zero, "cart", "tea")
     for url in urls:
@@ -239,7 +239,7 @@ def test_the_scenario_of_its_section(three: Cluster) -> None:
 
 
 class Watcher(threading.Thread, Generic[Seen]):
-    """Looks again and again, until it is told to end; gives all it has seen."""
+    """Looks again and again until it is told to end, and keeps all that it has seen."""
 
     def __init__(self, look: Callable[[], Seen]) -> None:
         super().__init__(daemon=True)
@@ -258,13 +258,13 @@ class Watcher(threading.Thread, Generic[Seen]):
 
 
 def read_both(url: str, effect: str, cause: str) -> tuple[int, int]:
-    """Reads at one node, without metadata, an effect and then its cause."""
+    """Read at one node, without metadata, an effect and then its cause."""
     return get(url, effect)[0], get(url, cause)[0]
 
 
 def test_out_of_order_delivery(three: Cluster) -> None:
-    """The buffer is seen non-empty and then empty; no reader ever sees an effect before its
-    cause, at any node.  Where repair brings a cause before its effect, there is nothing to hold."""
+    """A reader sees the buffer full and then empty, and never an effect before its cause.  This
+    holds at any node.  Where repair brings a cause before its effect, a node holds nothing."""
     urls = settled(three)
     held = 0
     for turn in range(TURNS_MAX):
@@ -282,7 +282,7 @@ def test_out_of_order_delivery(three: Cluster) -> None:
 
 
 def is_held(urls: list[str], cause: str, effect: str) -> bool:
-    """The effect comes to node 2 at once, its cause by repair; whether that held it."""
+    """Send the effect to node 2 at once, and its cause by repair; return whether it was held."""
     zero, one, two = urls
     put(zero, cause, "cause")
     assert eventually(lambda: get(one, cause) == found(cause, "cause"), LEVEL_S)
@@ -311,8 +311,8 @@ def holds(url: str, key: str) -> bool:
 
 
 def test_what_does_not_get_its_past_is_durable_and_shown_in_time(three: Cluster) -> None:
-    """The cause is at node 0 alone, which is cut off: its effect shows after a while, and metadata
-    protect who has them."""
+    """Only node 0 has the cause, and it is cut off: the effect shows after a while.  Metadata
+    protect the clients that send them."""
     zero, one, two = urls = settled(three)
     with deaf(three, ZERO, ONE, TWO):
         seen = _metadata(put(zero, "cause", "cause"))

@@ -1,5 +1,8 @@
-"""data_view, by a script that knows HTTP and the contract alone: every row, one view of what is
-put to every node at once, nodes whose addresses change, and keys that wait for themselves alone."""
+"""data_view, by a script that knows only HTTP and the contract.
+
+Every row of the contract, one view from orders to every node at once, nodes whose addresses change,
+and keys that wait only for themselves.
+"""
 
 import subprocess
 import sys
@@ -12,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from cluster import probe
-from cluster.report import Report
+from cluster.engines import node_client
+from cluster.engines.console import Report
 from tests.scenarios.conftest import Cluster
 from tests.scenarios.contracts import ENGINES, DataView, speaking, whole
 from tests.scenarios.ordering import (
@@ -37,7 +40,7 @@ LEVEL_S = 10.0
 PORT = 8081
 OUTSIDE = (503, {"error": "this node is not in a view"})
 TOO_LATE = "what this client depends on has not arrived in time"
-UNREACHED = "nobody who holds this can be reached"
+UNREACHED = "no node that holds this can be reached"
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
 
@@ -53,7 +56,7 @@ def running(
 
 @pytest.fixture
 def four(running: Cluster) -> Cluster:
-    """Four nodes that are in no view."""
+    """Return four nodes that are in no view."""
     cluster = whole(running)
     launched(cluster)
     for url in cluster.urls.values():
@@ -66,7 +69,7 @@ def four(running: Cluster) -> Cluster:
 
 @contextmanager
 def only_named(folder: Path) -> Iterator[str]:
-    """A node that is told its identifier and nothing else."""
+    """A node that is told only its identifier."""
     path = str(Path(__file__).resolve().parents[2])
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
@@ -85,7 +88,7 @@ def only_named(folder: Path) -> Iterator[str]:
 
 @ON_PROCESSES
 def test_a_node_with_only_an_identifier(tmp_path: Path) -> None:
-    if probe.ask("GET", PORT, "/ping")[0]:
+    if node_client.ask("GET", PORT, "/ping")[0]:
         pytest.skip(f"PORT {PORT} IS TAKEN: a node told only its id listens there and is not tried")
     with only_named(tmp_path) as url:
         assert eventually(lambda: ask("GET", f"{url}/ping")[:2] == (200, {}), 20)
@@ -108,7 +111,7 @@ def test_a_node_with_only_an_identifier(tmp_path: Path) -> None:
 
 
 def rows_outside(url: str) -> None:
-    """Before a view, whatever is asked; and after an empty one, or one without this node."""
+    """Requests before a view, after an empty one, and after one without this node."""
     assert ask("GET", f"{url}/ping")[:2] == (200, {})
     for method in ("GET", "PUT", "DELETE"):
         assert data(method, url, "row", {"value": 1, "causal-metadata": {}})[:2] == OUTSIDE
@@ -147,7 +150,7 @@ def rows_of_refusals(cluster: Cluster, url: str) -> None:
 
 
 def rows_of_lists(urls: list[str], seen: object) -> None:
-    """Of the shards (0 1) and (2 3)."""
+    """Each row of the table for a view with the shards (0 1) and (2 3)."""
     shown = [items_at(url) for url in urls]
     assert shown[0] == shown[1]
     assert shown[2] == shown[3]
@@ -196,7 +199,7 @@ def test_every_row(four: Cluster) -> None:
 
 
 def rows_of_the_dead(cluster: Cluster) -> None:
-    """Without the nodes of its shard a key cannot be had; those of others can."""
+    """A key is unavailable without the nodes of its shard; keys of other shards are there."""
     url, theirs = cluster.urls["alice"], next(iter(items_at(cluster.urls["carol"])))
     cluster.engine.kill("carol")
     began = time.monotonic()
@@ -227,7 +230,7 @@ def test_a_view_that_is_put_to_every_node_at_once_is_one_view(four: Cluster) -> 
     adopted = views_at(four)
     assert [views[-1:] for views in adopted] == [adopted[0][-1:]] * 4, account(four)
     assert len(adopted[0]) == len(before[0]) + 2
-    four.engine.kill("alice")  # who would propose first
+    four.engine.kill("alice")  # it would propose first
     put_view(four, {"A": names[:2], "B": names[2:]}, names[1:])
     adopted = views_at(four, names[1:])
     assert [views[-1:] for views in adopted] == [adopted[0][-1:]] * 3, account(four)
@@ -264,7 +267,7 @@ def test_from_2_to_4_shards_few_keys_move(four: Cluster) -> None:
 
 
 def moved(cluster: Cluster, *names: str) -> Cluster:
-    """The same nodes, on their disks; these are at other addresses from now on."""
+    """Move some nodes to other addresses; all nodes keep their disks."""
     cluster.engine.halt(list(names))
     said = {**cluster.topology.settings, "MOVED": ",".join(names)}
     topology = replace(cluster.topology, settings=said)
@@ -330,7 +333,7 @@ def test_a_needed_key_waits_and_no_other_does(four: Cluster) -> None:
 
 
 def waits_in_vain(url: str, seen: object) -> None:
-    """For a key, and for all of them."""
+    """A client waits in vain for a key, and for all of them."""
     began = time.monotonic()
     body = {"causal-metadata": seen}
     paths = ("data/k", "data")

@@ -1,5 +1,8 @@
-"""dynamo, by a script that knows HTTP and the contract alone: every row, one and two nodes stopped,
-a stale replica, both sides of a cut, and data that outlives its containers."""
+"""dynamo, by a script that knows only HTTP and the contract.
+
+Every row of the contract, one and two stopped nodes, a stale replica, both sides of a cut, and data
+that survives its containers.
+"""
 
 import json
 import urllib.request
@@ -11,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from cluster.topology import Node, Topology
-from node.core.clock import compare
+from cluster.engines.topology import Topology, TopologyNode
+from node.core.model.vector_clock import compare
 from tests.scenarios.conftest import Cluster
 from tests.scenarios.contracts import speaking
 from tests.scenarios.script import Answer, ask, eventually
@@ -46,7 +49,7 @@ def with_clock(method: str, url: str, key: str, value: object, clock: object) ->
 
 @contextmanager
 def three_nodes(kind: str, folder: Path, **settings: str) -> Iterator[Cluster]:
-    """One shard of three that have met: two copies of a write are had at once."""
+    """Return one shard of three nodes that have met, so that two copies are had at once."""
     with machines(kind, folder, 1, 3, 0, PORTS[kind], **settings) as cluster:
         cluster.await_ready()
 
@@ -72,7 +75,7 @@ def test_every_row(tmp_path: Path, kind: str) -> None:
 
 
 def rows_of_two(cluster: Cluster, url: str, key: str) -> dict[str, int]:
-    """What is stored on two nodes is read from two; the clock of the second value."""
+    """What is stored on two nodes is read from two; return the clock of the second value."""
     everybody = {cluster.address(name) for name in cluster.names}
     clocks = []
     for value in ("tea", {"any": ["JSON", None, 1.5]}):
@@ -96,7 +99,7 @@ def rows_of_two(cluster: Cluster, url: str, key: str) -> dict[str, int]:
 
 
 def rows_of_one(cluster: Cluster, url: str, key: str, clock: dict[str, int]) -> None:
-    """One replica is written and read by itself: the others know nothing of it."""
+    """Clients write and read one replica alone: the others know nothing of it."""
     others = [other for other in cluster.urls.values() if other != url]
     here = next(cluster.address(name) for name, at in cluster.urls.items() if at == url)
     words = {"result": "stored", "nodes": [here], "vectorClock": clock}
@@ -117,7 +120,7 @@ def rows_of_one(cluster: Cluster, url: str, key: str, clock: dict[str, int]) -> 
 
 
 def rows_of_refusals(url: str) -> None:
-    """Nothing is stored by what is refused."""
+    """A refused request stores nothing."""
     for path in ("storeData", "storeReplicas", "updateReplica"):
         bad = {"error": "value is missing"}
         assert ask("POST", f"{url}/{path}", {"key": "bad"})[:2] == (400, bad)
@@ -200,7 +203,7 @@ def reads_back(url: str, values: dict[str, object]) -> bool:
 
 
 def wrong_at(url: str, values: dict[str, object]) -> list[object]:
-    """What does not read back, each with what was said."""
+    """Return what does not read back, each with the answer."""
 
     def wrong(key: str) -> object:
         status, said, _ = read(url, key)
@@ -232,7 +235,7 @@ def test_a_stale_replica_is_repaired_by_one_read(tmp_path: Path, kind: str) -> N
 
 
 def shown(urls: dict[str, str], key: str) -> list[object]:
-    """What each replica holds."""
+    """Return what each replica holds."""
     return [held(url, key)[1].get("value") for url in urls.values()]
 
 
@@ -241,7 +244,7 @@ def all_show(urls: dict[str, str], key: str, value: object) -> bool:
 
 
 @BOTH_ENGINES
-def test_both_sides_of_a_cut_are_shown_until_somebody_stores(tmp_path: Path, kind: str) -> None:
+def test_both_sides_of_a_cut_are_shown_until_a_client_stores(tmp_path: Path, kind: str) -> None:
     with three_nodes(kind, tmp_path) as cluster:
         alice, bob, carol = cluster.urls.values()
         before = store(alice, "cut", "before")[1]["vectorClock"]
@@ -277,9 +280,9 @@ def test_both_sides_of_a_cut_are_shown_until_somebody_stores(tmp_path: Path, kin
 
 
 class Stranger(Topology):
-    """A node that is told of another one, which is not there, and of no number of shards."""
+    """A node that is told of another one, which is absent, and of no number of shards."""
 
-    def environment(self, node: Node) -> dict[str, str]:
+    def environment(self, node: TopologyNode) -> dict[str, str]:
         settings = super().environment(node)
         del settings["SHARD_COUNT"]
         return {**settings, "VIEW": f"{node.address},127.0.0.1:1"}

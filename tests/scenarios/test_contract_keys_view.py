@@ -1,5 +1,7 @@
-"""keys_view, by a script that knows HTTP and the contract alone: every row, a change that replaces
-every node, and a partition."""
+"""keys_view, by a script that knows only HTTP and the contract.
+
+Every row of the contract, a change that replaces every node, and a partition.
+"""
 
 import time
 from collections.abc import Iterator
@@ -42,7 +44,7 @@ Said = tuple[int, dict[str, Any], Any]  # status, the body without its context, 
 
 
 def data(method: str, url: str, key: str, context: object, **fields: object) -> Said:
-    """A request for a key; its reply always has a context, which is an object."""
+    """Request a key; the reply always has a context, which is an object."""
     body = {"causal-context": context, **fields}
     status, said, _ = ask(method, f"{url}/kvs/keys/{key}", body, timeout_s=CLIENT_S)
     got = said.pop("causal-context")
@@ -51,7 +53,7 @@ def data(method: str, url: str, key: str, context: object, **fields: object) -> 
 
 
 def of(said: Said) -> tuple[int, dict[str, Any]]:
-    """Without the address of who served it, which is some node of the key's shard."""
+    """Drop the address of the node that served, which is some node of the key's shard."""
     return said[0], {name: each for name, each in said[1].items() if name != "address"}
 
 
@@ -63,13 +65,13 @@ def change(url: str, nodes: list[str], factor: int) -> tuple[int, dict[str, Any]
 
 
 def shards_at(url: str) -> list[dict[str, Any]]:
-    """Every shard, as this node tells it."""
+    """Return every shard, as this node reports it."""
     ids = ask("GET", f"{url}/kvs/shards", NOTHING)[1]["shards"]
     return [ask("GET", f"{url}/kvs/shards/{shard}", NOTHING)[1] for shard in ids]
 
 
 def key_of(url: str, is_proxied: bool) -> str:
-    """A key that the asked node's shard holds, or another's."""
+    """Return a key of the asked node's shard, or of another one."""
 
     def proxied(key: str) -> bool:
         said = data("PUT", url, key, {}, value="before")
@@ -80,15 +82,17 @@ def key_of(url: str, is_proxied: bool) -> str:
 
 
 def is_met(url: str) -> bool:
-    """Whether writes are taken for keys of all shards: nodes that have just started meet first.
-    Nothing is left of them."""
+    """Whether nodes take writes for keys of all shards; the keys are removed again.
+
+    Nodes that have just started meet first.
+    """
     put = [data("PUT", url, f"warm{n}", {}, value=0)[0] in (200, 201) for n in range(8)]
     deleted = [data("DELETE", url, f"warm{n}", {})[0] == 200 for n in range(8)]
     return all(put) and all(deleted)
 
 
 def settled(cluster: Cluster, names: list[str], factor: int) -> list[str]:
-    """The URLs of these nodes, which form the view, whatever it was before."""
+    """Return the URLs of these nodes, after they have formed the view."""
     cluster.await_ready("alice")
     nodes, urls = [cluster.address(name) for name in names], [cluster.urls[n] for n in names]
     assert eventually(lambda: change(urls[0], nodes, factor)[0] == 200, 20), account(cluster)
@@ -148,7 +152,7 @@ def test_every_row(six: Cluster) -> None:
 
 
 def who_served(cluster: Cluster) -> None:
-    """A request that is proxied says who served it; one that is not, does not."""
+    """A proxied request names the node that served it; another one does not."""
     url = cluster.urls["alice"]
     theirs, mine = key_of(url, is_proxied=True), key_of(url, is_proxied=False)
     others = [cluster.address("carol"), cluster.address("dave")]
@@ -158,11 +162,12 @@ def who_served(cluster: Cluster) -> None:
 
 
 def who_is_dead(cluster: Cluster) -> None:
-    """Dead nodes stay; without them their keys cannot be had."""
+    """Dead nodes stay in the view, and keys of a shard of dead nodes are unavailable."""
     url, theirs = cluster.urls["alice"], key_of(cluster.urls["alice"], is_proxied=True)
     at_once(cluster.engine.kill, ["carol", "dave"])
     assert eventually(lambda: data("GET", url, theirs, {})[:2] == (503, UNABLE), LEVEL_S)
-    assert data("PUT", url, theirs, {}, value=2)[:2] == (503, UNABLE)
+    refused = {**UNABLE, "message": "Error in PUT"}
+    assert data("PUT", url, theirs, {}, value=2)[:2] == (503, refused)
     assert ask("GET", f"{url}/kvs/shards", NOTHING)[1]["shards"] == ["1", "2"]
     assert ask("GET", f"{url}/kvs/shards/2", NOTHING)[0] == 503
     dead = [cluster.address("carol"), cluster.address("dave")]
@@ -174,7 +179,7 @@ def who_is_dead(cluster: Cluster) -> None:
 
 
 def filled(urls: list[str]) -> dict[str, Any]:
-    """Chained writes, round-robin; the context of each key's."""
+    """Write a chain round-robin; return the context of each key."""
     contexts: dict[str, Any] = {}
     context: object = {}
     for n in range(KEYS):
@@ -185,7 +190,7 @@ def filled(urls: list[str]) -> dict[str, Any]:
 
 
 def wrong_at(url: str, contexts: dict[str, Any]) -> list[object]:
-    """What is not the right value of a key."""
+    """Return the keys whose value is wrong."""
 
     def wrong(n: int) -> object:
         said = data("GET", url, f"key{n}", contexts[f"key{n}"])
@@ -195,7 +200,7 @@ def wrong_at(url: str, contexts: dict[str, Any]) -> list[object]:
 
 
 def changed(cluster: Cluster, at: str, names: list[str], factor: int, keys: int) -> None:
-    """The change is answered in time, with all keys in their shards, and everybody tells it."""
+    """Demand an answer in time, all keys in their shards, and the change at every node."""
     nodes = [cluster.address(name) for name in names]
     status, said, took = change(cluster.urls[at], nodes, factor)
     assert status == 200, said
@@ -265,7 +270,7 @@ def test_a_partition(six: Cluster) -> None:
 
 @pytest.mark.parametrize("running", ENGINES[1:], indirect=True)
 def test_a_container_that_comes_back_with_another_ip(six: Cluster) -> None:
-    """Nobody can call it where it was; it calls the others."""
+    """No node can call it where it was; it calls the others."""
     assert isinstance(six.engine, Containers)
     alice, bob, carol = settled(six, six.names[:3], 3)
     before = data("PUT", alice, "ip", {}, value="before")[2]

@@ -1,5 +1,8 @@
-"""peers, by a script that knows HTTP and the contract alone: every row, a node that was down during
-a thousand writes, a cut, and the contract beside the default one."""
+"""peers, by a script that knows only HTTP and the contract.
+
+Every row of the contract, a node that was down during a thousand writes, a cut, and the contract
+beside the default one.
+"""
 
 import os
 import subprocess
@@ -12,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.commands import status_document
+from cluster.cli.commands import status_document
 from tests.scenarios.conftest import Cluster, free_port_block
 from tests.scenarios.contracts import BOTH_ENGINES, ENGINES, BesideAsg4, Peers, speaking, whole
 from tests.scenarios.script import Answer, ask, eventually
@@ -35,7 +38,7 @@ def store(url: str, key: object, value: object) -> tuple[int, object]:
 
 
 def found(url: str, key: str) -> tuple[int, object]:
-    """What a node answers for a key that the query names."""
+    """Return what a node answers for a key in the query."""
     return ask("GET", f"{url}/store/key?key={key}")[:2]
 
 
@@ -55,7 +58,7 @@ def are_equal(urls: list[str]) -> bool:
 
 
 def pulled(url: str) -> int:
-    """How many entries repair has sent to this node since its start."""
+    """Return how many entries repair has sent to this node since its start."""
     pulled: int = ask("GET", f"{url}/v1/status")[1]["repair"]["pulled_items"]
     return pulled
 
@@ -71,7 +74,7 @@ def running(
 
 @pytest.fixture
 def three(running: Cluster) -> Cluster:
-    """Three nodes that are level."""
+    """Return three nodes that are level."""
     cluster = whole(running)
     cluster.await_ready()
     urls = list(cluster.urls.values())
@@ -141,7 +144,7 @@ def test_a_node_that_was_down_is_level_within_two_pings(three: Cluster) -> None:
 
 
 def sends_nothing(cluster: Cluster, urls: list[str]) -> None:
-    """For three pings, among equal hashes."""
+    """Whether repair sends nothing during three pings, if hashes are equal."""
     before = [pulled(url) for url in urls]
     sent = eventually(lambda: [pulled(url) for url in urls] != before, 3 * PING_S)
     assert not sent, (before, account(cluster))
@@ -182,7 +185,7 @@ def test_beside_the_default_contract(tmp_path: Path, kind: str) -> None:
 
 
 def shared(url: str) -> bool:
-    """Whether what either contract has written, the other reads, at this node."""
+    """Whether each contract reads at this node what the other has written."""
     body = {"value": "asg4", "causal-metadata": {}}
     taken = [ask("PUT", f"{url}/kvs/key{n}", body)[0] in (200, 201) for n in range(8)]
     taken += [store(url, f"other{n}", "peers")[0] == 200 for n in range(8)]
@@ -201,7 +204,7 @@ def shared(url: str) -> bool:
 
 @contextmanager
 def node(folder: Path, *flags: str, **environ: str) -> Iterator[None]:
-    """A node with these flags and this environment, and nothing else of ours."""
+    """Run a node with these flags and this environment, and nothing else of ours."""
     environ = {**environ, "PATH": os.environ["PATH"], "DATA_DIR": str(folder)}
     command = [sys.executable, "-m", "node", *flags]
     with subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL) as process:

@@ -1,5 +1,8 @@
-"""shard_view, by a script that knows HTTP and the contract alone: every row, metadata that is the
-same at every replica, writes that wait for their past, and dead nodes."""
+"""shard_view, by a script that knows only HTTP and the contract.
+
+Every row of the contract, metadata that are the same at every replica, writes that wait for their
+dependencies, and dead nodes.
+"""
 
 import threading
 from collections.abc import Iterator
@@ -74,7 +77,7 @@ def key_counts(url: str) -> dict[str, int]:
 
 
 def settled(cluster: Cluster) -> None:
-    """Nodes that have just started meet first."""
+    """Wait until nodes that have just started have met."""
     cluster.await_ready()
     urls = cluster.urls.values()
 
@@ -87,7 +90,7 @@ def settled(cluster: Cluster) -> None:
 
 
 def filled(cluster: Cluster) -> dict[str, Any]:
-    """Chained writes, round-robin; the metadata of each key's PUT."""
+    """Write a chain round-robin; return the metadata of each key's PUT."""
     told: dict[str, Any] = {}
     metadata: object = ""
     for n in range(KEYS):
@@ -100,7 +103,7 @@ def filled(cluster: Cluster) -> dict[str, Any]:
 
 
 def wrong_at(url: str, told: dict[str, Any], seen: object = None) -> list[object]:
-    """What is not the right value, or not the metadata that its PUT was answered with."""
+    """Return the keys with a wrong value, or with other metadata than their PUT's answer."""
 
     def wrong(n: int) -> object:
         status, said, headers = get(url, f"key{n}", seen)
@@ -190,7 +193,7 @@ def are_counted(urls: list[str], shards: int) -> bool:
 
 
 def late(cluster: Cluster) -> None:
-    """A node that comes later is in everybody's view, and in no shard before it is added to one."""
+    """A late node is in every node's view, and in no shard before it is added to one."""
     urls = list(cluster.urls.values())
     cluster.topology = with_one_more(cluster).topology
     node = cluster.topology.nodes[-1]

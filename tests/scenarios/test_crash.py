@@ -1,5 +1,7 @@
-"""Nothing acknowledged is lost: all six nodes die at once in the middle of writing, and then one of
-them loses its disk as well."""
+"""No acknowledged write is lost when all six nodes die at once in the middle of writes.
+
+Then one of them loses its disk as well.
+"""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +18,7 @@ WIPED = "bob"
 
 
 class Writers:
-    """Eight clients in closed loops; remembers what was acknowledged on so many disks."""
+    """Eight clients in closed loops; remembers the writes that so many disks acknowledged."""
 
     def __init__(self, urls: list[str], prefix: str, copies: int) -> None:
         self._urls, self._prefix, self._copies = urls, prefix, copies
@@ -39,10 +41,12 @@ class Writers:
     def run_until_killed(self, kill: "threading.Thread") -> None:
         with ThreadPoolExecutor(WRITERS) as pool:
             jobs = [pool.submit(self.run, writer) for writer in range(WRITERS)]
-            assert self._enough.wait(120), f"only {len(self.acked)} writes were acknowledged"
-            kill.start()
-            kill.join()
-            self._stop.set()
+            try:
+                assert self._enough.wait(120), f"only {len(self.acked)} writes were acknowledged"
+                kill.start()
+                kill.join()
+            finally:
+                self._stop.set()
             for job in jobs:
                 job.result()
 
@@ -53,7 +57,7 @@ def kill_all(cluster: Cluster) -> None:
 
 
 def unread(cluster: Cluster, acked: dict[str, str]) -> list[str]:
-    """The acknowledged writes that do not read back, each asked of some node."""
+    """Return the acknowledged writes that do not read back, each asked of some node."""
     urls = list(cluster.urls.values())
 
     def is_wrong(item: tuple[int, tuple[str, str]]) -> str | None:

@@ -1,4 +1,6 @@
-"""A node cut off from its two peers: always writable, honest, and level again after healing."""
+"""A node that is cut off from its two peers takes writes, answers honestly, and heals
+afterwards.
+"""
 
 import pytest
 
@@ -11,7 +13,7 @@ AT_ONCE_S = 1.0
 
 
 def keys_of_first_shard(cluster: Cluster, count: int) -> list[str]:
-    """Keys that the cut-off node holds itself: after a write there, it is the one who served it."""
+    """Return keys of the cut-off node: after a write there, that node is the one that served."""
     url = cluster.urls[ALONE]
     members = {cluster.address(name) for name in cluster.names[: cluster.topology.replicas]}
     found = []

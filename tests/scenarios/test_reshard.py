@@ -1,5 +1,7 @@
-"""The asg4 script of a growing cluster: a seventh node joins, becomes a member, and two shards
-become three; every key stays at every node, for a client with its old metadata."""
+"""The asg4 script of a growing cluster: a seventh node joins, and two shards become three.
+
+Every node still serves every key to a client with its old metadata.
+"""
 
 from pathlib import Path
 
@@ -15,7 +17,7 @@ TOO_FEW = "Not enough nodes to provide fault tolerance with requested shard coun
 
 
 def filled(cluster: Cluster) -> object:
-    """600 chained PUTs, round-robin: the metadata of the last one."""
+    """Send 600 chained PUTs, round-robin; return the metadata of the last one."""
     urls, metadata = list(cluster.urls.values()), None
     for i in range(KEYS):
         status, body, headers = put(urls[i % len(urls)], f"key{i}", f"value{i}", metadata)
@@ -34,7 +36,7 @@ def members(url: str) -> dict[str, list[str]]:
 
 
 def wrong_keys(cluster: Cluster, metadata: object) -> list[object]:
-    """What is not the right value of a key, over all keys and all nodes."""
+    """Return the keys whose value is wrong at some node."""
     urls = list(cluster.urls.values())
 
     def wrong(place: tuple[int, str]) -> object:

@@ -1,5 +1,7 @@
-"""Eight sessions in closed loops notice nothing of two shards that become three and two again: no
-request fails, nothing that was written is not found, and every session reads its own past."""
+"""Eight sessions in closed loops run while two shards become three and two again.
+
+No request fails, every written key is found, and every session reads its own writes.
+"""
 
 import threading
 from collections.abc import Iterator
@@ -45,7 +47,7 @@ class Session:
                 self._put(url, key, step)
 
     def _put(self, url: str, key: str, value: int) -> None:
-        """A new owner may call a key created whose old value it does not hold yet."""
+        """Write a key; a new owner may call it created, as long as it lacks the old value."""
         status, body = self._ask("PUT", url, key, {"value": value})
         if status in (200, 201):
             self.values[key], self.metadata = value, body["causal-metadata"]
@@ -62,8 +64,10 @@ class Session:
     def _ask(
         self, method: str, url: str, key: str, fields: dict[str, int]
     ) -> tuple[int, dict[str, object]]:
-        """The first answer; or the next, where the session is ahead of the replica: that is the
-        contract's way to say «not yet», under a view change or not."""
+        """Return the first answer, or the next where the session is ahead of the replica.
+
+        That is the contract's way to say "not yet", under a view change or not.
+        """
         body = {**fields, "causal-metadata": self.metadata}
         status, said, _ = ask(method, f"{url}/kvs/{key}", body)
         self.asked += 1
@@ -74,7 +78,7 @@ class Session:
 
 @contextmanager
 def under_load(urls: list[str]) -> Iterator[list[Session]]:
-    """The sessions, at work until the end of the block."""
+    """Run the sessions until the end of the block."""
     sessions = [Session(number, urls) for number in range(SESSIONS)]
     stop = threading.Event()
     with ThreadPoolExecutor(SESSIONS) as pool:
@@ -88,14 +92,14 @@ def under_load(urls: list[str]) -> Iterator[list[Session]]:
 
 
 def go_on(sessions: list[Session], operations: int) -> bool:
-    """Whether so many more operations are done."""
+    """Whether this many more operations have been done."""
     before = sum(session.asked for session in sessions)
     return eventually(lambda: sum(s.asked for s in sessions) - before >= operations, 60.0)
 
 
 @BOTH_ENGINES
 @pytest.mark.timeout(240)
-def test_nobody_notices(kind: str, tmp_path: Path) -> None:
+def test_no_session_notices(kind: str, tmp_path: Path) -> None:
     with machines(kind, tmp_path, 2, 3) as cluster:
         cluster.await_ready()
         urls = list(cluster.urls.values())

@@ -1,5 +1,7 @@
-"""A disk changes rows by itself, of a node that is down and of one that runs: every key still reads
-right from that very node, and its rows become whole again, without anybody doing anything."""
+"""A disk changes rows by itself, at a node that is down and at one that runs.
+
+That node still serves every key correctly, and repairs its rows without help.
+"""
 
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -9,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from cluster import probe
-from cluster.commands import status_document
-from cluster.processes import ProcessEngine
+from cluster.cli.commands import status_document
+from cluster.engines import node_client
+from cluster.engines.processes import ProcessEngine
 from tests.scenarios.conftest import Cluster
 from tests.scenarios.script import ask, get, put
 from tests.scenarios.stage import at_once, machines
@@ -26,7 +28,7 @@ PORTS = 23100
 
 @pytest.fixture
 def trio(tmp_path: Path) -> Iterator[Cluster]:
-    """Three nodes of one shard that hold all keys."""
+    """Return three nodes of one shard that hold all keys."""
     with machines("process", tmp_path, 1, 3, ports=PORTS) as cluster:
         cluster.await_ready()
         urls = list(cluster.urls.values())
@@ -37,7 +39,7 @@ def trio(tmp_path: Path) -> Iterator[Cluster]:
 
 
 def eventually(cluster: Cluster, is_so: Callable[[], bool]) -> None:
-    if not probe.until(lambda: is_so() or None, WHOLE_WITHIN_S):
+    if not node_client.until(lambda: is_so() or None, WHOLE_WITHIN_S):
         nodes = [
             (name, store(cluster, name), cluster.engine.logs(name, 12)) for name in cluster.names
         ]
@@ -49,7 +51,7 @@ def store(cluster: Cluster, name: str) -> dict[str, Any]:
 
 
 def contents(cluster: Cluster) -> int:
-    """How many different hashes the nodes have, one of them being none."""
+    """Return how many different hashes the nodes have; no hash counts as one."""
     return len({store(cluster, name).get("hash") for name in cluster.names})
 
 
@@ -65,12 +67,12 @@ def is_at_rest(cluster: Cluster) -> bool:
 
 
 def stop(cluster: Cluster, name: str) -> None:
-    """As an operator does it, so that all rows lie in their tables."""
+    """Stop a node as an operator does, so that all rows lie in their tables."""
     processes(cluster).halt([name])
 
 
 def change(file: Path, statement: str, rows: int) -> list[str]:
-    """Have the disk change so many rows behind the node's back; their keys."""
+    """Let the disk change this many rows behind the node's back; return their keys."""
     with closing(sqlite3.connect(file)) as connection, connection:
         found = connection.execute("SELECT key, value FROM item ORDER BY crc LIMIT ?", (rows,))
         before = dict(found.fetchall())
@@ -127,7 +129,7 @@ def test_rows_changed_while_the_node_runs(trio: Cluster) -> None:
 
 @pytest.mark.parametrize("is_down", [True, False])
 def test_rows_that_are_gone(trio: Cluster, is_down: bool) -> None:
-    """No checksum tells: the sums of the slots do while it runs, the fellows after a start."""
+    """No checksum shows it: a running node's slot sums do, or its shard peers after a start."""
     stop(trio, "bob")
     if is_down:
         change(file_of(trio, "bob"), REMOVE, DAMAGED)

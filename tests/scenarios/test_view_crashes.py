@@ -1,5 +1,8 @@
-"""A reshard goes on although nodes are killed in the middle of it: who gives slots away, then who
-gets them; both come back, and nothing is lost or left undone."""
+"""A reshard completes although nodes die in the middle: one that gives slots away, then one that
+gets them.
+
+Both come back, and nothing is lost or left undone.
+"""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -31,7 +34,7 @@ def fill(cluster: Cluster) -> None:
 
 
 def wrong_keys(cluster: Cluster, names: list[str]) -> list[object]:
-    """What is not the right value, each key asked of one of these nodes."""
+    """Return the keys with a wrong value, each asked of one of these nodes."""
 
     def wrong(number: int) -> object:
         url = cluster.urls[names[number % len(names)]]
@@ -43,9 +46,11 @@ def wrong_keys(cluster: Cluster, names: list[str]) -> list[object]:
 
 
 def reshard_killing(cluster: Cluster, shards: int, name: str) -> None:
-    """Reshard while a node is being killed: the change cannot end without it, what the others
-    hold can be read; then it comes back.  Those whose slots it gets, or who get its own, hold still
-    until the kill has hit, or it might have done its part before."""
+    """Reshard while a node is being killed, which the change needs to end; then start it again.
+
+    Clients can read meanwhile what the others hold.  Nodes that exchange slots with it hold still
+    until the kill has hit, or it might have done its part before.
+    """
     url = cluster.urls["bob"]
     for other in HOLD_STILL:
         cluster.engine.pause(other)

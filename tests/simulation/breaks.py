@@ -1,4 +1,4 @@
-"""How a rule of the core is broken on purpose, and which runs can show it."""
+"""How a test breaks a rule of the core on purpose, and which runs can show it."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -8,33 +8,43 @@ from random import Random
 
 import orjson
 
-from cluster.faults import Swarm, swarm_of
+from cluster.simulator.disk_copies import is_drawn
+from cluster.simulator.nemesis import Swarm, swarm_of
 
 SHOWN_FILE = Path(__file__).parent / "shown.json"
 SHOWN: dict[str, list[int]] = orjson.loads(SHOWN_FILE.read_bytes())
-SEEDS_MAX = 150  # so many runs that can show it are played before it counts as unnoticed
+SEEDS_MAX = 150  # how many runs that can show it are played before it counts as unnoticed
 
 Break = Callable[[], Iterator[None]]
 Mutant = Callable[[], AbstractContextManager[None]]
 
 
 class Breaks:
-    """Breaks by name; each replaces one small function of the product while it is open."""
+    """Breaks by name; each replaces one small function of the product inside its block."""
 
     def __init__(self) -> None:
         self.mutants: dict[str, Mutant] = {}
-        self._can_show: dict[str, Callable[[Swarm], bool]] = {}
+        self._can_show: dict[str, Callable[[int, Swarm], bool]] = {}
 
     def shown_by(
-        self, *faults: str, deletes: float = 0.0, page_items: int = 128, changes: int = 0
+        self,
+        *faults: str,
+        deletes: float = 0.0,
+        page_items: int = 128,
+        changes: int = 0,
+        copying: bool = False,
     ) -> Callable[[Break], Mutant]:
-        """Register a break that runs with these faults, so many deletes, pages and changes of the
-        view can show."""
+        """Register a break, with the faults, deletes, pages and view changes of runs that can show
+        it.
+
+        Some need disks that are copied and put back.
+        """
 
         def register(broken: Break) -> Mutant:
             self.mutants[broken.__name__] = opened = contextmanager(broken)
-            self._can_show[broken.__name__] = lambda swarm: (
-                set(faults) <= set(swarm.faults)
+            self._can_show[broken.__name__] = lambda seed, swarm: (
+                (is_drawn(seed) or not copying)
+                and set(faults) <= set(swarm.faults)
                 and swarm.deletes >= deletes
                 and swarm.limits.page_items <= page_items
                 and swarm.changes >= changes
@@ -44,13 +54,16 @@ class Breaks:
         return register
 
     def seeds_for(self, name: str) -> Iterator[int]:
-        """The seeds that have shown it, then all others that can; which have, `python -m
-        tests.simulation.shown` finds anew."""
+        """Return the seeds that have shown it, then all others that can.
+
+        `python -m tests.simulation.shown` finds again which have.
+        """
         shown = SHOWN.get(name, [])
         yield from shown
         yield from (seed for seed in self.able(name) if seed not in shown)
 
     def able(self, name: str, seeds_max: int = SEEDS_MAX) -> Iterator[int]:
-        """The first seeds that can show it."""
-        able = (seed for seed in count() if self._can_show[name](swarm_of(Random(seed))))
+        """Return the first seeds that can show it."""
+        can_show = self._can_show[name]
+        able = (seed for seed in count() if can_show(seed, swarm_of(Random(seed))))
         return islice(able, seeds_max)

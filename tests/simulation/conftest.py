@@ -1,14 +1,16 @@
-"""The simulator only computes: it steps back for the clusters that other workers run meanwhile."""
+"""Lowers the simulator's priority, since it only computes, beside clusters of other workers."""
 
 import os
 
 import pytest
 
-STEP_BACK = 10  # a tenth of the share of a process that does not
+STEP_BACK = 10  # a tenth of the share of a process of normal priority
 
 
 @pytest.fixture(scope="session", autouse=True)
 def step_back() -> None:
-    """A worker that has played a seed stays behind from then on; it has no clusters left to run,
-    for the groups of these are handed out first."""
+    """Lower a worker's priority for good once it has played a seed.
+
+    It has no clusters left to run, since groups with clusters are handed out first.
+    """
     os.nice(STEP_BACK)

@@ -1,12 +1,16 @@
-"""Two stories that chance tells too rarely: what a late message may do around a wiped disk.
+"""Two stories that random runs show too rarely: a late message and a wiped disk.
 
-A world of three real replicas of one shard in fair weather; chosen messages are held back and
-delivered later, at every moment of a span in turn.  A story that ends badly raises ViolationError.
+A world has three real replicas of one shard in fair weather.  A story holds chosen messages back
+and delivers them later, at every moment of a span in turn.  A story that ends badly raises
+ViolationError.
 """
 
-from cluster.witness import ViolationError
-from node.core.messages import AVAILABLE, Level, Outcome, Put, Replicate
-from tests.simulation.post import Post, nothing
+from cluster.simulator.invariants import ViolationError
+from node.core.model.options import Options
+from node.core.model.quorum import AVAILABLE, Level
+from node.core.protocol.messages import Replicate
+from node.core.protocol.operations import Outcome, Put, Request, Stored
+from tests.simulation.post import OPTIONS, Post, nothing
 
 KEY, OTHER_KEY = "l1", "l2"
 NODES = ("n1", "n2", "n3")
@@ -15,8 +19,8 @@ NODES = ("n1", "n2", "n3")
 class Stage(Post):
     """One shard of three."""
 
-    def __init__(self, seed: int) -> None:
-        super().__init__(seed, NODES, 1)
+    def __init__(self, seed: int, options: Options = OPTIONS) -> None:
+        super().__init__(seed, NODES, 1, options=options)
 
     def write(self, key: str, value: bytes | None, level: Level = AVAILABLE) -> None:
         outcomes: list[Outcome] = []
@@ -25,23 +29,37 @@ class Stage(Post):
         driver.submit(Put(key, value, level=level), outcomes.append)
         self.wait(0.5)
 
+    def asked(self, address: str, request: Request) -> Outcome:
+        """Submit a client's request, and return its answer, or None after a second."""
+        outcomes: list[Outcome] = []
+        self.submit(address, request, outcomes.append)
+        self.wait(1.0)
+        assert outcomes, f"{address} has not answered {request}"
+        return outcomes[0]
+
+    def stored(self, address: str, put: Put) -> Stored:
+        """Submit a write, which must be stored."""
+        outcome = self.asked(address, put)
+        assert isinstance(outcome, Stored), f"{put} at {address}: {outcome}"
+        return outcome
+
     def shown(self, address: str) -> list[bytes | None]:
         driver = self.nodes[address].driver
         assert driver is not None
         return [version.value for version in driver.replica.peek(KEY).versions.values()]
 
     def all_must_show(self, *allowed: list[bytes | None]) -> None:
-        """All replicas the same, and that one of these."""
+        """Demand that all replicas show the same, and that it is one of these."""
         shown = [self.shown(address) for address in NODES]
         if shown[0] not in allowed or shown != shown[:1] * len(NODES):
             raise ViolationError("Diverged", f"replicas show {shown}")
 
 
 def a_late_copy_meets_an_empty_disk(delay_s: float, seed: int) -> None:
-    """A value is deleted, the delete forgotten; then a copy of the value reaches a new disk."""
+    """A value is deleted and its delete mark removed; then its copy reaches a new disk."""
     stage = Stage(seed)
-    stage.holds = lambda node, target, letter: (
-        target == "n3" and isinstance(letter.message, Replicate)
+    stage.holds = lambda node, target, envelope: (
+        target == "n3" and isinstance(envelope.message, Replicate)
     )
     stage.write(KEY, b"old")
     stage.holds = nothing
@@ -56,11 +74,11 @@ def a_late_copy_meets_an_empty_disk(delay_s: float, seed: int) -> None:
 
 
 def a_late_write_of_a_life_that_ended(delay_s: float, seed: int) -> None:
-    """A write that only its wiped home had reaches one fellow while the others give it up."""
+    """A write that only its wiped home had reaches one shard peer while the others give it up."""
     stage = Stage(seed)
-    stage.holds = lambda node, target, letter: (
+    stage.holds = lambda node, target, envelope: (
         node.address == "n1"
-        and not (isinstance(letter.message, Replicate) and letter.message.key == OTHER_KEY)
+        and not (isinstance(envelope.message, Replicate) and envelope.message.key == OTHER_KEY)
     )
     stage.write(KEY, b"lost", "one")
     stage.write(OTHER_KEY, b"kept")

@@ -1,23 +1,37 @@
-"""Stories of what was deleted and must not come back, which chance tells too rarely: by an exchange
-with a store that has no names for it any more, or by a page that was on its way meanwhile.
+"""Stories about deleted values that must not come back.
 
-Real replicas in fair weather; machines are cut off and lose disks, pages are held back.  A story
-that ends badly raises ViolationError.
+An exchange with a store that has no names for them any more could bring them back, or a page that
+was on its way meanwhile.  Random runs show this too rarely.  There are real replicas in fair
+weather; the stories cut machines off, take disks and hold pages back.  A story that ends badly
+raises ViolationError.
 """
 
 from collections.abc import Callable
 
-from cluster.witness import ViolationError
-from node.core.messages import Absent, Found, Get, Mode, Outcome, Page, Propose, Put, Stored
-from node.core.view import FIRST
+from cluster.simulator.invariants import ViolationError
+from node.core.model.view import FIRST
+from node.core.protocol.messages import Page, Replicate
+from node.core.protocol.operations import (
+    Absent,
+    Found,
+    Get,
+    Mode,
+    Outcome,
+    Propose,
+    Put,
+    RefuseWhen,
+    Stored,
+)
 from tests.simulation.directed import KEY, NODES, Stage
 from tests.simulation.directed_views import Cluster, all_slots_to
 from tests.simulation.post import nothing
 
 
 def a_delete_below_the_floor(seed: int) -> None:
-    """A value is read below a floor, so its reader has no name for it; it deletes the value where
-    that has not arrived yet."""
+    """A client reads a value below a floor, so it has no name for it, and deletes it elsewhere.
+
+    The value has not arrived there yet.
+    """
     cluster = Cluster(seed)
     cluster.ask("n2", Put(KEY, b"old", Mode.SIBLINGS))
     cluster.ask("n2", Propose(all_slots_to("n2", "n1", "n3", "n4")))
@@ -37,7 +51,7 @@ def a_delete_below_the_floor(seed: int) -> None:
 
 
 def _wait_until(is_so: Callable[[], bool], stage: Stage) -> None:
-    """Not for long: a page that does not come is asked for again, and then of somebody else."""
+    """Wait, but not for long: a node asks again for a late page, and then another node."""
     for _ in range(50):
         if is_so():
             return
@@ -46,12 +60,16 @@ def _wait_until(is_so: Callable[[], bool], stage: Stage) -> None:
 
 
 def a_page_that_was_read_before_the_delete(seed: int) -> None:
-    """A new disk asks for all rows and gets one by a read meanwhile; that is deleted, and when all
-    have the delete it leaves no row; then the page comes, with the row as it was."""
+    """A new disk asks for all rows, and gets one by a read meanwhile; a client deletes that.
+
+    When all have the delete it leaves no row.  Then the page comes, with the row as it was.
+    """
     stage = Stage(seed)
     stage.write(KEY, b"old")
     stage.wait(10.0)
-    stage.holds = lambda node, target, letter: target == "n3" and isinstance(letter.message, Page)
+    stage.holds = lambda node, target, envelope: (
+        target == "n3" and isinstance(envelope.message, Page)
+    )
     stage.replace_disk("n3")
     _wait_until(lambda: bool(stage.held), stage)
     outcomes: list[Outcome] = []
@@ -65,3 +83,55 @@ def a_page_that_was_read_before_the_delete(seed: int) -> None:
     stage.holds = nothing
     stage.wait(30.0)
     stage.all_must_show([])
+
+
+def a_delete_is_shown_without_what_its_writer_had_seen(seed: int) -> None:
+    """A reader of a delete mark must also see the sibling on which the delete depends.
+
+    n1 alone has a sibling.  Its reader writes another one at n2 and deletes that again: n2 holds
+    the mark of that delete, which depends on the sibling that n2 lacks.  A third client wants to
+    delete what there is. n2 must not say that there is nothing, since a reader of that mark is
+    shown the sibling afterwards.
+    """
+    stage = Stage(seed)
+    stage.holds = lambda node, target, envelope: (
+        target != "n1" and isinstance(envelope.message, Replicate | Page)
+    )
+    first = stage.stored("n1", Put(KEY, b"seen", Mode.SIBLINGS, level="one"))
+    second = Put(KEY, b"beside it", Mode.SIBLINGS, first.token, level="one")
+    beside = stage.stored("n2", second)
+    mark = Put(KEY, None, Mode.SIBLINGS, beside.token, beside.context, "one")
+    assert first.dot in stage.stored("n2", mark).token.exact
+    outcome = stage.asked(
+        "n2", Put(KEY, None, Mode.SIBLINGS, refuse_when=RefuseWhen(absent=True), level="one")
+    )
+    stage.holds = nothing
+    stage.wait(10.0)
+    found = stage.asked("n2", Get(KEY, Mode.SIBLINGS))
+    assert isinstance(found, Found)
+    assert found.values == (b"seen",)
+    if isinstance(outcome, Absent):
+        raise ViolationError("MissingVersion", f"{KEY} at n2: {outcome}, and then {found}")
+
+
+def a_late_copy_of_what_was_deleted(seed: int) -> None:
+    """A message to n3 is late; meanwhile n3 gets the value by repair, and a client deletes it.
+
+    The delete leaves no row.  Then the message comes, and there is no later stamp to compare it
+    with.
+    """
+    stage = Stage(seed)
+    stage.holds = lambda node, target, envelope: (
+        target == "n3" and isinstance(envelope.message, Replicate)
+    )
+    stage.write(KEY, b"old")
+    stage.wait(5.0)
+    assert stage.shown("n3") == [b"old"]
+    stage.holds = nothing
+    stage.write(KEY, None)
+    _wait_until(lambda: not any(stage.shown(address) for address in NODES), stage)
+    stage.let_go(stage.held)
+    stage.wait(1.0)
+    outcome = stage.asked("n3", Get(KEY))
+    if not isinstance(outcome, Absent):
+        raise ViolationError("DeletedIsBack", f"{KEY} at n3: {outcome}")

@@ -1,30 +1,28 @@
-"""Stories about what a node may say of its past: to a peer that was away, of a view it was in long
-ago, to a client that has met a newer view, and of a delete.
+"""Stories about what a node may say of its past.
 
-Four real replicas in two shards, in fair weather, as in `directed_views`; some letters are lost.
-A story that ends badly raises ViolationError.
+It speaks to a peer that was away, about a view in which it was long ago, to a client that has met a
+newer view, and about a delete.  Four real replicas in two shards, in fair weather, as in
+`directed_views`; some messages are lost.  A story that ends badly raises ViolationError.
 """
 
 from collections import Counter
 from collections.abc import Callable
 
-from cluster.simulation import Node
-from cluster.witness import ViolationError
-from node.core.messages import (
+from cluster.simulator.invariants import ViolationError
+from cluster.simulator.world import SimNode
+from node.core.model.token import Token
+from node.core.protocol.messages import Envelope, ItemPage, Message, Page, Replicate, RowPage
+from node.core.protocol.operations import (
     Absent,
     Found,
     Get,
-    Letter,
-    Message,
-    Page,
     Propose,
     Put,
-    Replicate,
+    RefuseWhen,
     Scope,
     Stored,
 )
 from node.core.replica import Replica
-from node.core.token import Token
 from tests.simulation.directed_views import KEYS, Cluster, all_slots_to
 
 MANY = tuple(f"m{n}" for n in range(60))
@@ -37,20 +35,22 @@ def arrives(target: str, message: Message) -> bool:
 
 
 class Told(Cluster):
-    """Counts the rows that each node is sent by repair, and loses what it is told to lose."""
+    """Counts the rows that repair sends to each node, and loses chosen ones."""
 
     def __init__(self, seed: int) -> None:
         self.loses: Callable[[str, Message], bool] = arrives
         self.rows_sent = Counter[str]()
         super().__init__(seed)
 
-    def send(self, node: Node, target: str, letter: Letter) -> None:
-        message = letter.message
+    def send(self, node: SimNode, target: str, envelope: Envelope) -> None:
+        message = envelope.message
         if self.loses(target, message):
             return
-        if isinstance(message, Page):
-            self.rows_sent[target] += len(message.items) + len(message.rows)
-        super().send(node, target, letter)
+        if isinstance(message, ItemPage | RowPage):
+            self.rows_sent[target] += len(message.items)
+        if isinstance(message, RowPage):
+            self.rows_sent[target] += len(message.rows)
+        super().send(node, target, envelope)
 
     def put(self, address: str, put: Put) -> Stored:
         outcome = self.ask(address, put)
@@ -58,7 +58,7 @@ class Told(Cluster):
         return outcome
 
     def settle(self) -> None:
-        """Time for all to have left their past to the current view's owners."""
+        """Give all nodes time to hand their old slots to the current view's owners."""
         self.wait(10.0)
         assert all(self.replica(address).moving.history.settled for address in self.nodes)
 
@@ -69,7 +69,7 @@ class Told(Cluster):
 
 
 def who_was_away_is_sent_what_it_missed(seed: int) -> None:
-    """One key of many is written while a fellow is away: that one is sent, not all."""
+    """A client writes one key of many while a member is away: the member gets that one, not all."""
     cluster = Told(seed)
     for key in MANY:
         cluster.submit("n3", Put(key, b"before"), lambda outcome: None)
@@ -89,8 +89,11 @@ def who_was_away_is_sent_what_it_missed(seed: int) -> None:
 
 
 def who_has_forgotten_owns_again(seed: int) -> None:
-    """On one side of a cut an owner gives all away and forgets it; the view of the other side, that
-    wins, knows nothing of this and names the owner again, while who has the slots is away."""
+    """On one side of a cut an owner gives everything away and forgets it.
+
+    The view of the other side wins.  It knows nothing of this and names the owner again, while the
+    node that has the slots is away.
+    """
     cluster = Told(seed)
     cluster.ask("n1", Propose(all_slots_to("n1", "n2", "n3", "n4")))
     cluster.settle()
@@ -110,8 +113,10 @@ def who_has_forgotten_owns_again(seed: int) -> None:
 
 
 def who_has_met_a_view_that_a_lost_node_has_not(seed: int) -> tuple[Told, dict[str, Token]]:
-    """A living node is declared lost, and the others retire its view without it: the tokens of
-    their readers name nothing but the view that they have met."""
+    """An operator declares a living node lost, and the others retire its view without it.
+
+    The tokens of their readers name only the view that they have met.
+    """
     cluster = Told(seed)
     for key in KEYS:
         cluster.put("n3", Put(key, b"old", level="all"))
@@ -127,7 +132,7 @@ def who_has_met_a_view_that_a_lost_node_has_not(seed: int) -> tuple[Told, dict[s
 
 
 def a_living_node_is_declared_lost(seed: int) -> None:
-    """It does not know the view that its reader has met: it must not answer by what it has."""
+    """The lost node does not know the view that its reader has met: it must not answer alone."""
     cluster, tokens = who_has_met_a_view_that_a_lost_node_has_not(seed)
     for key in KEYS:
         must_not_go_back(cluster, "n4", key, tokens[key], b"new")
@@ -136,14 +141,16 @@ def a_living_node_is_declared_lost(seed: int) -> None:
 
 
 def a_lost_node_is_asked_to_delete(seed: int) -> None:
-    """Nor must it say that there is nothing to delete, or take a write that may be refused."""
+    """It must not say that there is nothing to delete, nor take a write that may be refused."""
     cluster, tokens = who_has_met_a_view_that_a_lost_node_has_not(seed)
     token = tokens[UNSEEN]
-    outcome = cluster.ask("n4", Put(UNSEEN, None, token=token, if_present=True))
+    outcome = cluster.ask("n4", Put(UNSEEN, None, token=token, refuse_when=RefuseWhen(absent=True)))
     if isinstance(outcome, Absent):
         raise ViolationError("WriteCOInitRead", f"{UNSEEN} at n4: {outcome}")
     for scope in Scope:
-        outcome = cluster.ask("n4", Put(UNSEEN, b"late", token=token, refuse_unmet=scope))
+        outcome = cluster.ask(
+            "n4", Put(UNSEEN, b"late", token=token, refuse_when=RefuseWhen(scope))
+        )
         if isinstance(outcome, Stored):
             raise ViolationError("WriteCORead", f"{UNSEEN} at n4: {outcome}")
     cluster.heal()
@@ -153,22 +160,25 @@ def a_lost_node_is_asked_to_delete(seed: int) -> None:
 
 
 def token_of(cluster: Cluster, address: str, key: str) -> Token:
-    """What a reader of the key depends on."""
+    """Return what a reader of the key depends on."""
     outcome = cluster.ask(address, Get(key))
     assert isinstance(outcome, Found | Absent), f"{key} at {address}: {outcome}"
     return outcome.token
 
 
 def must_not_go_back(cluster: Cluster, address: str, key: str, token: Token, seen: bytes) -> None:
-    """Whoever has seen this value is shown it, or nothing is answered."""
+    """Demand that a client that has seen this value is shown it, or gets no answer."""
     outcome = cluster.ask(address, Get(key, token=token, wait_s=2.0))
     if isinstance(outcome, Absent) or (isinstance(outcome, Found) and outcome.values != (seen,)):
         raise ViolationError("MonotonicReads", f"{key} at {address}: {outcome}")
 
 
 def what_a_delete_depended_on(seed: int) -> None:
-    """Who wrote one key deletes another; a fellow is told of the delete alone.  Whoever finds
-    nothing there depends on the first key's write: the fellow must not show what was before."""
+    """The writer of one key deletes another, and a member is told of the delete alone.
+
+    A client that finds nothing there depends on the first key's write: the member must not show
+    what was before.
+    """
     cluster = Told(seed)
     for key in (CAUSE, DELETED):
         cluster.put("n3", Put(key, b"before", level="all"))

@@ -1,13 +1,14 @@
-"""Stories about views that chance tells too rarely: who may propose, whose name a view has, what
-was written on the side that lost, and views that nobody took part in.
+"""Stories about views that random runs show too rarely.
 
-Four real replicas in two shards, in fair weather; machines are cut off and views proposed at chosen
-moments.  A story that ends badly raises ViolationError.
+Which node may propose, whose name a view has, what the losing side wrote, and views in which no
+node took part.  Four real replicas in two shards, in fair weather; the stories cut machines off and
+propose views at chosen moments.  A story that ends badly raises ViolationError.
 """
 
-from cluster.witness import ViolationError
-from node.core.messages import Absent, Found, Get, Outcome, Propose, Put, Request, Stored
-from node.core.view import SLOTS, Layout, Shard
+from cluster.simulator.invariants import ViolationError
+from node.core.model.keys import SLOTS
+from node.core.model.view import Layout, Shard
+from node.core.protocol.operations import Absent, Found, Get, Outcome, Propose, Put, Request, Stored
 from tests.simulation.post import Post
 
 NODES = ("n1", "n2", "n3", "n4")
@@ -15,18 +16,18 @@ KEYS = ("l1", "l2", "l3", "l4", "l5", "l6")
 
 
 def all_slots_to(owner: str, *others: str) -> Layout:
-    """One shard of one member; the others are in the view and own nothing."""
+    """Return one shard of one member; the others are in the view and own nothing."""
     return Layout((owner, *others), (Shard("s1", (owner,)),), bytes(SLOTS))
 
 
 class Cluster(Post):
     """Two shards of two."""
 
-    def __init__(self, seed: int) -> None:
-        super().__init__(seed, NODES, 2)
+    def __init__(self, seed: int, spares: tuple[str, ...] = ()) -> None:
+        super().__init__(seed, NODES, 2, spares)
 
     def ask(self, address: str, request: Request) -> Outcome:
-        """A client's request, answered by then or never."""
+        """Submit a client's request; return the answer that it has by then, or None."""
         outcomes: list[Outcome] = []
         self.submit(address, request, outcomes.append)
         self.wait(3.0)
@@ -51,7 +52,7 @@ class Cluster(Post):
                 raise ViolationError("WriteCOInitRead", f"{key} at {address}: {outcome}")
 
     def part(self, *side: str) -> None:
-        """Nothing passes between these and all others."""
+        """Let nothing pass between these and all others."""
         rest = [address for address in NODES if address not in side]
         pairs = [(one, other) for one in side for other in rest]
         self.cut({*pairs, *((other, one) for one, other in pairs)})
@@ -83,7 +84,7 @@ def what_the_beaten_side_took_in(seed: int) -> None:
 
 
 def a_wish_of_one_who_has_left(seed: int) -> None:
-    """A node that has left and is cut off asks for views that know nothing of what came since."""
+    """A node that has left and is cut off asks for views that know nothing of later changes."""
     cluster = Cluster(seed)
     cluster.ask("n2", Propose(all_slots_to("n2", "n3", "n4")))
     cluster.wait(5.0)
@@ -102,20 +103,23 @@ def a_wish_of_one_who_has_left(seed: int) -> None:
 
 
 def a_proposer_whose_disk_is_lost(seed: int) -> None:
-    """It proposes twice, before and after; who has heard of the one has not heard of the other."""
+    """A node proposes before and after its disk is lost; no node has heard of both views.
+
+    Its shard peer n2 has heard of its new life.
+    """
     cluster = Cluster(seed)
-    cluster.part("n1", "n2")
-    cluster.ask("n1", Propose(all_slots_to("n2", "n1", "n3", "n4")))
-    cluster.replace_disk("n1")
-    cluster.part("n2")
-    cluster.mend({(one, two) for one, two in cluster.cuts if "n2" not in (one, two)})
-    cluster.wait(5.0)
+    cluster.part("n1", "n3")
     cluster.ask("n1", Propose(all_slots_to("n3", "n1", "n2", "n4")))
+    cluster.replace_disk("n1")
+    cluster.part("n3")
+    cluster.mend({(one, two) for one, two in cluster.cuts if "n3" not in (one, two)})
+    cluster.wait(5.0)
+    cluster.ask("n1", Propose(all_slots_to("n2", "n1", "n3", "n4")))
     cluster.heal()
 
 
 def views_that_nobody_took_part_in(seed: int) -> None:
-    """Two views are proposed in a row before anybody hears of the first; one node stays away."""
+    """Two views are proposed in a row before any other node hears of the first; one stays away."""
     cluster = Cluster(seed)
     cluster.write("n2", b"of the first view")
     cluster.wait(5.0)

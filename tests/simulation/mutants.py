@@ -4,25 +4,29 @@ Each break comes from a failure seen in the field or in a model.  (protocol D14;
 """
 
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any
 from unittest.mock import Mock, patch
 
-from cluster import simulation
-from cluster.memory import MemoryReads
-from node.core import hybrid, keyspace, replica, waiting
-from node.core.clock import Clock, Dot
-from node.core.digest import Digests
-from node.core.effects import Damaged
-from node.core.healing import Healing
-from node.core.home import Home
-from node.core.hybrid import HybridClock, Stamp
-from node.core.keyspace import Keyspace
-from node.core.messages import Accept, Event
+from cluster.simulator import world
+from cluster.simulator.memory_store import MemoryReads
+from node.core import replica
+from node.core.integrity.row_repair import RowRepair
+from node.core.model import hlc
+from node.core.model.dots import Dot, DotClock
+from node.core.model.hlc import HybridClock, Timestamp
+from node.core.model.item import Item, Version, sync
+from node.core.model.keys import slot_of_key
+from node.core.protocol.effects import Damaged
+from node.core.protocol.events import Event
+from node.core.protocol.messages import Accept
+from node.core.protocol.step import Step
 from node.core.replica import Replica
-from node.core.siblings import Item, Version, sync
-from node.core.turn import Turn
-from node.core.walk import slot_of_key
+from node.core.requests import write_origin
+from node.core.requests.write_home import Home
+from node.core.storage import keyspace
+from node.core.storage.content_hash import ContentHashes
+from node.core.storage.keyspace import Keyspace
 from node.driver import Driver
 from tests.simulation.breaks import Breaks
 
@@ -49,7 +53,7 @@ def take_a_damaged_row_for_an_absent_one() -> Iterator[None]:
 @OF_A_REPLICA.shown_by()
 def leave_a_damaged_row_as_it_is() -> Iterator[None]:
     """It is not served, and not asked for either."""
-    with patch.object(Healing, "tick", lambda self: self._turn.suspects.clear()):
+    with patch.object(RowRepair, "tick", lambda self: self._step.suspects.clear()):
         yield
 
 
@@ -69,14 +73,15 @@ def fill_with_the_new_clock() -> Iterator[None]:
         yield
 
 
-@OF_A_REPLICA.shown_by()
+@contextmanager
 def add_the_whole_past_to_the_clock() -> Iterator[None]:
-    """The item's past names unrelated writes, too."""
+    """The item's past names unrelated writes, too.  A story shows it: runs seldom have two keys of
+    one slot, and dots of other slots do no harm."""
     original = Keyspace.take
 
     def take(self: Keyspace, key: str, incoming: Item, *rest: Any) -> None:
         original(self, key, incoming, *rest)
-        self.join(1 << slot_of_key(key), Clock(dict(incoming.past.base)), ())
+        self.join(1 << slot_of_key(key), DotClock(dict(incoming.past.base)), ())
 
     with patch.object(Keyspace, "take", take):
         yield
@@ -84,7 +89,7 @@ def add_the_whole_past_to_the_clock() -> Iterator[None]:
 
 @OF_A_REPLICA.shown_by()
 def collapse_siblings_to_the_newest() -> Iterator[None]:
-    """Last writer wins where every concurrent value was promised."""
+    """The last writer wins where every concurrent value was promised."""
 
     def newest(one: Item, two: Item) -> Item:
         joined = sync(one, two)
@@ -96,9 +101,12 @@ def collapse_siblings_to_the_newest() -> Iterator[None]:
         yield
 
 
-@OF_A_REPLICA.shown_by("late", deletes=0.3)
+@contextmanager
 def compare_stamps_across_causally_ordered_values() -> Iterator[None]:
-    """A stamp decides what is obsolete, the past does not."""
+    """A stamp decides what is obsolete, and not the past.
+
+    A story shows it: stamps go with the past, but where a delete has left no row there is no stamp.
+    """
 
     def largest_stamp(one: Item, two: Item) -> Item:
         joined = sync(one, two)
@@ -112,17 +120,22 @@ def compare_stamps_across_causally_ordered_values() -> Iterator[None]:
         yield
 
 
-@OF_A_REPLICA.shown_by("skew")
+@contextmanager
 def stamp_by_the_wall_clock_alone() -> Iterator[None]:
-    """A write may be stamped below what its client has seen."""
+    """A write may get a stamp below what its client has seen.
+
+    A story shows it: it takes a third write, concurrent with both, and a node that holds all three.
+    """
     original = HybridClock.next
 
-    def following(self: HybridClock, now: float, actor: str, above: Iterable[Stamp]) -> Stamp:
+    def following(
+        self: HybridClock, now: float, actor: str, above: Iterable[Timestamp]
+    ) -> Timestamp:
         return original(self, now, actor, ())
 
     with (
         patch.object(HybridClock, "next", following),
-        patch.object(HybridClock, "witness", lambda self, stamp, now: None),
+        patch.object(HybridClock, "observe", lambda self, stamp, now: None),
     ):
         yield
 
@@ -130,7 +143,7 @@ def stamp_by_the_wall_clock_alone() -> Iterator[None]:
 @OF_A_REPLICA.shown_by("skew")
 def believe_any_future() -> Iterator[None]:
     """One bad clock drags all others."""
-    with patch.object(hybrid, "LEAD_MS_MAX", 10**12):
+    with patch.object(hlc, "LEAD_MS_MAX", 10**12):
         yield
 
 
@@ -145,20 +158,20 @@ def reuse_the_actor_after_a_wipe() -> Iterator[None]:
         with patch.object(replica, "base64", Mock(urlsafe_b64encode=lambda raw: address.encode())):
             return replica.restore(address, *rest)
 
-    with patch.object(simulation, "restore", restore):
+    with patch.object(world, "restore", restore):
         yield
 
 
 @OF_A_REPLICA.shown_by()
 def tell_before_it_is_durable() -> Iterator[None]:
-    """Acks and replications leave at once."""
+    """Acks and replications leave at once, before the disk has the write."""
 
     def step(self: Driver, source: str, event: Event) -> None:
-        effects = self.replica.step(self._clock.now(), source, event)
+        effects = self.replica.step(self._timer.now(), source, event)
         if effects.peers is not None:
             self._links.know(effects.peers)
         for peer, message in effects.asks:
-            self._send(peer, message, effects.stamp)
+            self._send(peer, message, effects.epoch)
         self._answer(effects.relays)
         if effects.records:
             self._store.write(effects.records, lambda: None)
@@ -169,10 +182,13 @@ def tell_before_it_is_durable() -> Iterator[None]:
         yield
 
 
-@OF_A_REPLICA.shown_by()
+@contextmanager
 def answer_before_it_is_durable() -> Iterator[None]:
-    """A reader is shown what a crash may undo."""
-    with patch.object(Turn, "reply", Turn.relay):
+    """A read shows what a crash may undo.
+
+    A story shows it: the crash must come in the few milliseconds after the read.
+    """
+    with patch.object(Step, "reply", Step.relay):
         yield
 
 
@@ -192,7 +208,7 @@ def drop_log_entries_under_an_unsaved_clock() -> Iterator[None]:
 @OF_A_REPLICA.shown_by()
 def answer_below_the_level_asked() -> Iterator[None]:
     """One copy is called a quorum."""
-    with patch.object(waiting, "enough", lambda level, copies, acks, awaited: acks >= 1):
+    with patch.object(write_origin, "enough", lambda level, copies, acks, awaited: acks >= 1):
         yield
 
 
@@ -211,6 +227,6 @@ def coordinate_a_doubled_accept_twice() -> Iterator[None]:
 
 @OF_A_REPLICA.shown_by()
 def send_dots_alone_whatever_is_held() -> Iterator[None]:
-    """Every content has one hash, so nobody is sent what he lacks."""
-    with patch.object(Digests, "of", lambda self, slots: b"the same"):
+    """Every content has one hash, so no node gets the items that it lacks."""
+    with patch.object(ContentHashes, "of", lambda self, slots: b"the same"):
         yield

@@ -1,7 +1,7 @@
-"""Rules of what is told, each broken in one place: pages, rows, tokens, contexts.
+"""Rules of what nodes tell, each broken in one place: pages, rows, tokens, contexts.
 
-Each break comes from a failure seen in the field or in a model.  Two need more chance than a few
-runs have, and are shown by directed stories.  (protocol D14; reliability D9.)
+Each break comes from a failure seen in the field or in a model.  Some need more luck than a few
+runs have, and directed stories show them.  (protocol D14; reliability D9.)
 """
 
 from collections.abc import Callable, Iterator
@@ -11,24 +11,30 @@ from unittest.mock import patch
 
 from msgspec.structs import replace
 
-from node.core import exchange, judging, keyspace, upkeep, weighing
-from node.core.answering import Answers
-from node.core.clock import Dot, Vector
-from node.core.home import Home
-from node.core.hybrid import Stamp
-from node.core.judging import Need
-from node.core.keyspace import Keyspace, Written
-from node.core.mending import Finding, Mending, Tells
-from node.core.messages import Page, Replicate
-from node.core.moving import Moving
-from node.core.parts import Parts, from_bytes
-from node.core.reached import Reached
-from node.core.repair import Repair
-from node.core.siblings import Item, Past, Version
-from node.core.token import Token
-from node.core.turn import Numbers
-from node.core.walk import key_of
-from node.core.weighing import Weighing
+from node.core.integrity import content_compare
+from node.core.integrity.content_compare import ContentCompare
+from node.core.membership.known_views import KnownViews
+from node.core.model.dots import Dot, DotClock, Vector
+from node.core.model.hlc import Timestamp
+from node.core.model.item import Item, Past, Version
+from node.core.model.keys import key_of
+from node.core.model.slots import from_bytes
+from node.core.model.token import Token
+from node.core.protocol.messages import ItemPage, Page, Replicate, RowPage, SamePage
+from node.core.protocol.operations import Get
+from node.core.protocol.step import Numbers
+from node.core.replication import sync_pages
+from node.core.replication.pull import Repair
+from node.core.requests import read_answer
+from node.core.requests.coverage import Missing, Need
+from node.core.requests.read_origin import Answers
+from node.core.requests.read_repair import AnsweredRead, ReadRepairs, Tells
+from node.core.requests.write_home import Home
+from node.core.storage import keyspace
+from node.core.storage.delete_marks import DeleteMarks
+from node.core.storage.keyspace import Keyspace, NamedWrite
+from node.core.storage.slot_groups import Parts
+from node.core.storage.transfer_progress import TransferProgress
 from tests.simulation.breaks import Breaks
 
 OF_ANSWERS = Breaks()
@@ -39,36 +45,44 @@ OF_ANSWERS = Breaks()
 
 @OF_ANSWERS.shown_by()
 def compare_the_hashes_of_what_is_open() -> Iterator[None]:
-    """Delete marks end at different times, and a past beyond the clock has removed versions: what a
-    fellow still has is taken for something that was lost."""
+    """Nodes take a difference in open items for lost rows.
 
-    def is_closed(self: Weighing) -> bool:
+    Delete marks end at different times, and a past beyond the clock has removed versions that a
+    shard peer still has.
+    """
+
+    def is_closed(self: ContentCompare) -> bool:
         return self._keyspace.digests.is_whole
 
-    with patch.object(Weighing, "_is_closed", is_closed), patch.object(weighing, "SURE_S", 0.0):
+    with (
+        patch.object(ContentCompare, "_is_closed", is_closed),
+        patch.object(content_compare, "SURE_S", 0.0),
+    ):
         yield
 
 
-def _pages_are(changed: Callable[[Keyspace, Page], Page]) -> AbstractContextManager[object]:
-    """Every page is changed so before it is merged."""
-    original = exchange.absorb
+def _pages_are(
+    changed: Callable[[Keyspace, ItemPage | RowPage], Page],
+) -> AbstractContextManager[object]:
+    """Change every page with items in this way before it is merged."""
+    original = sync_pages.absorb
 
     def absorb(space: Keyspace, page: Page, now: float) -> None:
-        original(space, changed(space, page), now)
+        original(space, page if isinstance(page, SamePage) else changed(space, page), now)
 
-    return patch.object(upkeep, "absorb", absorb)
+    return patch.object(sync_pages, "absorb", absorb)
 
 
 @OF_ANSWERS.shown_by()
 def pull_stripped_objects() -> Iterator[None]:
-    """Items are merged without what their sender's clock says of them."""
+    """A node merges items without what their sender's clock says of them."""
     with _pages_are(lambda space, page: replace(page, base=Past())):
         yield
 
 
 @OF_ANSWERS.shown_by()
 def strip_with_the_senders_clock() -> Iterator[None]:
-    """Stripped by one clock, filled by another."""
+    """A node strips items by one clock, and the other fills them by another."""
     with _pages_are(lambda space, page: replace(page, base=Past(dict(space.clock.base)))):
         yield
 
@@ -82,34 +96,34 @@ def fill_every_page_with_the_first_snapshot() -> Iterator[None]:
 
 @OF_ANSWERS.shown_by()
 def join_the_clock_with_the_first_page() -> Iterator[None]:
-    """Of a full exchange, the rest is then believed to be here."""
-    original = exchange.absorb
+    """The puller then believes that the rest of a full exchange is here, too."""
+    original = sync_pages.absorb
 
     def absorb(space: Keyspace, page: Page, now: float) -> None:
         original(space, page, now)
-        if page.full:
+        if isinstance(page, RowPage):
             space.join(from_bytes(page.slots), page.snapshot, ())
 
-    with patch.object(upkeep, "absorb", absorb):
+    with patch.object(sync_pages, "absorb", absorb):
         yield
 
 
 @contextmanager
 def leave_absent_keys_out_of_a_full_exchange() -> Iterator[None]:
-    """A delete that nobody remembers does not travel."""
-    original = exchange._rows_between
+    """A delete of which no row is left does not travel."""
+    original = sync_pages._rows_between
 
-    def between(space: Keyspace, page: Page) -> dict[str, bytes]:
+    def between(space: Keyspace, page: RowPage) -> dict[str, bytes]:
         mine = original(space, page).items()
         return {row: blob for row, blob in mine if row in page.rows or key_of(row) in page.items}
 
-    with patch.object(exchange, "_rows_between", between):
+    with patch.object(sync_pages, "_rows_between", between):
         yield
 
 
 @OF_ANSWERS.shown_by()
 def prune_at_a_majority() -> Iterator[None]:
-    """What most members have is taken for what all have."""
+    """A node takes what most members have for what all have."""
 
     def low(self: Repair, parts: Parts) -> Vector:
         rows = [clock.base for clock in self._clocks(parts)]
@@ -126,53 +140,56 @@ def prune_at_a_majority() -> Iterator[None]:
 
 @OF_ANSWERS.shown_by("slow disk")
 def mend_before_the_disk_has_it() -> Iterator[None]:
-    """What a read has found here is passed on at once."""
+    """A read passes its own state on before the disk has it."""
 
     def mend(self: Answers, tells: Tells) -> None:
         for owner, message in tells:
-            self._turn.ask(owner, message)
+            self._step.ask(owner, message)
 
-    with patch.object(Answers, "_mend", mend):
+    with patch.object(Answers, "_repair", mend):
         yield
 
 
 @OF_ANSWERS.shown_by()
 def mend_without_the_past() -> Iterator[None]:
-    """What a read has found is passed on without what it has replaced."""
-    original = Mending._told
+    """A read passes on what it has found without what that has replaced."""
+    original = ReadRepairs._told
 
-    def told(self: Mending, found: Finding) -> Tells:
+    def told(self: ReadRepairs, found: AnsweredRead) -> Tells:
         tells = original(self, found)
         bare = Item(found.item.versions, Past())
         return [(owner, replace(message, item=bare)) for owner, message in tells]
 
-    with patch.object(Mending, "_told", told):
+    with patch.object(ReadRepairs, "_told", told):
         yield
 
 
 @OF_ANSWERS.shown_by(page_items=8)
 def keep_nothing_of_what_a_full_exchange_has_reached() -> Iterator[None]:
-    """What its rows have replaced is said by a clock that comes at the end."""
-    with patch.object(Reached, "past_of", lambda self, row: Past()):
+    """A clock that comes at the end says what its rows have replaced."""
+    with patch.object(TransferProgress, "past_of", lambda self, row: Past()):
         yield
 
 
-@OF_ANSWERS.shown_by(page_items=8)
+@contextmanager
 def keep_what_a_full_exchange_has_reached_in_memory_alone() -> Iterator[None]:
-    """The rows are on the disk."""
-    original = Reached.__init__
+    """The rows are on the disk, and not what they have replaced.
 
-    def begin(self: Reached, *rest: Any) -> None:
+    A story shows it: another peer must bring that after the crash.
+    """
+    original = TransferProgress.__init__
+
+    def begin(self: TransferProgress, *rest: Any) -> None:
         original(self, *rest)
-        self._reaches = []
+        self._transfers = []
 
-    with patch.object(Reached, "__init__", begin):
+    with patch.object(TransferProgress, "__init__", begin):
         yield
 
 
 @OF_ANSWERS.shown_by("late")
 def number_questions_anew_in_each_run() -> Iterator[None]:
-    """A late answer is then to another question."""
+    """A late answer is then taken for an answer to another question."""
 
     def following(self: Numbers, now: float) -> int:
         self._last += 1
@@ -182,27 +199,27 @@ def number_questions_anew_in_each_run() -> Iterator[None]:
         yield
 
 
-@OF_ANSWERS.shown_by("wipe")
+@contextmanager
 def answer_at_once_after_a_wipe() -> Iterator[None]:
-    """An empty disk is taken for an empty shard."""
-    original = Moving._begin
+    """A node takes an empty disk for an empty shard.  A story shows it."""
+    original = KnownViews._begin
 
-    def begin(self: Moving) -> None:
+    def begin(self: KnownViews) -> None:
         original(self)
         self._keyspace.parts.claim(self.view.id)
 
-    with patch.object(Moving, "_begin", begin):
+    with patch.object(KnownViews, "_begin", begin):
         yield
 
 
 @contextmanager
 def take_messages_of_lives_that_ended() -> Iterator[None]:
-    """Gaps were closed behind a fence that is not there."""
+    """Messages of an ended life fill gaps that all have closed."""
 
     def on_replicate(self: Home, source: str, message: Replicate) -> None:
-        ended, self._moving.ended = self._moving.ended, {}
+        ended, self._views.ended = self._views.ended, {}
         original(self, source, message)
-        self._moving.ended = ended
+        self._views.ended = ended
 
     original = Home.on_replicate
     with patch.object(Home, "on_replicate", on_replicate):
@@ -211,12 +228,9 @@ def take_messages_of_lives_that_ended() -> Iterator[None]:
 
 @OF_ANSWERS.shown_by(deletes=0.1)
 def erase_delete_marks_at_once() -> Iterator[None]:
-    """The absence that a reader sees is then explained by nothing."""
+    """Nothing then explains the absence that a reader sees."""
 
-    def is_done(self: Keyspace, dot: Dot, mark: Version) -> bool:
-        return self.clock.has(dot)
-
-    with patch.object(Keyspace, "_is_done", is_done):
+    with patch.object(DeleteMarks, "_is_done", lambda self, dot, mark: True):
         yield
 
 
@@ -228,7 +242,7 @@ def answer_a_write_with_the_whole_clock() -> Iterator[None]:
     """The context then claims siblings that the client has never seen."""
     original = Keyspace.write
 
-    def write(self: Keyspace, *rest: Any) -> Written:
+    def write(self: Keyspace, *rest: Any) -> NamedWrite:
         return original(self, *rest)._replace(context=Past(dict(self.clock.base)))
 
     with patch.object(Keyspace, "write", write):
@@ -237,15 +251,15 @@ def answer_a_write_with_the_whole_clock() -> Iterator[None]:
 
 @OF_ANSWERS.shown_by()
 def store_no_dependencies() -> Iterator[None]:
-    """Whoever reads the write does not learn what its writer had seen."""
+    """A reader of the write does not learn what its writer had seen."""
     with patch.object(Keyspace, "stored_deps", lambda self, token: Token()):
         yield
 
 
 @OF_ANSWERS.shown_by()
 def hand_out_no_dependencies() -> Iterator[None]:
-    """They are stored, and not told."""
-    original = judging.token_after_read
+    """A node stores the dependencies of a write, and does not tell readers."""
+    original = read_answer.token_after_read
 
     def forgetful(token: Token, need: Need, item: Item) -> Token:
         bare = {
@@ -254,19 +268,19 @@ def hand_out_no_dependencies() -> Iterator[None]:
         }
         return original(token, need, Item(bare, item.past))
 
-    with patch.object(judging, "token_after_read", forgetful):
+    with patch.object(read_answer, "token_after_read", forgetful):
         yield
 
 
-@OF_ANSWERS.shown_by(deletes=0.1)
+@contextmanager
 def leave_deletes_out_of_the_token() -> Iterator[None]:
-    """Only what is shown counts as seen."""
-    original = judging.token_after_read
+    """Only what an answer shows counts as seen.  A story shows it."""
+    original = read_answer.token_after_read
 
     def forgetful(token: Token, need: Need, item: Item) -> Token:
         return original(token, need, Item(item.live(), item.past))
 
-    with patch.object(judging, "token_after_read", forgetful):
+    with patch.object(read_answer, "token_after_read", forgetful):
         yield
 
 
@@ -275,7 +289,9 @@ def leave_its_own_dot_out_of_a_writes_token() -> Iterator[None]:
     """A client does not depend on what it has just written."""
     original = Token.after_write
 
-    def after_write(self: Token, digest: int, dot: Dot, stamp: Stamp, replaced: Vector) -> Token:
+    def after_write(
+        self: Token, digest: int, dot: Dot, stamp: Timestamp, replaced: Vector
+    ) -> Token:
         token = original(self, digest, dot, stamp, replaced)
         del token.exact[dot]
         return token
@@ -286,17 +302,17 @@ def leave_its_own_dot_out_of_a_writes_token() -> Iterator[None]:
 
 @OF_ANSWERS.shown_by()
 def ignore_the_token_on_reads() -> Iterator[None]:
-    """Whatever is here is shown."""
+    """A node shows whatever it has."""
     with patch.object(Need, "of", lambda self, token, scope, past, clock: {}):
         yield
 
 
 @OF_ANSWERS.shown_by()
 def ignore_the_floors_of_a_token() -> Iterator[None]:
-    """Only exact dots are waited for."""
+    """A node waits for exact dots only."""
     original = Need.of
 
-    def of(self: Need, token: Token, *rest: Any) -> judging.Missing:
+    def of(self: Need, token: Token, *rest: Any) -> Missing:
         return original(self, Token({}, token.exact, b"", token.stamp), *rest)
 
     with patch.object(Need, "of", of):
@@ -307,4 +323,19 @@ def ignore_the_floors_of_a_token() -> Iterator[None]:
 def replace_what_the_client_has_not_seen() -> Iterator[None]:
     """A write with a context discards all that its home holds."""
     with patch.object(keyspace, "discard", lambda item, context: Item({}, item.past)):
+        yield
+
+
+@contextmanager
+def show_siblings_without_their_own_past() -> Iterator[None]:
+    """Only the reader's token matters, and not what the versions depend on within their key.
+
+    A story shows it.
+    """
+    original = Need.to_show
+
+    def to_show(self: Need, get: Get, item: Item, clock: DotClock) -> Missing:
+        return original(self, get, Item({}, item.past), clock)
+
+    with patch.object(Need, "to_show", to_show):
         yield

@@ -1,34 +1,34 @@
-"""Rules of who has what, each broken in one place: rows, acks and claims of another view, what was
-replaced below a floor, rows that have gone.
+"""Rules of which node has what, each broken in one place.
 
-No run shows them, a story of its own shows each.  The live-view model did not need the first two:
-who gives up what it has acknowledged has handed it to the owners of a later view.  But these may be
-the very nodes that count on the ack.  (protocol D10, R1-R4, R7; models/README.md.)
+They are about rows, acks and claims of another view, what was replaced below a floor, and rows that
+have gone.  No run shows them; each has a story.  The live-view model did not need the first two: a
+node that gives up what it has acknowledged has handed it to the owners of a later view.  But these
+may be the very nodes that count on the ack.  (protocol D10, R1-R4, R7; models/README.md.)
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from unittest.mock import patch
 
-from node.core import keyspace
-from node.core.messages import Outcome
-from node.core.moving import Moving
-from node.core.parts import Parts
-from node.core.repair import Repair
-from node.core.siblings import Item, Past, discard
-from node.core.view import View
-from node.core.waiting import Writes
+from node.core.membership.leaving import Leaving
+from node.core.model.item import Item, Past, discard
+from node.core.model.view import View
+from node.core.protocol.operations import Outcome
+from node.core.replication.pull import Repair
+from node.core.requests.write_origin import Writes
+from node.core.storage import keyspace
+from node.core.storage.slot_groups import Parts
 
 
 @contextmanager
 def acks_outlive_their_view() -> Iterator[None]:
-    """What a peer has said that it has is taken to be there in the next view."""
+    """A node counts on a peer's statement of the last view in the next one."""
     original = Repair.enter
 
     def enter(self: Repair, view: View) -> None:
-        rows = self.rows
+        rows = self.progress
         original(self, view)
-        self.rows = rows
+        self.progress = rows
 
     with patch.object(Repair, "enter", enter):
         yield
@@ -36,7 +36,7 @@ def acks_outlive_their_view() -> Iterator[None]:
 
 @contextmanager
 def acks_of_two_views_are_added_up() -> Iterator[None]:
-    """Who has acknowledged a write, and owns its slot again, is taken to have it still."""
+    """A node that has acknowledged a write, and owns its slot again, counts as having it still."""
     original = Writes.enter
 
     def enter(
@@ -54,21 +54,20 @@ def acks_of_two_views_are_added_up() -> Iterator[None]:
 
 @contextmanager
 def forget_before_the_claims_are_taken() -> Iterator[None]:
-    """Slots of others go when every owner has their dots, whatever it is whole for."""
+    """A node forgets others' slots when every owner has their dots, whatever it is whole for."""
 
-    def forget(self: Moving) -> None:
+    def forget(self: Leaving) -> None:
         for part in self._keyspace.parts.held():
-            if covered := self._repair.covered(part, self.view, part.clock, set()):
+            if covered := self._repair.covered(part, self._views.view, part.clock, set()):
                 self._keyspace.forget(covered)
 
-    with patch.object(Moving, "forget", forget):
+    with patch.object(Leaving, "forget", forget):
         yield
 
 
 @contextmanager
 def a_context_loses_its_floor() -> Iterator[None]:
-    """A write replaces what its client has seen, but of what was written below the floor it tells
-    nobody so."""
+    """A write replaces what its client has seen below the floor, and tells no other node so."""
 
     def without_floor(item: Item, context: Past) -> Item:
         seen = Past(context.base, context.loose)
@@ -80,6 +79,6 @@ def a_context_loses_its_floor() -> Iterator[None]:
 
 @contextmanager
 def rows_that_have_gone_come_back_with_a_page() -> Iterator[None]:
-    """A row that is not here is taken as it comes, though it may have gone again."""
+    """A node takes a row from a page though the row may have gone again since."""
     with patch.object(Parts, "has_gone", lambda self, slot: None):
         yield

@@ -1,8 +1,7 @@
-"""Rules of what a node may say of its past, each broken in one place: its log, its claims, what
-its deletes depended on.
+"""Rules of what a node may say of its past, each broken in one place.
 
-No run of chance shows them: `directed_past.py` tells of each.  (models/README.md; protocol D5, D6,
-D9.4, D10 R4-R6.)
+They are about its log, its claims, and what its deletes depended on.  No random run shows them;
+`directed_past.py` has a story of each.  (models/README.md; protocol D5, D6, D9.4, D10 R4-R6.)
 """
 
 from collections.abc import Iterable, Iterator
@@ -10,17 +9,20 @@ from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
-from node.core.clock import Dot, Vector
-from node.core.keylog import KeyLog
-from node.core.keyspace import Keyspace
-from node.core.moving import Moving
-from node.core.siblings import Item
-from node.core.view import ViewId
+from node.core.membership.known_views import KnownViews
+from node.core.model.dots import Dot, Vector
+from node.core.model.item import Item
+from node.core.model.view import ViewId
+from node.core.protocol.messages import Accept, CannotDecide, Declined
+from node.core.requests.coverage import Need
+from node.core.requests.write_home import Home
+from node.core.storage.key_log import KeyLog
+from node.core.storage.keyspace import Keyspace
 
 
 @contextmanager
 def prune_the_key_log_at_once() -> Iterator[None]:
-    """What this node has is not asked for any more, whoever is away."""
+    """A node drops the log of what it has, though a peer is away that will ask for it."""
     original = KeyLog.drop_below
 
     def drop_below(self: KeyLog, low: Vector) -> None:
@@ -36,15 +38,15 @@ def prune_the_key_log_at_once() -> Iterator[None]:
 @contextmanager
 def claim_every_view_that_names_us() -> Iterator[None]:
     """An owner of some view has what its owners held, though it may have forgotten it since."""
-    original = Moving._take_over
+    original = KnownViews._take_over
 
-    def take_over(self: Moving, claim: ViewId | None) -> None:
+    def take_over(self: KnownViews, claim: ViewId | None) -> None:
         original(self, claim)
         parts = self._keyspace.parts
         for view in self.history.views.values():
             parts.skip(view.slots_of(self.address) & parts.owned_slots, view.id)
 
-    with patch.object(Moving, "_take_over", take_over):
+    with patch.object(KnownViews, "_take_over", take_over):
         yield
 
 
@@ -58,4 +60,17 @@ def delete_marks_do_not_travel() -> Iterator[None]:
         original(self, key, live, (*incoming.versions, *dots), *rest)
 
     with patch.object(Keyspace, "take", take):
+        yield
+
+
+@contextmanager
+def homes_judge_deletes_by_the_readers_token_alone() -> Iterator[None]:
+    """Only reads check what the versions at a node depend on within the key."""
+    original = Home._decline
+
+    def decline(self: Home, accept: Accept) -> Declined | CannotDecide | None:
+        with patch.object(Need, "to_show", lambda *_: {}):
+            return original(self, accept)
+
+    with patch.object(Home, "_decline", decline):
         yield

@@ -1,7 +1,7 @@
 """Rules of views, each broken in one place: the list of the live-view model, on the real core.
 
-Those that chance breaks too rarely have a story each, some of them in a room of their own beside
-this one; test_models_list.py has the whole list.  (models/README.md; protocol D10, R1-R8.)
+Those that random runs break too rarely have a story each; some of them are in a module of their own
+beside this one. test_models_list.py has the whole list.  (models/README.md; protocol D10, R1-R8.)
 """
 
 from collections.abc import Iterator
@@ -9,19 +9,27 @@ from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
-from node.core import exchange, moving, replica
-from node.core.changes import NOT_HERE, key_within
-from node.core.clock import Clock, Dot
-from node.core.history import History
-from node.core.home import Home
-from node.core.judging import Missing, Need
-from node.core.keyspace import Keyspace
-from node.core.messages import Get, Page, Pull
-from node.core.moving import Moving
-from node.core.parts import Part, Parts, from_bytes
-from node.core.proposing import Proposals
-from node.core.token import Token
-from node.core.view import FIRST, Actor, View, ViewId, actor_of
+from node.core import replica
+from node.core.membership import known_views
+from node.core.membership.disk_identity import Identity
+from node.core.membership.known_views import KnownViews
+from node.core.membership.leaving import Leaving
+from node.core.membership.proposals import Proposals
+from node.core.membership.view_history import ViewHistory
+from node.core.model.actors import Actor, actor_of
+from node.core.model.dots import Dot, DotClock
+from node.core.model.options import Options
+from node.core.model.slots import from_bytes
+from node.core.model.token import Token
+from node.core.model.view import FIRST, View, ViewId
+from node.core.protocol.messages import ItemPage, Pull
+from node.core.protocol.operations import Get
+from node.core.replication import sync_pages
+from node.core.requests.coverage import Missing, Need
+from node.core.requests.write_home import Home
+from node.core.storage.keyspace import Keyspace
+from node.core.storage.slot_groups import Part, Parts
+from node.core.storage.written_since import NOT_HERE, key_within
 from tests.simulation.breaks import Breaks
 
 OF_VIEWS = Breaks()
@@ -33,45 +41,48 @@ OF_VIEWS = Breaks()
 def the_actor_outlives_its_view() -> Iterator[None]:
     """A node goes on counting where its slots leave it."""
 
-    def first_actor_of(view: ViewId, node_id: str) -> Actor:
-        return actor_of(FIRST, node_id)
+    def first_actor_of(view: ViewId, node_id: str, run: str = "") -> Actor:
+        return actor_of(FIRST, node_id, run)
 
-    with patch.object(moving, "actor_of", first_actor_of):
+    with patch.object(known_views, "actor_of", first_actor_of):
         yield
 
 
 @contextmanager
 def handle_messages_of_other_views() -> Iterator[None]:
-    """Acks, rows and pages count, whatever view they were sent in."""
-    with patch.object(replica, "BOUND_TO_VIEW", frozenset()):
+    """Acks, rows and pages count, whatever their view and their mark."""
+    with (
+        patch.object(replica, "BOUND_TO_VIEW", frozenset()),
+        patch.object(Identity, "meet", lambda self, source, mark: True),
+    ):
         yield
 
 
 @contextmanager
 def the_losers_owners_forget_what_they_took_in() -> Iterator[None]:
-    """A view that another has beaten is taken not to have been."""
-    original = Moving._take_over
+    """A node acts as if a view that another has beaten had never been."""
+    original = KnownViews._take_over
 
-    def take_over(self: Moving, claim: ViewId | None) -> None:
+    def take_over(self: KnownViews, claim: ViewId | None) -> None:
         original(self, claim)
         if self.previous is not None and self.previous.id not in self.view.ancestors:
             _forget_all(self)
 
-    with patch.object(Moving, "_take_over", take_over):
+    with patch.object(KnownViews, "_take_over", take_over):
         yield
 
 
 @OF_VIEWS.shown_by(changes=1)
 def coordinate_without_owning() -> Iterator[None]:
-    """Whoever is asked names the write."""
+    """The asked node names the write, owner or not."""
     with patch.object(Home, "_owns", lambda self, key: True):
         yield
 
 
 @OF_VIEWS.shown_by("wipe")
 def name_writes_before_anybody_knows_us() -> Iterator[None]:
-    """In the view of its settings, which may have been retired with an earlier life."""
-    with patch.object(Moving, "may_name", lambda self: True):
+    """A node names writes in the view of its settings, which an earlier life may have retired."""
+    with patch.object(KnownViews, "may_name", lambda self: True):
         yield
 
 
@@ -80,7 +91,7 @@ def name_writes_before_anybody_knows_us() -> Iterator[None]:
 
 @OF_VIEWS.shown_by(changes=1)
 def a_slot_starts_with_the_nodes_clock() -> Iterator[None]:
-    """A gained slot is taken to have what the others have."""
+    """A node takes it that a gained slot has what its other slots have."""
     original = Parts.adopt
 
     def adopt(self: Parts, *rest: Any) -> None:
@@ -97,62 +108,64 @@ def a_slot_starts_with_the_nodes_clock() -> Iterator[None]:
 
 @OF_VIEWS.shown_by(changes=3)
 def a_slot_starts_with_the_floor() -> Iterator[None]:
-    """A gained slot is taken to have what the retired views wrote."""
-    original = Moving._take_over
+    """A node takes it that a gained slot has what the retired views wrote."""
+    original = KnownViews._take_over
 
-    def take_over(self: Moving, claim: ViewId | None) -> None:
+    def take_over(self: KnownViews, claim: ViewId | None) -> None:
         original(self, claim)
         for part in self._keyspace.parts.owned():
             part.clock.raise_floor(self.history.floor)
 
-    with patch.object(Moving, "_take_over", take_over):
+    with patch.object(KnownViews, "_take_over", take_over):
         yield
 
 
 @OF_VIEWS.shown_by(changes=1)
 def a_pruned_dot_is_skipped() -> Iterator[None]:
-    """What the log does not know is sent as a dot without its item."""
+    """A page has a dot without its item where the log does not know the dot."""
 
-    def page(space: Keyspace, pull: Pull, part: Part, snapshot: Clock) -> Page:
+    def page(
+        space: Keyspace, pull: Pull, part: Part, snapshot: DotClock, options: Options
+    ) -> ItemPage:
         missing = snapshot.missing_from(pull.clock)
         slots = from_bytes(pull.slots) & part.slots
         keys = {dot: key_within(space.log, dot, slots) for dot in missing}
         known: dict[Dot, str] = {dot: key for dot, key in keys.items() if key is not None}
-        sent = exchange._page_of_dots(space, pull, part, snapshot, known)
+        sent = sync_pages._page_of_dots(space, pull, part, snapshot, known, options)
         sent.dots.update((dot, NOT_HERE) for dot, key in keys.items() if key is None)
         return sent
 
-    with patch.object(exchange, "_page_of_rows", page):
+    with patch.object(sync_pages, "_page_of_rows", page):
         yield
 
 
 # ------------------------------------------------------------------ R4: forget
 
 
-def _forget_all(self: Moving) -> None:
+def _forget_all(self: KnownViews | Leaving) -> None:
     for part in self._keyspace.parts.held():
         self._keyspace.forget(part.slots)
 
 
 @OF_VIEWS.shown_by(changes=1)
 def forget_without_acks() -> Iterator[None]:
-    """What belongs to others is theirs to keep."""
-    with patch.object(Moving, "forget", _forget_all):
+    """A node drops slots of others without waiting for their acks."""
+    with patch.object(Leaving, "forget", _forget_all):
         yield
 
 
 @OF_VIEWS.shown_by(changes=1)
 def forget_after_the_first_ack() -> Iterator[None]:
-    """One owner is enough."""
+    """One owner's ack is enough."""
 
-    def forget(self: Moving) -> None:
+    def forget(self: Leaving) -> None:
         for part in self._keyspace.parts.held():
-            for row in self._repair.rows.values():
+            for row in self._repair.progress.values():
                 if covered := part.slots & row.covers(part, part.clock, set()):
                     self._keyspace.forget(covered)
                     return
 
-    with patch.object(Moving, "forget", forget):
+    with patch.object(Leaving, "forget", forget):
         yield
 
 
@@ -162,13 +175,13 @@ def forget_after_the_first_ack() -> Iterator[None]:
 @OF_VIEWS.shown_by(changes=1)
 def answer_before_the_slot_has_arrived() -> Iterator[None]:
     """An owner says what it has, from the start."""
-    with patch.object(History, "need", lambda self: {self.current.id}):
+    with patch.object(ViewHistory, "need", lambda self: {self.current.id}):
         yield
 
 
 @OF_VIEWS.shown_by(changes=3)
 def drop_the_entries_of_older_views() -> Iterator[None]:
-    """A token keeps what the current view wrote."""
+    """A token keeps only what the current view wrote."""
     original = Token.in_view
 
     def in_view(self: Token, view: ViewId, floor: ViewId) -> Token:
@@ -180,19 +193,19 @@ def drop_the_entries_of_older_views() -> Iterator[None]:
 
 @OF_VIEWS.shown_by("cut in two", changes=3)
 def an_unknown_view_does_not_matter() -> Iterator[None]:
-    """What was written in a view that is not known here is not waited for."""
-    original, slots_of = Need.of, Moving.slots_of_actor
+    """A node does not wait for what was written in a view that it does not know."""
+    original, slots_of = Need.of, KnownViews.slots_of_actor
 
     def of(self: Need, token: Token, *rest: Any) -> Missing:
         known = {dot: tag for dot, tag in token.exact.items() if not self.elsewhere(dot[0])}
         return original(self, Token(token.floor, known, token.keys, token.stamp), *rest)
 
-    def slots_of_actor(self: Moving, actor: Actor) -> int:
+    def slots_of_actor(self: KnownViews, actor: Actor) -> int:
         return slots_of(self, actor) or 0
 
     with (
         patch.object(Need, "of", of),
-        patch.object(Moving, "slots_of_actor", slots_of_actor),
+        patch.object(KnownViews, "slots_of_actor", slots_of_actor),
     ):
         yield
 
@@ -217,58 +230,65 @@ def judge_tokens_of_newer_views() -> Iterator[None]:
 def report_before_all_owners_have_it() -> Iterator[None]:
     """A node says at once that it has left its past."""
 
-    def report(self: Moving) -> bool:
-        view, reports = self.view, self.history.reports
-        if self.history.settled or reports.get(self.node_id) == view.id or not view.number:
+    def report(self: Leaving) -> bool:
+        views, view, history = self._views, self._views.view, self._views.history
+        reported = history.reports.get(views.node_id)
+        if history.settled or reported == view.id or not view.number:
             return False
-        reports[self.node_id] = view.id
-        self.save()
+        history.report(views.node_id)
+        views.save()
         return True
 
-    with patch.object(Moving, "report", report):
+    with patch.object(Leaving, "report", report):
         yield
 
 
 @OF_VIEWS.shown_by(changes=3)
 def retire_on_the_reports_of_the_present_members() -> Iterator[None]:
-    """Whoever left with an older view is not asked."""
-    original = Moving.waited_for
+    """A node that left with an older view is not asked."""
+    original = KnownViews.waited_for
 
-    def waited_for(self: Moving) -> list[str]:
+    def waited_for(self: KnownViews) -> list[str]:
         return [node for node in original(self) if node in self.view.nodes]
 
-    with patch.object(Moving, "waited_for", waited_for):
+    with patch.object(KnownViews, "waited_for", waited_for):
         yield
 
 
 @contextmanager
 def propose_from_outside() -> Iterator[None]:
-    """A node that has left proposes a view that does not know what came since."""
-    with patch.object(Proposals, "_may", lambda self: True):
+    """A node that has left proposes a view that does not know later ones, and tells of it."""
+    with (
+        patch.object(Proposals, "_may", lambda self, propose=None: True),
+        patch.object(KnownViews, "is_waited_for", lambda self: True),
+    ):
         yield
 
 
-@OF_VIEWS.shown_by("wipe", changes=1)
+@contextmanager
 def nobody_replaces_a_lost_member() -> Iterator[None]:
-    """A view that names a life that is over stays as it is."""
-    with patch.object(Moving, "is_orphaned", lambda self: False):
+    """A view that names a life that is over stays as it is.
+
+    A story shows it: all owners of a slot must lose their disks before they hear of their view.
+    """
+    with patch.object(KnownViews, "is_orphaned", lambda self: False):
         yield
 
 
 @contextmanager
 def a_view_id_names_the_proposers_address() -> Iterator[None]:
     """A proposer whose disk was lost makes another view of the same name."""
-    original = History.propose
+    original = ViewHistory.propose
 
-    def propose(self: History, layout: Any, node_id: str, *rest: Any) -> View:
+    def propose(self: ViewHistory, layout: Any, node_id: str, *rest: Any) -> View:
         return original(self, layout, "whoever proposes", *rest)
 
-    with patch.object(History, "propose", propose):
+    with patch.object(ViewHistory, "propose", propose):
         yield
 
 
 @contextmanager
 def nothing_is_claimed_for_a_skipped_view() -> Iterator[None]:
-    """Slots wait for a view that nobody took part in."""
+    """Slots wait for a view in which no node took part."""
     with patch.object(Parts, "skip", lambda self, slots, view: None):
         yield

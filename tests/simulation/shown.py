@@ -1,9 +1,11 @@
-"""`python -m tests.simulation.shown [RULE ...]`: find anew which seeds show each broken rule first.
+"""`python -m tests.simulation.shown [RULE ...]`: find again which seeds show each broken rule
+first.
 
-The mutants' test tries these before all others, so it takes seconds where a search takes minutes; a
-change of the core may make others the first, which costs time but no truth.  A few are kept of
-each, the shortest run first, since such a change seldom silences all of them.  What has been found
-is written at once.  The search goes further than the test's own, for rules that few runs touch.
+The mutants' test tries these seeds before all others, so it takes seconds where a search takes
+minutes.  A change of the core may make other seeds the first ones; then the test takes longer and
+is still right.  This program keeps a few seeds of each rule, the shortest run first, since such a
+change seldom silences all of them.  It writes each result at once.  It searches further than the
+test, for rules that few runs touch.
 """
 
 import argparse
@@ -12,7 +14,7 @@ from itertools import islice
 from multiprocessing import get_context
 
 from tests.simulation.breaks import SHOWN, SHOWN_FILE
-from tests.simulation.test_mutants import IN_RUNS, runs_that_show
+from tests.simulation.broken_rules import IN_RUNS, runs_that_show
 
 KEPT = 3
 JOBS = 2

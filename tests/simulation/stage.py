@@ -1,20 +1,22 @@
-"""A world with replicas that only listen: what the ports do shows, and nothing else does."""
+"""A world whose replicas only listen, so that only the behaviour of the ports shows."""
 
 from random import Random
 from typing import cast
 
-from cluster.simulation import Node, Watch, World
-from node.core.effects import Effects, Record
-from node.core.messages import Event, Fetch, Letter, Message
-from node.core.replica import Options, Replica, Start
-from node.core.view import first_view
-from node.core.walk import Rows
+from cluster.simulator.world import SimNode, Watch, World
+from node.core.model.options import Options, Start
+from node.core.model.view import first_view
+from node.core.protocol.effects import Effects, Record
+from node.core.protocol.events import Event
+from node.core.protocol.messages import Envelope, Fetch, Message
+from node.core.replica import Replica
+from node.core.storage.row_scan import Rows
 
 NEVER = float("inf")
 
 
 class Listener:
-    """In place of a replica: remembers each event and its instant, causes what it is told to."""
+    """Stands in for a replica: remembers events and instants, and causes what it is told to."""
 
     def __init__(self, address: str, peers: list[str]) -> None:
         self.address = address
@@ -30,24 +32,24 @@ class Listener:
         return effects
 
     def fetches(self) -> list[int]:
-        """The numbers of the fetches heard, in the order of their arrival."""
+        """Return the numbers of the fetches that it heard, in the order of their arrival."""
         return [message.request for message in self.messages() if isinstance(message, Fetch)]
 
     def messages(self) -> list[Message]:
-        """What other nodes have said."""
-        return [event.message for _, _, event in self.heard if isinstance(event, Letter)]
+        """Return the messages of other nodes."""
+        return [event.message for _, _, event in self.heard if isinstance(event, Envelope)]
 
 
 class Indifferent:
-    """A watch that finds everything right."""
+    """A watch that accepts everything."""
 
-    def on_sent(self, node: Node, target: str, letter: Letter) -> None:
+    def on_sent(self, node: SimNode, target: str, envelope: Envelope) -> None:
         pass
 
-    def on_durable(self, node: Node, records: object) -> None:
+    def on_durable(self, node: SimNode, records: object) -> None:
         pass
 
-    def on_forgotten(self, node: Node) -> None:
+    def on_forgotten(self, node: SimNode) -> None:
         pass
 
 
@@ -56,7 +58,7 @@ def listener(address: str, start: Start, rows: Rows, options: Options, chance: R
 
 
 def quiet_world(nodes: int = 2, seed: int = 1, watch: Watch | None = None) -> World:
-    """A world of listeners, all up, in fair weather."""
+    """Return a world of listeners, all up, in fair weather."""
     view = first_view([f"n{i + 1}" for i in range(nodes)], 1)
     told = dict.fromkeys(view.nodes, Start(view))
     world = World(told, Random(seed), watch or Indifferent(), Options(), listener)

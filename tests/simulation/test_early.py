@@ -1,5 +1,7 @@
-"""Clients that stay at one node and pass nothing on never see an effect before its cause there,
-whatever order messages arrive in, as long as what is early is held."""
+"""A client that stays at one node and passes nothing on never sees an effect before its cause.
+
+This holds in any order of messages, as long as the node holds early versions back.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -7,13 +9,24 @@ from random import Random
 
 import pytest
 
-from cluster.simulation import Node, World
-from cluster.trial import Trial
-from node.core import messages as m
-from node.core.effects import Record
-from node.core.replica import Options, Start
-from node.core.token import Token
-from node.core.view import first_view
+from cluster.simulator.trial import Trial
+from cluster.simulator.world import SimNode, World
+from node.core.model.options import Options, Start
+from node.core.model.token import Token
+from node.core.model.view import first_view
+from node.core.protocol import messages as m
+from node.core.protocol.effects import Record
+from node.core.protocol.operations import (
+    Absent,
+    Early,
+    Found,
+    Get,
+    Look,
+    Looked,
+    Outcome,
+    Put,
+    Stored,
+)
 
 NODES = ("n1", "n2", "n3", "n4")
 KEYS = "abcde"
@@ -22,15 +35,15 @@ FOREVER_S = 10_000.0
 
 
 class Nobody:
-    """Sees nothing."""
+    """A watch that sees nothing."""
 
-    def on_sent(self, node: Node, target: str, letter: m.Letter) -> None: ...
-    def on_durable(self, node: Node, records: Sequence[Record]) -> None: ...
-    def on_forgotten(self, node: Node) -> None: ...
+    def on_sent(self, node: SimNode, target: str, envelope: m.Envelope) -> None: ...
+    def on_durable(self, node: SimNode, records: Sequence[Record]) -> None: ...
+    def on_forgotten(self, node: SimNode) -> None: ...
 
 
 class Unordered(World):
-    """One shard; messages are lost, overtake each other, and some links lag by turns."""
+    """One shard; the network loses messages, reorders them, and slows some links down by turns."""
 
     def __init__(self, seed: int, hold_s: float) -> None:
         told = dict.fromkeys(NODES, Start(first_view(NODES, 1)))
@@ -54,7 +67,7 @@ Pasts = dict[bytes, tuple[str, frozenset[bytes]]]  # of each value: its key, and
 
 
 class Client:
-    """Reads and writes at one node, or, with its token, at any; knows all that is in its past."""
+    """A client at one node or, with its token, at any; it knows all dependencies of its reads."""
 
     def __init__(
         self, world: Unordered, pasts: Pasts, name: str, at: str, wrong: list[str]
@@ -74,7 +87,7 @@ class Client:
         if random.random() < 0.25:
             self.write(node, key)
         else:
-            get = m.Get(key, token=self.token, wait_s=2.0)
+            get = Get(key, token=self.token, wait_s=2.0)
             world.submit(node, get, lambda outcome: self.on_read(key, outcome))
 
     def pause(self) -> None:
@@ -83,20 +96,20 @@ class Client:
     def write(self, node: str, key: str) -> None:
         value = f"{self.name}{len(self.pasts)}".encode()
         self.pasts[value] = key, frozenset(self.past)
-        put = m.Put(key, value, token=self.token, after_all=bool(self.at))
+        put = Put(key, value, token=self.token, after_all=bool(self.at))
         self.world.submit(node, put, lambda outcome: self.on_written(value, outcome))
 
-    def on_written(self, value: bytes, outcome: m.Outcome) -> None:
-        if isinstance(outcome, m.Stored):
+    def on_written(self, value: bytes, outcome: Outcome) -> None:
+        if isinstance(outcome, Stored):
             self.done["writes"] += 1
             self.past |= {value, *self.pasts[value][1]}
             self.keep(outcome.token)
         self.pause()
 
-    def on_read(self, key: str, outcome: m.Outcome) -> None:
-        if isinstance(outcome, m.Found | m.Absent):
+    def on_read(self, key: str, outcome: Outcome) -> None:
+        if isinstance(outcome, Found | Absent):
             self.done["reads"] += 1
-            shown = outcome.values[0] if isinstance(outcome, m.Found) else None
+            shown = outcome.values[0] if isinstance(outcome, Found) else None
             self.look(key, shown)
             self.keep(outcome.token)
         self.pause()
@@ -106,7 +119,7 @@ class Client:
             self.token = token
 
     def look(self, key: str, shown: bytes | None) -> None:
-        """What is shown must not be older than what is in this client's past."""
+        """Demand that what is shown is not older than this client's dependencies."""
         for value in self.past:
             of, past = self.pasts[value]
             if of == key and value != shown and (shown is None or shown in past):
@@ -116,7 +129,7 @@ class Client:
 
 
 def played(seed: int, hold_s: float) -> tuple[list[str], Counter[str], World]:
-    """What was wrong, what was done, and the world after it."""
+    """Return what was wrong, what was done, and the world after it."""
     world, pasts, wrong = Unordered(seed, hold_s), Pasts(), list[str]()
     staying = [Client(world, pasts, f"s{node}-", node, wrong) for node in NODES]
     roaming = [Client(world, pasts, f"r{n}-", "", wrong) for n in range(3)]
@@ -128,7 +141,7 @@ def played(seed: int, hold_s: float) -> tuple[list[str], Counter[str], World]:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_nobody_sees_an_effect_before_its_cause(seed: int) -> None:
+def test_no_reader_sees_an_effect_before_its_cause(seed: int) -> None:
     wrong, done, world = played(seed, FOREVER_S)
     assert wrong == []
     assert done["reads"] > 100
@@ -138,17 +151,17 @@ def test_nobody_sees_an_effect_before_its_cause(seed: int) -> None:
     assert not any(held_at(world, node) for node in NODES)
 
 
-def held_at(world: World, address: str) -> list[m.Early]:
-    """What a node holds back."""
-    looked: list[m.Outcome] = []
-    world.submit(address, m.Look(), looked.append)
+def held_at(world: World, address: str) -> list[Early]:
+    """Return what a node holds back."""
+    looked: list[Outcome] = []
+    world.submit(address, Look(), looked.append)
     world.timeline.run(world.timeline.now + 0.5)
     [outcome] = looked
-    assert isinstance(outcome, m.Looked)
+    assert isinstance(outcome, Looked)
     return outcome.early
 
 
-def test_without_the_hold_somebody_does() -> None:
+def test_without_the_hold_a_reader_does() -> None:
     assert any(played(seed, 0.0)[0] for seed in range(8))
 
 

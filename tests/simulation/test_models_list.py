@@ -1,13 +1,13 @@
-"""Every rule that the live-view model breaks is broken on the real core, too, and noticed.
+"""The tests break every rule of the live-view model's list on the real core, too, and notice it.
 
-The model's list of them is read where the design lies beside the repository; without it the names
-here must still be as many.  (models/live_view.py.)
+They read the model's list where the design lies beside the repository.  Without it, the number of
+names here must be right.  (models/live_view.py.)
 """
 
 import ast
 from pathlib import Path
 
-from tests.house import ROOT
+from tests.house.rules import ROOT
 from tests.simulation import (
     mutants as of_a_replica,
     mutants_of_answers as of_answers,
@@ -16,7 +16,7 @@ from tests.simulation import (
     mutants_of_views as of_views,
 )
 from tests.simulation.breaks import Mutant
-from tests.simulation.test_mutants import BREAKS, IN_STORIES, STORIES_OF_VIEWS
+from tests.simulation.broken_rules import BREAKS, IN_STORIES, STORIES_OF_VIEWS
 
 MODEL = ROOT.parent / "shared/models/live_view.py"
 RULES_OF_THE_MODEL = 31
@@ -48,8 +48,8 @@ BROKEN_BY: dict[str, Mutant] = {
     "claim every view that names me": of_the_past.claim_every_view_that_names_us,
     "nothing is claimed for a skipped view": of_views.nothing_is_claimed_for_a_skipped_view,
     "versions carry no deps": of_answers.store_no_dependencies,
-    # Whoever finds nothing depends on the delete: the model says so by the clock and by a delete
-    # floor that every message carries, the core by the mark, which is a version with deps.
+    # A reader that finds nothing depends on the delete: the model says so by the clock and by a
+    # delete floor that every message carries, the core by the mark, which is a version with deps.
     "nothing found adds nothing": of_answers.leave_deletes_out_of_the_token,
     "the delete floor does not travel": of_the_past.delete_marks_do_not_travel,
     "drop the entries of older views": of_views.drop_the_entries_of_older_views,
@@ -63,7 +63,7 @@ BROKEN_BY: dict[str, Mutant] = {
 
 
 def listed_in(model: Path) -> set[str]:
-    """The names of `MUTANTS` in the model's source."""
+    """Return the names of `MUTANTS` in the model's source."""
     for statement in ast.parse(model.read_text()).body:
         match statement:
             case ast.Assign([ast.Name("MUTANTS")], names):

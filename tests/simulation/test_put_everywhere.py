@@ -1,6 +1,8 @@
-"""The same view is put to every node at about the same time: the contract's own steps, run by real
-replicas in virtual time.  In a network that works they make one view of it; whatever the network
-does, all end in one view, as ordered."""
+"""Clients put the same view to every node at about the same time.
+
+Real replicas take the contract's own steps in virtual time.  In a healthy network they make one
+view of it; in any network all end in one view, as ordered.
+"""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -9,15 +11,17 @@ from random import Random
 import orjson
 import pytest
 
-from cluster.simulation import Node, World
-from node.core import report
-from node.core.effects import Record
-from node.core.messages import Letter, Outcome, Request
-from node.core.replica import Options, Replica, Start
-from node.core.view import View, no_view
-from node.dialects.contract import Call, Facts, Limits, Reply, Talk
-from node.dialects.data_view import data_view
-from node.dialects.orders import name_of
+from cluster.simulator.world import SimNode, World
+from node.api.contract import Call, Facts, Limits, Reply, Talk
+from node.api.dialects.data_view.handlers import data_view
+from node.api.dialects.data_view.names import name_of
+from node.core import status
+from node.core.model.options import Options, Start
+from node.core.model.view import View, no_view
+from node.core.protocol.effects import Record
+from node.core.protocol.messages import Envelope
+from node.core.protocol.operations import Outcome, Request
+from node.core.replica import Replica
 from tests.dialects.ordered import Groups, body_of, ordered
 
 NODES = tuple(name_of(str(n)) for n in range(5))
@@ -36,11 +40,11 @@ NEXT: list[Groups] = [
 
 
 class Nobody:
-    """Sees nothing."""
+    """A watch that sees nothing."""
 
-    def on_sent(self, node: Node, target: str, letter: Letter) -> None: ...
-    def on_durable(self, node: Node, records: Sequence[Record]) -> None: ...
-    def on_forgotten(self, node: Node) -> None: ...
+    def on_sent(self, node: SimNode, target: str, envelope: Envelope) -> None: ...
+    def on_durable(self, node: SimNode, records: Sequence[Record]) -> None: ...
+    def on_forgotten(self, node: SimNode) -> None: ...
 
 
 class Cluster(World):
@@ -65,16 +69,17 @@ class Cluster(World):
         return Facts(
             address=address,
             view=replica.view,
-            alive=report.alive(replica, now),
+            alive=status.alive(replica, now),
             ready=True,
             checks=(),
             status=dict,
-            movement=partial(report.movement, replica, now),
+            movement=partial(status.movement, replica, now),
             now=now,
+            confirmed=replica.moving.is_confirmed,
         )
 
     def put(self, groups: Groups, at: Sequence[str] = NODES, port: int = 8081) -> list[Reply]:
-        """To each of these nodes, in any sequence; their answers."""
+        """Put the view to each of these nodes, in any sequence; return their answers."""
         replies: list[Reply] = []
         body = orjson.dumps(body_of(groups, port))
         for address in at:
@@ -85,8 +90,10 @@ class Cluster(World):
         return replies
 
     def put_in_turn(self, groups: Groups) -> float:
-        """To one node after the other, each when the one before has answered, in any sequence; how
-        long it has taken."""
+        """Put the view to one node after the other, each after the answer of the last.
+
+        Returns the time that it has taken.
+        """
         began, replies, body = self.timeline.now, list[Reply](), orjson.dumps(body_of(groups, 8081))
         for number, address in enumerate(self.random.sample(NODES, len(NODES))):
             Client(self, address, body, replies.append).begin()
@@ -95,8 +102,27 @@ class Cluster(World):
         assert {reply.status for reply in replies} == {200}
         return self.timeline.now - began
 
+    def move_all(self, groups: Groups, port: int) -> None:
+        """Start all nodes again at other addresses, where none finds another without a new view.
+
+        They meet once the first of them has that view.
+        """
+        pairs = [(one, other) for one in NODES for other in NODES if one != other]
+        self.cut(pairs)
+        for address in NODES:
+            self.crash(address)
+            self.start(address)
+        body, known = orjson.dumps(body_of(groups, port)), self.views()[0].id
+        for address in NODES[:4]:
+            begin = Client(self, address, body, lambda reply: None).begin
+            self.timeline.after(SOON_S * self.random.random(), begin)
+        while all(view.id == known for view in self.views()[:4]):
+            self.timeline.run(self.timeline.now + 0.01)
+        self.mend(pairs)
+        self.timeline.run(self.timeline.now + ANSWERED_S)
+
     def adopted(self) -> list[list[str]]:
-        """The views that each node has adopted, the newest last."""
+        """Return the views that each node has adopted, the newest last."""
         return [[view["id"] for view in self.replica(node).moving.past] for node in NODES]
 
     def views(self) -> list[View]:
@@ -104,7 +130,7 @@ class Cluster(World):
 
 
 class Client:
-    """One request, going from step to step as the server would."""
+    """One request, which goes from step to step as the server would."""
 
     def __init__(
         self, world: Cluster, address: str, body: bytes, done: Callable[[Reply], None]
@@ -163,8 +189,18 @@ def test_put_to_one_after_the_other_it_is_one_view_too(seed: int) -> None:
     assert len(cluster.adopted()[0]) == 2
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_where_all_have_moved_it_is_one_view_too(seed: int) -> None:
+    cluster = Cluster(seed, detect_s=0.05)
+    cluster.put(FIRST)
+    cluster.move_all(FIRST, 9000)
+    assert cluster.adopted()[:4] == [cluster.adopted()[0]] * 4
+    assert len(cluster.adopted()[0]) == 1
+    assert ordered(FIRST, 9000).is_shown_by(cluster.views()[0])
+
+
 @pytest.mark.parametrize("seed", range(6))
-def test_without_who_would_go_first_it_is_one_view_too(seed: int) -> None:
+def test_without_the_node_that_would_go_first_it_is_one_view_too(seed: int) -> None:
     cluster = Cluster(seed, detect_s=0.05)
     cluster.put(FIRST)
     cluster.crash(NODES[0])

@@ -11,28 +11,28 @@ from typing import get_args
 
 import pytest
 
-from cluster.campaign import run_seed
-from cluster.faults import FAULTS, Nemesis, swarm_of
-from cluster.simulation import SimStore, World
-from cluster.timeline import LivelockError, Timeline
-from cluster.trial import Trial
-from cluster.witness import Witness
-from node.core.clock import Clock
-from node.core.effects import Record
-from node.core.messages import Event, Fetch, Letter, LinkDown, LinkUp, Message, Stamp, State
-from node.core.siblings import Item
-from node.core.view import first_view
+from cluster.simulator.campaign import run_seed
+from cluster.simulator.invariants import InvariantMonitor
+from cluster.simulator.nemesis import FAULTS, Nemesis, swarm_of
+from cluster.simulator.timeline import LivelockError, Timeline
+from cluster.simulator.trial import Trial
+from cluster.simulator.world import SimStore, World
+from node.core.model.dots import DotClock
+from node.core.model.item import Item
+from node.core.model.view import first_view
+from node.core.protocol.effects import Record
+from node.core.protocol.events import Event, LinkDown, LinkUp
+from node.core.protocol.messages import Envelope, Epoch, Fetch, Message, State
+from tests.simulation.seeds import A_FEW, CHUNK
 from tests.simulation.stage import heard_by, quiet_world
 
 ROOT = Path(__file__).parents[2]
-A_FEW = 40  # seeds, which `make check` plays, too
-CHUNK = 10  # seeds a test, so that workers share them evenly
 
 
 def send(world: World, requests: Iterable[int], source: str = "n1", target: str = "n2") -> None:
     for request in requests:
-        letter = Letter(Stamp(), Fetch(request, "key"))
-        world.send(world.nodes[source], target, letter)
+        envelope = Envelope(Epoch(), Fetch(request, "key"))
+        world.send(world.nodes[source], target, envelope)
 
 
 def link_events(world: World, address: str) -> list[Event]:
@@ -93,7 +93,7 @@ def test_a_skewed_clock_shows_other_seconds_and_its_timers_are_never_early() -> 
 def test_in_fair_weather_every_message_arrives_once_as_a_copy_of_its_own() -> None:
     world = quiet_world()
     item = Item()
-    world.send(world.nodes["n1"], "n2", Letter(Stamp(), State(1, item, Clock(), [])))
+    world.send(world.nodes["n1"], "n2", Envelope(Epoch(), State(1, item, DotClock(), [])))
     send(world, range(2, 50))
     world.timeline.run(5.0)
     listener = heard_by(world, "n2")
@@ -133,7 +133,7 @@ def test_a_cut_has_a_direction_and_takes_along_what_is_on_its_way() -> None:
     assert heard_by(world, "n1").fetches() == [3]
 
 
-def test_who_is_not_known_is_a_guest_and_has_a_link_all_the_same() -> None:
+def test_an_unknown_node_is_a_guest_and_has_a_link_all_the_same() -> None:
     world = quiet_world()
     heard_by(world, "n1").peers = []
     send(world, [1], "n2", "n1")
@@ -281,7 +281,9 @@ def test_the_same_seed_is_the_same_run() -> None:
 
 
 def test_a_run_does_not_depend_on_hash_order() -> None:
-    code = "from cluster.trial import Trial; print([Trial(seed).run() for seed in (5, 6)])"
+    code = (
+        "from cluster.simulator.trial import Trial; print([Trial(seed).run() for seed in (5, 6)])"
+    )
     told = {
         subprocess.run(
             [sys.executable, "-c", code],
@@ -334,7 +336,7 @@ def test_healing_ends_every_fault() -> None:
     trial = Trial(7)
     world = trial.world
     swarm = swarm_of(Random(7))
-    nemesis = Nemesis(world, swarm, Witness(first_view(["n1"], 1), world.nodes))
+    nemesis = Nemesis(world, swarm, InvariantMonitor(first_view(["n1"], 1), world.nodes))
     nemesis.begin()
     world.timeline.run(8.0)
     nemesis.heal()

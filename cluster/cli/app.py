@@ -1,0 +1,337 @@
+"""The `coterie` command: start a cluster on this machine, look at it, hurt it, stop it.
+
+This module has only arguments and exit codes: 0 done, 1 failure, 2 usage, 3 not found, 4 conflict,
+5 unavailable or too late, 130 interrupted.  Commands write data to stdout and progress to stderr.
+"""
+
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import docker.errors
+import requests.exceptions
+import typer
+
+from cluster.cli import commands, ring_commands, view_commands
+from cluster.cli.engine_choice import expect_no_rival, find, holders
+from cluster.engines import add_node, docker_image
+from cluster.engines.console import Report, say
+from cluster.engines.containers import docker_client
+from cluster.engines.engine import TAIL_LINES, Engine, EngineChoice
+from cluster.engines.launch import UpOptions
+from cluster.engines.topology import (
+    DEFAULT_NAME,
+    FAILURE,
+    UNAVAILABLE,
+    USAGE,
+    Trouble,
+    checked_name,
+)
+
+HELP = """A sharded, replicated, causally consistent key-value store: clusters on this machine.
+
+Begin with `coterie up`, then `coterie status`; `coterie split 'alice | bob,carol'` cuts the
+network, `coterie heal` mends it, `coterie down` stops all and keeps the data.
+"""
+app = typer.Typer(help=HELP, no_args_is_help=True, pretty_exceptions_enable=False)
+view = typer.Typer(
+    help="Show the view, and change it while the cluster runs.", no_args_is_help=True
+)
+app.add_typer(view, name="view")
+rings = typer.Typer(help="The ring of nodes, and what of it holds a key.", no_args_is_help=True)
+app.add_typer(rings, name="ring")
+report = Report()
+
+Name = Annotated[str, typer.Option("--name", help="Which cluster.")]
+Choice = Annotated[EngineChoice, typer.Option("--engine", help="What runs the nodes.")]
+Json = Annotated[bool, typer.Option("--json", help="For programs.")]
+NodeName = Annotated[str, typer.Argument(metavar="NODE", help="As in `coterie status`: alice.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Wait = Annotated[float, typer.Option(help="Seconds until it must be done.")]
+Shards = Annotated[int | None, typer.Option(min=1, help="How many shards. [default: as now]")]
+Nodes = Annotated[str | None, typer.Option(help="All of them: alice,bob,10.10.0.9:8090.")]
+Add = Annotated[str | None, typer.Option(help="Nodes that come.")]
+Remove = Annotated[str | None, typer.Option(help="Nodes that go.")]
+Lost = Annotated[str | None, typer.Option(help="Nodes whose disks are given up.")]
+Force = Annotated[bool, typer.Option("--force", help="Although something may be lost.")]
+
+
+class Run:
+    """The directory of all clusters, and the module that is a node; tests set their own."""
+
+    home = Path(".cluster")
+    module = "node"
+
+
+def engine_of(name: str, choice: EngineChoice = "auto", aloud: bool = False) -> Engine:
+    """Return the engine that has the cluster or would start it; if `aloud`, say why that one."""
+    engine, remark = find(checked_name(name), choice, Run.home, Run.module)
+    if remark and aloud:
+        report.note(remark)
+    return engine
+
+
+def holders_of(name: str) -> list[Engine]:
+    """Return every engine that has processes, containers or data of the cluster."""
+    return holders(checked_name(name), Run.home, Run.module)
+
+
+@app.command()
+def up(
+    shards: Annotated[int | None, typer.Option(help="Replica groups. [default: 2]")] = None,
+    replicas: Annotated[int | None, typer.Option(help="Nodes a shard. [default: 3]")] = None,
+    engine: Choice = "auto",
+    name: Name = DEFAULT_NAME,
+    subnet: Annotated[str | None, typer.Option(help="As 10.11.0.0/16, or auto.")] = None,
+    port: Annotated[int | None, typer.Option(help="First host port. [default: 8082]")] = None,
+    env: Annotated[list[str] | None, typer.Option(help="KEY=VALUE for every node.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Throw old data away.")] = False,
+    wait: Annotated[float, typer.Option(help="Seconds until it must be usable.")] = 30.0,
+    retain: Annotated[bool, typer.Option("--retain", help="Keep a failed start.")] = False,
+) -> None:
+    """Start a cluster and wait until it can be used: `coterie up --shards 2 --replicas 3`."""
+    options = UpOptions(
+        shards, replicas, subnet or None, port, _settings_of(env or []), wait, retain
+    )
+    signal.signal(signal.SIGTERM, _interrupt)
+    if fresh and (found := holders_of(name)):
+        commands.throw_away(found, name, report, Run.home)
+    chosen = engine_of(name, engine, aloud=True)
+    expect_no_rival(chosen, Run.home, Run.module)
+    commands.bring_up(chosen, options, report, Run.home)
+
+
+def _settings_of(pairs: list[str]) -> dict[str, str]:
+    for pair in pairs:
+        if not pair.partition("=")[0].isidentifier() or "=" not in pair:
+            raise Trouble(f'--env "{pair}" is not a setting; expected KEY=VALUE', USAGE)
+    return {pair.partition("=")[0]: pair.partition("=")[2] for pair in pairs}
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    """End as Ctrl-C does, so that the command rolls a start back."""
+    raise KeyboardInterrupt
+
+
+@app.command()
+def down(name: Name = DEFAULT_NAME) -> None:
+    """Stop a cluster; its data stays, and `up` starts from it again."""
+    commands.take_down(holders_of(name), name, report, Run.home)
+
+
+@app.command()
+def clean(name: Name = DEFAULT_NAME, yes: Yes = False) -> None:
+    """Stop a cluster and throw its data away."""
+    _confirm(f'Throw away all data of cluster "{name}"?', yes)
+    commands.throw_away(holders_of(name), name, report, Run.home)
+
+
+def _confirm(question: str, yes: bool) -> None:
+    """Ask for confirmation on a terminal; elsewhere the command itself confirms."""
+    if not yes and sys.stdin.isatty() and sys.stderr.isatty():
+        typer.confirm(question, abort=True, err=True)
+
+
+@app.command()
+def status(name: Name = DEFAULT_NAME, as_json: Json = False) -> None:
+    """Show what every node is doing."""
+    commands.status(engine_of(name), as_json)
+
+
+@app.command()
+def endpoints(name: Name = DEFAULT_NAME, as_json: Json = False) -> None:
+    """Show the addresses of the nodes."""
+    commands.endpoints(engine_of(name), as_json)
+
+
+@app.command()
+def logs(
+    node: NodeName,
+    tail: Annotated[int, typer.Option(min=0, help="How many lines.")] = TAIL_LINES,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on.")] = False,
+    name: Name = DEFAULT_NAME,
+) -> None:
+    """Show a node's last lines: `coterie logs alice --follow`."""
+    commands.logs(engine_of(name), node, tail, follow)
+
+
+@app.command()
+def kill(node: NodeName, name: Name = DEFAULT_NAME) -> None:
+    """End a node with SIGKILL, as a crash does."""
+    engine_of(name).kill(node)
+
+
+@app.command()
+def start(node: NodeName, name: Name = DEFAULT_NAME) -> None:
+    """Start a node that was killed, on its old data."""
+    engine_of(name).start(node)
+
+
+@app.command()
+def pause(node: NodeName, name: Name = DEFAULT_NAME) -> None:
+    """Freeze a node: it holds its connections and answers no request."""
+    engine_of(name).pause(node)
+
+
+@app.command()
+def resume(node: NodeName, name: Name = DEFAULT_NAME) -> None:
+    """Let a paused node go on."""
+    engine_of(name).resume(node)
+
+
+@app.command()
+def wipe(node: NodeName, name: Name = DEFAULT_NAME, yes: Yes = False) -> None:
+    """Throw away the data of a node that does not run."""
+    _confirm(f"Throw away the data of {node}?", yes)
+    engine_of(name).wipe(node)
+
+
+@app.command()
+def split(
+    groups: Annotated[str, typer.Argument(help="As 'alice | bob,carol'; the rest is a group.")],
+    name: Name = DEFAULT_NAME,
+) -> None:
+    """Cut the network between groups of nodes: `coterie split 'alice | bob,carol'`."""
+    commands.split(engine_of(name), groups, report)
+
+
+@app.command()
+def heal(name: Name = DEFAULT_NAME) -> None:
+    """Heal the network."""
+    engine_of(name).heal()
+
+
+@app.command()
+def add(name: Name = DEFAULT_NAME, wait: Wait = 30.0) -> None:
+    """Start one more node, which joins the view; it owns no slots until `coterie view commit`."""
+    node = add_node.add_node(engine_of(name), wait, report, Run.home)
+    say(f"{node.name} {node.url} {node.address}")
+
+
+@view.command("show")
+def show_view(name: Name = DEFAULT_NAME, as_json: Json = False) -> None:
+    """Show shards, members and slots, and how far the last change is."""
+    view_commands.show(engine_of(name), as_json)
+
+
+@view.command("plan")
+def plan_view(
+    shards: Shards = None,
+    nodes: Nodes = None,
+    add: Add = None,
+    remove: Remove = None,
+    lost: Lost = None,
+    force: Force = False,
+    name: Name = DEFAULT_NAME,
+    as_json: Json = False,
+) -> None:
+    """Show what a change would do, and change nothing: `coterie view plan --shards 3`."""
+    change = view_commands.Change(shards, nodes, add, remove, lost, force)
+    document = view_commands.plan(engine_of(name), change, as_json)
+    if not as_json:
+        say(f"coterie view commit {document['plan']}")
+
+
+@view.command("commit")
+def commit_view(
+    plan: Annotated[str | None, typer.Argument(help="As `coterie view plan` named it.")] = None,
+    shards: Shards = None,
+    nodes: Nodes = None,
+    add: Add = None,
+    remove: Remove = None,
+    lost: Lost = None,
+    force: Force = False,
+    yes: Yes = False,
+    name: Name = DEFAULT_NAME,
+) -> None:
+    """Change the view by a plan, or make a plan, show it, and commit that."""
+    change = view_commands.Change(shards, nodes, add, remove, lost, force)
+    if (plan is None) == change.is_empty:
+        raise Trouble("expected the name of a plan, or what to change, as in --shards 3", USAGE)
+    engine = engine_of(name)
+    if plan is None:
+        document = view_commands.plan(engine, change, as_json=False)
+        if not view_commands.is_change(document):
+            return
+        _confirm("Change the view?", yes)
+        plan = str(document["plan"])
+    view_commands.commit(engine, plan, force, report)
+
+
+@view.command("watch")
+def watch_view(name: Name = DEFAULT_NAME, wait: Wait = 600.0) -> None:
+    """Show how far the change is, until it is done."""
+    view_commands.watch(engine_of(name), wait, report)
+
+
+@view.command("abort")
+def abort_view(name: Name = DEFAULT_NAME, yes: Yes = False) -> None:
+    """Go back to the previous view, as long as the change is under way."""
+    _confirm("Take the change back?", yes)
+    view_commands.abort(engine_of(name), report)
+
+
+@rings.command("add-node")
+def add_to_ring(name: Name = DEFAULT_NAME, wait: Wait = 60.0) -> None:
+    """Start one more node, give it its share, and wait until it has the data."""
+    node = ring_commands.add_node(engine_of(name), wait, report, Run.home)
+    say(f"{node.name} {node.url} {node.address}")
+
+
+@rings.command("remove-node")
+def remove_from_ring(
+    node: NodeName, name: Name = DEFAULT_NAME, wait: Wait = 60.0, yes: Yes = False
+) -> None:
+    """Take a node off the ring, and stop it when the others have its data."""
+    _confirm(f"Take {node} off the ring?", yes)
+    ring_commands.remove_node(engine_of(name), node, wait, report)
+
+
+@rings.command("nodes")
+def nodes_of_key(
+    key: Annotated[str, typer.Argument(metavar="KEY", help="Any text.")],
+    how_many: Annotated[int, typer.Option("-n", min=1, help="How many of them.")] = 3,
+    name: Name = DEFAULT_NAME,
+    as_json: Json = False,
+) -> None:
+    """Show the nodes that answer for a key, in order: `coterie ring nodes cart -n 3`."""
+    ring_commands.show_nodes(engine_of(name), key, how_many, as_json)
+
+
+@rings.command("containers")
+def containers_of_ring(name: Name = DEFAULT_NAME, as_json: Json = False) -> None:
+    """Show what runs each node."""
+    ring_commands.show_containers(engine_of(name), as_json)
+
+
+@app.command()
+def doctor() -> None:
+    """Check whether a cluster can be started here."""
+    commands.doctor(Run.home)
+
+
+@app.command("image")
+def build_image() -> None:
+    """Build the image of a node."""
+    client, problem = docker_client()
+    if client is None:
+        raise Trouble(f"{problem}; start Docker, or take ENGINE=process", UNAVAILABLE)
+    with report.phase(f"image {docker_image.TAG}"):
+        docker_image.build(client, report)
+
+
+def main() -> None:
+    """Run the command and end with its exit code; show the user a sentence, never a traceback."""
+    try:
+        app()
+    except Trouble as trouble:
+        report.error(str(trouble))
+        sys.exit(trouble.code)
+    except docker.errors.DockerException as problem:
+        report.error(f"Docker refused: {getattr(problem, 'explanation', None) or problem}")
+        sys.exit(FAILURE)
+    except requests.exceptions.RequestException as problem:
+        report.error(f"Docker stopped answering ({problem}); try again, or take ENGINE=process")
+        sys.exit(UNAVAILABLE)

@@ -1,0 +1,105 @@
+"""What one disk durably has, read from its rows alone, slot by slot.
+
+The monitor keeps one shadow for each disk, so that a core with a wrong belief does not mislead the
+witness.  A slot is held while a saved part names it.  When none does any more, its rows are about
+to be removed and do not count, even if the node holds the slot again later.  (protocol D10 R4.)
+"""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from node.core.model.actors import Actor
+from node.core.model.dots import Dot, DotClock
+from node.core.model.item import Item
+from node.core.model.keys import Slot, key_of, slot_of_key
+from node.core.model.slots import Slots, from_bytes
+from node.core.model.view import ViewId
+from node.core.protocol.effects import Record
+from node.core.storage.slot_groups import SavedPart
+
+ITEMS = msgspec.msgpack.Decoder(Item)
+PARTS = msgspec.msgpack.Decoder(list[SavedPart])
+NOTHING = Item()
+
+
+class Shadow:
+    """One disk: its items, every dot that its items have held, its clocks by slot."""
+
+    def __init__(self) -> None:
+        self.items: dict[str, Item] = {}
+        self.held: dict[Dot, str] = {}  # what has reached an item of a slot that is still held
+        self.ever: set[Dot] = set()  # what has ever reached an item of any slot
+        self.parts: list[tuple[Slots, DotClock]] = []
+        self.slots: Slots = 0
+        self.views: set[ViewId] = set()  # as they were saved last; the monitor sets them
+
+    def follow(self, records: Iterable[Record]) -> tuple[set[Dot], dict[Dot, str]]:
+        """Follow rows that became durable.
+
+        Returns the dots of the delete marks in them, and the dots (with their keys) that went with
+        the slots that this step forgot.
+        """
+        marks: set[Dot] = set()
+        gone: dict[Dot, str] = {}
+        for record in records:
+            table, row, value = record.table, record.key, record.value
+            if table == "item":
+                marks |= self._follow_item(key_of(row), value)
+            elif table == "log" and value:
+                actor, _, n = row.rpartition("/")
+                self._note((actor, int(n, 16)), value.decode())
+            elif row == "parts" and value:
+                gone.update(self._follow_parts(PARTS.decode(value)))
+        return marks, gone
+
+    def has(self, key: str, dot: Dot) -> bool:
+        """Whether the write is here: held now, held once, or replaced by a held one."""
+        if self.held.get(dot) == key:
+            return True
+        clock = self.clock_of(slot_of_key(key))
+        if clock is None:
+            return False
+        return clock.has(dot) or self.items.get(key, NOTHING).past.has(dot)
+
+    def clock_of(self, slot: Slot) -> DotClock | None:
+        """Return the clock of a slot as it was saved; None if the slot is not held."""
+        return next((clock for slots, clock in self.parts if slots >> slot & 1), None)
+
+    def pasts(self) -> list[str]:
+        """Return the keys whose items keep dependencies that no clock covers."""
+        return [key for key, item in self.items.items() if item.past]
+
+    def actors(self) -> set[Actor]:
+        """Return the actors of which a clock has an entry."""
+        return {actor for _, clock in self.parts for actor in (*clock.base, *clock.loose)}
+
+    def vouches_for(self, dot: Dot) -> bool:
+        """Whether the node may send the dot: it is, or has been, on this disk."""
+        return dot in self.ever or any(clock.has(dot) for _, clock in self.parts)
+
+    def _follow_item(self, key: str, value: bytes | None) -> set[Dot]:
+        self.items[key] = item = ITEMS.decode(value) if value else NOTHING
+        for dot in item.versions:
+            self._note(dot, key)
+        return {dot for dot, version in item.versions.items() if version.value is None}
+
+    def _note(self, dot: Dot, key: str) -> None:
+        self.held[dot] = key
+        self.ever.add(dot)
+
+    def _follow_parts(self, saved: list[SavedPart]) -> dict[Dot, str]:
+        """Take over the parts as they are now; return what the slots that went had held."""
+        before, self.slots = self.slots, 0
+        self.parts = [(from_bytes(part.slots), part.clock) for part in saved]
+        for slots, _ in self.parts:
+            self.slots |= slots
+        lost = before & ~self.slots
+        if not lost:
+            return {}
+        gone = {dot: key for dot, key in self.held.items() if lost >> slot_of_key(key) & 1}
+        for dot in gone:
+            del self.held[dot]
+        for key in [key for key in self.items if lost >> slot_of_key(key) & 1]:
+            del self.items[key]
+        return gone

@@ -1,0 +1,325 @@
+"""Sessions that use a simulated cluster, and the history of what they were told.
+
+Each session is a closed loop, with a burst now and then.  It changes node for most operations and
+works on a few hot keys; a key keeps one value (`l...`) or siblings (`s...`).  A session *replaces*
+its token with that of the last answer and never joins tokens itself, except where two sessions
+meet: so every promise about causality is the store's alone.  Tokens and contexts cross the wire
+each time.  An operation without a timely and certain answer is unknown.
+"""
+
+from collections import deque
+from functools import partial
+from random import Random
+
+import msgspec
+
+from cluster.checker.history import History, Kind, Mode as KeyMode, Operation, Status
+from cluster.simulator.invariants import InvariantMonitor, ViolationError
+from cluster.simulator.nemesis import Swarm
+from cluster.simulator.world import World
+from node.core.model.item import Past
+from node.core.model.quorum import AVAILABLE
+from node.core.model.token import TOKEN_BYTES_MAX, Token, decode, encode
+from node.core.protocol.operations import (
+    Absent,
+    Found,
+    Get,
+    Mode,
+    Outcome,
+    Overfull,
+    Put,
+    RefuseWhen,
+    Rejected,
+    Scope,
+    Stored,
+    Unavailable,
+    Unmet,
+)
+
+PATIENCE_S = 3.0
+RETRY_S = 0.2  # a session that finds no node up tries again after this
+BLIND = 0.15
+STAY = 0.2
+MEET = 0.03
+HAND_OVER = 0.03
+BURST = 0.05
+PAIR = 0.1
+UNTOLD = 0.1
+HOT = 0.25  # the share of operations on the key that was written last
+READS = 0.5
+CLOCKED_EVERY = 4  # one of this many writes keeps a vector clock
+PADDING = (0, 0, 0, 30, 0, 0, 120, 0, 0, 400)  # characters of values, in turn
+LEVELS = (AVAILABLE, AVAILABLE, "one", "one", "quorum", "all")
+
+PASTS = msgspec.msgpack.Decoder(Past)
+ENCODER = msgspec.msgpack.Encoder()
+NO_TOKEN = encode(Token())
+Answer = Stored | Found | Absent
+
+
+def token_of(wire: bytes) -> Token:
+    """Return the token as a node would read it from a request."""
+    return decode(msgspec.json.decode(wire))
+
+
+def mode_of(key: str) -> KeyMode:
+    return "lww" if key.startswith("l") else "siblings"
+
+
+def value_of(number: int) -> str:
+    """Return the value of this operation, which no other one writes; some values are longer."""
+    return f"v{number}" + "." * PADDING[number % len(PADDING)]
+
+
+def keys_of(random: Random, how_many: int) -> list[str]:
+    """Return the keys: half of them keep one value, half siblings; they hash to arbitrary slots."""
+    return [f"{'ls'[i % 2]}{i}.{random.randrange(1000)}" for i in range(how_many)]
+
+
+class Session:
+    """A client: the token it would send next, the answer that gave it, and what it has seen."""
+
+    def __init__(self, number: int, node: str) -> None:
+        self.number, self.node = number, node
+        self.token = NO_TOKEN
+        self.parents: tuple[int, ...] = ()
+        self.contexts: dict[str, tuple[bytes, int]] = {}
+        self.script: deque[tuple[Kind, str]] = deque()
+        self.waiting = 0
+
+    def learn(self, operation: Operation, answer: Answer) -> None:
+        """Replace the session's token by the answer's, and the context of this key."""
+        self.token = encode(answer.token)
+        if len(self.token) > TOKEN_BYTES_MAX:
+            raise ViolationError("TokenTooLarge", f"{len(self.token)} bytes: {self.token.decode()}")
+        self.parents = (operation.id,)
+        self.contexts[operation.key] = ENCODER.encode(answer.context), operation.id
+
+    def meet(self, other: "Session") -> None:
+        """Go on with what both sessions have seen."""
+        self.token = encode(token_of(self.token).joined(token_of(other.token)))
+        self.parents = tuple(dict.fromkeys((*self.parents, *other.parents)))
+
+    def take_over(self, other: "Session", number: int) -> None:
+        """Begin a new session with the token of another; forget the own one."""
+        self.number, self.token, self.parents = number, other.token, other.parents
+        self.contexts = dict(other.contexts)
+
+
+class OpenRequest:
+    """A request under way: answered once, or given up and perhaps answered later."""
+
+    def __init__(self, session: Session, operation: Operation, request: Put | Get) -> None:
+        self.session, self.operation, self.request = session, operation, request
+        self.over = self.answered = False
+
+
+class Workload:
+    """All sessions of a run and the history that they make."""
+
+    def __init__(self, world: World, swarm: Swarm, monitor: InvariantMonitor) -> None:
+        self._world, self._monitor = world, monitor
+        self._think_s, self._deletes = swarm.think_s, swarm.deletes
+        self._random, self._timeline = world.random, world.timeline
+        self.keys = keys_of(world.random, swarm.keys)
+        self.history = History()
+        self._hot, self._pair = self.keys[0], self.keys[:2]
+        nodes = list(world.nodes)
+        self.sessions = [Session(i, self._random.choice(nodes)) for i in range(swarm.sessions)]
+        self._numbers = swarm.sessions
+        self._stopped = False
+
+    def begin(self) -> None:
+        for session in self.sessions:
+            self._think(session)
+
+    def stop(self) -> None:
+        """Begin no more operations; those under way may still be answered."""
+        self._stopped = True
+
+    def read(self, session: Session, key: str, node: str, get: Get) -> Operation:
+        """Begin one read with the session's token, and record it; its answer comes later."""
+        operation = self._record(session, "get", key, node, None)
+        self._submit(session, operation, get)
+        return operation
+
+    # ------------------------------------------------------------------ the loop of a session
+    def _think(self, session: Session) -> None:
+        pause = self._random.expovariate(1 / self._think_s)
+        self._timeline.after(pause, partial(self._next, session))
+
+    def _next(self, session: Session) -> None:
+        if self._stopped:
+            return
+        up = self._able()
+        if not up:
+            self._timeline.after(RETRY_S, partial(self._next, session))
+            return
+        self._mingle(session)
+        session.waiting += 1  # so that early answers do not end the burst
+        for _ in range(self._random.randint(2, 4) if self._random.random() < BURST else 1):
+            if session.node not in up or self._random.random() > STAY:
+                others = [address for address in up if address != session.node]
+                session.node = self._random.choice(others or up)
+            self._operate(session, *self._choose(session))
+        self._answered(session)
+
+    def _able(self) -> list[str]:
+        """Return the nodes to choose from; seldom one that is up without a view."""
+        drivers = {address: node.driver for address, node in self._world.nodes.items()}
+        up = [address for address, driver in drivers.items() if driver is not None]
+        told = [a for a in up if (driver := drivers[a]) and driver.replica.view.number]
+        return up if self._random.random() < UNTOLD else told or up
+
+    def _answered(self, session: Session) -> None:
+        """Let the session go on when its whole burst is answered."""
+        session.waiting -= 1
+        if not session.waiting:
+            self._think(session)
+
+    def _mingle(self, session: Session) -> None:
+        """Sometimes let two sessions meet, or one go on where another is."""
+        chance = self._random.random()
+        if chance < MEET:
+            session.meet(self._random.choice(self.sessions))
+        elif chance < MEET + HAND_OVER:
+            self._numbers += 1
+            session.take_over(self._random.choice(self.sessions), self._numbers)
+
+    def _choose(self, session: Session) -> tuple[Kind, str]:
+        """Choose the next step of the script, or any; the script reads back two keys in order."""
+        if session.script:
+            return session.script.popleft()
+        random, kind = self._random, self._kind()
+        if random.random() < PAIR and kind == "get":
+            session.script.append((kind, self._pair[0]))
+            return kind, self._pair[1]
+        if random.random() < PAIR:
+            self._pair = random.sample(self.keys, 2)
+            session.script.append((kind, self._pair[1]))
+            return kind, self._pair[0]
+        return kind, self._hot if random.random() < HOT else random.choice(self.keys)
+
+    def _kind(self) -> Kind:
+        if self._random.random() < READS:
+            return "get"
+        return "delete" if self._random.random() < self._deletes else "put"
+
+    def _operate(self, session: Session, kind: Kind, key: str) -> None:
+        if kind == "get":
+            operation = self._record(session, kind, key, session.node, None)
+            self._submit(session, operation, self._get(session, key))
+            return
+        self._hot = key
+        sends_context = mode_of(key) == "siblings" and self._random.random() >= BLIND
+        context = session.contexts.get(key) if sends_context else None
+        operation = self._record(session, kind, key, session.node, context and context[1])
+        self._submit(session, operation, self._put(session, operation, context))
+
+    def _get(self, session: Session, key: str) -> Get:
+        waits = self._random.random() < 0.6
+        return Get(
+            key,
+            Mode(mode_of(key)),
+            token_of(session.token),
+            Scope.KEY if waits or self._random.random() < 0.5 else Scope.SHARD,
+            copies=(copies := 1 if self._random.random() < 0.8 else 2),
+            wait_s=self._random.uniform(0.5, 2.0) if waits else 0.0,
+            repair=copies > 1,
+        )
+
+    def _put(
+        self, session: Session, operation: Operation, context: tuple[bytes, int] | None
+    ) -> Put:
+        refuses = self._random.random() < 0.3
+        level = self._random.choice(LEVELS)
+        unmet = Scope.SHARD if refuses else None
+        absent = refuses and operation.value is None and self._random.random() < 0.5
+        return Put(
+            operation.key,
+            None if operation.value is None else operation.value.encode(),
+            Mode(operation.mode),
+            token_of(session.token),
+            PASTS.decode(context[0]) if context else Past(),
+            level,
+            RefuseWhen(unmet, absent),
+            clocked=operation.id % CLOCKED_EVERY == 0,
+        )
+
+    # ------------------------------------------------------------------ requests and answers
+    def _record(
+        self, session: Session, kind: Kind, key: str, node: str, context_of: int | None
+    ) -> Operation:
+        number = len(self.history)
+        operation = Operation(
+            number,
+            session.number,
+            node,
+            kind,
+            key,
+            mode_of(key),
+            value=value_of(number) if kind == "put" else None,
+            started=self._timeline.now,
+            parents=session.parents,
+            context_of=context_of,
+        )
+        return self.history.append(operation)
+
+    def _submit(self, session: Session, operation: Operation, request: Put | Get) -> None:
+        call = OpenRequest(session, operation, request)
+        session.waiting += 1
+        value = (operation.value or "").rstrip(".")
+        self._note(f"#{operation.id} {operation.kind} {operation.key} {value} at {operation.node}")
+        self._timeline.after(PATIENCE_S, partial(self._finish, call, "unknown"))
+        self._world.submit(operation.node, request, partial(self._on_answer, call))
+
+    def _on_answer(self, call: OpenRequest, outcome: Outcome) -> None:
+        if call.answered:
+            raise ViolationError("AnsweredTwice", f"#{call.operation.id}: {outcome}")
+        call.answered = True
+        self._monitor.reached[f"{call.operation.kind} {type(outcome).__name__}"] += 1
+        if call.over:
+            return
+        match outcome:
+            case Stored():
+                assert isinstance(call.request, Put)
+                if (driver := self._world.nodes[call.operation.node].driver) is not None:
+                    self._monitor.learn_views(driver.replica.moving.history.views.values())
+                self._monitor.on_stored(call.request, outcome)
+                self._finish(call, "ok", outcome)
+            case Found() | Absent():
+                self._finish(call, "ok", outcome)
+            case Rejected():
+                raise ViolationError("RejectedAsForeign", f"#{call.operation.id}: {outcome}")
+            case Unmet() | Unavailable(definite=True) | Overfull():
+                self._finish(call, "fail")
+            case _:
+                self._finish(call, "unknown")
+
+    def _finish(self, call: OpenRequest, status: Status, answer: Answer | None = None) -> None:
+        if call.over:
+            return
+        call.over = True
+        operation, session, now = call.operation, call.session, self._timeline.now
+        match answer:
+            case Found(values=values, shown=shown, dots=dots):
+                texts = tuple(value.decode() for value in values)
+                marks = self._monitor.marks_among(dots)
+                self.history.finish(
+                    operation.id, ended=now, status=status, values=texts, shown=shown, dots=dots,
+                    marks=marks,
+                )  # fmt: skip
+            case Absent(dots=dots):
+                marks = self._monitor.marks_among(dots)
+                self.history.finish(operation.id, ended=now, status=status, dots=dots, marks=marks)
+            case Stored(dot=dot):
+                self.history.finish(operation.id, ended=now, status=status, dot=dot)
+            case _:
+                self.history.finish(operation.id, ended=now, status=status)
+        self._note(f"#{operation.id} {status} {operation.dot or ''} {operation.values}")
+        if answer is not None:
+            session.learn(operation, answer)
+        self._answered(session)
+
+    def _note(self, what: str) -> None:
+        self._world.trace.note(self._timeline.now, what)

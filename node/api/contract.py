@@ -1,0 +1,148 @@
+"""What a dialect is: a table of routes whose handlers translate between HTTP and the core.
+
+A handler is pure.  It takes a `Call` and returns one of four things: a `Reply` at once; an `Ask` (a
+request for the core, and the function that turns its outcome into a `Reply`); a `Talk` (several
+requests, with waits between them, for one reply); or `Events`, a stream.  A handler that cannot
+carry out a request raises `Refused`, and so do the parsers that it calls.  The server does all I/O;
+a dialect knows neither aiohttp nor the clock.
+"""
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from node.core.model.keys import Slot
+from node.core.model.view import View
+from node.core.protocol.operations import Outcome, Request
+
+JSON = "application/json"
+ESCAPED_BYTES_MAX = 6  # the longest way to write a character of one byte: \u0041
+BODY_SLACK_BYTES = 64 * 1024  # room for metadata and the other fields beside the value
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a node can report of itself without asking another node."""
+
+    address: str
+    view: View  # the current one; its number is 0 until the node has been told one
+    alive: tuple[str, ...]  # the view's nodes that were heard lately, in the view's order
+    ready: bool
+    checks: tuple[tuple[str, str], ...]  # (name, "" or what is wrong), for /readyz?verbose
+    status: Callable[[], dict[str, Any]]  # makes the body of /v1/status
+    movement: Callable[[], dict[str, Any]] = dict  # the view, and what is still to move
+    slot_loads: Callable[[], dict[Slot, tuple[int, int]]] = dict  # keys and bytes of the slots here
+    content: Callable[[], str | None] = lambda: None  # hash of the data held; None: not known
+    previous: View | None = None  # the view before this one, if the node remembers it
+    cluster: str = ""  # the name of the cluster in this node's tokens
+    now: float = 0.0  # seconds since the epoch, never going back
+    confirmed: bool = True  # False for a moment after a restart, while this node proposes no view
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The bounds that dialects enforce."""
+
+    value_bytes_max: int  # in the form in which the value is stored
+    wait_s_max: float
+
+    @property
+    def body_bytes_max(self) -> int:
+        """The longest body that a client may send: it holds the longest spelling of any value."""
+        return ESCAPED_BYTES_MAX * self.value_bytes_max + BODY_SLACK_BYTES
+
+
+class Call(msgspec.Struct, frozen=True, gc=False):
+    """One HTTP request, read whole; `path` holds the decoded {placeholders} of the route."""
+
+    method: str
+    path: Mapping[str, str]
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: bytes
+    facts: Callable[[], Facts]
+    limits: Limits
+
+
+class Reply(msgspec.Struct, frozen=True, gc=False):
+    """One HTTP answer; headers (Kv-...) hold everything that the contract does not know."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
+    content_type: str = JSON
+
+
+class Refused(Exception):
+    """A request that is not carried out.
+
+    Parsers, handlers, the `say` of an `Ask` and the steps of a `Talk` raise it.  The server catches
+    it and answers with `reply`, in the dialect's wording.
+    """
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(reply.status, reply.body)
+        self.reply = reply
+
+
+class Ask(msgspec.Struct, frozen=True, gc=False):
+    """A request for the core, and the function that makes a reply of its outcome."""
+
+    request: Request
+    say: Callable[[Outcome], Reply]
+
+
+Steps = Generator[Sequence[Request] | float, Sequence[Outcome], Reply]
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """Several requests for one reply.
+
+    The generator yields requests, to be done at once, and receives their outcomes; or it yields a
+    number of seconds to wait and receives nothing.  It returns the reply.
+    """
+
+    steps: Steps
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """A stream of server-sent events.
+
+    The server calls `poll` every `every_s`; it returns the new bytes, which may be empty, or None
+    to end the stream.
+    """
+
+    poll: Callable[[], bytes | None]
+    every_s: float
+
+
+Handler = Callable[[Call], Reply | Ask | Talk | Events]
+Reword = Callable[[Call, Reply], Reply]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """`pattern` is a path such as /kvs/{key}; a placeholder stands for one or more characters
+    that are not a slash, except the last one, which takes the rest of the path."""
+
+    method: str
+    pattern: str
+    handler: Handler
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """One HTTP contract.
+
+    Parsers say refusals as `parsing.refused` does; `reword` turns them into the form of this
+    contract.
+    """
+
+    name: str
+    routes: tuple[Route, ...]
+    not_found: Callable[[str], Reply]  # for a path that no route has
+    reword: Reword = lambda call, reply: reply

@@ -1,0 +1,303 @@
+"""Which node this is, which run of it, and whether its disk is the one that it had.
+
+A node reads its id from the disk, and a disk can be copied, or put back as it was some time ago. So
+no name of a write rests on the disk alone: every run draws its own part of the actor's name.  An id
+belongs to one address: if the disk was at another address before, the node begins a new
+incarnation.
+
+Nodes tell each other a `Mark`: the node id, the run, and a generation that the disk counts up with
+each start and each view.
+
+A peer objects to a node's mark when
+  - it has seen a later generation of this id, or the same generation of another run;
+  - the node's comparison has less than an earlier one of an older generation had.
+
+A node objects to its own disk when a peer
+  - has a write that this node named and lacks;
+  - knows of a report that is not on this disk, by the report or by the floor alone.
+
+A restarted node answers no read alone until a shard peer has compared without an objection, or none
+was reached for a while.  In that time it looks for signs of an old disk in every message.
+
+A new incarnation has a new id and the same rows.  It does not claim that they are complete, so it
+answers no read alone until its shard peers have sent it everything.  It remembers the newest view
+that the objecting node knew of, and does not go on alone in an older one.  (protocol D1, D7;
+docs/decisions/0035.)
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from node.core.membership.own_writes import clocks_in
+from node.core.membership.services import Services
+from node.core.model.actors import Actor, actor_of, incarnation_of, view_of
+from node.core.model.dots import DotClock, Vector
+from node.core.model.slots import ALL
+from node.core.model.token import COUNT_MAX
+from node.core.model.view import FIRST, NO_VIEW, View, ViewId
+from node.core.protocol.messages import NO_MARK, Epoch, Gossip, Mark, Message, Superseded
+from node.core.replication.progress import PeerProgress
+
+SEEN = msgspec.msgpack.Decoder(dict[str, Mark])
+MOVED = (
+    "its disk was that of the node at {}; a disk with data knows its view, so VIEW and SHARD_COUNT "
+    "are not read"
+)
+
+encode = msgspec.msgpack.encode
+
+
+class Identity:
+    """The mark of this run, and the last mark seen of each node.  `reason` says why this
+    incarnation was begun; it is empty if the disk was empty."""
+
+    def __init__(self, services: Services) -> None:
+        self._views = views = services.views
+        self._step, self._keyspace = services.step, services.store
+        self._incarnations, self._repair = services.incarnations, services.peers
+        rows = self._keyspace.rows
+        generation, seen = rows.read("meta", "generation"), rows.read("meta", "marks")
+        self._generation = int(generation or b"0")
+        self._seen = SEEN.decode(seen) if seen else {}
+        self._looked_at: dict[str, int] = {}  # node id -> generation
+        self._address = (rows.read("meta", "address") or b"").decode()
+        self.reason = (rows.read("meta", "anew") or b"").decode()
+        self._incarnations.meet(views.node_id, views.run)
+        if self._generation:  # a new disk claims nothing that it lacks
+            views.begin_unconfirmed()
+        self.advance()
+        self._declare_runs()
+
+    def _declare_runs(self) -> None:
+        """Declare the past runs of this node all of whose writes are here."""
+        life = actor_of(self._views.view.id, self._views.node_id)
+        keyspace, clock = self._keyspace, self._keyspace.clock
+        past = clock.runs_of(life) - {keyspace.actor, *clock.loose}
+        keyspace.runs.declare(life, {actor: clock.base[actor] for actor in past})
+
+    @property
+    def mark(self) -> Mark:
+        """What this node tells of itself; only messages that wait for the disk carry it."""
+        return Mark(self._views.node_id, self._generation, self._views.run)
+
+    def advance(self) -> None:
+        """Count a start or a view change, so that peers can tell an older copy of this disk
+        apart."""
+        self._generation += 1
+        self._step.record("meta", "generation", b"%d" % self._generation)
+
+    def check_address(self) -> None:
+        """Begin a new incarnation if the disk was at another address; called before the first
+        message."""
+        if not self._address:
+            self._address = self._views.address
+            self._step.record("meta", "address", self._address.encode())
+        elif self._address != self._views.address:
+            self.begin_anew(MOVED.format(self._address))
+
+    def generation_of(self, address: str) -> int:
+        """The last generation of the node at this address whose comparison this run has accepted.
+        A mark alone does not say what the disk has."""
+        return self._looked_at.get(self._incarnations.current(address) or "", 0)
+
+    # ---- others
+    def meet(self, source: str, mark: Mark) -> bool:
+        """Take note of another node's mark; False if this node objects, and then its message must
+        be dropped."""
+        if mark == NO_MARK or source == self._views.address:
+            return True
+        known, address = self._seen.get(mark.node_id), self._views.address
+        if known is not None and _contradicts(known, mark):
+            reason = f"its disk is a copy, or older than what {address} has seen of it"
+            self._step.tell(source, Superseded(mark, reason))
+            return False
+        self._incarnations.meet(mark.node_id, mark.run)
+        if known != mark:
+            self._seen[mark.node_id] = mark
+            self._step.record("meta", "marks", encode(self._seen))
+        return True
+
+    def accepts(self, source: str, mark: Mark, row: PeerProgress) -> bool:
+        """Whether a peer's mark and comparison agree with what this node knows.  If not, the node
+        with the wrong disk begins a new incarnation."""
+        if not self.meet(source, mark):
+            return False
+        parts, floor, address = (
+            self._keyspace.parts,
+            self._views.history.floor,
+            self._views.address,
+        )
+        if self._repair.has_lost(source, row, parts, floor):
+            reason = f"its disk lacks what it had told {address} that it holds"
+            self._step.tell(source, Superseded(mark, reason))
+            return False
+        if self._lacks_own(row):
+            self.begin_anew(f"its disk lacks writes that it named and that {source} has")
+            return False
+        self._looked_at[mark.node_id] = mark.generation
+        return True
+
+    # ---- ourselves
+    def on_superseded(self, source: str, message: Superseded, epoch: Epoch) -> None:
+        """Begin a new incarnation, because a peer objects.  An objection to an earlier run or
+        generation is ignored."""
+        if message.mark == self.mark:
+            self.begin_anew(message.reason, max(epoch.view, epoch.floor))
+
+    def is_behind_itself(self, gossip: Gossip, floor: ViewId, told: Sequence[View] = ()) -> bool:
+        """Whether other nodes know that this node has reported a view, and its disk does not.  Then
+        it was in that view already, and must not take part in it as if for the first time (D10 R7).
+
+        The floor proves a report, too.  It does not pass the view of a known node, nor reach a view
+        that this node is in, without this node's report, unless the node was declared lost.
+        `told`: the views that came with the floor.
+        """
+        views, history = self._views, self._views.history
+        reported = max(history.reports.get(views.node_id, NO_VIEW), history.forgot, history.floor)
+        if gossip.reports.get(views.node_id, NO_VIEW) > reported:
+            return True
+        if not history.lost.union(gossip.lost).isdisjoint((views.node_id, f"@{views.address}")):
+            return False
+        is_in_view = views.view.number > 0 and views.address in views.view.nodes
+        has_been_left = views.is_known and is_in_view and floor > views.view.id
+        settled = (view for view in (*history.views.values(), *told) if view.id == floor)
+        is_unreported = max(reported, FIRST) < floor
+        return has_been_left or (is_unreported and any(self._is_in(v, gossip) for v in settled))
+
+    def _is_in(self, view: View, gossip: Gossip) -> bool:
+        """Whether a view has this very incarnation: by its id, or by its address if no other
+        incarnation is known there."""
+        address, node_id = self._views.address, self._views.node_id
+        lives = {*self._incarnations.table.get(address, ()), *gossip.lives.get(address, ())}
+        named = view.id_at(address)
+        return address in view.nodes and (named == node_id if named else lives <= {node_id})
+
+    def hears(self, source: str, gossip: Gossip, epoch: Epoch, views: Sequence[View] = ()) -> bool:
+        """Whether what a node tells agrees with what this node knows of both; `epoch` has the view
+        and the floor of the sender."""
+        if not self.meet(source, gossip.mark):
+            return False
+        if self.is_behind_itself(gossip, epoch.floor, views):
+            reported = gossip.reports.get(self._views.node_id, NO_VIEW)
+            newest = max(epoch.view, epoch.floor, reported)
+            self.begin_anew(f"its disk is older than what {source} knows of it", newest)
+            return False
+        if not self._views.is_vouched_for and self._lacks_what_all_had(gossip.stable):
+            self.begin_anew(f"its disk lacks writes that {source} knows it had")
+            return False
+        return True
+
+    def goes_with(self, source: str, message: Message) -> bool:
+        """Whether a message, other than a comparison, names only those of our writes that are here.
+        The node looks at messages until a peer has vouched for this disk, because that peer may be
+        gone before it does."""
+        if self._views.is_vouched_for:
+            return True
+        owned = self._keyspace.parts.owned()
+        clocks = clocks_in(message) if owned else ()
+        if any(all(_lacks_of(p.clock, clock, self._ours) for p in owned) for clock in clocks):
+            self.begin_anew(f"its disk lacks writes that it named and that {source} knows of")
+            return False
+        return True
+
+    @property
+    def _ours(self) -> Actor:
+        """The actor of this incarnation in the present view, without a run: it stands for all
+        runs."""
+        return actor_of(self._views.view.id, self._views.node_id)
+
+    def _lacks_own(self, row: PeerProgress) -> bool:
+        """Whether a peer has a write of ours, of this view, that is not on our disk."""
+        return any(
+            _lacks_of(part.clock, held.clock, self._ours)
+            for part in self._keyspace.parts.owned()
+            for held in row.groups
+            if held.slots & part.slots
+        )
+
+    def _lacks_what_all_had(self, stable: Vector) -> bool:
+        """Whether our disk lacks what every member of our shard had, this node among them.
+
+        Example: n1 and n2 are a shard, and both told each other that they have {n1: 30, n2: 25}.
+        n1 tells that in its gossip.  n2 starts on an older disk, with {n1: 11, n2: 12}: it has told
+        more than it has.  A write of n1 alone would prove the same, for n2 had told that, too.
+
+        If this incarnation has not arrived yet, it may lack writes of other nodes without a fault:
+        the watermark may rest on what the incarnation before it had.
+        """
+        keyspace, view_id = self._keyspace, self._views.view.id
+        members = {self._views.address, *self._repair.shard_peers}
+        has_arrived = not keyspace.parts.lacking()
+        had = {
+            actor: n
+            for actor, n in stable.items()
+            if n < COUNT_MAX  # a closed run has this number; its writes are had or lost
+            and view_of(actor) == view_id
+            and self._incarnations.address_of(actor) in members
+            and (has_arrived or incarnation_of(actor) == self._ours)
+        }
+        return any(part.clock.lacks(DotClock(had)) for part in keyspace.parts.owned())
+
+    def begin_anew(self, reason: str, newest: ViewId = NO_VIEW) -> None:
+        """End this replica and begin a new incarnation, which keeps the rows and does not claim
+        that they are complete.  `newest`: the newest view that the objecting node knows of."""
+        newest = max(newest, self._views.newest)
+        self._keyspace.parts.disclaim_all()
+        self._keyspace.save_parts()
+        views, turn = self._views, self._step
+        for row in ("node", "known", "address"):
+            turn.record("meta", row, None)
+        turn.record("meta", "anew", reason.encode())
+        if views.view.number:
+            is_new = views.old_rows is None or views.is_known  # what this life has named is old
+            old = encode(views.view.id if is_new else views.old_rows)
+            turn.record("meta", "old", old)
+        else:  # there are no rows; what another life was told of views, or to forget, is not ours
+            turn.record("meta", "views", None)
+        if newest > views.view.id > NO_VIEW:
+            turn.record("meta", "newest", encode(newest))
+        turn.note(f"this node begins a new life, with the rows that it has: {reason}")
+        turn.end_replica(f"this node has begun a new life: {reason}")
+
+    def on_floor(self) -> None:
+        """Views were retired: drop old rows that may be dangerous.
+
+        If the view of the old rows is retired and no node waited for this incarnation, the owners
+        have all that was written while that view was valid.  What the old disk named in that view
+        later counts as known everywhere, though only this node has it.  A merge would drop it,
+        and with it what it had replaced.  So the old rows go before any node hears of them.
+        """
+        views, keyspace = self._views, self._keyspace
+        history, old = views.history, views.old_rows
+        is_waited_for = views.is_known or views.node_id in history.reports
+        if old is None or old >= history.floor or is_waited_for:
+            return
+        owned, need = views.view.slots_of(views.address), history.need()
+        keyspace.forget(ALL)
+        keyspace.parts.show_all()
+        keyspace.parts.adopt(views.view.id, owned, need, None)
+        keyspace.save_parts()
+        self._step.record("meta", "old", None)
+        views.give_up_old_rows()
+        self._repair.stop()
+        views.settle_in()
+        self._step.note("this new life gives up its old rows: their views were retired before it")
+
+
+def _contradicts(known: Mark, mark: Mark) -> bool:
+    """Whether one disk cannot have told both marks in this order."""
+    is_other_run = mark.generation == known.generation and mark.run != known.run
+    return mark.generation < known.generation or is_other_run
+
+
+def _lacks_of(mine: DotClock, theirs: DotClock, life: str) -> bool:
+    """Whether `theirs` has dots of this incarnation that `mine` lacks."""
+    runs = theirs.runs_of(life)
+    if not runs:
+        return False
+    some = DotClock(
+        {a: n for a, n in theirs.base.items() if a in runs},
+        {a: numbers for a, numbers in theirs.loose.items() if a in runs},
+    )
+    return mine.lacks(some)

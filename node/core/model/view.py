@@ -1,0 +1,210 @@
+"""Views: the nodes, the shards, and the shard that owns each of the 4096 slots.
+
+A view is a value.  It has a number and the short name of the node that proposed it, so any two
+views have an order.  All nodes that compute the first view from the same settings get the same one.
+(protocol D10; design, section 1.)
+"""
+
+import base64
+from functools import cached_property
+from hashlib import blake2b
+from typing import NamedTuple
+
+import msgspec
+
+from node.core.model.keys import SLOTS, Slot
+
+SHARDS_MAX = 256  # a layout says the shard of a slot in a byte
+
+
+class Shard(msgspec.Struct, array_like=True, frozen=True):
+    """A replica group: its id, as clients see it, and the addresses of its members."""
+
+    id: str
+    members: tuple[str, ...]
+
+
+class ViewId(NamedTuple):
+    """The name of a view and its place in the order of all views: the higher one wins.
+
+    `proposer` is a short name of the proposer's node id, empty for the first view.
+    """
+
+    number: int
+    proposer: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.number}.{self.proposer}" if self.proposer else str(self.number)
+
+
+NO_VIEW = ViewId(0)
+FIRST = ViewId(1)
+
+
+class Layout(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a view change changes: nodes, shards, and the shard (by its place) of each slot.
+
+    A node's name is its address, unless there are `addresses`: then these say where the nodes are,
+    in their order ("": not said), and may be others in the next view.
+    """
+
+    nodes: tuple[str, ...]
+    shards: tuple[Shard, ...]
+    owner: bytes
+    addresses: tuple[str, ...] = ()
+
+
+class View(msgspec.Struct, frozen=True, dict=True):
+    """A layout with its place in history.
+
+    `ids` are the node ids that the proposer knew at `nodes`, in their order ("" where it knew
+    none; all unknown when there are none at all); `ancestors` the unretired views it knew.
+    `unsharded`: nodes without a SHARD_COUNT have begun the cluster; it has one shard ever since.
+    """
+
+    number: int
+    nodes: tuple[str, ...]
+    shards: tuple[Shard, ...]
+    owner: bytes
+    proposer: str = ""
+    ids: tuple[str, ...] = ()
+    ancestors: tuple[ViewId, ...] = ()
+    addresses: tuple[str, ...] = ()
+    unsharded: bool = False
+
+    @cached_property
+    def id(self) -> ViewId:
+        return ViewId(self.number, self.proposer)
+
+    @property
+    def layout(self) -> Layout:
+        return Layout(self.nodes, self.shards, self.owner, self.addresses)
+
+    def shard_of(self, slot: Slot) -> Shard:
+        return self.shards[self.owner[slot]]
+
+    def asked_by(self, address: str, slot: Slot, turn: int) -> tuple[str, ...]:
+        """The members of the slot's shard in the order in which this node asks them.  A member asks
+        itself first; for another node, `turn` says which is first."""
+        members = self.shard_of(slot).members
+        own_first = self._own_first.get((address, members))
+        if own_first is not None:
+            return own_first
+        first = turn % len(members)
+        return members[first:] + members[:first]
+
+    @cached_property
+    def _own_first(self) -> dict[tuple[str, tuple[str, ...]], tuple[str, ...]]:
+        return {
+            (own, shard.members): (own, *(member for member in shard.members if member != own))
+            for shard in self.shards
+            for own in shard.members
+        }
+
+    def shard_named(self, name: str) -> Shard | None:
+        return next((shard for shard in self.shards if shard.id == name), None)
+
+    def shard_with(self, address: str) -> Shard | None:
+        """The shard this node is a member of."""
+        return self._shard_with.get(address)
+
+    @cached_property
+    def _shard_with(self) -> dict[str, Shard]:
+        return {address: shard for shard in self.shards for address in shard.members}
+
+    def id_at(self, address: str) -> str:
+        """The node id that the proposer knew there, or nothing."""
+        known = dict(zip(self.nodes, self.ids, strict=False))
+        return known.get(address, "")
+
+    def slots_of(self, address: str) -> int:
+        """The slots this node owns, as a mask: bit n is slot n."""
+        return self._slots_of.get(address, 0)
+
+    @cached_property
+    def _slots_of(self) -> dict[str, int]:
+        return {
+            address: self.slots_of_shard(i)
+            for i, shard in enumerate(self.shards)
+            for address in shard.members
+        }
+
+    def slots_of_shard(self, place: int) -> int:
+        """The slots of the shard at this place, as a mask."""
+        return self._masks[place]
+
+    @cached_property
+    def _masks(self) -> list[int]:
+        places = self.owner[::-1]  # the last slot is the highest bit
+        digits = [places.translate(_is_place(shard)) for shard in range(len(self.shards))]
+        return [int(each or b"0", 2) for each in digits]
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal on two nodes exactly when their views are equal."""
+        digest = blake2b(msgspec.msgpack.encode(self), digest_size=6).digest()
+        return f"{self.number}-{base64.urlsafe_b64encode(digest).decode()}"
+
+
+def _is_place(shard: int) -> bytes:
+    """A table for `translate`: 1 for this shard's slots, 0 for all others."""
+    return bytes(48 + (place == shard) for place in range(256))
+
+
+def address_in(layout: Layout | View, node: str) -> str:
+    """The address of a node by this layout; empty for a node that it does not name."""
+    if node not in layout.nodes:
+        return ""
+    return layout.addresses[layout.nodes.index(node)] if layout.addresses else node
+
+
+def no_view(nodes: tuple[str, ...], unsharded: bool = False) -> View:
+    """The view of a node that knows none yet: it owns nothing and asks these nodes.  If none of
+    them knows one, they begin a first view, which is `unsharded` or not."""
+    return View(0, nodes, (), b"", unsharded=unsharded)
+
+
+def first_view(
+    nodes: tuple[str, ...] | list[str], shard_count: int, unsharded: bool = False
+) -> View:
+    """The view that all nodes compute from the same VIEW and SHARD_COUNT; `unsharded`: from VIEW
+    alone, in the contract that has no shards.
+
+    Raises ValueError when there are fewer nodes than shards, or an address comes twice.
+    """
+    if len(set(nodes)) != len(nodes):
+        twice = sorted({node for node in nodes if nodes.count(node) > 1})
+        raise ValueError(
+            f"VIEW names {', '.join(twice)} more than once; every node has one address"
+        )
+    if not 1 <= shard_count <= len(nodes):
+        raise ValueError(f"SHARD_COUNT={shard_count} needs between 1 and {len(nodes)} shards")
+    cuts = [len(nodes) * i // shard_count for i in range(shard_count + 1)]
+    shards = tuple(
+        Shard(f"s{i + 1}", tuple(nodes[cuts[i] : cuts[i + 1]])) for i in range(shard_count)
+    )
+    owner = spread(b"\0" * SLOTS, shard_count)
+    return View(1, tuple(nodes), shards, owner, unsharded=unsharded)
+
+
+def spread(owner: bytes, shard_count: int) -> bytes:
+    """Equal shares of the slots for `shard_count` shards, moving the fewest.
+
+    Takes and gives the shard of each slot.  Slots of shards that go, and the surplus of those that
+    stay, are dealt to the shards that have too few, lowest slot first.
+    Raises ValueError when these are more than SHARDS_MAX.
+    """
+    if shard_count > SHARDS_MAX:
+        raise ValueError(f"{shard_count} shards; there may be {SHARDS_MAX} at most")
+    share = [SLOTS // shard_count + (i < SLOTS % shard_count) for i in range(shard_count)]
+    dealt = bytearray(owner)
+    homeless: list[Slot] = []
+    for slot, shard in enumerate(owner):
+        if shard < shard_count and share[shard]:
+            share[shard] -= 1
+        else:
+            homeless.append(slot)
+    takers = (shard for shard, wanted in enumerate(share) for _ in range(wanted))
+    for slot, shard in zip(homeless, takers, strict=True):
+        dealt[slot] = shard
+    return bytes(dealt)

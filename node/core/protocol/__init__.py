@@ -1,0 +1,11 @@
+"""What clients, nodes and the driver say to a replica, and a replica to them.
+
+    operations     what clients ask, and what they are answered
+    messages       what nodes send to each other
+    pieces         items that are too large for one message
+    events         what a replica is told: a message, a request, a link, the time
+    effects        what a step causes
+    step           the step in hand: its time, and what it causes so far
+
+Imports model only.  Read operations, then messages.
+"""

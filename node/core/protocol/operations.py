@@ -1,0 +1,284 @@
+"""The requests that clients make of their node, and the outcomes that it may answer with."""
+
+from enum import StrEnum
+
+import msgspec
+
+from node.core.model.actors import Actor
+from node.core.model.dots import Dot, Vector
+from node.core.model.item import Past
+from node.core.model.quorum import AVAILABLE, Level
+from node.core.model.token import Token
+from node.core.model.view import Layout, View, ViewId
+
+
+class Mode(StrEnum):
+    """What a write replaces: all versions that its home holds (lww), or those that its client has
+    seen, by its context."""
+
+    LWW = "lww"
+    SIBLINGS = "siblings"
+
+
+class Scope(StrEnum):
+    """The entries of a token that a request waits for: its key's, or those of its whole shard."""
+
+    KEY = "key"
+    SHARD = "shard"
+
+
+class RefuseWhen(msgspec.Struct, frozen=True, gc=False):
+    """The optional conditions of a write: if one of them holds, the home refuses it, and it is
+    certainly not done (`Home._decline`).  Where the home cannot tell, the origin reads first
+    and judges them by the outcome (`Answers.look_first`)."""
+
+    # The home does not cover what the token says of the key, or of its whole shard: `Unmet`.
+    unmet: Scope | None = None
+    # The key shows no value: `Absent`.  Deletes have this condition.
+    absent: bool = False
+
+    def __bool__(self) -> bool:
+        """Whether there is any condition."""
+        return self.absent or self.unmet is not None
+
+    @property
+    def scope(self) -> Scope:
+        """The entries of the token that are compared before the write."""
+        return self.unmet or Scope.KEY
+
+
+UNCONDITIONAL = RefuseWhen()
+
+
+class Put(msgspec.Struct, frozen=True, gc=False):
+    """Write a value (None: delete), unless a condition of `refuse_when` holds.  `clocked` keeps a
+    vector clock with it, as every write does that replaces one which has one.  `wait_s` is how long
+    it may wait for replicas that can be reached and may not name it yet."""
+
+    key: str
+    value: bytes | None
+    mode: Mode = Mode.LWW
+    token: Token = msgspec.field(default_factory=Token)
+    context: Past = msgspec.field(default_factory=Past)
+    level: Level = AVAILABLE
+    refuse_when: RefuseWhen = UNCONDITIONAL
+    clocked: bool = False
+    after_all: bool = False  # it depends on all that its home shows, too
+    wait_s: float = 2.0
+    foretold: bool = False  # its token may name writes that are still to come
+
+
+class Get(msgspec.Struct, frozen=True, gc=False):
+    """Read a key from `copies` replicas; wait `wait_s` for what the token needs (0: refuse).
+    `mend`: all owners are asked, and those that lack something of it are told (read repair)."""
+
+    key: str
+    mode: Mode = Mode.LWW
+    token: Token = msgspec.field(default_factory=Token)
+    scope: Scope = Scope.KEY
+    copies: int = 1
+    wait_s: float = 0.0
+    repair: bool = False
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether it asks for more than a client without a token is shown."""
+        return bool(self.token) or self.mode is Mode.SIBLINGS
+
+
+class Peek(msgspec.Struct, frozen=True, gc=False):
+    """Read a key from the asked node's own replica alone, whether that is whole or not."""
+
+    key: str
+
+
+class StoreLocally(msgspec.Struct, frozen=True, gc=False):
+    """Write a value on the asked node's own replica; repair brings it to the others.  It replaces
+    versions that are older by their vector clocks, and the rest stays beside it.  `only_new`: if a
+    version has this clock or a later one, answer with it and write nothing."""
+
+    key: str
+    value: bytes
+    clock: Vector
+    only_new: bool = False
+
+
+class Count(msgspec.Struct, frozen=True, gc=False):
+    """Count the live keys of this shard."""
+
+    shard: str
+
+
+class List(msgspec.Struct, frozen=True, gc=False):
+    """List the live keys of the asked node's shard, with their values.  Waits `wait_s` for what the
+    token says of this shard."""
+
+    mode: Mode = Mode.LWW
+    token: Token = msgspec.field(default_factory=Token)
+    wait_s: float = 0.0
+
+
+class Look(msgspec.Struct, frozen=True, gc=False):
+    """List what the asked node shows without a token, and what it holds back.  At most `limit` keys
+    behind this one, in an order of their own."""
+
+    after: str | None = None
+    limit: int = 0
+
+
+class Forget(msgspec.Struct, frozen=True):
+    """Forget all data, the view and the node's own name: start as a new node."""
+
+
+class Propose(msgspec.Struct, frozen=True):
+    """Change the view to this layout; `base` is the view it was computed from (None: whatever is
+    current).  `lost` names nodes that are declared lost: writes on their disks alone are given up.
+    """
+
+    layout: Layout
+    base: ViewId | None = None
+    lost: tuple[str, ...] = ()
+
+
+Request = Put | Get | Peek | StoreLocally | Count | List | Look | Forget | Propose
+
+
+# ------------------------------------------------------------------ what the node answers
+
+
+class Stored(msgspec.Struct, frozen=True, gc=False):
+    """The write is durable on `acks` of `copies` replicas, which are `nodes`; `context` is what the
+    client has seen of the key, `clock` the version's vector clock (None: it has none)."""
+
+    token: Token
+    context: Past
+    dot: Dot
+    replaced: bool  # a value was shown before
+    acks: int
+    copies: int
+    home: str
+    nodes: tuple[str, ...] = ()
+    clock: Vector | None = None
+
+
+class Found(msgspec.Struct, frozen=True, gc=False):
+    """Values, newest stamp first (lww: just one); `dots` names all versions the key holds.  Of
+    siblings `clocks` are the vector clocks."""
+
+    values: tuple[bytes, ...]
+    shown: tuple[Dot, ...]
+    dots: tuple[Dot, ...]
+    token: Token
+    context: Past
+    served_by: str
+    clocks: tuple[Vector, ...] = ()
+
+
+class Absent(msgspec.Struct, frozen=True, tag=True, gc=False):
+    """No value is shown; `dots` names the delete marks, and what they hide, that explain it."""
+
+    dots: tuple[Dot, ...]
+    token: Token
+    context: Past
+    served_by: str
+
+
+class Unmet(msgspec.Struct, frozen=True, tag=True, gc=False):
+    """The token is ahead of all replicas that were reached; `missing`: actor -> (have, need).  The
+    request is certainly not done."""
+
+    missing: dict[Actor, tuple[int, int]]
+
+
+class Unavailable(msgspec.Struct, frozen=True, tag=True, gc=False):
+    """The node could not do the request.  `definite` promises that nothing was written; otherwise
+    the write may be done or not.  `nodes` are those that did answer."""
+
+    reason: str
+    definite: bool
+    acks: int = 0
+    nodes: tuple[str, ...] = ()
+
+
+class Overfull(msgspec.Struct, frozen=True, tag=True, gc=False):
+    """The write is certainly not done: the versions of the key leave no room for it."""
+
+    reason: str
+
+
+class Rejected(msgspec.Struct, frozen=True, tag=True, gc=False):
+    """The request claims what cannot be, today and later.  Nothing of it was written or stored."""
+
+    reason: str
+
+
+class Counted(msgspec.Struct, frozen=True, gc=False):
+    """The live keys of a shard, as one of its members counts them."""
+
+    keys: int
+
+
+class Listed(msgspec.Struct, frozen=True, gc=False):
+    """The live keys of this node's shard with the values that are shown, newest first."""
+
+    shard: str
+    items: dict[str, tuple[bytes, ...]]
+    token: Token
+
+
+class Early(msgspec.Struct, frozen=True, gc=False):
+    """A write (value None: a delete) that has come before its past: `deps` is what it depends on,
+    `missing` the part of that which has not come: actor -> (have, need)."""
+
+    key: str
+    value: bytes | None
+    dot: Dot
+    deps: Token
+    missing: dict[Actor, tuple[int, int]]
+
+
+class Looked(msgspec.Struct, frozen=True, gc=False):
+    """What a node shows: up to which number all writes of each actor are shown (`clock`), a page of
+    values, and the key behind which there may be more (`after`); and what it holds back (`early`).
+    `actors` has the node of each actor, `present` the actor that each node writes as now, as far as
+    these are known."""
+
+    actors: dict[Actor, str]
+    clock: dict[Actor, int]
+    items: dict[str, bytes]
+    after: str | None
+    early: list[Early]
+    present: dict[str, Actor] = {}
+
+
+class Forgotten(msgspec.Struct, frozen=True):
+    """This node's data is gone from its disk."""
+
+
+class Adopted(msgspec.Struct, frozen=True):
+    """The view was changed; this node has stored it and has told the others."""
+
+    view: View
+
+
+class Outdated(msgspec.Struct, frozen=True):
+    """The change was computed from another view than the current one, which is this."""
+
+    view: View
+
+
+Outcome = (
+    Stored
+    | Found
+    | Absent
+    | Unmet
+    | Unavailable
+    | Rejected
+    | Overfull
+    | Counted
+    | Listed
+    | Looked
+    | Forgotten
+    | Adopted
+    | Outdated
+)

@@ -1,0 +1,105 @@
+"""What one peer says that it durably has: by this `Repair` decides what to pull and to prune.
+
+The one idea: a peer tells its clocks, so two clocks show what either node lacks.  Nothing here
+knows of messages under way or of time.
+(protocol D6; "Concise Server-Wide Causality Management", DAIS 2015.)
+"""
+
+from dataclasses import dataclass
+from itertools import islice
+
+from node.core.model.actors import Actor, short_name, short_of
+from node.core.model.dots import DotClock
+from node.core.model.slots import Slots, from_bytes
+from node.core.model.view import ViewId
+from node.core.protocol.messages import Compare
+from node.core.storage.slot_groups import Part
+
+LOOKED_AT_MAX = 64  # missing dots, to see who wrote them
+
+
+@dataclass(slots=True)
+class PeerSlots:
+    """Slots of a peer that share one clock, and the views (`claims`) that they are whole for."""
+
+    slots: Slots
+    clock: DotClock
+    claims: set[ViewId]
+
+
+@dataclass(slots=True)
+class PeerProgress:
+    """What a peer says that it durably has.
+
+    `ended`: the past lives that it refuses.  `closed`: those whose gaps it has filled.
+    `name`: the node's part of the actors that it writes as.  `generation`: that of its mark.
+    """
+
+    groups: list[PeerSlots]
+    ended: set[Actor]
+    closed: set[Actor]
+    name: str = ""
+    generation: int = 0
+
+    def retire(self, floor: ViewId) -> None:
+        """Drop the claims of views below the floor: these views are retired."""
+        for held in self.groups:
+            held.claims = {view for view in held.claims if view >= floor}
+
+    def covers(self, part: Part, clock: DotClock, claims: set[ViewId]) -> Slots:
+        """The slots of a part in which the peer has every dot of this clock, and is whole for all
+        of these views."""
+        covered = 0
+        for h in self.groups:
+            common = h.slots & part.slots
+            if common and claims <= h.claims and not h.clock.lacks(clock):
+                covered |= common
+        return covered
+
+    def has_for(self, part: Part) -> Slots:
+        """The slots in which the peer has dots that this part lacks, or is whole for a view that
+        this part is not whole for."""
+        slots = 0
+        for h in self.groups:
+            common = h.slots & part.slots
+            if common and (not h.claims <= part.whole or part.clock.lacks(h.clock)):
+                slots |= common
+        return slots
+
+    def wrote_for(self, part: Part) -> bool:
+        """Whether the peer itself has written some of what this part lacks: it knows the keys."""
+        return any(
+            short_of(actor) == self.name
+            for h in self.groups
+            if h.slots & part.slots
+            for actor, _ in islice(h.clock.missing_from(part.clock), LOOKED_AT_MAX)
+        )
+
+    def claims_for(self, part: Part) -> set[ViewId]:
+        return {view for h in self.groups if h.slots & part.slots for view in h.claims}
+
+    def clocks_of(self, slots: Slots) -> list[DotClock]:
+        return [h.clock for h in self.groups if h.slots & slots]
+
+
+def progress_of(compare: Compare, floor: ViewId) -> PeerProgress:
+    """What a peer says in a `Compare`, without its claims of views below the floor."""
+    held = [
+        PeerSlots(from_bytes(h.slots), h.clock, {view for view in h.claims if view >= floor})
+        for h in compare.summaries
+    ]
+    name, generation = short_name(compare.node_id), compare.mark.generation
+    return PeerProgress(held, set(compare.ended), set(compare.closed), name, generation)
+
+
+def goes_back(before: PeerProgress, after: PeerProgress, owned: Slots, floor: ViewId) -> bool:
+    """Whether `after` says less than `before` of slots that both nodes own.  In one life what a
+    node has of these only grows, so `after` was sent first, or the peer's disk has lost some."""
+    for old in before.groups:
+        claims = {view for view in old.claims if view >= floor}
+        for new in after.groups:
+            if old.slots & new.slots & owned and (
+                new.clock.lacks(old.clock) or not claims <= new.claims
+            ):
+                return True
+    return False

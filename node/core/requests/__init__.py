@@ -1,0 +1,15 @@
+"""Clients' operations: what their node (the origin) does, and what the owners of the key do.
+
+    write_origin     a write at its origin        write_home      naming, storing, refusing
+    read_origin      a read at its origin         read_owner      the state of a key
+    reading          one read under way, and all its times
+    look_first       a write that waits for a read
+    coverage         what a token asks of a key   read_answer     what a covered read answers
+    read_repair      sends owners the versions that they lack
+    causal_delivery  hides versions that come before their past
+    key_counts       keys of a shard              key_lists       the keys held here
+    admission        the first check of a request, at the node that takes it: token, context
+
+Imports membership and integrity, not maintenance.  Read write_origin, write_home, then read_origin,
+read_owner.
+"""

@@ -1,0 +1,130 @@
+"""Lists of the live keys of a shard; a member answers from its own store alone.
+
+A list waits until all of the node's slots have arrived and the clocks cover what the reader's token
+says of this shard.  The answer's token joins those of all keys listed.  A list of siblings also
+waits for what they depend on within their key, as a read does.  (protocol D9.)
+"""
+
+from dataclasses import dataclass
+
+from node.core.membership.services import Services
+from node.core.model.actors import Actor
+from node.core.model.dots import covered_by
+from node.core.model.item import Item
+from node.core.model.keys import key_hash_of, key_of, slot_of
+from node.core.model.token import Token
+from node.core.protocol.effects import DAMAGED, Damaged
+from node.core.protocol.operations import Get, List, Listed, Mode, Outcome, Unavailable, Unmet
+from node.core.requests.coverage import Missing, need_of
+from node.core.requests.read_answer import DAMAGED_HERE, shown_versions
+from node.core.storage.keyspace import ITEMS
+
+PAGE_ROWS = 512
+NO_SHARD = Unavailable("this node is a member of no shard", definite=True)
+NOT_SOUND = Unavailable(f"of some key: {DAMAGED_HERE}", definite=True)
+NOT_ARRIVED = Unavailable("not all of this node's slots have arrived here yet", definite=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    list: List
+    until: float
+
+
+class Lists:
+    """The lists whose clients wait at this node."""
+
+    def __init__(self, services: Services) -> None:
+        self._views, self._keyspace, self._step = services.views, services.store, services.step
+        self._waiting: dict[int, Waiting] = {}
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def begin(self, request: int, wish: List) -> None:
+        self._waiting[request] = Waiting(wish, self._step.now + wish.wait_s)
+        self.tick()
+
+    def tick(self) -> None:
+        for request, waiting in list(self._waiting.items()):
+            outcome = self._outcome(waiting)
+            if outcome is not None:
+                del self._waiting[request]
+                self._step.reply(request, outcome)
+
+    def _outcome(self, waiting: Waiting) -> Outcome | None:
+        views, keyspace = self._views, self._keyspace
+        shard = views.view.shard_with(views.address)
+        if shard is None:
+            return NO_SHARD
+        missing = self._missing(waiting.list.token)
+        if not missing and not keyspace.parts.lacking():
+            return self._listed_if_sound(shard.id, waiting)
+        if self._step.now < waiting.until:
+            return None
+        return Unmet(missing) if missing else NOT_ARRIVED
+
+    def _missing(self, token: Token) -> Missing:
+        """The writes of our slots that the token names and our clocks do not cover."""
+        missing: Missing = {}
+        if token.view > self._views.view.id:
+            return {f"view.{token.view}": (self._views.view.number, token.view.number)}
+        for (actor, n), tag in token.exact.items():
+            part = self._keyspace.parts.at(slot_of(tag))
+            if part is not None and part.owned and not part.clock.has((actor, n)):
+                missing[actor] = part.clock.base.get(actor, 0), n
+        for actor, n in self._keyspace.runs.spelled(token).floor.items():
+            for part in self._keyspace.parts.owned():
+                slots = self._views.slots_of_actor(actor)
+                matters = slots is None or slots & part.slots
+                have = part.clock.base.get(actor, 0)
+                if matters and n > have and not part.clock.drops(actor):
+                    missing[actor] = have, n
+        stable = self._keyspace.watermarks.cluster
+        return {a: (have, n) for a, (have, n) in missing.items() if n > covered_by(stable, a)}
+
+    def _listed_if_sound(self, shard: str, waiting: Waiting) -> Outcome | None:
+        try:
+            outcome: Outcome = self._listed(shard, waiting.list)
+        except Damaged as found:  # the row may be whole again before the time is over
+            self._step.suspect(found)
+            outcome = NOT_SOUND
+        is_final = isinstance(outcome, Listed) or self._step.now >= waiting.until
+        return outcome if is_final else None
+
+    def _listed(self, shard: str, wish: List) -> Listed | Unmet:
+        items: dict[str, tuple[bytes, ...]] = {}
+        missing: Missing = {}
+        floor: dict[Actor, int] = dict(wish.token.floor)
+        joined = Token(floor, dict(wish.token.exact), wish.token.keys, wish.token.stamp)
+        for key, item in self._items():
+            digest = key_hash_of(key, wish.mode is Mode.LWW)
+            for dot, version in item.versions.items():
+                joined = joined.joined(version.deps)
+                if dot[1] > covered_by(self._keyspace.watermarks.cluster, dot[0]):
+                    joined.exact[dot] = digest
+            shown = shown_versions(wish.mode, item)
+            if shown:
+                order = sorted(shown, key=item.rank, reverse=True)
+                items[key] = tuple(shown[dot].value or b"" for dot in order)
+            if wish.mode is Mode.SIBLINGS:
+                missing |= self._unseen(key)
+        return Unmet(missing) if missing else Listed(shard, items, self._keyspace.trim(joined))
+
+    def _unseen(self, key: str) -> Missing:
+        """The writes of the key on which its siblings depend and which this node lacks
+        (docs/decisions/0007)."""
+        item, clock = self._keyspace.filled(key), self._keyspace.clock_of(key)
+        need = need_of(key_hash_of(key, False), self._views, self._keyspace)
+        return need.to_show(Get(key, Mode.SIBLINGS), item, clock)
+
+    def _items(self) -> list[tuple[str, Item]]:
+        owned, after = self._keyspace.parts.owned_slots, None
+        found: list[tuple[str, Item]] = []
+        while rows := self._keyspace.rows_of(owned, after, PAGE_ROWS):
+            for row, blob in rows:
+                if blob == DAMAGED:
+                    raise Damaged(row)
+                found.append((key_of(row), ITEMS.decode(blob)))
+            after = rows[-1][0]
+        return found

@@ -1,0 +1,93 @@
+"""Writes that wait for a read, because a home cannot judge the token or lacks the key's past.
+
+The origin reads the key first.  If the outcome allows the write, the origin begins it again with
+the read's token, so the write replaces what the read has seen.  A write without a condition begins
+again soon even if the read has not answered.  (protocol D10 R6.)
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from node.core.membership.services import Services
+from node.core.model.dots import DotClock
+from node.core.model.item import Past
+from node.core.model.keys import key_hash_of
+from node.core.protocol.operations import UNCONDITIONAL, Absent, Found, Get, Mode, Outcome, Put
+from node.core.requests.coverage import need_of
+
+LOOK_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Looking:
+    """A write whose origin reads the key first, and the number of attempts before.  `is_bound`: the
+    write must not be done unless the read allows it."""
+
+    put: Put
+    attempts: int
+    until: float
+    is_bound: bool
+
+
+class LookFirst:
+    """The reads that come before writes.  `read` begins a read and `drop` ends it.  `put` begins
+    the write; its arguments say whether the key has a value, and how many attempts were made
+    before."""
+
+    def __init__(
+        self,
+        services: Services,
+        read: Callable[[int, Get], None],
+        drop: Callable[[int], None],
+        put: Callable[[int, Put, bool, int], None],
+    ) -> None:
+        self._views, self._step, self._keyspace = services.views, services.step, services.store
+        self._read, self._drop, self._put = read, drop, put
+        self._looking: dict[int, Looking] = {}
+
+    def begin(self, request: int, put: Put, attempts: int) -> None:
+        """Read the key, then do the write if the outcome allows it; do a write without a condition
+        soon in any case."""
+        until = self._step.now + LOOK_S
+        self._looking[request] = Looking(put, attempts, until, self._is_bound(put))
+        self._read(request, Get(put.key, put.mode, put.token, put.refuse_when.scope))
+
+    def _is_bound(self, put: Put) -> bool:
+        """Whether the write has a condition: the key must have a value, or the token names
+        something of it.  Any home covers a token that is empty or names only other shards."""
+        refuse_when = put.refuse_when
+        if refuse_when.absent or refuse_when.unmet is None:
+            return refuse_when.absent
+        need = need_of(key_hash_of(put.key, put.mode is Mode.LWW), self._views, self._keyspace)
+        asked = need.of(put.token, refuse_when.unmet, Past(), DotClock())
+        return put.token.view > need.view or bool(asked)
+
+    def on_read(self, request: int, outcome: Outcome | None) -> Outcome | None:
+        """Take a read's outcome (None: not yet), and return what its client is answered now.  A
+        client whose write waited for the read is answered by the write."""
+        looking = self._looking.pop(request, None) if outcome is not None else None
+        if looking is None:
+            return outcome
+        put, found = looking.put, isinstance(outcome, Found)
+        if found or (isinstance(outcome, Absent) and not put.refuse_when.absent):
+            assert isinstance(outcome, Found | Absent)
+            token = outcome.token  # what the read has seen, the write replaces
+            allowed = replace(put, token=token, refuse_when=UNCONDITIONAL)
+            self._put(request, allowed, found, looking.attempts)
+        elif looking.is_bound:
+            return outcome
+        else:
+            self._put(request, put, False, looking.attempts)
+        return None
+
+    def tick(self) -> None:
+        """Begin the writes without a condition that have waited long enough."""
+        for request, looking in list(self._looking.items()):
+            if self._looking.get(request) is not looking:
+                continue  # the look of another write has answered this one's read
+            if not looking.is_bound and self._step.now >= looking.until:
+                del self._looking[request]
+                self._drop(request)
+                self._put(request, looking.put, False, looking.attempts)

@@ -1,0 +1,88 @@
+"""One read under way at its origin: the join of the states that it was sent, and their senders.
+
+`read_origin.py` decides what to do with it.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
+
+from node.core.model.dots import Dot, DotClock
+from node.core.model.item import Item, sync
+from node.core.model.view import ViewId
+from node.core.protocol.messages import State
+from node.core.protocol.operations import Get
+from node.core.protocol.pieces import Pieces
+from node.core.requests.coverage import Missing, Need
+
+ASK_AGAIN_S = 0.1  # so long after a member was asked it is asked again; then the others are, too
+UNREACHABLE_S = 0.5  # so long a read waits while no holder of the key can be reached
+DEADLINE_S = 2.0  # so long for an answer of those that can be, unless the client waits longer
+PIECE_PATIENCE_S = 1.0  # for the next piece of a large item
+
+
+@dataclass(slots=True)
+class Read:
+    """One read under way: the join of the states that nodes have sent."""
+
+    get: Get
+    need: Need
+    owners: tuple[str, ...]
+    holders: tuple[str, ...]  # the nodes that may hold the slot, the owners first
+    views: set[ViewId]  # those that it takes
+    started: float
+    item: Item = field(default_factory=Item)
+    clock: DotClock = field(default_factory=DotClock)
+    claims: dict[str, list[ViewId]] = field(default_factory=dict)  # by sender
+    asked: dict[str, float] = field(default_factory=dict)
+    holds: dict[str, set[Dot]] = field(default_factory=dict)  # the versions each has, for mending
+    pieces: Pieces = field(default_factory=Pieces)
+    is_large: bool = False  # an item has come in pieces
+
+    def whole_state(self, source: str, state: State) -> State | None:
+        """The state with its whole item; None while pieces of a large item are missing."""
+        if not state.rest:
+            return state
+        self.is_large = True
+        here = Item(self.item.versions)  # a replaced one counts, too: the state may be kept, alone
+        item = self.pieces.add(source, state.item, state.rest, here)
+        return None if item is None else replace(state, item=item)
+
+    def have(self, source: str) -> tuple[Dot, ...]:
+        """The versions that a node need not send again; empty for small items."""
+        return self.pieces.have(source) or (tuple(self.item.versions) if self.is_large else ())
+
+    def ask(self, members: Iterable[str], now: float) -> None:
+        """Note that these members are asked now."""
+        self.asked.update(dict.fromkeys(members, now))
+
+    def is_due(self, member: str, now: float) -> bool:
+        """Whether a member that was asked is to be asked again."""
+        patience_s = PIECE_PATIENCE_S if self.pieces.have(member) else ASK_AGAIN_S
+        return now - self.asked[member] >= patience_s
+
+    def add(self, source: str, state: State) -> None:
+        self.item = sync(self.item, state.item)
+        self.clock.join(state.clock)
+        self.claims[source] = state.claims
+        if self.get.repair:
+            self.holds[source] = {*state.item.versions, *state.rest}
+
+    def missing(self) -> Missing:
+        return self.need.to_show(self.get, self.item, self.clock)
+
+    def whole(self) -> list[str]:
+        """The senders whose own state is whole for every view that the read needs."""
+        return [source for source, claims in self.claims.items() if self.views <= set(claims)]
+
+    def has_whole(self) -> bool:
+        """Whether the states are enough to say that a missing write is missing at all owners."""
+        return bool(self.whole()) or self.is_whole()
+
+    def is_whole(self) -> bool:
+        """Whether all states together are whole: for each view from as many senders as copies are
+        wanted."""
+        copies = min(self.get.copies, len(self.owners))
+        claims = [view for claimed in self.claims.values() for view in claimed]
+        return bool(copies) and all(claims.count(view) >= copies for view in self.views)

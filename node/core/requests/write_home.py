@@ -1,0 +1,314 @@
+"""The home of a write: it names the write once, stores it, and tells its shard peers.
+
+The home and its shard peers answer the origin, where the client waits (three hops).  A home that
+must not do a write declines it, and then the write certainly does not exist.  A home that does not
+own the key says so, and the origin asks another member.
+
+Example: n1, n2 and n3 own the key.  n1 has named the writes 6 and 7 of it; n2 has only 6.  The
+origin asks n2 to be the home of a third write, whose token names 7 and which its contract refuses
+while the token is not covered:
+
+    settled   n2 cannot cover the token.  Its slot has arrived and all older views are retired, so
+              n2 may say no: `Declined`, "have 6, need 7".  The client is told, nothing is written
+    moving    the slot has moved to n2 a moment ago, and its rows are still on their way.  What n2
+              lacks proves nothing: `CannotDecide`.  The origin reads the key from all nodes that
+              may hold it; n1 tells 7, so the read covers the token.  The origin asks a home again,
+              with the read's token and `looked`, and n2 names the write without judging it
+    left      n2 is in a newer view, in which n4 owns the key: `NotOwner`; the origin asks a member
+
+The last two answers count for one attempt only: when the origin asks n2 again, n2 judges anew.
+`Written` and `Declined` stay the answer to the request, however often the origin asks.
+
+(protocol D4.1, D4.2, P-3.)
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+
+import msgspec
+from msgspec.structs import replace
+
+from node.core.integrity.row_repair import RowRepair
+from node.core.membership.services import Services
+from node.core.model.dots import Dot
+from node.core.model.item import Item, Past, discard
+from node.core.model.keys import key_hash_of, slot_of_key
+from node.core.model.options import Options
+from node.core.model.vector_clock import Place, placed
+from node.core.protocol import messages as m
+from node.core.protocol.effects import Damaged
+from node.core.protocol.operations import (
+    Absent,
+    Get,
+    Mode,
+    Put,
+    Rejected,
+    Stored,
+    StoreLocally,
+    Unavailable,
+    Unmet,
+)
+from node.core.protocol.pieces import fits, overfull, whole_of
+from node.core.requests.admission import impossible
+from node.core.requests.causal_delivery import DeliveryBuffer
+from node.core.requests.coverage import need_of
+from node.core.requests.read_answer import answer
+from node.core.storage.keyspace import ANYWHERE, NamedWrite
+
+RESENT_S = 0.5  # writes named this short before a view change are replicated again
+
+
+Answer = m.Written | m.Declined | m.NotOwner | m.CannotDecide
+
+
+class Accepted(msgspec.Struct, frozen=True, gc=False):
+    """The answer that this replica has given to a write: its name, or a refusal."""
+
+    answer: Answer
+    key: str
+    at: float
+
+    def is_over(self, attempt: int) -> bool:
+        """Whether this was the refusal of an earlier attempt, which says nothing of this one."""
+        refusal = self.answer
+        return isinstance(refusal, m.NotOwner | m.CannotDecide) and refusal.attempt < attempt
+
+
+class Home:
+    """Names the writes that origins give to this node; `feed` goes on with reads that wait for the
+    key."""
+
+    def __init__(
+        self,
+        services: Services,
+        delivery_buffer: DeliveryBuffer,
+        row_repair: RowRepair,
+        options: Options,
+        feed: Callable[[str], None],
+        ask_shard_peers: Callable[[], None],
+    ) -> None:
+        self._views, self._step = services.views, services.step
+        self._keyspace, self._repair = services.store, services.peers
+        self._delivery_buffer, self._row_repair = delivery_buffer, row_repair
+        self._feed, self._ask_shard_peers = feed, ask_shard_peers
+        self._bytes_max = options.message_bytes_max
+        self._siblings_max = options.siblings_max, options.siblings_bytes_max
+        self._accepts_max = options.accepts_remembered_max
+        self._accepted: OrderedDict[tuple[str, int], Accepted] = OrderedDict()
+
+    def on_accept(self, source: str, accept: m.Accept) -> None:
+        """Be the home of a write: decide once for each request, and repeat the answer when asked
+        again."""
+        self._step.serve()
+        accepted = self._accepted.get((source, accept.request))
+        if accepted is None or accepted.is_over(accept.attempt):
+            refusal = self._refuse(accept) or self._decline(accept) or self._overfull(accept)
+            self._answer(source, accept, refusal or self._name(source, accept))
+        else:
+            self._step.tell(source, accepted.answer)
+
+    def on_accept_damaged(self, source: str, accept: m.Accept) -> None:
+        """Refuse: nothing has been named, and another home may name the write."""
+        self._answer(source, accept, m.NotOwner(accept.request, accept.attempt))
+
+    def _answer(self, source: str, accept: m.Accept, answer: Answer) -> None:
+        self._accepted[source, accept.request] = Accepted(answer, accept.put.key, self._step.now)
+        if len(self._accepted) > self._accepts_max:
+            self._accepted.popitem(last=False)
+        self._step.tell(source, answer)
+
+    def _refuse(self, accept: m.Accept) -> m.NotOwner | None:
+        is_ours = self._owns(accept.put.key) and self._views.may_name()
+        return None if is_ours else m.NotOwner(accept.request, accept.attempt)
+
+    def _owns(self, key: str) -> bool:
+        return self._keyspace.parts.owns(slot_of_key(key))
+
+    def _decline(self, accept: m.Accept) -> m.Declined | m.CannotDecide | None:
+        put = accept.put
+        problem = impossible(put.token, put.context, self._views, self._keyspace)
+        if problem and not put.foretold:
+            return m.Declined(accept.request, Rejected(problem))
+        if accept.looked:
+            return None
+        refuse_when = put.refuse_when
+        if refuse_when and put.token.view > self._views.view.id:  # not ours to judge (D10 R6)
+            return m.CannotDecide(accept.request, accept.attempt)
+        blind = m.CannotDecide(accept.request, accept.attempt) if self._is_blind(put.key) else None
+        if not refuse_when.absent and (refuse_when.unmet is None or not put.token):
+            return blind
+        need = need_of(key_hash_of(put.key, put.mode is Mode.LWW), self._views, self._keyspace)
+        item, clock = self._keyspace.filled(put.key), self._keyspace.clock_of(put.key)
+        missing = need.of(put.token, refuse_when.scope, item.past, clock)
+        if missing:
+            self._views.miss((actor, n) for actor, (_, n) in missing.items())
+            return self._declined(accept, Unmet(missing)) if refuse_when.unmet else None
+        if not refuse_when.absent:
+            return blind
+        get = Get(put.key, put.mode, put.token)
+        if need.to_show(get, item, clock):
+            return None  # what a read may not show does not prove that there is no value, either
+        outcome = answer(get, need, item, self._views.address)
+        return self._declined(accept, outcome) if isinstance(outcome, Absent) else None
+
+    def _overfull(self, accept: m.Accept) -> m.Declined | None:
+        """Decline a write beside siblings if there is no room for one more."""
+        put = accept.put
+        if put.mode is Mode.LWW:
+            return None
+        before = self._keyspace.filled(put.key)
+        left = discard(before, put.context).versions
+        refusal = overfull(before, left, put.value, self._siblings_max)
+        return m.Declined(accept.request, refusal) if refusal else None
+
+    def _is_blind(self, key: str) -> bool:
+        """Whether this store cannot tell if the key has a value: its slot has moved here, and the
+        past has not arrived."""
+        if self._views.history.settled:
+            return False
+        part = self._keyspace.parts.at(slot_of_key(key))
+        return part is not None and not part.answers and not self._keyspace.item(key).is_live()
+
+    def _declined(self, accept: m.Accept, outcome: Absent | Unmet) -> m.Declined | m.CannotDecide:
+        """Decline for good, if that is certain: the slot has arrived here, and all older views are
+        retired."""
+        part = self._keyspace.parts.at(slot_of_key(accept.put.key))
+        is_sure = self._views.is_confirmed and self._views.history.settled
+        if part is None or not part.answers or not is_sure:
+            return m.CannotDecide(accept.request, accept.attempt)
+        return m.Declined(accept.request, outcome)
+
+    def _name(self, source: str, accept: m.Accept) -> m.Written:
+        """Name and store the write, and tell the shard peers, which answer the origin (three
+        hops)."""
+        put = accept.put
+        if put.after_all:
+            put = replace(put, token=put.token.joined(self._delivery_buffer.seen(put.key)))
+        written = self._write(put)
+        item = written.item
+        if not fits(item, self._bytes_max):
+            item = _alone(item, written.dot, written.context)
+        replicate = m.Replicate(accept.request, source, put.key, item, written.dot)
+        for shard_peer in self._repair.shard_peers:
+            self._step.tell(shard_peer, replicate)
+        self._feed(put.key)
+        return m.Written(
+            accept.request,
+            written.dot,
+            written.token,
+            written.context,
+            written.replaced,
+            written.clock,
+        )
+
+    def _write(self, put: Put, place: Place = ANYWHERE) -> NamedWrite:
+        """Name the write in the keyspace; the delivery buffer hides it if it is early."""
+        if not self._delivery_buffer.is_on:
+            return self._keyspace.write(put, self._step.now, place)
+        before = self._keyspace.filled(put.key)
+        written = self._keyspace.write(put, self._step.now, place)
+        dots = (written.dot,)
+        self._delivery_buffer.on_change(put.key, before, written.item, dots, put.after_all)
+        return written
+
+    def keep(self, request: int, keep: StoreLocally) -> None:
+        """Write on this replica alone.  A client may claim anything in its vector clock.  So the
+        clock decides only what the value replaces here, and enters no past and no clock of ours
+        (I1)."""
+        if not self._owns(keep.key) or not self._views.may_name():
+            reason = "this node cannot name writes of the key now"
+            self._step.reply(request, Unavailable(reason, definite=True))
+            return
+        held = self._keyspace.filled(keep.key)
+        place = placed(keep.clock, held, self._keyspace.actor)
+        if keep.only_new and held.versions and place.clock is None:
+            need = need_of(key_hash_of(keep.key, False), self._views, self._keyspace)
+            get = Get(keep.key, Mode.SIBLINGS)
+            self._step.reply(request, answer(get, need, held, self._views.address))
+            return
+        left = {dot: held.versions[dot] for dot in place.beside}
+        if refusal := overfull(held, left, keep.value, self._siblings_max):
+            self._step.reply(request, refusal)
+            return
+        put = Put(keep.key, keep.value, clocked=True)
+        written = self._write(put, place)
+        self._feed(keep.key)
+        copies = len(self._views.view.shard_of(slot_of_key(keep.key)).members)
+        self._step.reply(
+            request,
+            Stored(
+                written.token, written.context, written.dot, written.replaced, 1, copies,
+                self._views.address, (self._views.address,), written.clock,
+            ),
+        )  # fmt: skip
+
+    def on_replicate(self, source: str, message: m.Replicate) -> None:
+        """Store a shard peer's write and acknowledge it to the origin; refuse one of a past
+        incarnation (D7)."""
+        if not self._owns(message.key) or self._views.has_ended(message.dot[0]):
+            return
+        self._step.serve()
+        self._keyspace.take(message.key, message.item, (message.dot,), self._step.now)
+        self._step.tell(message.origin, m.Ack(message.request, message.dot))
+        self._feed(message.key)
+
+    def on_replicate_damaged(self, source: str, message: m.Replicate) -> None:
+        """Try to repair the row with the item.  If that makes it whole, the write is stored as
+        usual, so the clock gets the dot even if a later write has replaced it."""
+        if self._row_repair.offer(message.key, message.item, source):
+            self.on_replicate(source, message)
+
+    def on_read_repair(self, source: str, message: m.ReadRepair) -> None:
+        """Store what a read has found and this replica lacks; comparisons bring what is of past
+        incarnations."""
+        if not self._owns(message.key):
+            return
+        if any(self._views.has_ended(actor) for actor, _ in message.item.versions):
+            return
+        item: Item | None = message.item
+        if message.rest:
+            here = self._keyspace.filled(message.key)
+            item = whole_of(message.item, message.rest, {}, here)
+        if item is None:  # more is lacking than one message holds: repair brings it
+            self._ask_shard_peers()
+            return
+        self._keyspace.take(message.key, item, (), self._step.now)
+        self._feed(message.key)
+
+    def on_read_repair_damaged(self, source: str, message: m.ReadRepair) -> None:
+        """Try to repair the row with the item, if all of it is here."""
+        if not message.rest and self._row_repair.offer(message.key, message.item, source):
+            self._feed(message.key)
+
+    def replicate_again(self) -> None:
+        """Tell the new owners our last writes: shard peers may have taken the next view before
+        these came."""
+        for (origin, request), accepted in reversed(self._accepted.items()):
+            if self._step.now - accepted.at > RESENT_S:
+                break
+            named, key = accepted.answer, accepted.key
+            if not isinstance(named, m.Written):
+                continue
+            part = self._keyspace.parts.at(slot_of_key(key))
+            if part is None or not part.clock.has(named.dot):
+                continue  # forgotten since: all owners had it then
+            try:
+                item = self._keyspace.filled(key)
+            except Damaged as found:  # go on with the other writes
+                self._step.suspect(found)
+                continue
+            if not fits(item, self._bytes_max):
+                version = item.versions.get(named.dot)
+                if version is None or version.lww:
+                    continue  # what it has replaced, or what has replaced it, repair brings
+                item = _alone(item, named.dot, named.context)
+            replicate = m.Replicate(request, origin, key, item, named.dot)
+            for owner in self._views.view.shard_of(slot_of_key(key)).members:
+                if owner != self._views.address:
+                    self._step.tell(owner, replicate)
+
+
+def _alone(item: Item, dot: Dot, context: Past) -> Item:
+    """A write without the versions beside it.  Its past is then only what its client has seen,
+    which it has replaced, and it names none of the versions that are left out."""
+    return Item({dot: item.versions[dot]}, context)

@@ -1,0 +1,306 @@
+"""What an origin does with a client's write, from the request to the answer.
+
+    begin             ask one member, the home, to name the write
+    on_ack            the home or a shard peer has it on disk: answer when there are enough
+    on_declined       the home has refused for good
+    on_not_owner      the home does not own the key in its view: ask another member
+    on_cannot_decide  the home cannot judge the write: read the key first
+    enter             another view: the acks of its owners count
+    tick              time passes: look for a home again, or give up
+
+The home and its shard peers answer the origin.  The origin never replaces a home that may have
+named the write: a second home might name it again, with a timestamp above what its client wrote
+since.  If the home falls silent, no node knows whether the write exists, and the client is told
+just that.  (protocol P-3; docs/decisions/0006; style, rule 4.)
+
+Example: n1 and n2 own the key, and n3 is the origin.
+
+    n3 asks n1, attempt 1.  n1 may not name writes yet: `NotOwner`, so it certainly did not write
+    n3 asks n2, attempt 2.  n2 may not, either; with a later tick n3 asks n1 again, attempt 3
+    the first `NotOwner` comes once more.  It is of attempt 1, so n1 stays the home
+    n1 names the write: `Written` to n3, `Replicate` to n2.  n2 tells n3 `Ack`: n3 answers
+"""
+
+from collections.abc import Callable, Container
+
+import msgspec
+
+from node.core.membership.failure_detector import Detector
+from node.core.membership.services import Services
+from node.core.model.quorum import AVAILABLE, enough, wanted
+from node.core.protocol.messages import Accept, Ack, CannotDecide, Declined, NotOwner, Written
+from node.core.protocol.operations import Outcome, Put, Stored, Unavailable
+
+BUDGET_S = 0.1  # `available` waits this long for members that have not given a sign of life
+SLOW_S = 1.0  # and this long for members that have, and are only slow
+UNREACHABLE_S = 0.5  # so long we look for a home before we say that there is none
+LAST_ASK_S = 0.2  # so long before a write's time is over no home is asked again
+DEADLINE_S = 2.0
+
+UNREACHABLE = Unavailable("no replica of the key's shard can be reached", definite=True)
+NOT_YET = Unavailable(
+    "no replica of the key's shard that can be reached may name writes yet", definite=True
+)
+
+Asks = list[tuple[str, Accept]]
+
+
+class Write(msgspec.Struct, gc=False):
+    """One write under way; the first of `members` that can be reached becomes its home."""
+
+    put: Put
+    members: tuple[str, ...]
+    started: float
+    home: str | None = None
+    written: Written | None = None
+    acks: set[str] = msgspec.field(default_factory=set)
+    refused: set[str] = msgspec.field(default_factory=set)  # members that would not be its home
+    attempt: int = 0  # how often a home was asked
+    asked: float = 0.0  # when it was asked last
+    found: bool | None = None  # what a read has shown before: whether the key has a value
+
+    def awaited(self, now: float, detector: Detector) -> int:
+        """How many members may yet acknowledge in the time that `available` grants them."""
+        left = [m for m in self.members if m not in self.acks]
+        waited = now - self.started
+        if waited < BUDGET_S:
+            return len([m for m in left if detector.reachable(m, now)])
+        if waited < SLOW_S:
+            return len([m for m in left if detector.heard(m) > self.started])
+        return 0
+
+    @property
+    def patience_s(self) -> float:
+        """How long the origin looks for a home; longer if members refused, since they may be
+        willing soon."""
+        return max(UNREACHABLE_S, self.put.wait_s) if self.refused else UNREACHABLE_S
+
+    def may_ask(self, now: float) -> bool:
+        """Whether a home that is asked now can answer in time."""
+        waited = now - self.started
+        return waited < UNREACHABLE_S or waited < self.patience_s - LAST_ASK_S
+
+    def deadline(self) -> float:
+        """The time after which the home's answer comes too late."""
+        return min(self.asked + DEADLINE_S, self.started + max(DEADLINE_S, self.patience_s))
+
+    def nodes(self) -> tuple[str, ...]:
+        """The members that have it on disk, as far as they have said so."""
+        return tuple([member for member in self.members if member in self.acks])
+
+
+class WriteOrigin:
+    """The writes of this node's clients.  `home` is its own side of a write; `look_first` reads the
+    key before a write that a home cannot judge."""
+
+    def __init__(
+        self,
+        services: Services,
+        home: Callable[[str, Accept], None],
+        look_first: Callable[[int, Put, int], None],
+    ) -> None:
+        self._views, self._step = services.views, services.step
+        self._home, self._look_first = home, look_first
+        self._writes = Writes(self._views.address, services.detector)
+
+    def __len__(self) -> int:
+        return len(self._writes)
+
+    def begin(self, request: int, put: Put, found: bool | None = None, attempts: int = 0) -> None:
+        """Begin a client's write.  `found`: a home could not judge it, so the origin has read the
+        key first, and this says whether it has a value; `attempts` were made before."""
+        members = self._views.replicas_of(put.key, request)
+        try:
+            wanted(put.level, len(members))
+        except ValueError as error:
+            self._step.reply(request, Unavailable(str(error), definite=True))
+            return
+        now = self._step.now
+        self._ask(self._writes.begin(request, put, members, now, found, attempts))
+
+    def _ask(self, asks: Asks) -> None:
+        """Ask homes; a home that is this node itself acts in this very step."""
+        for home, accept in asks:
+            if home == self._views.address:
+                self._home(home, accept)
+            else:
+                self._step.ask(home, accept)
+
+    def on_ack(self, source: str, ack: Ack | Written) -> None:
+        """A member has the write on disk; the home also says how it is named."""
+        self._step.relay(ack.request, self._writes.on_ack(source, ack, self._step.now))
+
+    def on_declined(self, source: str, declined: Declined) -> None:
+        """Give the client the outcome with which the home has refused for good."""
+        self._step.relay(declined.request, self._writes.on_declined(declined))
+
+    def on_not_owner(self, source: str, message: NotOwner) -> None:
+        """Ask another member: this one does not own the key in its view, and certainly did not
+        write."""
+        write = self._writes.without_home(source, message)
+        if write is None:
+            return
+        write.members = self._views.replicas_of(write.put.key, message.request)
+        self._ask(self._writes.ask_another(message.request, write, self._step.now))
+
+    def on_cannot_decide(self, source: str, message: CannotDecide) -> None:
+        """Read the key first: the home lacks the past that would say whether the write is
+        allowed."""
+        write = self._writes.give_up(source, message)
+        if write is not None:
+            self._look_first(message.request, write.put, write.attempt)
+
+    def enter(self) -> None:
+        """Count the acks of the new view's owners from now on."""
+        for request, outcome in self._writes.enter(self._views.replicas_of):
+            self._step.reply(request, outcome)
+
+    def tick(self) -> None:
+        """Answer, ask again or give up, as time demands."""
+        asks, replies = self._writes.tick(self._step.now)
+        self._ask(asks)
+        for request, outcome in replies:
+            self._step.reply(request, outcome)
+
+
+class Writes:
+    """All writes whose clients wait at this node: which members to ask, and what acks and time
+    decide."""
+
+    def __init__(self, address: str, detector: Detector) -> None:
+        self._address = address
+        self._detector = detector
+        self._writes: dict[int, Write] = {}
+
+    def __len__(self) -> int:
+        return len(self._writes)
+
+    def begin(
+        self,
+        request: int,
+        put: Put,
+        members: tuple[str, ...],
+        now: float,
+        found: bool | None = None,
+        attempts: int = 0,
+    ) -> Asks:
+        """Begin a write.  `found`: a home was asked before, and a read has shown whether the key
+        has a value.  The count of attempts goes on, so a late refusal of an earlier one does not
+        count."""
+        write = Write(put, members, now, attempt=attempts, found=found)
+        self._writes[request] = write
+        return self._ask_home(request, write, now)
+
+    def _ask_home(self, request: int, write: Write, now: float, again: bool = True) -> Asks:
+        """Ask the first member that can be reached.  A member that has refused is asked only if
+        `again`."""
+        write.home = self._first(write, write.refused, now)
+        if write.home is None and again:
+            write.home = self._first(write, (), now)
+        if write.home is None:
+            return []
+        write.attempt += 1
+        write.asked = now
+        looked = write.found is not None
+        return [(write.home, Accept(request, write.put, write.attempt, looked))]
+
+    def _first(self, write: Write, refused: Container[str], now: float) -> str | None:
+        for member in write.members:
+            if member not in refused and self._detector.reachable(member, now):
+                return member
+        return None
+
+    def on_ack(self, source: str, ack: Ack | Written, now: float) -> Outcome | None:
+        write = self._writes.get(ack.request)
+        if write is None:
+            return None
+        write.acks.add(source)
+        if isinstance(ack, Written):
+            write.written = ack
+        return self._settle(ack.request, write, now)
+
+    def without_home(self, source: str, refusal: NotOwner | CannotDecide) -> Write | None:
+        """The write whose home certainly did not write it; None if the refusal is of another
+        attempt or the write has its name."""
+        write = self._writes.get(refusal.request)
+        if write is None or write.written is not None:
+            return None
+        if (write.home, write.attempt) != (source, refusal.attempt):
+            return None
+        write.home = None
+        write.refused.add(source)
+        return write
+
+    def give_up(self, source: str, unsure: CannotDecide) -> Write | None:
+        """Forget a write that its home did not do and cannot judge, and return it."""
+        write = self.without_home(source, unsure)
+        return self._writes.pop(unsure.request) if write else None
+
+    def ask_another(self, request: int, write: Write, now: float) -> Asks:
+        """Ask a member that has not refused; the next tick may ask the others again."""
+        return self._ask_home(request, write, now, again=False)
+
+    def enter(self, members_of: Callable[[str, int], tuple[str, ...]]) -> list[tuple[int, Outcome]]:
+        """Follow the new view: its owners' acks count from zero, beside the home's own.  Return the
+        answers of writes whose level the new shard cannot reach."""
+        replies: list[tuple[int, Outcome]] = []
+        for request, write in list(self._writes.items()):
+            write.members = members_of(write.put.key, request)
+            write.acks &= {write.home or ""}
+            write.refused.clear()
+            try:
+                wanted(write.put.level, len(write.members))
+            except ValueError as error:
+                del self._writes[request]
+                reason = f"the view has changed: {error}; it may or may not be written"
+                replies.append((request, Unavailable(reason, definite=False)))
+        return replies
+
+    def on_declined(self, declined: Declined) -> Outcome | None:
+        """End a write that its home certainly did not do, with the outcome for the client."""
+        known = self._writes.pop(declined.request, None) is not None
+        return declined.outcome if known else None
+
+    def _settle(self, request: int, write: Write, now: float) -> Outcome | None:
+        """The answer, if the level is reached and the name has come."""
+        named, home, copies = write.written, write.home, len(write.members)
+        if named is None or home is None:
+            return None
+        nodes = write.nodes() or (home,)  # the home has it, owner or not
+        acks = len(nodes)
+        awaited = write.awaited(now, self._detector) if acks <= copies // 2 else 0
+        if not enough(write.put.level, copies, acks, awaited):
+            return None
+        del self._writes[request]
+        replaced = named.replaced or bool(write.found)
+        return Stored(
+            named.token, named.context, named.dot, replaced, acks, copies, home, nodes, named.clock
+        )
+
+    def tick(self, now: float) -> tuple[Asks, list[tuple[int, Outcome]]]:
+        """The outcomes that acks, deadlines and silent homes decide, and the homes to ask again."""
+        asks: Asks = []
+        replies: list[tuple[int, Outcome]] = []
+        for request, write in list(self._writes.items()):
+            outcome = self._settle(request, write, now) or self._expired(request, write, now)
+            if outcome is not None:
+                replies.append((request, outcome))
+            elif write.home is None and write.may_ask(now):
+                asks += self._ask_home(request, write, now)
+        return asks, replies
+
+    def _expired(self, request: int, write: Write, now: float) -> Outcome | None:
+        level = write.put.level
+        outcome = NOT_YET if write.refused else UNREACHABLE
+        if write.home is None and now - write.started < write.patience_s:
+            return None
+        if write.home is not None:
+            lost = write.written is None and not self._detector.reachable(write.home, now)
+            if not lost and now < write.deadline():
+                return None
+            wish = "an answer" if level == AVAILABLE else f"level {level}"
+            reached = f"{len(write.acks)} of {len(write.members)} replicas acknowledged"
+            reason = f"{wish} was not reached in time: {reached}; it may or may not be written"
+            outcome = Unavailable(reason, definite=False, acks=len(write.acks), nodes=write.nodes())
+        del self._writes[request]
+        return outcome

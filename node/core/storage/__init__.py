@@ -1,0 +1,15 @@
+"""What this replica has, on disk and in memory.
+
+    keyspace           the items and their clocks: read this first
+    slot_groups        slots that share one clock
+    key_log            which key a write belongs to
+    watermarks         what all replicas have; delete_marks: when a deleted key leaves nothing
+    item_cache         items in memory, bounded by bytes
+    row_scan           rows in order
+    slot_counts        live keys and bytes of each slot
+    content_hash       one hash of all versions; slot_cleanup: rows of slots that have left
+    past_runs          earlier runs of nodes, said by one name
+    transfer_progress  how far a full exchange has come; written_since: what came meanwhile
+
+Imports model and protocol.  Knows nothing of peers.
+"""

@@ -1,0 +1,296 @@
+"""What this node holds: a store per slot, shared by all slots with the same past.
+
+A store knows its clock (which dots of its slots are in its items or obsolete) and the views it is
+*whole* for: every write that all owners of such a view held is here.  This is so whichever node
+owns the slots now, so a view change touches no store.  It only decides which stores are *owned*;
+the node holds the others until all owners have them.  All 4096 slots usually are one `Part`; views
+split parts, and parts that have become equal are one again.
+
+Example: n1 owns the slots 0 to 3 in view 1, with the clock {a: 2}.
+
+    adopt(2, 2 to 5)    n1 takes part in view 2, where its slots are 2 to 5.  Three parts:
+                        0, 1: whole for 1; held for their new owners
+                        2, 3: whole for 1 and 2, all that is needed: they answer
+                        4, 5: empty, whole for 2: the writes of view 1 have not arrived
+    join(4 to 5, ...)   n1 has pulled all of these from a holder that is whole for 1: now they are
+                        like 2 and 3, and one part with them
+    skip(6 to 7, 3)     n1 learns views 3 and 4 at once; in view 3 it owned 6 and 7.  It stored no
+                        write of view 3, so none of 6 and 7 was held by all their owners: it gets
+                        empty stores for them, and these are whole for view 3
+    adopt(4, 2 to 6)    2 to 5 are whole for 1, 2 and 4, and lack what view 3's owners held;
+                        6 is whole for 3 and 4, and lacks 1 and 2; 7 is held, and not owned
+(protocol D10.)
+"""
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from node.core.model.actors import Actor, view_of
+from node.core.model.dots import Dot, DotClock, Vector, join_vectors
+from node.core.model.keys import SLOTS, Slot
+from node.core.model.slots import Slots, each_of, from_bytes, to_bytes
+from node.core.model.view import FIRST, ViewId
+
+
+class SavedPart(msgspec.Struct, array_like=True):
+    """A part on disk."""
+
+    slots: bytes
+    clock: DotClock
+    whole: list[ViewId]
+
+
+class Part:
+    """Slots with one clock.
+
+    `owned`: this node owns them in the current view.
+    `whole`: the views for which the store is whole; none below the floor.
+    `answers`: it is whole for the current view and for all that led to it.  Invariant: answers
+    implies owned.
+    `only_grew`: it began empty in this run, and has lost no row since then.
+    """
+
+    __slots__ = ("answers", "clock", "only_grew", "owned", "slots", "whole")
+
+    def __init__(self, slots: Slots, clock: DotClock, whole: Iterable[ViewId] = ()) -> None:
+        self.slots, self.clock, self.whole = slots, clock, set(whole)
+        self.owned = self.answers = self.only_grew = False
+
+    def is_like(self, other: "Part") -> bool:
+        return (self.owned, self.whole, self.clock) == (other.owned, other.whole, other.clock)
+
+
+class Parts:
+    """All parts of a node.  Invariant: no slot is in two of them.
+
+    `owned_slots`: all slots of the current view that are this node's; each of them has a part.
+    `need`: the views for which a part must be whole to answer.
+    `withheld`: dots of the clocks that peers are not told yet, for they are not shown; their keys.
+    """
+
+    def __init__(self, saved: Iterable[SavedPart] = (), view: ViewId = FIRST) -> None:
+        self._parts = [Part(from_bytes(s.slots), s.clock, s.whole) for s in saved]
+        self.view = view
+        self.need: set[ViewId] = set()
+        self.owned_slots: Slots = 0
+        self.withheld: dict[Dot, str] = {}
+        self._at: list[Part | None] = [None] * SLOTS
+        self._index()
+
+    def __iter__(self) -> Iterator[Part]:
+        return iter(self._parts)
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
+    def at(self, slot: Slot) -> Part | None:
+        """The part that holds this slot."""
+        return self._at[slot]
+
+    def owns(self, slot: Slot) -> bool:
+        """Whether the slot is this node's in the current view."""
+        part = self._at[slot]
+        return part is not None and part.owned
+
+    def told(self, clock: DotClock) -> DotClock:
+        """A copy of one of the clocks as peers are told it: without what is withheld."""
+        return clock.without(self.withheld) if self.withheld else clock.copy()
+
+    def owned(self) -> list[Part]:
+        return [part for part in self._parts if part.owned]
+
+    def held(self) -> list[Part]:
+        """The parts that other nodes own in the current view."""
+        return [part for part in self._parts if not part.owned]
+
+    def saved(self) -> list[SavedPart]:
+        return [SavedPart(to_bytes(p.slots), p.clock, sorted(p.whole)) for p in self._parts]
+
+    # ---- what is not shown yet
+    def withhold(self, key: str, dots: Iterable[Dot]) -> None:
+        """Withhold these dots of this key, and no others of it."""
+        for dot in [dot for dot, name in self.withheld.items() if name == key]:
+            del self.withheld[dot]
+        self.withheld.update(dict.fromkeys(dots, key))
+
+    def show(self, dots: Iterable[Dot]) -> None:
+        """Withhold these dots no longer."""
+        for dot in dots:
+            self.withheld.pop(dot, None)
+
+    def show_all(self) -> None:
+        """Withhold nothing any longer."""
+        self.withheld.clear()
+
+    # ---- dots
+    def note(self, dot: Dot, slot: Slot) -> None:
+        """Add a dot to the clock of its slot.  It names one key, so it concerns no other slot, and
+        joins the clocks of all owned ones (R2).  A dot of an older view joins no other clock: as a
+        rule it concerns slots that others own."""
+        its, is_ours = self._at[slot], view_of(dot[0]) == self.view
+        for part in self._parts:
+            if part is its or (is_ours and part.owned):
+                part.clock.add(dot)
+
+    def has_gone(self, slot: Slot) -> None:
+        """Note that a key of this slot has dots in the clock, and no row."""
+        part = self._at[slot]
+        if part is not None:
+            part.only_grew = False
+
+    def only_grew(self, slots: Slots) -> bool:
+        """Whether these slots have had no rows but those that they have now."""
+        return all(part.only_grew for part in self._parts if part.slots & slots)
+
+    def join(self, slots: Slots, clock: DotClock, claims: Iterable[ViewId]) -> bool:
+        """Note that these slots have all dots of this clock and are whole for these views, too;
+        whether that is new."""
+        new, changed = set(claims), False
+        for part in self._within(slots):
+            changed = changed or part.clock.lacks(clock) or not new <= part.whole
+            part.clock.join(clock)
+            part.whole.update(new)
+            part.only_grew = False
+        self._settle()
+        return changed
+
+    def add(self, slots: Slots, dots: Iterable[Dot]) -> None:
+        """Add dots that concern no key of these slots to their clocks."""
+        noted = list(dots)
+        for part in self._within(slots):
+            part.only_grew = False
+            for dot in noted:
+                part.clock.add(dot)
+        self._settle()
+
+    def close(self, life: Actor) -> None:
+        """Fill the gaps of a past life (D7): in every owned slot up to the highest dot that one of
+        them knows, so that all slots of all members say the same of it."""
+        highest: Vector = {}
+        for part in self.owned():
+            known = {actor: part.clock.highest(actor) for actor in part.clock.runs_of(life)}
+            highest = join_vectors(highest, known)
+        for part in self._parts:
+            for actor in part.clock.runs_of(life) | (highest.keys() if part.owned else set()):
+                part.clock.close(actor, highest.get(actor, 0) if part.owned else 0)
+            part.only_grew = False
+        self._settle()
+
+    # ---- views
+    def adopt(self, view: ViewId, owned: Slots, need: set[ViewId], claim: ViewId | None) -> None:
+        """Own these slots from now on: slots that the node did not hold get empty stores, and no
+        other store is touched (R1).  `claim`: the view, if the node takes part from its start."""
+        self.view, self.need, self.owned_slots = view, need, owned
+        self._cut(owned)
+        gained = owned & ~self._all_slots()
+        if gained:
+            self._parts.append(Part(gained, DotClock()))
+            self._parts[-1].only_grew = True
+        for part in self._parts:
+            part.owned = bool(part.slots & owned)
+            if part.owned and claim is not None:
+                part.whole.add(claim)
+        self._settle()
+
+    def skip(self, slots: Slots, view: ViewId) -> None:
+        """Become whole for a view that gave the node these slots and that it took no part in: no
+        write of it was ever held by all owners (D10, "skipped")."""
+        self._cut(slots)
+        unheld = slots & ~self._all_slots()
+        if unheld:
+            self._parts.append(Part(unheld, DotClock()))
+        for part in self._parts:
+            if part.slots & slots:
+                part.whole.add(view)
+        self._settle()
+
+    def disclaim(self, view: ViewId) -> None:
+        """Be whole for this view no longer: it was mistaken for another."""
+        for part in self._parts:
+            part.whole.discard(view)
+        self._settle()
+
+    def disclaim_all(self) -> None:
+        """Be whole for no view: the rows are to be those of a new node."""
+        for part in self._parts:
+            part.whole.clear()
+
+    def claim(self, view: ViewId) -> None:
+        """Become whole for this view in all owned slots."""
+        for part in self.owned():
+            part.whole.add(view)
+        self._settle()
+
+    def raise_floor(self, floor: ViewId, need: set[ViewId]) -> None:
+        """Drop claims of views below the floor, which are retired."""
+        self.need = need
+        for part in self._parts:
+            part.whole = {view for view in part.whole if view >= floor}
+        self._settle()
+
+    def count_below(self, floor: ViewId) -> bool:
+        """Note that every owned store that has arrived has all dots below the floor; whether this
+        is new for one of them."""
+        arrived = [p for p in self.owned() if self.need <= p.whole and p.clock.floor < floor]
+        for part in arrived:
+            part.clock.raise_floor(floor)
+            part.only_grew = False
+        self._settle()
+        return bool(arrived)
+
+    def drop(self, slots: Slots) -> None:
+        """Forget these slots."""
+        self._cut(slots)
+        self._parts = [part for part in self._parts if not part.slots & slots]
+        self._settle()
+
+    def lacking(self) -> Slots:
+        """The owned slots whose past has not arrived."""
+        lacking = 0
+        for part in self._parts:
+            if part.owned and not part.answers:
+                lacking |= part.slots
+        return lacking
+
+    # ---- cutting and joining
+    def _all_slots(self) -> Slots:
+        held = 0
+        for part in self._parts:
+            held |= part.slots
+        return held
+
+    def _cut(self, slots: Slots) -> None:
+        """Split parts, so that each lies within these slots or outside them."""
+        for part in list(self._parts):
+            inside = part.slots & slots
+            if inside and inside != part.slots:
+                part.slots &= ~slots
+                half = Part(inside, part.clock.copy(), part.whole)
+                half.owned, half.only_grew = part.owned, part.only_grew
+                self._parts.append(half)
+
+    def _within(self, slots: Slots) -> list[Part]:
+        self._cut(slots)
+        return [part for part in self._parts if part.slots & slots]
+
+    def _settle(self) -> None:
+        """Make one part of equal ones."""
+        merged: list[Part] = []
+        for part in self._parts:
+            like = next((other for other in merged if other.is_like(part)), None)
+            if like is None:
+                merged.append(part)
+            else:
+                like.slots |= part.slots
+                like.only_grew = like.only_grew and part.only_grew
+        self._parts = sorted(merged, key=lambda part: part.slots & -part.slots)
+        self._index()
+
+    def _index(self) -> None:
+        at: list[Part | None] = [None] * SLOTS
+        for part in self._parts:
+            part.answers = part.owned and self.need <= part.whole
+            for slot in each_of(part.slots):
+                at[slot] = part
+        self._at = at

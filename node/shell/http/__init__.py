@@ -1,0 +1,12 @@
+"""The HTTP port.
+
+    server         reads a request whole, lets a contract and the driver decide, answers
+    router         finds the handler of a path
+    request_body   connections and bodies that come in; body_queue: large bodies take turns
+    response       one answer that goes out; event_stream: answers that go on
+    origins        pages of other origins (CORS)
+    port_limits    how long the port waits, how much it holds
+    metrics        what a node counts; admin_routes: /metrics, /v1/faults and the peers' door
+
+Imports api.contract, the driver and values of the core.  Read server first.
+"""

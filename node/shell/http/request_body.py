@@ -1,0 +1,117 @@
+"""What comes in: connections, bytes that may be no HTTP request, and bodies that arrived early.
+
+Lines, headers and bodies are bounded, and so is the time that each may take. aiohttp's parser
+refuses malformed requests; this module words the refusals as JSON, and logs no line for each.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+from aiohttp.hdrs import CONTENT_ENCODING
+from aiohttp.http_exceptions import LineTooLong
+from aiohttp.streams import EMPTY_PAYLOAD
+
+from node.api.contract import Reply
+from node.api.parsing import refused
+from node.shell.http.port_limits import PortLimits
+
+LINE_BYTES_MAX = 16 * 1024  # of a request line, and of one header
+HEADERS_MAX = 100
+
+log = logging.getLogger(__name__)
+
+Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+Refuse = Callable[[Reply], web.StreamResponse]
+
+
+class Connection(web.RequestHandler):
+    """aiohttp's protocol of one connection, with our words for a malformed request."""
+
+    __slots__ = ("_refuse",)
+
+    def __init__(
+        self,
+        refuse: Refuse,
+        limits: PortLimits,
+        manager: web.Server,
+        loop: asyncio.AbstractEventLoop,
+    ):
+        super().__init__(
+            manager,
+            loop=loop,
+            keepalive_timeout=limits.idle_timeout_s,
+            access_log=None,  # type: ignore[arg-type]  # None is how aiohttp turns it off
+            auto_decompress=False,
+            lingering_time=limits.linger_s,
+            max_line_size=LINE_BYTES_MAX,
+            max_field_size=LINE_BYTES_MAX,
+            max_headers=HEADERS_MAX,
+        )
+        self._refuse = refuse
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer an error of the request or of its handler.
+
+        aiohttp also calls this when a WebSocket's handler raises; that is a bug of ours, unless the
+        peer has gone.
+        """
+        if isinstance(exc, ConnectionError):
+            raise exc  # aiohttp expects this of a connection that has gone
+        if status == 500:
+            log.error("%s %s crashed", request.method, request.path, exc_info=exc)
+        if request.writer.output_size > 0:
+            raise ConnectionError("an answer has begun: nothing can be said, only closed")
+        return self._refuse(_reply_to_error(status, exc, message))
+
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        """Resume only a connection that has paused.
+
+        aiohttp calls this after each read of a body, and would feed its parser for nothing.
+        """
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
+
+
+class Listener(web.Server):
+    """Makes a `Connection` for each client."""
+
+    def __init__(self, answer: Answer, refuse: Refuse, limits: PortLimits) -> None:
+        super().__init__(answer)
+        self._refuse, self._limits = refuse, limits
+
+    def __call__(self) -> web.RequestHandler:
+        return Connection(self._refuse, self._limits, self, self._loop)
+
+
+def _reply_to_error(status: int, error: BaseException | None, message: str | None) -> Reply:
+    if isinstance(error, LineTooLong):
+        return refused(431, f"the URL or a header has more than {LINE_BYTES_MAX} bytes")
+    if status == 500:
+        return refused(500, "internal error")
+    lines = (message or "malformed request").strip().splitlines()
+    return refused(status, lines[0].rstrip(":"))  # the other lines show the request
+
+
+def arrived_body_of(request: web.BaseRequest, bytes_max: int) -> bytes | Reply | None:
+    """Return the body, or the reply that says why not; None while it has not arrived (rare)."""
+    content = request.content
+    if content is EMPTY_PAYLOAD:
+        return b""
+    if request.headers.get(CONTENT_ENCODING, "identity").lower() != "identity":
+        return refused(415, "Content-Encoding must be identity")
+    if not content.is_eof():
+        return too_large(bytes_max) if (request.content_length or 0) > bytes_max else None
+    body = content.read_nowait()
+    return body if len(body) <= bytes_max else too_large(bytes_max)
+
+
+def too_large(bytes_max: int) -> Reply:
+    return refused(413, f"request body is too large: the limit is {bytes_max} bytes")

@@ -1,0 +1,304 @@
+"""The HTTP port of a node: reads a request whole, lets a dialect and the driver decide, answers.
+
+Dialects decide what a client is told, except for errors of HTTP itself: a body over the limit, a
+path without a route, bytes that are no request.  The server catches the `Refused` that a dialect
+raises, in one place, and answers in that dialect's words.  A request is in flight until its answer
+is made; a client that goes away loses only its answer.  The server stands on aiohttp's low-level
+one, since an application's routing and signals would cost more than all the rest of a request.
+"""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
+from time import perf_counter
+from typing import Any
+
+from aiohttp import web
+from msgspec.structs import replace
+
+from node.api.contract import (
+    Ask,
+    Call,
+    Dialect,
+    Events,
+    Facts,
+    Limits,
+    Refused,
+    Reply,
+    Steps,
+    Talk,
+)
+from node.api.parsing import refused
+from node.core import status
+from node.core.protocol.operations import Outcome, Request
+from node.door import BACKLOG_CONNECTIONS
+from node.driver import Driver
+from node.shell.http.admin_routes import LinkControl, server_routes
+from node.shell.http.body_queue import Bodies
+from node.shell.http.event_stream import Streams
+from node.shell.http.origins import Origins, is_asked_first, origin_form, permission
+from node.shell.http.port_limits import USUAL, PortLimits
+from node.shell.http.request_body import Listener, arrived_body_of
+from node.shell.http.response import Answer
+from node.shell.http.router import NOTHING, Endpoint, Table, decoded
+
+CLOSING = frozenset({408, 413})  # the rest of such a body is not worth the wait
+INTERNAL_ERROR = refused(500, "internal error")
+NOT_TEXT = refused(400, "the path is not percent-encoded UTF-8")
+STREAMS_FULL = refused(503, "too many event streams are open; try again", {"Retry-After": "1"})
+
+log = logging.getLogger(__name__)
+
+
+def facts_of(driver: Driver, server: "Server") -> Facts:
+    """Return what this node can report of itself now; a draining node is never ready."""
+    replica, now = driver.replica, driver.now()
+    checks = status.checks(replica)
+    if server.draining:
+        checks = (*checks, ("serving", "the node is shutting down"))
+    return Facts(
+        address=replica.address,
+        view=replica.view,
+        alive=status.alive(replica, now),
+        ready=not any(wrong for _, wrong in checks),
+        checks=checks,
+        status=partial(status.status, replica, now),
+        movement=partial(status.movement, replica, now),
+        slot_loads=partial(status.slot_loads, replica),
+        content=partial(status.content, replica),
+        previous=replica.moving.previous,
+        cluster=replica.keyspace.name,
+        now=now,
+        confirmed=replica.moving.is_confirmed,
+    )
+
+
+class Server:
+    """One port, all dialects.  Raises ValueError when two dialects claim one route.
+
+    The first dialect answers for paths without a route.  `store_stats` is for /metrics.  Pages of
+    `origins` may write like pages of the node's own origin.  A contract knows its `limits`, not
+    those of the port.
+    """
+
+    def __init__(
+        self,
+        driver: Driver,
+        links: LinkControl,
+        dialects: Sequence[Dialect],
+        limits: Limits,
+        faults: bool,
+        store_stats: Callable[[], Mapping[str, Any]] = dict,
+        origins: Collection[str] = (),
+        port_limits: PortLimits = USUAL,
+    ) -> None:
+        self.draining = False
+        self._driver, self._links = driver, links
+        self._limits, self._port_limits = limits, port_limits
+        self._body_bytes_max = limits.body_bytes_max
+        self._bodies = Bodies(limits.body_bytes_max, port_limits)
+        self._origins = Origins(origins)
+        self._facts = partial(facts_of, driver, self)
+        self._not_found = dialects[0].not_found
+        self._store_stats = store_stats
+        self._crashes = 0
+        self._table = Table((*dialects, server_routes(links, self._metrics, faults)))
+        self._peer = self._table.at("GET", "/peer")
+        self._nobody = Endpoint("server", "any", "unmatched")
+        self._malformed = Endpoint("server", "any", "malformed")
+        self._in_flight = 0
+        self._idle = asyncio.Event()
+        self._unlisted: set[asyncio.Task[Any]] = set()  # the WebSockets of peers
+        self._streams = Streams(port_limits.streams_max)
+        self._runner: web.ServerRunner | None = None
+        self.port = 0  # the port it listens on, once started
+
+    # -------------------------------------------------------------- life
+
+    async def start(self, sockets: Sequence[socket.socket]) -> None:
+        """Serve clients at these listening sockets; the drain closes them."""
+        self._new_future = asyncio.get_running_loop().create_future
+        listener = Listener(self._answer, self._refuse, self._port_limits)
+        runner = web.ServerRunner(listener, shutdown_timeout=self._port_limits.close_timeout_s)
+        await runner.setup()
+        for each in sockets:
+            await web.SockSite(runner, each, backlog=BACKLOG_CONNECTIONS).start()
+        self._runner, self.port = runner, int(runner.addresses[0][1])
+
+    async def drain(self, timeout_s: float) -> None:
+        """Stop being ready, accept no clients, finish the requests in flight, close everything.
+
+        Peers stay connected until then, since requests in flight need them.
+        """
+        self.draining = True
+        self._streams.end()
+        self._bodies.give_up()
+        if self._runner is None:
+            return
+        for site in self._runner.sites:
+            await site.stop()
+        if self._in_flight:
+            await self._until_idle(timeout_s)
+        for guest in self._unlisted:
+            guest.cancel()
+        await self._runner.cleanup()
+
+    async def _until_idle(self, timeout_s: float) -> None:
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._idle.wait()
+        except TimeoutError:
+            log.warning("%d requests were not answered within %g s", self._in_flight, timeout_s)
+
+    # -------------------------------------------------------------- one request
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        started = perf_counter()
+        target, host = origin_form(request.raw_path)
+        path, _, query = target.partition("?")
+        endpoint, placeholders = self._table.find(request.method, path) or (self._nobody, NOTHING)
+        refusal = self._origins.refusal(request, host)
+        if endpoint is self._peer and refusal is None:
+            return await self._accept(request)
+        self._in_flight += 1
+        reply: Reply | Events
+        try:
+            if refusal is not None:
+                reply = refusal
+            elif endpoint.handler is None:
+                reply = self._reply_of_nobody(request, path)
+            else:
+                reply = await self._reply(request, endpoint, placeholders, query)
+            allowed = self._origins.headers(request)
+            answer = reply if isinstance(reply, Events) else self._say(reply, allowed)
+        except ConnectionError:  # the client left in the middle of its body
+            raise
+        except Exception:
+            log.exception("%s %s crashed", endpoint.method, endpoint.pattern)
+            self._crashes += 1
+            reply, answer = INTERNAL_ERROR, self._say(INTERNAL_ERROR)
+        finally:
+            self._in_flight -= 1
+            if self.draining and not self._in_flight:
+                self._idle.set()
+        code = reply.status if isinstance(reply, Reply) else 200
+        endpoint.count(code, perf_counter() - started)
+        if isinstance(answer, Events):
+            return await self._streams.serve(request, answer, self._origins.headers(request))
+        return answer
+
+    async def _reply(
+        self,
+        request: web.BaseRequest,
+        endpoint: Endpoint,
+        placeholders: Mapping[str, str],
+        query: str,
+    ) -> Reply | Events:
+        path = decoded(placeholders)
+        if path is None:
+            return NOT_TEXT
+        words = request.rel_url.query if query else NOTHING
+
+        async def with_body(body: bytes | Reply) -> Reply | Events:
+            if isinstance(body, Reply):
+                return body
+            call = Call(
+                request.method, path, words, request.headers, body, self._facts, self._limits
+            )
+            assert endpoint.handler is not None
+            try:
+                return await self._carried_out(endpoint.handler(call))
+            except Refused as refusal:
+                return endpoint.reword(call, refusal.reply)
+
+        body = arrived_body_of(request, self._body_bytes_max)
+        if body is not None:
+            return await with_body(body)
+        async with self._bodies.read(request) as late:
+            return await with_body(late)
+
+    async def _carried_out(self, said: Reply | Ask | Talk | Events) -> Reply | Events:
+        if isinstance(said, Ask):
+            return said.say(
+                await self._outcome(said.request)
+            )  # an early outcome needs no turn of the loop
+        if isinstance(said, Talk):
+            return await self._talk(said.steps)
+        return STREAMS_FULL if isinstance(said, Events) and self._streams.is_full else said
+
+    def _outcome(self, request: Request) -> asyncio.Future[Outcome]:
+        answer: asyncio.Future[Outcome] = self._new_future()
+        self._driver.submit(request, partial(_resolve, answer))
+        return answer
+
+    async def _talk(self, steps: Steps) -> Reply:
+        """Go step by step to the reply; a client that goes away ends this between two steps."""
+        try:
+            wish = next(steps)
+            while True:
+                outcomes: list[Outcome] = []
+                if isinstance(wish, float):
+                    await asyncio.sleep(wish)
+                else:
+                    asked = [self._outcome(request) for request in wish]
+                    outcomes = [await outcome for outcome in asked]
+                wish = steps.send(outcomes)
+        except StopIteration as end:
+            reply: Reply = end.value
+            return reply
+
+    def _metrics(self, call: Call) -> Reply:
+        """Answer GET /metrics.
+
+        Its module is imported at the first scrape, so that a start is faster.
+        """
+        from node.shell.http.metrics import Metrics
+
+        driver, endpoints = self._driver, self._table.endpoints()
+        metrics = Metrics(
+            lambda: status.status(driver.replica, driver.now()),
+            self._links.stats,
+            self._store_stats,
+        )
+        metrics.crashes = self._crashes
+        metrics.endpoints = (*endpoints, self._nobody, self._malformed)
+        return metrics.reply(call)
+
+    def _reply_of_nobody(self, request: web.BaseRequest, path: str) -> Reply:
+        methods = self._table.methods_of(path)
+        if not methods:
+            return self._not_found(path)
+        if request.method == "OPTIONS" and is_asked_first(request):
+            return permission(methods)
+        allow = ", ".join(methods)
+        return refused(405, f"this path has only {allow}", {"Allow": allow})
+
+    def _say(self, reply: Reply, more: Mapping[str, str] = NOTHING) -> Answer:
+        closes = self.draining or reply.status in CLOSING
+        if more:
+            reply = replace(reply, headers={**reply.headers, **more})
+        return Answer(reply, self._driver.replica.view.number, closes)
+
+    def _refuse(self, reply: Reply) -> Answer:
+        """Count bytes that never became a request, and close: the next request could be
+        anywhere.
+        """
+        self._malformed.count(reply.status, 0.0)
+        return Answer(reply, self._driver.replica.view.number, closes=True)
+
+    async def _accept(self, request: web.BaseRequest) -> web.StreamResponse:
+        task = asyncio.current_task()
+        assert task is not None
+        self._unlisted.add(task)
+        try:
+            return await self._links.accept(request)
+        finally:
+            self._unlisted.discard(task)
+
+
+def _resolve(answer: asyncio.Future[Outcome], outcome: Outcome) -> None:
+    """Set the outcome, unless the request was cancelled meanwhile."""
+    if not answer.done():
+        answer.set_result(outcome)

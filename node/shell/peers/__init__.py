@@ -1,0 +1,10 @@
+"""One link for each pair of nodes, over a WebSocket.
+
+    links          all links: dialing, accepting, what is sent and dropped
+    link           one open link: frames, slices, silence
+    handshake      the hello of two nodes: their names, their version; what they object to
+    peer           what a node remembers of a peer; redial_pace: when to try again
+    link_limits    what a link holds, and which node of a pair dials first
+
+Imports protocol.  Read links first.
+"""

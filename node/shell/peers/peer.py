@@ -1,0 +1,42 @@
+"""What a node remembers of a peer: its address, the link with it, and its traffic."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from node.shell.peers.link import Link
+
+
+@dataclass(slots=True)
+class LinkCounts:
+    """The traffic with one peer since this node knows it; with an unlisted peer, since it came."""
+
+    up: bool = False
+    frames_out: int = 0
+    bytes_out: int = 0
+    frames_in: int = 0
+    bytes_in: int = 0
+    dropped: int = 0
+
+
+@dataclass(slots=True)
+class Peer:
+    """Another node: a known one, or an unlisted peer while its link lasts."""
+
+    counts: LinkCounts = field(default_factory=LinkCounts)
+    where: str = ""  # where to dial it
+    link: Link | None = None
+    dialer: asyncio.Task[None] | None = None
+    attempts: set[asyncio.Task[None]] = field(default_factory=set)  # side by side, if sought
+    apart: asyncio.Event = field(default_factory=asyncio.Event)  # set while there is no link
+
+    def dial_no_more(self) -> None:
+        """Stop the dialer and every attempt that it has begun."""
+        if self.dialer is not None:
+            self.dialer.cancel()
+            self.dialer = None
+        self.drop_attempts()
+
+    def drop_attempts(self) -> None:
+        """Cancel all attempts but the one that calls this."""
+        for attempt in self.attempts - {asyncio.current_task()}:
+            attempt.cancel()

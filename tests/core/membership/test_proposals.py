@@ -1,0 +1,350 @@
+"""A node of the view proposes the next one, durable before any other node hears of it, and adopts
+it like every other node.  A node that may not propose passes the request on."""
+
+from random import Random
+
+from msgspec.structs import replace
+
+from node.core.membership.proposals import COLD_S, FORWARDED_S, NOBODY, UNHEARD
+from node.core.membership.view_history import ViewHistory
+from node.core.model.options import Options, Start
+from node.core.model.placement import reshaped, with_member, with_node
+from node.core.model.view import FIRST, NO_VIEW, View, ViewId, first_view, no_view
+from node.core.protocol import events, messages as m
+from node.core.protocol.effects import Effects
+from node.core.protocol.operations import Adopted, Get, Outdated, Propose, Put, Unavailable
+from node.core.replica import Replica, restore
+from tests.core.given import MEGABYTE, MemoryRows
+from tests.core.moves import MOVED, views
+from tests.core.one import NOW, VIEW, One
+from tests.core.strangers import Stranger
+
+GROWN = with_node(VIEW, "c1")
+CHANGE = Propose(with_member(VIEW, "s1", "b2"), FIRST)
+
+
+def own_views(effects: Effects) -> m.Views:
+    """Return the proposals that a node tells itself."""
+    [message] = [message for peer, message in effects.tells if isinstance(message, m.Views)]
+    return message
+
+
+def proposed(one: One, propose: Propose = CHANGE, request: int = 7) -> View:
+    [view] = own_views(one.submit(propose, request)).views
+    return view
+
+
+# ---- durable first (decision 0014)
+
+
+def test_a_proposal_is_told_to_its_maker_alone_and_after_the_disk() -> None:
+    one = One()
+    effects = one.submit(CHANGE)
+    assert effects.asks == []
+    assert [peer for peer, _ in effects.tells] == ["a1"]
+    assert [record.key for record in effects.records] == ["proposed"]
+    assert effects.replies == []
+    assert one.replica.view == VIEW
+
+
+def test_its_maker_adopts_it_like_every_node() -> None:
+    one = One()
+    for node in ("a2", "b1", "b2"):
+        one.step(node, m.Heartbeat(f"id of {node}"))
+    told = own_views(one.submit(CHANGE))
+    adopted = one.step("a1", told)
+    assert one.replica.view == told.views[0]
+    assert adopted.replies == [(7, Adopted(one.replica.view))]
+    told_of_it = [peer for peer, message in adopted.asks if isinstance(message, m.Views)]
+    assert told_of_it == ["a2", "b1", "b2"]
+
+
+def test_a_number_is_used_once_even_when_its_view_was_never_heard_of() -> None:
+    one = One()
+    first = proposed(one)
+    again = One(rows=one.rows)  # the process ended before it heard itself
+    assert proposed(again).number == first.number + 1
+
+
+def test_a_proposal_names_the_nodes_by_their_ids_and_the_views_that_led_to_it() -> None:
+    one = One()
+    one.step("a2", m.Heartbeat("id of a2"))
+    view = proposed(one)
+    assert view.ids == (one.replica.node_id, "id of a2", "", "")
+    assert view.ancestors == (FIRST,)
+    assert view.id > FIRST
+
+
+def test_what_was_computed_from_another_view_is_outdated() -> None:
+    one = One()
+    one.step("a2", views(MOVED))
+    assert one.submit(CHANGE).replies == [(7, Outdated(MOVED))]
+
+
+def test_a_node_that_is_declared_lost_is_named_by_id_or_by_address() -> None:
+    one = One()
+    one.step("a2", m.Heartbeat("id of a2"))
+    told = own_views(one.submit(replace(CHANGE, lost=("a2", "b1"))))
+    assert told.gossip.lost == ["@b1", "id of a2"]
+
+
+# ---- others come between
+
+
+def test_a_higher_view_that_was_heard_first_makes_it_outdated() -> None:
+    one = One()
+    told = own_views(one.submit(CHANGE))
+    higher = replace(MOVED, number=9)
+    effects = one.step("a2", views(higher))
+    assert effects.replies == [(7, Outdated(higher))]
+    one.step("a1", told)
+    assert one.replica.view == higher
+
+
+def test_a_view_heard_of_before_ours_was_durable_would_not_be_among_its_ancestors() -> None:
+    """A view that can win names all earlier ones; a node refuses one computed from a base."""
+    one = One()
+    told = own_views(one.submit(CHANGE))
+    rival = replace(MOVED, number=2, proposer="")  # lower than ours
+    assert rival.id < told.views[0].id
+    one.step("a2", views(rival))
+    effects = one.step("a1", told)
+    assert effects.replies == [(7, Outdated(rival))]
+    assert one.replica.view == rival
+
+
+def test_one_that_is_based_on_nothing_is_made_anew() -> None:
+    one = One()
+    told = own_views(one.submit(replace(CHANGE, base=None)))
+    rival = replace(MOVED, number=2, proposer="")
+    one.step("a2", views(rival))
+    again = own_views(one.step("a1", told))
+    assert again.views[0].ancestors == (FIRST, rival.id)
+    [(request, outcome)] = one.step("a1", again).replies
+    assert (request, outcome) == (7, Adopted(again.views[0]))
+
+
+# ---- joining
+
+
+def test_a_node_that_asks_to_join_is_added_and_owns_nothing() -> None:
+    one = One()
+    told = own_views(one.step("c1", m.Join("c1")))
+    assert told.views[0].layout == GROWN
+    assert not one.step("c2", m.Join("c2")).tells  # one at a time
+    one.step("a1", told)
+    assert not one.step("c1", m.Join("c1")).tells  # it is in
+    assert one.step("c2", m.Join("c2")).tells
+
+
+def test_a_stranger_asks_a_node_that_it_can_reach_until_it_is_in() -> None:
+    one = Stranger("c1", "a1", "a2")
+    one.step("a1", views(VIEW))
+    assert one.replica.view == VIEW
+    asked = [e for n in range(4) for e in one.step("c1", events.Tick(), NOW + n).asks]
+    joins = {peer for peer, message in asked if isinstance(message, m.Join)}
+    assert joins <= {"a1", "a2"}
+    assert joins
+    grown = View(2, GROWN.nodes, GROWN.shards, GROWN.owner, "p", (), (FIRST,))
+    one.step("a1", views(grown), NOW + 5)
+    asks = one.step("c1", events.Tick(), NOW + 6).asks
+    assert not any(isinstance(message, m.Join) for _, message in asks)
+
+
+def test_nodes_that_all_know_no_view_begin_the_first_when_they_are_a_majority() -> None:
+    one = Stranger("a1", "a2", "a3")
+    assert not one.step("a1", events.Tick(), NOW + 9).tells
+    one.step("a2", m.Heartbeat("id of a2"), NOW + 9, m.Epoch(NO_VIEW, NO_VIEW))
+    told = own_views(one.step("a1", events.Tick(), NOW + 10))
+    assert told.views == [first_view(("a2", "a3", "a1"), 1)]
+    one.step("a1", told, NOW + 10)
+    assert one.replica.view.id == FIRST
+    assert one.replica.maintenance.settled
+
+
+def test_beside_nodes_that_have_forgotten_theirs_no_view_is_begun() -> None:
+    one, nowhere = Stranger("a1", "a2", "a3"), m.Epoch(NO_VIEW, NO_VIEW)
+    one.step("a2", m.Gossip({}, {}, {"id of a2": ViewId(4, "p")}), NOW + 9, nowhere)
+    again = Stranger("a1", "a2", "a3", rows=one.rows)
+    again.step("a2", m.Heartbeat("id of a2"), NOW + 9, nowhere)
+    tells = again.step("a1", events.Tick(), NOW + 20).tells
+    assert not any(isinstance(message, m.Views) for _, message in tells)
+
+
+def test_a_node_of_no_view_answers_no_request_for_keys() -> None:
+    one = Stranger("c1", "a1")
+    [(_, outcome)] = one.submit(Get("pear")).replies
+    assert isinstance(outcome, Unavailable)
+    assert outcome.definite
+    assert not one.step("a1", m.Accept(1, Put("pear", b"v"))).records
+
+
+# ---- wishes from outside the view
+
+
+def outside(address: str = "c1") -> One:
+    """Return a node that is in no known view."""
+    one = One(address, VIEW)
+    one.step("a1", m.Heartbeat("id of a1"))
+    return one
+
+
+def test_a_node_outside_passes_the_wish_on_and_the_answer_back() -> None:
+    one, inside = outside(), One()
+    [(peer, forwarded)] = one.submit(Propose(GROWN)).asks
+    assert (peer, forwarded) == ("a1", m.ForwardedProposal(7, GROWN, False, ()))
+    told = own_views(inside.step("c1", forwarded))
+    tells = inside.step("a1", told).tells
+    [(to, granted)] = [tell for tell in tells if isinstance(tell[1], m.Granted)]
+    assert to == "c1"
+    [(request, outcome)] = one.step("a1", granted).replies
+    assert (request, outcome) == (7, Adopted(told.views[0]))
+    assert not one.step("a1", granted).replies  # once
+
+
+def test_a_wish_that_loses_is_outdated() -> None:
+    one = outside()
+    one.submit(Propose(GROWN))
+    [(_, outcome)] = one.step("a1", m.Granted(7, MOVED, adopted=False)).replies
+    assert outcome == Outdated(MOVED)
+
+
+def test_a_wish_that_no_node_can_hear_is_refused_and_one_unanswered_is_unknown() -> None:
+    alone, one = One("c1", VIEW), outside()
+    for node in VIEW.nodes:
+        alone.step("c1", events.LinkDown(node))
+    assert alone.submit(Propose(GROWN)).replies == [(7, NOBODY)]
+    one.submit(Propose(GROWN))
+    assert not one.step("c1", events.Tick(), NOW + FORWARDED_S - 0.1).replies
+    assert one.step("c1", events.Tick(), NOW + FORWARDED_S).replies == [(7, UNHEARD)]
+
+
+def test_a_node_that_has_left_the_view_does_not_propose() -> None:
+    left = One("b2")
+    smaller = replace(MOVED, nodes=("a1", "a2", "b1"), shards=VIEW.shards[:1] * 2)
+    left.step("a1", views(smaller))
+    assert not left.step("c1", m.ForwardedProposal(7, GROWN, False, ())).tells
+    assert not left.step("c1", m.Join("c1")).tells
+    [(_, forwarded)] = left.submit(Propose(GROWN)).asks
+    assert isinstance(forwarded, m.ForwardedProposal)
+
+
+def test_a_node_that_leaves_between_wish_and_proposal_passes_it_on() -> None:
+    one = One("b2")
+    told = own_views(one.submit(Propose(GROWN)))
+    smaller = replace(MOVED, proposer="", nodes=("a1", "a2", "b1"), shards=VIEW.shards[:1] * 2)
+    one.step("a1", views(smaller))
+    again = one.step("b2", told)
+    assert [type(message) for _, message in again.asks] == [m.ForwardedProposal]
+    assert not [message for _, message in again.tells if isinstance(message, m.Views)]
+
+
+# ---- a wish before any view is known
+
+
+def test_without_a_view_a_wish_waits_to_be_told_of_one_then_begins_one() -> None:
+    one = Stranger("a1", join=False)
+    layout = first_view(("a1", "a2"), 2).layout
+    effects = one.submit(Propose(layout))
+    assert (effects.peers, effects.tells) == (["a2"], [])
+    assert not one.step("a1", events.Tick(), NOW + COLD_S - 0.1).tells
+    told = own_views(one.step("a1", events.Tick(), NOW + COLD_S))
+    assert told.views[0].layout == layout
+    assert told.views[0].id > FIRST
+    assert one.step("a1", told, NOW + 2).replies == [(7, Adopted(told.views[0]))]
+
+
+def test_alone_it_begins_one_at_once() -> None:
+    one = Stranger("a1", join=False)
+    assert proposed(one, Propose(first_view(("a1",), 1).layout)).nodes == ("a1",)
+
+
+def test_told_of_a_view_with_us_in_it_the_wish_is_made_from_that() -> None:
+    one = Stranger("b2", join=False)
+    layout = first_view(("b2", "a1"), 2).layout
+    one.submit(Propose(layout))
+    moved = replace(MOVED, ids=(), ancestors=())
+    told = own_views(one.step("a1", views(moved)))
+    assert told.views[0].layout == reshaped(moved, ("b2", "a1"), 2)
+    assert told.views[0].ancestors == (moved.id,)
+
+
+def test_told_of_a_first_view_it_passes_the_wish_on_since_no_fellow_has_heard_of_it() -> None:
+    one = Stranger("b2", join=False)
+    layout = first_view(("b2", "a1"), 2).layout
+    one.submit(Propose(layout))
+    one.step("b2", events.LinkUp("a1"))
+    effects = one.step("a1", views(VIEW))
+    [forwarded] = [ask for ask in effects.asks if isinstance(ask[1], m.ForwardedProposal)]
+    assert forwarded == ("a1", m.ForwardedProposal(7, layout, True, ()))
+    assert not [message for _, message in effects.tells if isinstance(message, m.Views)]
+
+
+def test_told_of_a_view_without_us_the_wish_is_passed_on_to_be_made_from_that() -> None:
+    one = Stranger("c1", join=False)
+    layout = replace(first_view(("c1", "a1"), 1).layout, nodes=("c1", "a1"))
+    one.submit(Propose(layout))
+    one.step("c1", events.LinkUp("a1"))
+    asks = one.step("a1", views(VIEW)).asks
+    [forwarded] = [ask for ask in asks if isinstance(ask[1], m.ForwardedProposal)]
+    assert forwarded == ("a1", m.ForwardedProposal(7, layout, True, ()))
+    inside = One()
+    told = own_views(inside.step("c1", forwarded[1]))
+    assert told.views[0].layout == reshaped(VIEW, ("c1", "a1"), 1)
+
+
+def test_what_was_computed_from_no_view_is_outdated_by_any() -> None:
+    one = Stranger("b2", join=False)
+    layout = first_view(("b2", "a1"), 2).layout
+    one.submit(Propose(layout, NO_VIEW))
+    effects = one.step("a1", views(VIEW))
+    assert effects.replies == [(7, Outdated(VIEW))]
+    assert not [message for _, message in effects.tells if isinstance(message, m.Views)]
+
+
+def test_a_node_that_a_wish_names_can_be_called_before_there_is_a_view() -> None:
+    one = Stranger("node-1", join=False)
+    layout = replace(first_view(("node-1", "node-2"), 1).layout, addresses=("h:1", "h:2"))
+    assert one.submit(Propose(layout, NO_VIEW)).peers == ["node-2"]
+    assert one.replica.moving.history.where("node-2") == "h:2"
+    told = own_views(one.step("node-1", events.Tick(), NOW + COLD_S))
+    assert told.views[0].layout == layout
+    one.step("node-1", told, NOW + 2)
+    saved = restore("node-1", Start(no_view(())), one.rows, Options(MEGABYTE), Random(1))
+    assert saved.moving.history.where("node-2") == "h:2"
+
+
+# ---- R8
+
+
+def test_when_no_owner_is_whole_for_the_view_it_is_proposed_again_with_the_ids_of_now() -> None:
+    alone = replace(VIEW, number=2, proposer="p", ids=("", "", "", "former"), ancestors=(FIRST,))
+    layout = reshaped(VIEW, VIEW.nodes, 4)
+    alone = View(2, layout.nodes, layout.shards, layout.owner, "p", alone.ids, (FIRST,))
+    one = One("b2")
+    one.step("a1", views(alone))
+    assert one.replica.keyspace.parts.lacking()
+    told = own_views(one.step("b2", events.Tick(), NOW + 1))
+    [again] = told.views
+    assert again.layout == alone.layout
+    assert again.id_at("b2") == one.replica.node_id
+    one.step("b2", told, NOW + 1)
+    assert not any(
+        isinstance(message, m.Views) for _, message in one.step("b2", events.Tick(), NOW + 2).tells
+    )
+
+
+def test_while_a_fellow_may_bring_the_view_nothing_is_proposed() -> None:
+    one = One("b2")
+    one.step("a1", views(replace(MOVED, ids=("", "", "", "former"))))
+    effects = one.step("b2", events.Tick(), NOW + 1)
+    assert not any(isinstance(message, m.Views) for _, message in effects.tells)
+
+
+def test_a_node_that_was_told_to_forget_proposes_above_what_it_forgot() -> None:
+    saved = replace(ViewHistory.begin(no_view(("a1",)), joining=False), forgot=ViewId(5, "p"))
+    replica = Replica("a1", saved, MemoryRows(), "id", "run", Options(), Random(1))
+    effects = replica.step(NOW, "a1", events.Submit(7, Propose(first_view(("a1",), 1).layout)))
+    assert own_views(effects).views[0].number == 6
+    replica.step(NOW, "a2", m.Envelope(m.Epoch(MOVED.id, FIRST), views(MOVED)))
+    assert replica.view.number == 0  # what is older than what it forgot is not learned

@@ -1,0 +1,145 @@
+"""A node answers a read exactly when the state covers what its token needs of key or shard."""
+
+import pytest
+
+from node.core.model.dots import Dot, DotClock
+from node.core.model.item import Item, Past, Version
+from node.core.model.keys import key_hash_of
+from node.core.model.token import Token
+from node.core.model.view import FIRST, ViewId
+from node.core.protocol.operations import Absent, Found, Get, Mode, Scope
+from node.core.requests.coverage import Need
+from node.core.requests.read_answer import answer, shown_versions
+from tests.core.given import stamp
+
+PEAR, PLUM = key_hash_of("pear", True), key_hash_of("plum", False)
+ALL_KEYS = b"\xff" * 64
+
+
+def need(**options: object) -> Need:
+    stable = options.get("stable", {})
+    assert isinstance(stable, dict)
+    here = options.get("plum_is_here", True)
+    return Need(
+        digest=PEAR,
+        same_shard=lambda tag: tag == PEAR or bool(here),
+        elsewhere=lambda actor: actor == "far",
+        here=lambda dot, tag: (dot, tag) == (("c", 1), PLUM),
+        stable=stable,
+        view=FIRST,
+        trim=lambda token: token.trimmed(stable),
+        spell=lambda token: token,
+    )
+
+
+def lacking(token: Token, scope: Scope, past: Past | None = None, **options: object) -> set[str]:
+    clock = DotClock({"a": 9}, {"b": {3}})
+    return set(need(**options).of(token, scope, past or Past(), clock))
+
+
+KEY, SHARD = Scope.KEY, Scope.SHARD
+
+
+def test_an_exact_dot_of_the_key_needs_its_past() -> None:
+    token = Token({}, {("a", 2): PEAR, ("b", 3): PEAR ^ 1})
+    assert lacking(token, KEY) == {"a", "b"}  # the clock is not asked
+    assert lacking(token, KEY, Past({"a": 2}, {("b", 3)})) == set()
+    assert lacking(token, KEY, Past({"a": 1})) == {"a", "b"}
+    assert lacking(token, KEY, stable={"a": 2, "b": 3}) == set()
+
+
+def test_dots_of_other_keys_bind_the_shard_only() -> None:
+    token = Token({}, {("a", 2): PLUM, ("b", 4): PLUM})
+    assert lacking(token, KEY) == set()
+    assert lacking(token, SHARD) == {"b"}
+    assert lacking(token, SHARD, plum_is_here=False) == set()
+    assert lacking(Token({}, {("c", 1): PLUM}), SHARD) == set()  # its own slot has it here
+    assert lacking(Token({}, {("c", 2): PLUM}), SHARD) == {"c"}
+
+
+def test_floors_bind_the_keys_of_the_filter_in_their_own_shard() -> None:
+    token = Token({"a": 2, "far": 5}, {}, ALL_KEYS)
+    assert lacking(token, KEY) == {"a"}
+    assert lacking(token, KEY, Past({"a": 2})) == set()
+    assert lacking(token, KEY, Past({}, {("a", 1), ("a", 2)})) == {"a"}  # floors by the vector
+    assert lacking(token, KEY, stable={"a": 2}) == set()
+    assert lacking(Token({"a": 2}, {}, b"\0" * 64), KEY) == set()
+    assert lacking(Token({"a": 2}, {}, b"\0" * 64), SHARD) == {"a"}
+
+
+def test_what_is_missing_says_have_and_need() -> None:
+    token = Token({"c": 7}, {("b", 4): PEAR}, ALL_KEYS)
+    missing = need().of(token, KEY, Past({"c": 3}), DotClock({"b": 2}))
+    assert missing == {"b": (2, 4), "c": (3, 7)}
+
+
+def test_siblings_are_shown_with_their_own_past_of_the_key() -> None:
+    deps = Token({}, {("b", 1): PEAR, ("c", 1): PLUM})
+    item = Item({("a", 1): Version(b"v", deps)}, Past({"a": 1}))
+    clock = DotClock()
+    assert need().to_show(Get("pear", Mode.LWW), item, clock) == {}
+    assert need().to_show(Get("pear", Mode.SIBLINGS), item, clock) == {"b": (0, 1)}
+    covered = Item(item.versions, Past({"a": 1, "b": 1}))
+    assert need().to_show(Get("pear", Mode.SIBLINGS), covered, clock) == {}
+
+
+def test_a_token_of_a_newer_view_is_not_judged_here() -> None:
+    """A client that has met a view may depend on what only that view's owners have (D10 R6)."""
+    get = Get("pear", token=Token(view=ViewId(3, "p")))
+    item = Item({("a", 1): Version(b"v")}, Past({"a": 1}))
+    assert need().to_show(get, item, DotClock({"a": 9})) == {"view.3.p": (1, 3)}
+    assert need().to_show(Get("pear", token=Token(view=FIRST)), item, DotClock()) == {}
+
+
+def test_floors_below_the_floor_of_a_past_are_covered() -> None:
+    token = Token({"a": 9, "b.2.p": 1}, {("c", 3): PEAR}, ALL_KEYS)
+    assert lacking(token, KEY, Past(floor=ViewId(2, "p"))) == {"b.2.p"}
+    assert lacking(token, KEY, Past(floor=ViewId(3, "p"))) == set()
+
+
+RED, GREEN = Version(b"red", stamp=stamp(1)), Version(b"green", stamp=stamp(2))
+GONE = Version(None, stamp=stamp(3))
+
+
+@pytest.mark.parametrize(
+    ("mode", "versions", "shown"),
+    [
+        (Mode.LWW, {}, set()),
+        (Mode.LWW, {("a", 1): RED, ("b", 1): GREEN}, {("b", 1)}),
+        (Mode.LWW, {("a", 1): RED, ("b", 1): GONE}, set()),
+        (Mode.SIBLINGS, {("a", 1): RED, ("b", 1): GREEN}, {("a", 1), ("b", 1)}),
+        (Mode.SIBLINGS, {("a", 1): RED, ("b", 1): GONE}, {("a", 1)}),
+    ],
+)
+def test_what_is_shown(mode: Mode, versions: dict[Dot, Version], shown: set[Dot]) -> None:
+    assert shown_versions(mode, Item(versions)).keys() == shown
+
+
+def test_an_answer_names_all_versions_and_joins_what_they_depend_on() -> None:
+    deps = Token({}, {("z", 4): PLUM}, b"", stamp(9))
+    item = Item(
+        {("a", 1): RED, ("b", 1): Version(b"green", deps, stamp(2))}, Past({"a": 1, "b": 1})
+    )
+    mine = Token({}, {("a", 0): PEAR, ("y", 2): PLUM}, b"", stamp(5))
+    found = answer(Get("pear", Mode.SIBLINGS, mine), need(stable={"y": 2}), item, "n1")
+    assert isinstance(found, Found)
+    assert found.values == (b"green", b"red")
+    assert found.shown == (("b", 1), ("a", 1))
+    assert set(found.dots) == {("a", 1), ("b", 1)}
+    assert found.token.exact == {("z", 4): PLUM, ("a", 1): PEAR, ("b", 1): PEAR}
+    assert found.token.stamp == stamp(9)
+    assert found.context == item.past
+    assert found.served_by == "n1"
+
+
+def test_absent_names_the_mark_that_explains_it() -> None:
+    absent = answer(Get("pear"), need(), Item({("a", 1): RED, ("b", 1): GONE}), "n1")
+    assert isinstance(absent, Absent)
+    assert set(absent.dots) == absent.token.exact.keys() == {("a", 1), ("b", 1)}
+    assert absent.token.stamp == stamp(3)
+
+
+def test_a_key_of_which_nothing_is_known_adds_nothing() -> None:
+    token = Token({}, {("y", 2): PLUM, ("a", 1): PEAR})
+    absent = answer(Get("pear", token=token), need(), Item(), "n1")
+    assert absent == Absent((), Token({}, {("y", 2): PLUM}), Past(), "n1")

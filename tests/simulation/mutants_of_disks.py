@@ -1,0 +1,233 @@
+"""Rules of disks that are copied, or put back as they were, each broken in one place.
+
+(protocol D1, D7; docs/decisions/0035.)
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from unittest.mock import patch
+
+from node.core.membership import closing, known_views
+from node.core.membership.closing import Closing
+from node.core.membership.disk_identity import Identity
+from node.core.membership.known_views import KnownViews
+from node.core.model.actors import Actor, actor_of
+from node.core.model.view import FIRST, NO_VIEW, ViewId
+from node.core.protocol.operations import Outcome
+from node.core.replica import Replica
+from node.core.replication.pull import Repair
+from node.core.requests.read_origin import Answers
+from node.core.storage.slot_groups import Parts
+from tests.simulation.breaks import Breaks
+
+OF_DISKS = Breaks()
+
+
+@contextmanager
+def a_run_writes_under_the_name_of_the_last() -> Iterator[None]:
+    """The name of an actor comes from the disk alone.  A story shows it."""
+
+    def actor_of_life(view: ViewId, node_id: str, run: str = "") -> Actor:
+        return actor_of(view, node_id)
+
+    with patch.object(known_views, "actor_of", actor_of_life):
+        yield
+
+
+@OF_DISKS.shown_by(copying=True)
+def an_old_disk_is_taken_for_the_present_one() -> Iterator[None]:
+    """No node objects to a mark or a row, and none to itself."""
+    with (
+        patch.object(Identity, "meet", lambda self, source, mark: True),
+        patch.object(Identity, "_lacks_own", lambda self, row: False),
+        patch.object(Identity, "_lacks_what_all_had", lambda self, stable: False),
+        patch.object(Identity, "goes_with", lambda self, source, message: True),
+        patch.object(Identity, "is_behind_itself", lambda self, *said: False),
+        patch.object(Repair, "has_lost", lambda self, source, row, parts, floor: False),
+    ):
+        yield
+
+
+@contextmanager
+def an_old_disk_goes_on_claiming_what_it_had() -> Iterator[None]:
+    """The new life on old rows answers reads alone at once.  A story shows it."""
+    original = Identity.begin_anew
+
+    def begin_anew(self: Identity, reason: str, newest: ViewId = NO_VIEW) -> None:
+        claims = [(part, set(part.whole)) for part in self._keyspace.parts]
+        original(self, reason, newest)
+        for part, whole in claims:
+            part.whole |= whole
+        self._keyspace.save_parts()
+
+    with patch.object(Identity, "begin_anew", begin_anew):
+        yield
+
+
+@contextmanager
+def an_old_disk_takes_part_in_a_view_again() -> Iterator[None]:
+    """A node claims a view that it has reported before, and has forgotten with its disk.
+
+    A story shows it.
+    """
+    with patch.object(Identity, "is_behind_itself", lambda self, *said: False):
+        yield
+
+
+@contextmanager
+def an_old_disk_believes_a_floor_that_it_has_not_reported() -> Iterator[None]:
+    """A node hears that a view it is in is settled, and assumes that it has everything below.
+
+    A story shows it.
+    """
+    with patch.object(Identity, "_is_in", lambda self, view, news: False):
+        yield
+
+
+@contextmanager
+def a_restarted_node_counts_what_is_below_the_floor_at_once() -> Iterator[None]:
+    """A restarted node counts below the floor before a peer has seen whether its disk is old.
+
+    A story shows it.
+    """
+    original = Parts.raise_floor
+
+    def raise_floor(self: Parts, floor: ViewId, need: set[ViewId]) -> None:
+        original(self, floor, need)
+        self.count_below(floor)
+
+    with patch.object(Parts, "raise_floor", raise_floor):
+        yield
+
+
+@contextmanager
+def a_mark_vouches_for_a_disk() -> Iterator[None]:
+    """A peer that has heard the mark says so before it has looked at the row.  A story shows it."""
+
+    def generation_of(self: Identity, address: str) -> int:
+        mark = self._seen.get(self._incarnations.current(address) or "")
+        return mark.generation if mark else 0
+
+    with patch.object(Identity, "generation_of", generation_of):
+        yield
+
+
+@contextmanager
+def a_restarted_node_answers_before_it_is_confirmed() -> Iterator[None]:
+    """A node shows what its disk holds before any peer has seen whether it is old.
+
+    A story shows it: the read must come within moments of the start.
+    """
+    with patch.object(
+        KnownViews,
+        "is_confirmed",
+        property(lambda self: True, lambda self, value: None),
+        create=True,
+    ):
+        yield
+
+
+@contextmanager
+def what_all_had_proves_nothing() -> Iterator[None]:
+    """A node does not conclude from a peer's news that its disk lacks what it had told.
+
+    A story shows it: the peer must be gone before they compare.
+    """
+    with patch.object(Identity, "_lacks_what_all_had", lambda self, stable: False):
+        yield
+
+
+@contextmanager
+def comparisons_alone_show_an_old_disk() -> Iterator[None]:
+    """A node does not look for its own writes in what else a peer says.  A story shows it."""
+    with patch.object(Identity, "goes_with", lambda self, source, message: True):
+        yield
+
+
+@contextmanager
+def what_a_past_run_has_lost_is_waited_for() -> Iterator[None]:
+    """Nodes close whole lives, and never a run.  A story shows it."""
+    with patch.object(Closing, "_is_over", lambda self, actor, nodes: False):
+        yield
+
+
+@contextmanager
+def marks_wait_for_what_is_lost() -> Iterator[None]:
+    """A node waits for good for what delete marks depend on.  A story shows it."""
+    with patch.object(Closing, "_in_open_items", lambda self: iter(())):
+        yield
+
+
+@contextmanager
+def what_another_shard_has_lost_is_not_looked_for_there() -> Iterator[None]:
+    """The members of a shard doubt only what they miss themselves.  A story shows it."""
+    with patch.object(Closing, "hear", lambda self, missed: None):
+        yield
+
+
+@contextmanager
+def clients_that_do_not_wait_are_refused_for_ever() -> Iterator[None]:
+    """A read that is refused at once leads to no doubt.  A story shows it."""
+    original = Answers._on_read
+
+    def on_read(self: Answers, request: int, outcome: Outcome | None) -> None:
+        with patch.object(self._views, "miss", lambda dots: None):
+            original(self, request, outcome)
+
+    with patch.object(Answers, "_on_read", on_read):
+        yield
+
+
+@OF_DISKS.shown_by(copying=True)
+def a_run_is_closed_while_a_member_has_more_of_it() -> Iterator[None]:
+    """Gaps close as soon as all refuse what comes of a run, equal in it or not."""
+    with patch.object(Repair, "_are_equal", lambda self, parts, life: True):
+        yield
+
+
+@contextmanager
+def old_rows_outlive_their_view() -> Iterator[None]:
+    """A new life merges rows of a retired view with what all others have."""
+    with patch.object(Identity, "on_floor", lambda self: None):
+        yield
+
+
+@contextmanager
+def a_new_life_names_writes_in_the_view_of_its_old_rows() -> Iterator[None]:
+    """It does so though no node has heard of it, and others may have retired that view."""
+
+    def may_name(self: KnownViews) -> bool:
+        return self.is_known or self.view.id != FIRST or not self.introducers
+
+    with patch.object(KnownViews, "may_name", may_name):
+        yield
+
+
+@contextmanager
+def a_new_life_that_is_alone_forgets_the_newer_view() -> Iterator[None]:
+    """The disk does not keep what the objecting node knew of.  A story shows it."""
+    with patch.object(KnownViews, "is_outdated", property(lambda self: False)):
+        yield
+
+
+@contextmanager
+def who_forgets_everything_forgets_what_is_retired() -> Iterator[None]:
+    """An old disk that meets this node alone then takes it for a node that knows less."""
+    original = Replica._forget
+
+    def forget(self: Replica, request: int) -> None:
+        self.moving.history.floor = NO_VIEW
+        original(self, request)
+
+    with patch.object(Replica, "_forget", forget):
+        yield
+
+
+@contextmanager
+def what_a_broken_off_exchange_brought_has_no_name() -> Iterator[None]:
+    """All members agree that none has a write of the lost life, and one has it.
+
+    A story shows it.
+    """
+    with patch.object(closing, "count_reached", lambda keyspace, life: None):
+        yield
