@@ -21,7 +21,7 @@ import msgspec
 from cluster.simulator.memory_store import MemoryReads, Tables, write_rows
 from cluster.simulator.timeline import Callback, ProcessRun, SimTimer, Timeline, Trace
 from node.core.model.options import Options, Start
-from node.core.protocol.effects import Damaged, Record
+from node.core.protocol.effects import Record
 from node.core.protocol.events import LinkDown, LinkUp
 from node.core.protocol.messages import Envelope
 from node.core.protocol.operations import Outcome, Request
@@ -96,6 +96,15 @@ class SimStore(MemoryReads):
             done()
 
 
+class GaveUpError(Exception):
+    """A node ended by itself, as it does when it has lost a write; no run gives it a reason to."""
+
+    kind = "GaveUp"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"{self.kind}: {reason}")
+
+
 class SimVoice:
     """Collects what the nodes tell operators; no node may give up."""
 
@@ -106,7 +115,7 @@ class SimVoice:
         self.notes.append(text)
 
     def give_up(self, reason: str) -> None:
-        raise Damaged("", reason)
+        raise GaveUpError(reason)
 
 
 class Watch(Protocol):

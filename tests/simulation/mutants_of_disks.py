@@ -11,7 +11,9 @@ from node.core.membership import closing, known_views
 from node.core.membership.closing import Closing
 from node.core.membership.disk_identity import Identity
 from node.core.membership.known_views import KnownViews
-from node.core.model.actors import Actor, actor_of
+from node.core.model.actors import Actor, actor_of, view_of
+from node.core.model.dots import Dot
+from node.core.model.keys import Slot
 from node.core.model.view import FIRST, NO_VIEW, ViewId
 from node.core.protocol.operations import Outcome
 from node.core.replica import Replica
@@ -230,4 +232,18 @@ def what_a_broken_off_exchange_brought_has_no_name() -> Iterator[None]:
     A story shows it.
     """
     with patch.object(closing, "count_reached", lambda keyspace, life: None):
+        yield
+
+
+@OF_DISKS.shown_by(copying=True)
+def share_the_dots_of_slots_that_are_not_ours() -> Iterator[None]:
+    """The dots of a copied disk's own slots join the clocks of all slots of its new shard."""
+
+    def note(self: Parts, dot: Dot, slot: Slot) -> None:
+        its = self.at(slot)
+        for part in self:
+            if part is its or (part.owned and view_of(dot[0]) == self.view):
+                part.clock.add(dot)
+
+    with patch.object(Parts, "note", note):
         yield

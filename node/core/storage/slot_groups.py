@@ -125,10 +125,12 @@ class Parts:
 
     # ---- dots
     def note(self, dot: Dot, slot: Slot) -> None:
-        """Add a dot to the clock of its slot.  It names one key, so it concerns no other slot, and
-        joins the clocks of all owned ones (R2).  A dot of an older view joins no other clock: as a
-        rule it concerns slots that others own."""
-        its, is_ours = self._at[slot], view_of(dot[0]) == self.view
+        """Add a dot to the clock of its slot.  A dot of this view and of an owned slot joins the
+        clocks of all owned slots: it names one key, so it concerns no other slot (R2).  Any other
+        dot joins no other clock.  Peers would keep it, and could not tell which key it wrote: a
+        copied disk has dots of the shard that it was copied from."""
+        its = self._at[slot]
+        is_ours = its is not None and its.owned and view_of(dot[0]) == self.view
         for part in self._parts:
             if part is its or (is_ours and part.owned):
                 part.clock.add(dot)

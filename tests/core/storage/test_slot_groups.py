@@ -77,8 +77,9 @@ class Model:
                 self.stores.setdefault(slot, Store())
 
     def note(self, dot: Dot, slot: int) -> None:
-        """Note a dot; an older one is vacuous wherever a store is like that of its slot."""
-        is_current = view_of(dot[0]) == self.view
+        """Note a dot; one of an older view, or of a slot that is not owned, is vacuous wherever a
+        store is like that of its slot."""
+        is_current = view_of(dot[0]) == self.view and bool(self.owned >> slot & 1)
         like = [other for other in self.stores if self._kind(other) == self._kind(slot)]
         for other, store in self.stores.items():
             if other in like or (is_current and self.owned >> other & 1):
@@ -210,6 +211,19 @@ def test_all_slots_of_a_settled_view_are_one_part() -> None:
     parts.note(("a", 1), 7)
     assert len(parts) == 1
     assert [part.clock for part in parts] == [DotClock({"a": 1})]
+
+
+def test_a_dot_of_a_slot_that_is_not_ours_joins_its_own_clock_alone() -> None:
+    half = ALL >> SLOTS // 2
+    parts = Parts()
+    parts.adopt(FIRST, half, {FIRST}, FIRST)
+    parts.note(("a", 1), SLOTS - 1)
+    assert [part.clock for part in parts] == [DotClock()]
+    parts = Parts([SavedPart(to_bytes(ALL & ~half), DotClock(), [FIRST])])
+    parts.adopt(FIRST, half, {FIRST}, None)
+    parts.note(("a", 1), SLOTS - 1)
+    clocks = {part.owned: part.clock for part in parts}
+    assert clocks == {False: DotClock({"a": 1}), True: DotClock()}
 
 
 def test_parts_that_become_equal_are_one_again() -> None:
