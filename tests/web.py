@@ -12,7 +12,7 @@ from typing import Any
 
 from aiohttp import web
 
-from cluster.simulator.world import SimVoice
+from cluster.simulator.sim_voice import SimVoice
 from node import door
 from node.api.admin.health import native
 from node.api.contract import Call, Dialect, Limits, Reply, Route

@@ -1,6 +1,7 @@
 """A cluster in one thread, one seed and no real time: the product's own driver and core.
 
     world           machines, links and disks         timeline      virtual time
+    sim_voice       what nodes tell their operators
     trial           one seed from its first draw to its verdict
     campaign        plays seeds; soak: seeds that were never played
     nemesis         drawn faults; recurring: those that leave all other draws of a seed as they were

@@ -94,8 +94,8 @@ class DiskCorruption(Recurring):
         The names of writes in retired views are gone; so a store that has them all without knowing
         it cannot make a row whole.
         """
-        clock, floor = shadow.clock_of(slot_of_key(key)), self._monitor.floor
-        return floor <= FIRST or (clock is not None and clock.floor >= floor)
+        clock, oldest_view = shadow.clock_of(slot_of_key(key)), self._monitor.oldest_view
+        return oldest_view <= FIRST or (clock is not None and clock.oldest_view >= oldest_view)
 
     def _knows_all(self, other: Shadow, address: str, key: str) -> bool:
         """Whether this disk knows of every write that the clock here names.

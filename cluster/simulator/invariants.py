@@ -68,7 +68,7 @@ class InvariantMonitor:
         self.reached: Counter[str] = Counter()  # what this run has exercised, by name
         self.shadows = {address: Shadow() for address in (*view.nodes, *machines)}
         self.views: dict[ViewId, View] = {view.id: view}  # all that any node was ever told
-        self.floor = FIRST  # the highest that any node has told
+        self.oldest_view = FIRST  # the highest that any node has told
         self.forgetful: set[str] = set()  # the nodes that were told to forget everything
         self.lost_until: dict[str, float] = {}  # key -> when a disk was lost with writes of it
         self._wiped: dict[str, list[Shadow]] = {address: [] for address in self.shadows}
@@ -109,13 +109,13 @@ class InvariantMonitor:
 
     def is_changing(self) -> bool:
         """Whether some node knows a view, and not all nodes have left the earlier ones behind."""
-        return self.floor < max(self.views)
+        return self.oldest_view < max(self.views)
 
     # ------------------------------------------------------------------ letters
     def on_sent(self, node: SimNode, target: str, envelope: Envelope) -> None:
         message = envelope.message
         self.reached[type(message).__name__] += 1
-        self.floor = max(self.floor, envelope.epoch.floor)
+        self.oldest_view = max(self.oldest_view, envelope.epoch.oldest_view)
         if is_too_large(envelope, self.message_bytes_max):
             detail = f"{node.address} sends {target} a {type(message).__name__} that is dropped"
             raise ViolationError("TooLarge", detail)
@@ -216,7 +216,7 @@ class InvariantMonitor:
             raise ViolationError("FalseAck", f"{dot} of {key} is not on its home's disk")
         self._stored[dot] = stored.acks
         is_alone = stored.acks == 1 and stored.home in self._were_put_back
-        if is_alone and view_of(dot[0]) < self.floor:
+        if is_alone and view_of(dot[0]) < self.oldest_view:
             self._lose_of_a_retired_view(dot, key)
 
     def _lose_of_a_retired_view(self, dot: Dot, key: str) -> None:
@@ -245,7 +245,7 @@ class InvariantMonitor:
     def may_lose(self, address: str) -> bool:
         """Whether this disk may be lost without a break of P1.  It must be no shard's only one in
         any view that is not retired, and no write that was acknowledged twice may be only there."""
-        views = [view for view in self.views.values() if view.id >= self.floor]
+        views = [view for view in self.views.values() if view.id >= self.oldest_view]
         if self.rotten() or self.is_lacking() or self._would_begin_a_cluster(address):
             return False
         if any(shard.members == (address,) for view in views for shard in view.shards):
@@ -266,7 +266,7 @@ class InvariantMonitor:
         that is retired, they would begin it again together."""
         others = [node for node in self.views[FIRST].nodes if node != address]
         newest = [max(self.shadows[node].views, default=FIRST) for node in others]
-        return self.floor > FIRST and all(view == FIRST for view in newest)
+        return self.oldest_view > FIRST and all(view == FIRST for view in newest)
 
     def on_forgotten(self, node: SimNode) -> None:
         """A node has obeyed and forgotten everything: its disk counts as lost."""

@@ -19,6 +19,7 @@ from zlib import crc32
 import msgspec
 
 from cluster.simulator.memory_store import MemoryReads, Tables, write_rows
+from cluster.simulator.sim_voice import SimVoice
 from cluster.simulator.timeline import Callback, ProcessRun, SimTimer, Timeline, Trace
 from node.core.model.options import Options, Start
 from node.core.protocol.effects import Record
@@ -94,28 +95,6 @@ class SimStore(MemoryReads):
             self._sync()
         for _, done in synced:
             done()
-
-
-class GaveUpError(Exception):
-    """A node ended by itself, as it does when it has lost a write; no run gives it a reason to."""
-
-    kind = "GaveUp"
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(f"{self.kind}: {reason}")
-
-
-class SimVoice:
-    """Collects what the nodes tell operators; no node may give up."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
-
-    def give_up(self, reason: str) -> None:
-        raise GaveUpError(reason)
 
 
 class Watch(Protocol):

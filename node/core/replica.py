@@ -197,7 +197,7 @@ class Replica:
             is_other = is_ahead or epoch.view != self.moving.epoch.view
             if is_other and type(message) in BOUND_TO_VIEW:
                 return
-            if type(message) is m.State:  # its slots may be complete by another floor only
+            if type(message) is m.State:  # its slots may be complete by another oldest view only
                 return
         self._epoch = epoch
         try:
@@ -255,7 +255,9 @@ class Replica:
         clear(self.keyspace.rows, self._step)
         known = self.moving.history.saved()
         forgot = max(self.view.id, known.forgot)
-        nothing = SavedViews([no_view((self.address,))], known.floor, {}, known.lost, False, forgot)
+        nothing = SavedViews(
+            [no_view((self.address,))], known.oldest_view, {}, known.lost, False, forgot
+        )
         self._step.record("meta", "views", msgspec.msgpack.encode(nothing))
         self._step.end_replica("this node has been told to forget everything")
         self._step.reply(request, ops.Forgotten())

@@ -46,7 +46,7 @@ class RecordWords:
         if key == "views":
             saved = VIEWS.decode(value)
             views = words.views_of(view.id for view in saved.views)
-            return f" {views} floor {words.view(saved.floor)}{words.reports(saved.reports)}"
+            return f" {views} oldest {words.view(saved.oldest_view)}{words.reports(saved.reports)}"
         if key == "sweep":
             return f" {words.slots(value)}" if value else " done"
         if key == "reached":

@@ -6,10 +6,10 @@ writes is not the first, the view follows an @. A view's name is its number, wit
 two views share a number (2.b1).  A request's name says its kind: w1 a write, r1 a read, n1 a count,
 v1 another view.
 
-A message of another view than the first shows its stamp, "@2", or "@2/1" while the floor is still
-1; so do clocks that have a floor ("below 2").  Slots are counted ("2048 slots"), and left out where
-a node's slots are all alike and of the first view.  Time stamps, sizes and numbers of exchanges are
-left out.
+A message of another view than the first shows its stamp, "@2", or "@2/1" while the oldest view is
+still 1; so do clocks that have an oldest view ("below 2").  Slots are counted ("2048 slots"), and
+left out where a node's slots are all alike and of the first view.  Time stamps, sizes and numbers
+of exchanges are left out.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -94,14 +94,14 @@ class Words(Names):
         for actor in {**clock.base, **clock.loose}:
             loose = "".join(f"+{n}" for n in sorted(clock.loose.get(actor, ())))
             entries.append(f"{self.actor(actor)}:{clock.base.get(actor, 0)}{loose}")
-        return braces(self._below(clock.floor) + sorted(entries))
+        return braces(self._below(clock.oldest_view) + sorted(entries))
 
-    def _below(self, floor: ViewId) -> list[str]:
-        return [f"below {self.view(floor)}"] if floor > FIRST else []
+    def _below(self, oldest_view: ViewId) -> list[str]:
+        return [f"below {self.view(oldest_view)}"] if oldest_view > FIRST else []
 
     def past(self, past: Past) -> str:
         loose = " ".join(f"+{dot}" for dot in sorted(map(self.dot, past.loose)))
-        below = "".join(f" {words}" for words in self._below(past.floor))
+        below = "".join(f" {words}" for words in self._below(past.oldest_view))
         return f"{self.vector(past.base)}{loose and ' '}{loose}{below}"
 
     def token(self, token: Token) -> str:
@@ -147,8 +147,8 @@ class Words(Names):
     def _epoch(self, epoch: m.Epoch) -> str:
         if epoch.view == FIRST:
             return ""
-        floor = f"/{self.view(epoch.floor)}" if epoch.floor != epoch.view else ""
-        return f" @{self.view(epoch.view)}{floor}"
+        oldest = f"/{self.view(epoch.oldest_view)}" if epoch.oldest_view != epoch.view else ""
+        return f" @{self.view(epoch.view)}{oldest}"
 
     def kind(self, message: m.Message) -> str:
         """Spell the short form, for a reader who has seen the long one when it was sent."""
@@ -205,7 +205,7 @@ class Words(Names):
 
     def _views(self, v: m.Views) -> str:
         views = self.views_of(view.id for view in v.views)
-        return f"{views} floor {self.view(v.floor)}{self._lost(v.gossip.lost)}"
+        return f"{views} oldest {self.view(v.oldest_view)}{self._lost(v.gossip.lost)}"
 
     def _actor_list(self, title: str, actors: Iterable[str]) -> str:
         names = [self.actor(actor) for actor in actors]
@@ -305,8 +305,8 @@ class Words(Names):
         history, parts = replica.moving.history, list(replica.keyspace.parts)
         if replica.view.id == FIRST and len(parts) <= 1:
             return
-        floor = "" if history.settled else f", floor {self.view(history.floor)}"
-        yield f"view {self.view(replica.view.id)}{floor}"
+        oldest = "" if history.settled else f", oldest {self.view(history.oldest_view)}"
+        yield f"view {self.view(replica.view.id)}{oldest}"
         for part in parts:
             role = "owns" if part.owned else "holds"
             held = self.holding(to_bytes(part.slots), part.clock, sorted(part.whole), alone=False)

@@ -69,11 +69,11 @@ def items(draw: st.DrawFn) -> Item:
 def tokens(draw: st.DrawFn, number_max: int = 60) -> Token:
     """Draw any token that a decoder accepts."""
     some = st.integers(1, number_max)
-    floor = draw(st.dictionaries(actors, some, max_size=3))
+    oldest_view = draw(st.dictionaries(actors, some, max_size=3))
     exact = draw(st.dictionaries(st.tuples(actors, some), digests, max_size=50))
     keys = draw(filters)
     stamp = draw(st.tuples(st.integers(0, 99), st.integers(0, 9), actors))
-    return Token(floor, exact, keys if floor else b"", stamp)
+    return Token(oldest_view, exact, keys if oldest_view else b"", stamp)
 
 
 class MemoryRows(MemoryReads):

@@ -27,11 +27,11 @@ def view_at(name: ViewId, member: str, shard: str, ancestors: Sequence[ViewId] =
 MOVED = view_at(SECOND, "b2", "s1")  # a1 a2 b2 | b1
 
 
-def views(*some: View, floor: ViewId = FIRST, **gossip: object) -> m.Views:
+def views(*some: View, oldest_view: ViewId = FIRST, **gossip: object) -> m.Views:
     reports, lost = gossip.get("reports", {}), gossip.get("lost", [])
     assert isinstance(reports, dict)
     assert isinstance(lost, list)
-    return m.Views(list(some), floor, m.Gossip({}, {}, reports, lost))
+    return m.Views(list(some), oldest_view, m.Gossip({}, {}, reports, lost))
 
 
 def moved(address: str = "b2", view: View = MOVED) -> One:
@@ -48,7 +48,7 @@ def moved(address: str = "b2", view: View = MOVED) -> One:
 def settled(one: One, view: View = MOVED) -> Effects:
     """Let the node report the view, and hear that all others have."""
     one.replica.moving.history.reports[one.replica.node_id] = view.id
-    return one.step("a1", views(view, floor=view.id))
+    return one.step("a1", views(view, oldest_view=view.id))
 
 
 def holds(one: One) -> dict[str, Slots]:

@@ -49,7 +49,7 @@ class One:
         self, source: str, event: events.Event, now: float = NOW, epoch: m.Epoch | None = None
     ) -> Effects:
         """Step with an event; a peer's message comes as a message, by default of our view and
-        floor.
+        oldest view.
         """
         if isinstance(event, m.Frame) and source != self.replica.address:
             event = m.Envelope(epoch or self.replica.moving.epoch, event)

@@ -41,7 +41,7 @@ from tests.simulation.mutants_of_claims import (
     call_foreign_what_is_not_known_yet,
 )
 from tests.simulation.mutants_of_custody import (
-    a_context_loses_its_floor,
+    a_context_loses_its_oldest_view,
     acks_of_two_views_are_added_up,
     acks_outlive_their_view,
     forget_before_the_claims_are_taken,
@@ -53,9 +53,9 @@ from tests.simulation.mutants_of_disks import (
     a_new_life_names_writes_in_the_view_of_its_old_rows,
     a_new_life_that_is_alone_forgets_the_newer_view,
     a_restarted_node_answers_before_it_is_confirmed,
-    a_restarted_node_counts_what_is_below_the_floor_at_once,
+    a_restarted_node_counts_what_is_below_the_oldest_view_at_once,
     a_run_writes_under_the_name_of_the_last,
-    an_old_disk_believes_a_floor_that_it_has_not_reported,
+    an_old_disk_believes_a_oldest_view_that_it_has_not_reported,
     an_old_disk_goes_on_claiming_what_it_had,
     an_old_disk_takes_part_in_a_view_again,
     clients_that_do_not_wait_are_refused_for_ever,
@@ -110,7 +110,7 @@ STORIES_OF_VIEWS = [
     (directed_custody.a_comparison_of_two_views_ago, handle_messages_of_other_views),
     (directed_custody.a_write_over_three_views, acks_of_two_views_are_added_up),
     (directed_custody.slots_that_nobody_wrote_to, forget_before_the_claims_are_taken),
-    (directed_deletes.a_delete_below_the_floor, a_context_loses_its_floor),
+    (directed_deletes.a_delete_below_the_oldest_view, a_context_loses_its_oldest_view),
     (
         directed_deletes.a_page_that_was_read_before_the_delete,
         rows_that_have_gone_come_back_with_a_page,
@@ -195,11 +195,11 @@ STORIES_OF_VIEWS = [
     ),
     (
         directed_restarts.an_old_disk_is_told_a_view_and_that_it_is_settled,
-        an_old_disk_believes_a_floor_that_it_has_not_reported,
+        an_old_disk_believes_a_oldest_view_that_it_has_not_reported,
     ),
     (
         directed_restarts.an_old_disk_is_told_that_its_view_is_settled,
-        a_restarted_node_counts_what_is_below_the_floor_at_once,
+        a_restarted_node_counts_what_is_below_the_oldest_view_at_once,
     ),
     (directed_restarts.an_old_disk_is_known_by_its_mark_alone, a_mark_vouches_for_a_disk),
     (

@@ -27,8 +27,9 @@ from tests.simulation.directed_views import Cluster, all_slots_to
 from tests.simulation.post import nothing
 
 
-def a_delete_below_the_floor(seed: int) -> None:
-    """A client reads a value below a floor, so it has no name for it, and deletes it elsewhere.
+def a_delete_below_the_oldest_view(seed: int) -> None:
+    """A client reads a value below an oldest view, so it has no name for it, and deletes it
+    elsewhere.
 
     The value has not arrived there yet.
     """
@@ -38,7 +39,7 @@ def a_delete_below_the_floor(seed: int) -> None:
     cluster.wait(5.0)
     found = cluster.ask("n2", Get(KEY, Mode.SIBLINGS))
     assert isinstance(found, Found)
-    assert found.context.floor > FIRST
+    assert found.context.oldest_view > FIRST
     assert not found.context.base
     cluster.part("n3")
     cluster.ask("n3", Propose(all_slots_to("n3", "n1", "n2", "n4")))

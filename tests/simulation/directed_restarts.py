@@ -199,8 +199,8 @@ def an_old_disk_is_told_a_view_and_that_it_is_settled(seed: int) -> None:
     """n4's disk is from a time when it was in no view; later a view named it, and n4 has reported
     that.
 
-    The old disk is told the view together with the floor.  All other nodes have restarted, so they
-    cannot see that n4 has less than it had.
+    The old disk is told the view together with the oldest view.  All other nodes have restarted, so
+    they cannot see that n4 has less than it had.
     """
     cluster = PutBack(seed)
     _settle_in_the_second_view(cluster)
@@ -228,7 +228,7 @@ def an_old_disk_is_told_a_view_and_that_it_is_settled(seed: int) -> None:
 def an_old_disk_is_told_that_its_view_is_settled(seed: int) -> None:
     """n4's disk is from a time when it had reported its view, and its slots had not come.
 
-    It had nothing of an older view.  The slots came later.  The old disk is told of the floor
+    It had nothing of an older view.  The slots came later.  The old disk is told of the oldest view
     before any node can see what it lacks.
     """
     cluster = PutBack(seed)

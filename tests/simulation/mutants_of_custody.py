@@ -1,9 +1,10 @@
 """Rules of which node has what, each broken in one place.
 
-They are about rows, acks and claims of another view, what was replaced below a floor, and rows that
-have gone.  No run shows them; each has a story.  The live-view model did not need the first two: a
-node that gives up what it has acknowledged has handed it to the owners of a later view.  But these
-may be the very nodes that count on the ack.  (protocol D10, R1-R4, R7; models/README.md.)
+They are about rows, acks and claims of another view, what was replaced below an oldest view, and
+rows that have gone.  No run shows them; each has a story.  The live-view model did not need the
+first two: a node that gives up what it has acknowledged has handed it to the owners of a later
+view.  But these may be the very nodes that count on the ack.  (protocol D10, R1-R4, R7;
+models/README.md.)
 """
 
 from collections.abc import Callable, Iterator
@@ -66,14 +67,15 @@ def forget_before_the_claims_are_taken() -> Iterator[None]:
 
 
 @contextmanager
-def a_context_loses_its_floor() -> Iterator[None]:
-    """A write replaces what its client has seen below the floor, and tells no other node so."""
+def a_context_loses_its_oldest_view() -> Iterator[None]:
+    """A write replaces what its client has seen below the oldest view, and tells no other node
+    so."""
 
-    def without_floor(item: Item, context: Past) -> Item:
+    def without_oldest_view(item: Item, context: Past) -> Item:
         seen = Past(context.base, context.loose)
         return Item(discard(item, context).versions, item.past.with_all(seen))
 
-    with patch.object(keyspace, "discard", without_floor):
+    with patch.object(keyspace, "discard", without_oldest_view):
         yield
 
 

@@ -45,7 +45,7 @@ def an_old_disk_is_taken_for_the_present_one() -> Iterator[None]:
         patch.object(Identity, "_lacks_what_all_had", lambda self, stable: False),
         patch.object(Identity, "goes_with", lambda self, source, message: True),
         patch.object(Identity, "is_behind_itself", lambda self, *said: False),
-        patch.object(Repair, "has_lost", lambda self, source, row, parts, floor: False),
+        patch.object(Repair, "has_lost", lambda self, source, row, parts, oldest_view: False),
     ):
         yield
 
@@ -77,7 +77,7 @@ def an_old_disk_takes_part_in_a_view_again() -> Iterator[None]:
 
 
 @contextmanager
-def an_old_disk_believes_a_floor_that_it_has_not_reported() -> Iterator[None]:
+def an_old_disk_believes_a_oldest_view_that_it_has_not_reported() -> Iterator[None]:
     """A node hears that a view it is in is settled, and assumes that it has everything below.
 
     A story shows it.
@@ -87,18 +87,18 @@ def an_old_disk_believes_a_floor_that_it_has_not_reported() -> Iterator[None]:
 
 
 @contextmanager
-def a_restarted_node_counts_what_is_below_the_floor_at_once() -> Iterator[None]:
-    """A restarted node counts below the floor before a peer has seen whether its disk is old.
+def a_restarted_node_counts_what_is_below_the_oldest_view_at_once() -> Iterator[None]:
+    """A restarted node counts below the oldest view before a peer has seen whether its disk is old.
 
     A story shows it.
     """
-    original = Parts.raise_floor
+    original = Parts.raise_oldest_view
 
-    def raise_floor(self: Parts, floor: ViewId, need: set[ViewId]) -> None:
-        original(self, floor, need)
-        self.count_below(floor)
+    def raise_oldest_view(self: Parts, oldest_view: ViewId, need: set[ViewId]) -> None:
+        original(self, oldest_view, need)
+        self.count_below(oldest_view)
 
-    with patch.object(Parts, "raise_floor", raise_floor):
+    with patch.object(Parts, "raise_oldest_view", raise_oldest_view):
         yield
 
 
@@ -190,7 +190,7 @@ def a_run_is_closed_while_a_member_has_more_of_it() -> Iterator[None]:
 @contextmanager
 def old_rows_outlive_their_view() -> Iterator[None]:
     """A new life merges rows of a retired view with what all others have."""
-    with patch.object(Identity, "on_floor", lambda self: None):
+    with patch.object(Identity, "on_oldest_view", lambda self: None):
         yield
 
 
@@ -218,7 +218,7 @@ def who_forgets_everything_forgets_what_is_retired() -> Iterator[None]:
     original = Replica._forget
 
     def forget(self: Replica, request: int) -> None:
-        self.moving.history.floor = NO_VIEW
+        self.moving.history.oldest_view = NO_VIEW
         original(self, request)
 
     with patch.object(Replica, "_forget", forget):

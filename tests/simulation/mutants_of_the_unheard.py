@@ -74,8 +74,8 @@ def names_of_retired_runs_are_not_learned() -> Iterator[None]:
     """A node that has not heard the last report cannot be understood."""
 
     def on_declared_runs(self: Gossiping, source: str, message: DeclaredRuns) -> None:
-        floor = self._views.history.floor
-        chains = [links for links in message.chains if view_of(links[0][0]) >= floor]
+        oldest_view = self._views.history.oldest_view
+        chains = [links for links in message.chains if view_of(links[0][0]) >= oldest_view]
         self._keyspace.runs.learn(chains)
 
     with patch.object(Gossiping, "on_declared_runs", on_declared_runs):

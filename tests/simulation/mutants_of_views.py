@@ -107,14 +107,14 @@ def a_slot_starts_with_the_nodes_clock() -> Iterator[None]:
 
 
 @OF_VIEWS.shown_by(changes=3)
-def a_slot_starts_with_the_floor() -> Iterator[None]:
+def a_slot_starts_with_the_oldest_view() -> Iterator[None]:
     """A node takes it that a gained slot has what the retired views wrote."""
     original = KnownViews._take_over
 
     def take_over(self: KnownViews, claim: ViewId | None) -> None:
         original(self, claim)
         for part in self._keyspace.parts.owned():
-            part.clock.raise_floor(self.history.floor)
+            part.clock.raise_oldest_view(self.history.oldest_view)
 
     with patch.object(KnownViews, "_take_over", take_over):
         yield
@@ -184,7 +184,7 @@ def drop_the_entries_of_older_views() -> Iterator[None]:
     """A token keeps only what the current view wrote."""
     original = Token.in_view
 
-    def in_view(self: Token, view: ViewId, floor: ViewId) -> Token:
+    def in_view(self: Token, view: ViewId, oldest_view: ViewId) -> Token:
         return original(self, view, view)
 
     with patch.object(Token, "in_view", in_view):

@@ -27,7 +27,7 @@ BROKEN_BY: dict[str, Mutant] = {
     "a view id names the proposer's address": of_views.a_view_id_names_the_proposers_address,
     "a node that is no owner coordinates": of_views.coordinate_without_owning,
     "a slot starts with the node's clock": of_views.a_slot_starts_with_the_nodes_clock,
-    "a slot starts with the floor": of_views.a_slot_starts_with_the_floor,
+    "a slot starts with the floor": of_views.a_slot_starts_with_the_oldest_view,
     "fill with the new clock": of_a_replica.fill_with_the_new_clock,
     "objects are pushed stripped": of_answers.pull_stripped_objects,
     "the clock joins with the first page": of_answers.join_the_clock_with_the_first_page,

@@ -64,13 +64,13 @@ def test_no_row_changes_before_its_slot_has_arrived_at_all_owners() -> None:
     """
     trial = Trial(WITH_ROT)
     shadow, slot = Shadow(), slot_of_key("l1")
-    for floor, clock, vouches in (
+    for oldest_view, clock, vouches in (
         (FIRST, DotClock(), True),
         (SECOND, DotClock({"x": 9}), False),
         (SECOND, DotClock({}, {}, SECOND), True),
         (SECOND, DotClock({}, {}, ViewId(3, "p")), True),
     ):
-        trial._monitor.floor = floor
+        trial._monitor.oldest_view = oldest_view
         shadow.parts = [(1 << slot, clock)]
         assert trial._corruption._vouches(shadow, "l1") is vouches
     shadow.parts = []

@@ -169,10 +169,10 @@ class RowRepair:
         part = self._keyspace.parts.at(slot_of_key(key))
         assert part is not None, "who asks has looked"
         reached, here = self._keyspace.transfers.past_of(row_of(key)), part.clock.copy()
-        here.join(DotClock(reached.base, {}, reached.floor))
-        if here.floor > past.floor:
+        here.join(DotClock(reached.base, {}, reached.oldest_view))
+        if here.oldest_view > past.oldest_view:
             return [RETIRED]
-        known = DotClock(dict(past.base), {}, past.floor)
+        known = DotClock(dict(past.base), {}, past.oldest_view)
         missing = list(islice(here.missing_from(known), self._judged_dots_max + 1))
         if len(missing) > self._judged_dots_max:
             return missing

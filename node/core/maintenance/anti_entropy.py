@@ -108,8 +108,8 @@ class AntiEntropy:
     def on_compare(self, source: str, compare: Compare) -> None:
         """Note what a peer has, and do what follows from it."""
         self._gossip.learn_lives(compare.lives)
-        keyspace, floor = self._keyspace, self._views.history.floor
-        row = progress_of(compare, floor)
+        keyspace, oldest_view = self._keyspace, self._views.history.oldest_view
+        row = progress_of(compare, oldest_view)
         mark = replace(compare.mark, node_id=compare.node_id)
         is_current = self._incarnations.current(source) == compare.node_id
         if not is_current or not self._identity.accepts(source, mark, row):
@@ -118,7 +118,7 @@ class AntiEntropy:
         is_witness = source in self._views.introducers
         if is_witness and compare.heard == self._identity.mark.generation:
             self._views.become_vouched_for()
-        if not self._repair.learn(source, row, keyspace.parts, floor, self._step.now):
+        if not self._repair.learn(source, row, keyspace.parts, oldest_view, self._step.now):
             return
         if not any(row.has_for(part) for part in keyspace.parts.owned()):
             self._bootstrap.is_level(source)

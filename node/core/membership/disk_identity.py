@@ -14,7 +14,7 @@ A peer objects to a node's mark when
 
 A node objects to its own disk when a peer
   - has a write that this node named and lacks;
-  - knows of a report that is not on this disk, by the report or by the floor alone.
+  - knows of a report that is not on this disk, by the report or by the oldest view alone.
 
 A restarted node answers no read alone until a shard peer has compared without an objection, or none
 was reached for a while.  In that time it looks for signs of an old disk in every message.
@@ -123,12 +123,12 @@ class Identity:
         with the wrong disk begins a new incarnation."""
         if not self.meet(source, mark):
             return False
-        parts, floor, address = (
+        parts, oldest_view, address = (
             self._keyspace.parts,
-            self._views.history.floor,
+            self._views.history.oldest_view,
             self._views.address,
         )
-        if self._repair.has_lost(source, row, parts, floor):
+        if self._repair.has_lost(source, row, parts, oldest_view):
             reason = f"its disk lacks what it had told {address} that it holds"
             self._step.tell(source, Superseded(mark, reason))
             return False
@@ -143,26 +143,30 @@ class Identity:
         """Begin a new incarnation, because a peer objects.  An objection to an earlier run or
         generation is ignored."""
         if message.mark == self.mark:
-            self.begin_anew(message.reason, max(epoch.view, epoch.floor))
+            self.begin_anew(message.reason, max(epoch.view, epoch.oldest_view))
 
-    def is_behind_itself(self, gossip: Gossip, floor: ViewId, told: Sequence[View] = ()) -> bool:
+    def is_behind_itself(
+        self, gossip: Gossip, oldest_view: ViewId, told: Sequence[View] = ()
+    ) -> bool:
         """Whether other nodes know that this node has reported a view, and its disk does not.  Then
         it was in that view already, and must not take part in it as if for the first time (D10 R7).
 
-        The floor proves a report, too.  It does not pass the view of a known node, nor reach a view
-        that this node is in, without this node's report, unless the node was declared lost.
-        `told`: the views that came with the floor.
+        The oldest view proves a report, too.  It does not pass the view of a known node, nor reach
+        a view that this node is in, without this node's report, unless the node was declared lost.
+        `told`: the views that came with the oldest view.
         """
         views, history = self._views, self._views.history
-        reported = max(history.reports.get(views.node_id, NO_VIEW), history.forgot, history.floor)
+        reported = max(
+            history.reports.get(views.node_id, NO_VIEW), history.forgot, history.oldest_view
+        )
         if gossip.reports.get(views.node_id, NO_VIEW) > reported:
             return True
         if not history.lost.union(gossip.lost).isdisjoint((views.node_id, f"@{views.address}")):
             return False
         is_in_view = views.view.number > 0 and views.address in views.view.nodes
-        has_been_left = views.is_known and is_in_view and floor > views.view.id
-        settled = (view for view in (*history.views.values(), *told) if view.id == floor)
-        is_unreported = max(reported, FIRST) < floor
+        has_been_left = views.is_known and is_in_view and oldest_view > views.view.id
+        settled = (view for view in (*history.views.values(), *told) if view.id == oldest_view)
+        is_unreported = max(reported, FIRST) < oldest_view
         return has_been_left or (is_unreported and any(self._is_in(v, gossip) for v in settled))
 
     def _is_in(self, view: View, gossip: Gossip) -> bool:
@@ -175,12 +179,12 @@ class Identity:
 
     def hears(self, source: str, gossip: Gossip, epoch: Epoch, views: Sequence[View] = ()) -> bool:
         """Whether what a node tells agrees with what this node knows of both; `epoch` has the view
-        and the floor of the sender."""
+        and the oldest view of the sender."""
         if not self.meet(source, gossip.mark):
             return False
-        if self.is_behind_itself(gossip, epoch.floor, views):
+        if self.is_behind_itself(gossip, epoch.oldest_view, views):
             reported = gossip.reports.get(self._views.node_id, NO_VIEW)
-            newest = max(epoch.view, epoch.floor, reported)
+            newest = max(epoch.view, epoch.oldest_view, reported)
             self.begin_anew(f"its disk is older than what {source} knows of it", newest)
             return False
         if not self._views.is_vouched_for and self._lacks_what_all_had(gossip.stable):
@@ -260,7 +264,7 @@ class Identity:
         turn.note(f"this node begins a new life, with the rows that it has: {reason}")
         turn.end_replica(f"this node has begun a new life: {reason}")
 
-    def on_floor(self) -> None:
+    def on_oldest_view(self) -> None:
         """Views were retired: drop old rows that may be dangerous.
 
         If the view of the old rows is retired and no node waited for this incarnation, the owners
@@ -271,7 +275,7 @@ class Identity:
         views, keyspace = self._views, self._keyspace
         history, old = views.history, views.old_rows
         is_waited_for = views.is_known or views.node_id in history.reports
-        if old is None or old >= history.floor or is_waited_for:
+        if old is None or old >= history.oldest_view or is_waited_for:
             return
         owned, need = views.view.slots_of(views.address), history.need()
         keyspace.forget(ALL)

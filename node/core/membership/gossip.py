@@ -1,8 +1,8 @@
 """What nodes tell each other all the time: that they live, their incarnations, and the views.
 
-A node that receives a message from another view or floor replies with `Views` if it knows more.
-Otherwise it sends a heartbeat, and receives `Views`.  One round trip brings both up to date.  A
-node answers unlisted peers, which are in no view that it knows, like all others while it hears
+A node that receives a message from another view or oldest view replies with `Views` if it knows
+more. Otherwise it sends a heartbeat, and receives `Views`.  One round trip brings both up to date.
+A node answers unlisted peers, which are in no view that it knows, like all others while it hears
 them.  (protocol D1, D7, D10 R1.)
 """
 
@@ -110,8 +110,8 @@ class Gossiping:
 
     # ---- views
     def is_ahead(self, source: str, epoch: Epoch) -> bool:
-        """Answer a message from another view or floor: tell the sender our views if it knows less,
-        or send a heartbeat, so that it tells us.  Return whether the sender is ahead."""
+        """Answer a message from another view or oldest view: tell the sender our views if it knows
+        less, or send a heartbeat, so that it tells us.  Return whether the sender is ahead."""
         mine, now = self._views.epoch, self._step.now
         if now - self._told.get(source, 0.0) >= TOLD_EVERY_S:
             self._told[source] = now
@@ -119,14 +119,14 @@ class Gossiping:
                 self._step.ask(source, self.heartbeat())
             elif epoch.view == mine.view or self._may_be_told(source):
                 self._step.tell(source, self._views.message(self._gossip()))
-        return epoch.view > mine.view or epoch.floor > mine.floor
+        return epoch.view > mine.view or epoch.oldest_view > mine.oldest_view
 
     def _is_behind(self, epoch: Epoch) -> bool:
         mine = self._views.epoch
-        return epoch.view < mine.view or epoch.floor < mine.floor
+        return epoch.view < mine.view or epoch.oldest_view < mine.oldest_view
 
     def _may_be_told(self, peer: str) -> bool:
-        """Whether this node may tell a peer views, or a floor that ends the peer's view.
+        """Whether this node may tell a peer views, or an oldest view that ends the peer's view.
 
         It must durably know the peer's incarnation, and other nodes must wait for its own report
         before they retire the views.  Otherwise a node could take part in a view, and no node that
@@ -147,8 +147,9 @@ class Gossiping:
             else:
                 self._step.tell(peer, message)
 
-    def announce_floor(self) -> None:
-        """Tell all nodes the new floor, after the disk has our own report, on which it rests."""
+    def announce_oldest_view(self) -> None:
+        """Tell all nodes the new oldest view, after the disk has our own report, on which it
+        rests."""
         self._step.link_with(self._views.peers())
         message = self._views.message(self._gossip())
         for peer in filter(self._may_be_told, self.peers):
@@ -194,8 +195,8 @@ class Gossiping:
             self._complete(source, gossip.views)
 
     def _complete(self, source: str, views: list[ViewId]) -> None:
-        """Tell our views to a node that is in our view and under our floor, but lacks an older view
-        that is not retired.  It cannot take our reports without that view."""
+        """Tell our views to a node that is in our view and under our oldest view, but lacks an
+        older view that is not retired.  It cannot take our reports without that view."""
         now, ours = self._step.now, self._views.history.unretired()
         if set(ours) <= set(views) or now - self._told.get(source, 0.0) < TOLD_EVERY_S:
             return

@@ -4,20 +4,20 @@ A view change only decides which node must hold which slots; repair moves what i
 proposal is durable before any other node hears of it, and its proposer learns it like every other
 node.
 
-Example: n1 is in view 1, and its floor is 1.  While no message reaches it, the others adopt views 2
-and 3, which leave n1 its slots.  Then n1 is told views 1, 2 and 3, and floor 1.
+Example: n1 is in view 1, and its oldest view is 1.  While no message reaches it, the others adopt
+views 2 and 3, which leave n1 its slots.  Then n1 is told views 1, 2 and 3, and oldest view 1.
 
     history  2 and 3 are new.  3 is the highest, so n1 is to adopt it; 2 is skipped
     skip     n1 took no part in view 2, so no write of it was ever held by all its owners: n1's
              slots are complete for 2, with nothing of it on the disk
     adopt    n1 takes part in view 3 from its start, so its slots are complete for 3.  Complete for
              1, 2 and 3, they answer reads at once
-    floor    1 is not above n1's floor, so views 1 and 2 are kept
+    keep     the oldest view told is not above n1's, so views 1 and 2 are kept
     save     n1's slots and its views are durable in one step
 
-When all nodes have reported view 3, n1 among them, the floor rises to 3: n1 forgets views 1 and 2.
-If n1 had lost its disk meanwhile, view 3 would name an id that n1 does not have.  Then n1 claims
-nothing, and pulls what it lacks from its shard peers.
+When all nodes have reported view 3, n1 among them, the oldest view rises to 3: n1 forgets views 1
+and 2. If n1 had lost its disk meanwhile, view 3 would name an id that n1 does not have.  Then n1
+claims nothing, and pulls what it lacks from its shard peers.
 
 (protocol D10, R1, R7, R8; docs/decisions/0012.)
 """
@@ -54,13 +54,13 @@ class Learned(NamedTuple):
     retired."""
 
     has_new_view: bool
-    has_new_floor: bool
+    has_new_oldest_view: bool
 
 
 class KnownViews(Standing):
     """The views of one node, and what it may do by them.
 
-    `epoch`: what its messages leave under.  Invariant: it is the current view's id and the floor.
+    `epoch`: what its messages leave under.  Invariant: it names the current and the oldest view.
     `ended`: past incarnations of our shard's members, by their names in the current view: refused.
     `doubts`: past runs of which something is missing: refused, too.
     `doubt`, `miss`: how this file tells `Closing` that something is missing.
@@ -95,10 +95,10 @@ class KnownViews(Standing):
         self._begin()
 
     def settle_in(self) -> None:
-        """Let the keyspace follow the view and the floor: on start, and when either changes."""
-        view, floor = self.view, self.history.floor
-        self.epoch = Epoch(view.id, floor)
-        self._keyspace.enter(view.id, floor, actor_of(view.id, self.node_id, self.run))
+        """Let the keyspace follow the view and the oldest view."""
+        view, oldest_view = self.view, self.history.oldest_view
+        self.epoch = Epoch(view.id, oldest_view)
+        self._keyspace.enter(view.id, oldest_view, actor_of(view.id, self.node_id, self.run))
 
     def _begin(self) -> None:
         """Start with the slot groups of the disk, or with new ones if it has none."""
@@ -144,14 +144,14 @@ class KnownViews(Standing):
     def become_vouched_for(self) -> None:
         """Trust this run's disk: an introducer sees no fault in it, or no node could see one."""
         self.is_confirmed = self.is_vouched_for = True
-        if self._count_below_floor():
+        if self._count_below_oldest_view():
             self._keyspace.save_parts()
 
-    def _count_below_floor(self) -> bool:
-        """Count all writes below the floor as had in the slots that have arrived, if this is the
-        disk for which other nodes waited; return whether that is new."""
-        floor = self.history.floor
-        return self.is_vouched_for and floor > FIRST and self._keyspace.parts.count_below(floor)
+    def _count_below_oldest_view(self) -> bool:
+        """Count all writes below the oldest view as had in the slots that have arrived, if this is
+        the disk for which other nodes waited; return whether that is new."""
+        oldest_view, parts = self.history.oldest_view, self._keyspace.parts
+        return self.is_vouched_for and oldest_view > FIRST and parts.count_below(oldest_view)
 
     def become_known(self, name: str) -> None:
         """Note that an introducer, which goes under this cluster name, has heard of this
@@ -206,7 +206,7 @@ class KnownViews(Standing):
     # ---- R1: learn and adopt
     def message(self, gossip: Gossip) -> Views:
         views = [view for view in self.history.views.values() if view.number]
-        return Views(views, self.history.floor, replace(gossip, views=[]))
+        return Views(views, self.history.oldest_view, replace(gossip, views=[]))
 
     def learn(self, message: Views) -> Learned:
         """Take over what another node knows of the views, and give this node's slots what follows
@@ -214,7 +214,7 @@ class KnownViews(Standing):
         self.hear(message.gossip)
         before = self.view
         self._yield_first_view(message)
-        newest, skipped = self.history.learn(message.views, message.floor)
+        newest, skipped = self.history.learn(message.views, message.oldest_view)
         for view in skipped:
             if self._may_claim(view):
                 self._keyspace.parts.skip(view.slots_of(self.address), view.id)
@@ -228,7 +228,7 @@ class KnownViews(Standing):
                 self.history.has_joined()
             self._take_over(newest.id if self._may_claim(newest) else None)
         self.take_name()
-        raised = self.raise_floor(message.floor)
+        raised = self.raise_oldest_view(message.oldest_view)
         if newest or skipped or raised:
             self._keyspace.save_parts()
             self.save()
@@ -283,7 +283,7 @@ class KnownViews(Standing):
         lacks = view.id > FIRST and any(view.id not in part.whole for part in parts)
         return lacks and not self._repair.claims(view.id) and not self.may_be_left()
 
-    # ---- R7: the floor
+    # ---- R7: the oldest view
     def waited_for(self) -> list[str]:
         """The nodes of all known views that have not reported the current one.
 
@@ -320,18 +320,18 @@ class KnownViews(Standing):
         rises, when everything else follows it already."""
         self._on_oldest_view.append(act)
 
-    def raise_floor(self, floor: ViewId) -> bool:
-        """Retire the views below this floor; return whether that is new."""
+    def raise_oldest_view(self, oldest_view: ViewId) -> bool:
+        """Retire the views below this oldest view; return whether that is new."""
         history = self.history
-        if not history.raise_floor(floor):
+        if not history.raise_oldest_view(oldest_view):
             return False
-        self._keyspace.parts.raise_floor(history.floor, history.need())
-        self._count_below_floor()
+        self._keyspace.parts.raise_oldest_view(history.oldest_view, history.need())
+        self._count_below_oldest_view()
         if history.settled:
-            self._repair.retire(history.floor)
-        self.epoch = Epoch(self.view.id, history.floor)
-        self._keyspace.runs.retire(history.floor)
-        self._keyspace.watermarks.retire_below(history.floor)
+            self._repair.retire(history.oldest_view)
+        self.epoch = Epoch(self.view.id, history.oldest_view)
+        self._keyspace.runs.retire(history.oldest_view)
+        self._keyspace.watermarks.retire_below(history.oldest_view)
         for act in self._on_oldest_view:
             self._step.finally_do(act)
         return True

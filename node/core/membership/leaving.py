@@ -46,13 +46,13 @@ class Leaving:
             self._gossip.spread_gossip()
         if self.retire():
             self._views.name_ended()
-            self._gossip.announce_floor()
+            self._gossip.announce_oldest_view()
 
     def forget(self) -> None:
         """Drop slots of others that every owner durably has whole."""
-        keyspace, floor = self._keyspace, self._views.history.floor
+        keyspace, oldest_view = self._keyspace, self._views.history.oldest_view
         for part in keyspace.parts.held():
-            claims = {view for view in part.whole if view >= floor}
+            claims = {view for view in part.whole if view >= oldest_view}
             covered = self._repair.covered(part, self._views.view, part.clock, claims)
             if covered:
                 keyspace.forget(covered)
@@ -73,11 +73,11 @@ class Leaving:
         return True
 
     def retire(self) -> bool:
-        """Raise the floor if all nodes have reported; return whether it rose."""
+        """Raise the oldest view if all nodes have reported; return whether it rose."""
         views = self._views
         if views.history.settled or not views.view.number or views.waited_for():
             return False
-        raised = views.raise_floor(views.view.id)
+        raised = views.raise_oldest_view(views.view.id)
         self._keyspace.save_parts()
         views.save()
         return raised

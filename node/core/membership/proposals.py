@@ -159,7 +159,7 @@ class Proposals:
         self._step.record("meta", "proposed", str(view.number).encode())
         self._pending[view.id] = waiter, propose
         gossip = Gossip({}, {}, {}, sorted(views.history.lost))
-        self._step.tell(views.address, Views([view], views.history.floor, gossip))
+        self._step.tell(views.address, Views([view], views.history.oldest_view, gossip))
 
     def _lost_id(self, address: str) -> str:
         return self._incarnations.current(address) or f"@{address}"

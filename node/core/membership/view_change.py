@@ -1,7 +1,7 @@
 """From one view to the next: everything that follows when this node learns of views, in order.
 
-A view or a floor that others tell takes effect in `ViewChange.adopt` and nowhere else.  Example: n1
-is in view 1 and is told view 2, in which n4 owns half of the slots of n1.
+A view or an oldest view that others tell takes effect in `ViewChange.adopt` and nowhere else.
+Example: n1 is in view 1 and is told view 2, in which n4 owns half of the slots of n1.
 
     learn       n1 saves view 2; it holds the half, and owns the rest; what peers had is forgotten
     identity    the disk's generation is 7 and becomes 8
@@ -53,14 +53,14 @@ class ViewChange:
         """Adopt the newest view that a node tells, unless this node's own disk is too old."""
         if source == self._views.address and not self._proposals.is_complete(message.views[0]):
             return
-        newest = max((view.id for view in message.views), default=message.floor)
-        epoch = Epoch(newest, message.floor)
+        newest = max((view.id for view in message.views), default=message.oldest_view)
+        epoch = Epoch(newest, message.oldest_view)
         if self._identity.hears(source, message.gossip, epoch, message.views):
             self._gossip.learn_lives(message.gossip.lives)
             self.adopt(message)
 
     def adopt(self, message: Views) -> None:
-        """Take over what is told.  If that is another view or a higher floor, everything that
+        """Take over what is told.  If that is another view or a higher oldest view, everything that
         depends on it follows, in this order."""
         then = self._subscribers
         # First our own slots, clocks and what is known of peers: all others go by these.
@@ -71,10 +71,10 @@ class ViewChange:
             # What peers have said of content and of the start counts in their view alone.
             then.forget_comparisons()
             self._bootstrap.enter()
-        if learned.has_new_floor:
-            # Old rows go before any node hears of the floor below which they do not count.
-            self._identity.on_floor()
-        if learned.has_new_view or learned.has_new_floor:
+        if learned.has_new_oldest_view:
+            # Old rows go before any node hears of the oldest view below which they do not count.
+            self._identity.on_oldest_view()
+        if learned.has_new_view or learned.has_new_oldest_view:
             # Before every other message of the view: its receiver would not know the view.
             self._gossip.announce_view()
         if learned.has_new_view:

@@ -1,4 +1,4 @@
-"""The views this node knows: the current one, those not yet retired, and the floor.
+"""The views this node knows: the current one, those not yet retired, and the oldest view.
 
 The highest view known is the current one.  Every node of every known view reports when all that it
 held of older views is with the owners of the current one.  When all have reported, the older views
@@ -22,7 +22,7 @@ class SavedViews(msgspec.Struct, array_like=True):
     `forgot`: the view in which the node was told to forget everything; it learns nothing older."""
 
     views: list[View]
-    floor: ViewId
+    oldest_view: ViewId
     reports: dict[str, ViewId]
     lost: list[str]
     joining: bool
@@ -33,10 +33,10 @@ class ViewHistory:
     """What is known of views.
 
     `views`: those not yet retired, by id; `current` is the highest.
-    `floor`: every view below is retired.  It only rises.  Invariant: floor <= current.id, except at
-    a node that has been told to forget its view.
+    `oldest_view`: every view below is retired.  It only rises.  Invariant: oldest view <=
+    current.id, except at a node that has been told to forget its view.
     `reports`: for each node (by its id) the view to whose owners it has left its past; never below
-    the floor.
+    the oldest view.
     `lost`: the ids of nodes that a client has declared lost; entries are only added.
     `joining`: this node has asked to be added to the others' view, and is in none yet.
     `forgot`: the view that this node was told to forget; it learns nothing older.
@@ -46,7 +46,7 @@ class ViewHistory:
     def __init__(self, saved: SavedViews) -> None:
         self.views = {view.id: view for view in saved.views}
         self.current = self._highest()
-        self.floor = saved.floor
+        self.oldest_view = saved.oldest_view
         self.reports = dict(saved.reports)
         self.lost = set(saved.lost)
         self.joining = saved.joining
@@ -57,13 +57,15 @@ class ViewHistory:
     @staticmethod
     def begin(view: View, joining: bool) -> SavedViews:
         """The history of a node that knows only this view; the first view has nothing below it."""
-        floor = FIRST if view.id == FIRST else NO_VIEW
-        return SavedViews([view], floor, {}, [], joining)
+        oldest_view = FIRST if view.id == FIRST else NO_VIEW
+        return SavedViews([view], oldest_view, {}, [], joining)
 
     def saved(self) -> SavedViews:
         views = [self.views[view_id] for view_id in sorted(self.views)]
         lost = sorted(self.lost)
-        return SavedViews(views, self.floor, dict(self.reports), lost, self.joining, self.forgot)
+        return SavedViews(
+            views, self.oldest_view, dict(self.reports), lost, self.joining, self.forgot
+        )
 
     def _highest(self) -> View:
         return self.views[max(self.views)]
@@ -71,7 +73,7 @@ class ViewHistory:
     @property
     def settled(self) -> bool:
         """Whether everything older than the current view is retired."""
-        return self.floor >= self.current.id  # above it where a node has forgotten its view
+        return self.oldest_view >= self.current.id  # above it where a node has forgotten its view
 
     def unretired(self) -> list[ViewId]:
         """The views of which a node may still have writes that the owners of the current one lack;
@@ -80,7 +82,7 @@ class ViewHistory:
 
     def has_all(self, views: Iterable[ViewId]) -> bool:
         """Whether this node knows all of these views that are not retired."""
-        return all(view in self.views for view in views if view >= self.floor)
+        return all(view in self.views for view in views if view >= self.oldest_view)
 
     def report(self, node_id: str) -> None:
         """Note that this node has left its past to the owners of the current view."""
@@ -105,14 +107,14 @@ class ViewHistory:
     def take_reports(self, said: dict[str, ViewId]) -> bool:
         """Take over reports of a node all of whose views this node knows; return whether any is
         new."""
-        new = {n: view for n, view in said.items() if view > self.reports.get(n, self.floor)}
+        new = {n: view for n, view in said.items() if view > self.reports.get(n, self.oldest_view)}
         self.reports.update(new)
         return bool(new)
 
     def need(self) -> set[ViewId]:
         """The views a store must be whole for to answer in the current one (R5a)."""
         view = self.current
-        return {view.id, *(old for old in view.ancestors if old >= self.floor)}
+        return {view.id, *(old for old in view.ancestors if old >= self.oldest_view)}
 
     def nodes(self) -> list[str]:
         """The nodes of all known views, those of the current one first."""
@@ -145,12 +147,12 @@ class ViewHistory:
         shards = (view.shard_of(slot) for view in newest_first if view.shards)
         return list(dict.fromkeys(node for shard in shards for node in shard.members))
 
-    def learn(self, views: Iterable[View], floor: ViewId) -> tuple[View | None, list[View]]:
+    def learn(self, views: Iterable[View], oldest_view: ViewId) -> tuple[View | None, list[View]]:
         """Take over what another node knows.  Return the view to adopt, if there is a higher one,
         and the views in which this node never took part."""
         before = self.current.id
-        floor = max(floor, self.floor)
-        told = [view for view in views if view.id >= floor and view.number > 0]
+        oldest_view = max(oldest_view, self.oldest_view)
+        told = [view for view in views if view.id >= oldest_view and view.number > 0]
         if all(view.id <= self.forgot for view in told):
             told = []  # nothing that has come since
         fresh = [view for view in told if view.id not in self.views]
@@ -160,15 +162,15 @@ class ViewHistory:
         skipped = [view for view in fresh if view is not newest or view.id < before]
         return (newest if newest.id > before else None), skipped
 
-    def raise_floor(self, floor: ViewId) -> bool:
-        """Retire the views below this floor; return whether that is new.  The current view is never
-        retired."""
-        floor = min(floor, self.current.id)
-        if floor <= self.floor:
+    def raise_oldest_view(self, oldest_view: ViewId) -> bool:
+        """Retire the views below this oldest view; return whether that is new.  The current view is
+        never retired."""
+        oldest_view = min(oldest_view, self.current.id)
+        if oldest_view <= self.oldest_view:
             return False
-        self.floor = floor
-        self.reports = {node: v for node, v in self.reports.items() if v >= floor}
-        self.views = {v: view for v, view in self.views.items() if v >= floor}
+        self.oldest_view = oldest_view
+        self.reports = {node: v for node, v in self.reports.items() if v >= oldest_view}
+        self.views = {v: view for v, view in self.views.items() if v >= oldest_view}
         self._nodes = []
         return True
 

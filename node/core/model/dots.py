@@ -19,11 +19,11 @@ Vector = dict[Actor, int]  # "every dot of this actor up to n"
 
 class DotClock(msgspec.Struct, array_like=True, gc=False):
     """A set of dots; `loose[a]` holds only numbers above `base[a]` + 1.  Every dot of a view below
-    the floor is in it, and has no entry of its own."""
+    the oldest view is in it, and has no entry of its own."""
 
     base: Vector = msgspec.field(default_factory=dict)
     loose: dict[Actor, set[int]] = msgspec.field(default_factory=dict)
-    floor: ViewId = NO_VIEW
+    oldest_view: ViewId = NO_VIEW
 
     def has(self, dot: Dot) -> bool:
         actor, n = dot
@@ -33,13 +33,13 @@ class DotClock(msgspec.Struct, array_like=True, gc=False):
         return (loose is not None and n in loose) or self.drops(actor)
 
     def drops(self, actor: Actor) -> bool:
-        """Whether this actor wrote below the floor."""
-        return self.floor > FIRST and view_of(actor) < self.floor
+        """Whether this actor wrote below the oldest view."""
+        return self.oldest_view > FIRST and view_of(actor) < self.oldest_view
 
-    def raise_floor(self, floor: ViewId) -> None:
-        """Have every dot below this floor from now on, and drop the entries that say so."""
-        if floor > self.floor:
-            self.floor = floor
+    def raise_oldest_view(self, oldest_view: ViewId) -> None:
+        """Have every dot below this oldest view from now on, and drop the entries that say so."""
+        if oldest_view > self.oldest_view:
+            self.oldest_view = oldest_view
             self.base = {a: n for a, n in self.base.items() if not self.drops(a)}
             self.loose = {a: numbers for a, numbers in self.loose.items() if not self.drops(a)}
 
@@ -47,7 +47,7 @@ class DotClock(msgspec.Struct, array_like=True, gc=False):
         """The part of this clock that older views wrote."""
         base = {a: n for a, n in self.base.items() if view_of(a) < view}
         loose = {a: set(numbers) for a, numbers in self.loose.items() if view_of(a) < view}
-        return DotClock(base, loose, self.floor)
+        return DotClock(base, loose, self.oldest_view)
 
     def add(self, dot: Dot) -> None:
         actor, n = dot
@@ -76,7 +76,7 @@ class DotClock(msgspec.Struct, array_like=True, gc=False):
 
     def join(self, other: "DotClock") -> None:
         """Afterwards this clock has every dot that either had."""
-        self.raise_floor(other.floor)
+        self.raise_oldest_view(other.oldest_view)
         for actor, n in other.base.items():
             if n > self.base.get(actor, 0) and not self.drops(actor):
                 self.base[actor] = n
@@ -102,11 +102,12 @@ class DotClock(msgspec.Struct, array_like=True, gc=False):
 
     def copy(self) -> "DotClock":
         loose = {a: set(numbers) for a, numbers in self.loose.items()}
-        return DotClock(dict(self.base), loose, self.floor)
+        return DotClock(dict(self.base), loose, self.oldest_view)
 
     def missing_from(self, other: "DotClock") -> Iterator[Dot]:
         """The dots here that `other` lacks: actor by actor, lowest first, one by one.  It has all
-        below its floor; a floor of this clock yields none, for it keeps no names below."""
+        below its oldest view; an oldest view of this clock yields none, for it keeps no names
+        below."""
         for actor, n in sorted(self.base.items()):
             if other.drops(actor):
                 continue
@@ -121,7 +122,7 @@ class DotClock(msgspec.Struct, array_like=True, gc=False):
 
     def lacks(self, other: "DotClock") -> bool:
         """Whether `other` has a dot that this clock has not."""
-        if other.floor > self.floor:
+        if other.oldest_view > self.oldest_view:
             return True
         for actor, n in other.base.items():
             had = self.base.get(actor, 0)

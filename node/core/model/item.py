@@ -20,23 +20,25 @@ from node.core.model.view import FIRST, NO_VIEW, ViewId
 
 class Past(msgspec.Struct, array_like=True, gc=False):
     """The writes of one key that are shown or replaced: a vector and loose dots above it, and
-    everything written in views below the floor."""
+    everything written in views below the oldest view."""
 
     base: Vector = msgspec.field(default_factory=dict)
     loose: set[Dot] = msgspec.field(default_factory=set)
-    floor: ViewId = NO_VIEW
+    oldest_view: ViewId = NO_VIEW
 
     def has(self, dot: Dot) -> bool:
         return dot[1] <= self.base.get(dot[0], 0) or dot in self.loose or self.retires(dot[0])
 
     def retires(self, actor: Actor) -> bool:
-        """Whether this actor wrote below the floor."""
-        return self.floor > FIRST and view_of(actor) < self.floor
+        """Whether this actor wrote below the oldest view."""
+        return self.oldest_view > FIRST and view_of(actor) < self.oldest_view
 
-    def joined(self, base: Vector, loose: Iterable[Dot] = (), floor: ViewId = NO_VIEW) -> "Past":
+    def joined(
+        self, base: Vector, loose: Iterable[Dot] = (), oldest_view: ViewId = NO_VIEW
+    ) -> "Past":
         """A past that also covers these: this one, if it does.  A past is never changed."""
-        higher = floor if floor > self.floor else self.floor
-        if not base and not loose and higher is self.floor:
+        higher = oldest_view if oldest_view > self.oldest_view else self.oldest_view
+        if not base and not loose and higher is self.oldest_view:
             return self
         both = join_vectors(self.base, base)
         if not self.loose and not loose:
@@ -46,10 +48,10 @@ class Past(msgspec.Struct, array_like=True, gc=False):
 
     def with_all(self, other: "Past") -> "Past":
         """A past that covers both."""
-        return self.joined(other.base, other.loose, other.floor)
+        return self.joined(other.base, other.loose, other.oldest_view)
 
     def __bool__(self) -> bool:
-        return bool(self.base or self.loose or self.floor > NO_VIEW)
+        return bool(self.base or self.loose or self.oldest_view > NO_VIEW)
 
 
 class Version(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -113,7 +115,7 @@ class Item(msgspec.Struct, array_like=True, gc=False):
 
 def fill(item: Item, clock: DotClock) -> Item:
     """The item with its replica's clock in its past: absent dots at or below it are obsolete."""
-    return covering(item, item.past.joined(clock.base, floor=clock.floor))
+    return covering(item, item.past.joined(clock.base, oldest_view=clock.oldest_view))
 
 
 def covering(item: Item, past: Past) -> Item:
@@ -127,13 +129,13 @@ def strip(item: Item, clock: DotClock, lost: Container[Actor] = ()) -> Item:
     """The item without what the clock's base says anyway; of `lost` lives and runs, which are over
     and closed here, nothing above the base exists any more."""
     past, had = item.past, clock.base
-    floor = past.floor if past.floor > clock.floor else NO_VIEW
+    oldest_view = past.oldest_view if past.oldest_view > clock.oldest_view else NO_VIEW
     base = {a: n for a, n in past.base.items() if n > had.get(a, 0)}
     loose = {d for d in past.loose if d[1] > had.get(d[0], 0)} if past.loose else set()
     if base or loose:
         base = {a: n for a, n in base.items() if not (is_lost(a, lost) or clock.drops(a))}
         loose = {d for d in loose if not (is_lost(d[0], lost) or clock.drops(d[0]))}
-    return Item(item.versions, Past(base, loose, floor))
+    return Item(item.versions, Past(base, loose, oldest_view))
 
 
 def is_lost(actor: Actor, lost: Container[Actor]) -> bool:

@@ -68,13 +68,13 @@ class Token(msgspec.Struct, array_like=True, gc=False):
             name,
         )
 
-    def in_view(self, view: ViewId, floor: ViewId) -> "Token":
-        """The token of an answer given in this view, without writes below the floor: all replicas
-        have these (D10 R6, R7)."""
+    def in_view(self, view: ViewId, oldest_view: ViewId) -> "Token":
+        """The token of an answer given in this view, without writes below the oldest view: all
+        replicas have these (D10 R6, R7)."""
         if view <= FIRST and self.view <= FIRST:
             return self
-        floors = {a: n for a, n in self.floor.items() if view_of(a) >= floor}
-        exact = {d: tag for d, tag in self.exact.items() if view_of(d[0]) >= floor}
+        floors = {a: n for a, n in self.floor.items() if view_of(a) >= oldest_view}
+        exact = {d: tag for d, tag in self.exact.items() if view_of(d[0]) >= oldest_view}
         keys = self.keys if floors else b""
         return Token(floors, exact, keys, self.stamp, max(view, self.view), self.name)
 

@@ -247,10 +247,10 @@ class Gossip(Frame, tag=14, frozen=True):
 
 class Views(Frame, tag=15, frozen=True):
     """Any -> any (tell; ask where it only passes on what others said): the views that are not
-    retired, and the floor below which all are (D10 R1)."""
+    retired, and the oldest view below which all are (D10 R1)."""
 
     views: list[View]
-    floor: ViewId
+    oldest_view: ViewId
     gossip: Gossip
 
 
@@ -335,10 +335,10 @@ BOUND_TO_VIEW = frozenset(
 
 
 class Epoch(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """The view a message was sent in, and the floor its sender knew."""
+    """The view a message was sent in, and the oldest view its sender knew."""
 
     view: ViewId = FIRST
-    floor: ViewId = FIRST
+    oldest_view: ViewId = FIRST
 
 
 class Envelope(msgspec.Struct, array_like=True, frozen=True, gc=False):

@@ -41,10 +41,10 @@ class PeerProgress:
     name: str = ""
     generation: int = 0
 
-    def retire(self, floor: ViewId) -> None:
-        """Drop the claims of views below the floor: these views are retired."""
+    def retire(self, oldest_view: ViewId) -> None:
+        """Drop the claims of views below the oldest view: these views are retired."""
         for held in self.groups:
-            held.claims = {view for view in held.claims if view >= floor}
+            held.claims = {view for view in held.claims if view >= oldest_view}
 
     def covers(self, part: Part, clock: DotClock, claims: set[ViewId]) -> Slots:
         """The slots of a part in which the peer has every dot of this clock, and is whole for all
@@ -82,21 +82,21 @@ class PeerProgress:
         return [h.clock for h in self.groups if h.slots & slots]
 
 
-def progress_of(compare: Compare, floor: ViewId) -> PeerProgress:
-    """What a peer says in a `Compare`, without its claims of views below the floor."""
+def progress_of(compare: Compare, oldest_view: ViewId) -> PeerProgress:
+    """What a peer says in a `Compare`, without its claims of views below the oldest view."""
     held = [
-        PeerSlots(from_bytes(h.slots), h.clock, {view for view in h.claims if view >= floor})
+        PeerSlots(from_bytes(h.slots), h.clock, {view for view in h.claims if view >= oldest_view})
         for h in compare.summaries
     ]
     name, generation = short_name(compare.node_id), compare.mark.generation
     return PeerProgress(held, set(compare.ended), set(compare.closed), name, generation)
 
 
-def goes_back(before: PeerProgress, after: PeerProgress, owned: Slots, floor: ViewId) -> bool:
+def goes_back(before: PeerProgress, after: PeerProgress, owned: Slots, oldest_view: ViewId) -> bool:
     """Whether `after` says less than `before` of slots that both nodes own.  In one life what a
     node has of these only grows, so `after` was sent first, or the peer's disk has lost some."""
     for old in before.groups:
-        claims = {view for view in old.claims if view >= floor}
+        claims = {view for view in old.claims if view >= oldest_view}
         for new in after.groups:
             if old.slots & new.slots & owned and (
                 new.clock.lacks(old.clock) or not claims <= new.claims

@@ -87,12 +87,12 @@ class Repair:
 
     # ---- rows
     def learn(
-        self, source: str, row: PeerProgress, parts: Parts, floor: ViewId, now: float
+        self, source: str, row: PeerProgress, parts: Parts, oldest_view: ViewId, now: float
     ) -> bool:
         """Take a peer's progress; False for one that is older than what is known of this life."""
         known = self.progress.get(source)
         both = parts.owned_slots if source in self.shard_peers else 0
-        if known is not None and goes_back(known, row, both, floor):
+        if known is not None and goes_back(known, row, both, oldest_view):
             return False
         self.progress[source] = row
         if any(row.has_for(part) for part in parts.owned()):
@@ -101,24 +101,24 @@ class Repair:
             self._lacking_since.pop(source, None)
         return True
 
-    def has_lost(self, source: str, row: PeerProgress, parts: Parts, floor: ViewId) -> bool:
+    def has_lost(self, source: str, row: PeerProgress, parts: Parts, oldest_view: ViewId) -> bool:
         """Whether a peer has restarted and now says less than before: its disk is an older one."""
         known = self.progress.get(source)
         both = parts.owned_slots if source in self.shard_peers else 0
         is_later = known is not None and row.generation > known.generation
-        return known is not None and is_later and goes_back(known, row, both, floor)
+        return known is not None and is_later and goes_back(known, row, both, oldest_view)
 
     def claims(self, view: ViewId) -> bool:
         """Whether a shard peer may be whole for this view: it says so, or has said nothing yet."""
         rows = [self.progress[peer] for peer in self.shard_peers if peer in self.progress]
         return not self.complete() or any(view in h.claims for row in rows for h in row.groups)
 
-    def retire(self, floor: ViewId) -> None:
-        """Drop what was said for views below the floor: claims, and all of nodes outside."""
+    def retire(self, oldest_view: ViewId) -> None:
+        """Drop what was said for views below the oldest view: claims, and all of nodes outside."""
         for peer in [peer for peer in self.progress if peer not in self.shard_peers]:
             self.forget(peer)
         for row in self.progress.values():
-            row.retire(floor)
+            row.retire(oldest_view)
 
     def forget(self, peer: str) -> None:
         """Drop what this peer has said, and the exchange with it: it is another life now."""

@@ -62,7 +62,7 @@ def serve(keyspace: Keyspace, pull: Pull, options: Options) -> Page | None:
     if pull.snapshot is not None and (slots & ~part.slots or part.clock.lacks(pull.snapshot)):
         return None
     snapshot = pull.snapshot or part.clock.copy()
-    if pull.after is not None or snapshot.floor > pull.clock.floor:
+    if pull.after is not None or snapshot.oldest_view > pull.clock.oldest_view:
         return _page_of_rows(keyspace, pull, part, snapshot, options)
     missing = islice(snapshot.missing_from(pull.clock), options.page_dots_max)
     keys = {dot: key_within(keyspace.log, dot, slots & part.slots) for dot in missing}
@@ -170,15 +170,15 @@ def changed_since(
     keyspace: Keyspace, pull: Pull, part: Part, snapshot: DotClock
 ) -> set[str] | None:
     """The keys written since the snapshot.  None when the log has dropped one of them, or when rows
-    have been stripped by a floor that is above the snapshot's."""
-    if part.clock.floor > snapshot.floor:
+    have been stripped by an oldest view that is above the snapshot's."""
+    if part.clock.oldest_view > snapshot.oldest_view:
         return None
     asker, slots = (pull.node_id, pull.exchange), from_bytes(pull.slots)
     return keyspace.changes.since(asker, slots & part.slots, part.clock, snapshot)
 
 
 def _past_of(clock: DotClock) -> Past:
-    return Past(dict(clock.base), set(), clock.floor)
+    return Past(dict(clock.base), set(), clock.oldest_view)
 
 
 def _about(pull: Pull, part: Part, snapshot: DotClock) -> tuple[int, bytes, DotClock, list[ViewId]]:

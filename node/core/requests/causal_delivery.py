@@ -128,7 +128,7 @@ class DeliveryBuffer:
             self._keyspace.clock_of(key),
         )
         own = {dot for dot in deps.dots_of(need.digest) if past.has(dot)}
-        return need.of(deps, Scope.SHARD, Past(clock.base, own, clock.floor), clock)
+        return need.of(deps, Scope.SHARD, Past(clock.base, own, clock.oldest_view), clock)
 
     def _waits_for(self, key: str, deps: Token, others: Container[str]) -> bool:
         """Whether a version depends on a write that this node has, and hides, at one of these other
@@ -212,7 +212,7 @@ class DeliveryBuffer:
 
     def _beside(self, clock: DotClock, floor: Vector) -> dict[Dot, int] | None:
         """The dots above these floors that are not hidden; None if a token cannot name them."""
-        above = clock.missing_from(DotClock(dict(floor), floor=clock.floor))
+        above = clock.missing_from(DotClock(dict(floor), oldest_view=clock.oldest_view))
         first = islice(above, EXACT_MAX + len(self._withheld) + 1)
         names = {dot: self._keyspace.log.key_of(dot) for dot in first if dot not in self._withheld}
         if len(names) > EXACT_MAX or None in names.values():

@@ -4,7 +4,7 @@
     on_state  a state comes: join it with the others, and judge the read again
     feed      the key has changed here: do the same with our own state
     tick      time passes: ask again, refuse, give up
-    restart   another view, or a higher floor: drop all states, and begin again
+    restart   another view, or a higher oldest view: drop all states, and begin again
 
 A read is the join of the states that it was sent; the first is the origin's own if it holds the
 slot.  Only the origin judges the join against the token.  It answers when enough states come from
@@ -194,7 +194,7 @@ class Answers:
 
     def restart(self) -> None:
         """Begin all reads again: the states they were sent were whole for another view or a lower
-        floor."""
+        oldest view."""
         self._read_repairs.forget()
         for request, read in self._reads.restart():
             self.begin(request, read.get, read.started)

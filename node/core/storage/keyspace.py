@@ -116,13 +116,13 @@ class Keyspace:
         """Add the dots since the clocks were saved, once it is known which slots are owned."""
         self.log.load(self.rows, lambda dot, key: self.parts.note(dot, slot_of_key(key)))
 
-    def enter(self, view: ViewId, floor: ViewId, actor: Actor) -> None:
+    def enter(self, view: ViewId, oldest_view: ViewId, actor: Actor) -> None:
         """Write as this actor from now on, and forget what belonged to the last view alone."""
         self.view, self.actor = view, actor
         clocks = [part.clock for part in self.parts]
         self.counter = max((clock.highest(actor) for clock in clocks), default=0)
         self.digests.own(self.parts.owned_slots)
-        self.watermarks.enter(floor)
+        self.watermarks.enter(oldest_view)
         self._delete_marks.enter()
 
     @property
@@ -162,7 +162,8 @@ class Keyspace:
         """Whether the clocks of all these slots say all of this."""
         for clock in (part.clock for part in self.parts if part.slots & slots):
             left = strip(Item({}, past), clock, self.watermarks.lost).past
-            if left.base or left.floor > NO_VIEW or not all(clock.has(dot) for dot in left.loose):
+            is_above = left.oldest_view > NO_VIEW
+            if left.base or is_above or not all(clock.has(dot) for dot in left.loose):
                 return False
         return True
 

@@ -115,13 +115,13 @@ class PastRuns:
             self._learn(Chain([*links, *fresh]))
             self._save()
 
-    def retire(self, floor: ViewId) -> None:
-        """Drop the chains of views below the floor."""
-        kept = [chain for chain in self._chains if view_of(chain.life) >= floor]
+    def retire(self, oldest_view: ViewId) -> None:
+        """Drop the chains of views below the oldest view."""
+        kept = [chain for chain in self._chains if view_of(chain.life) >= oldest_view]
         if len(kept) < len(self._chains):
             self._chains = kept
             places = self._places.items()
-            self._places = {head: place for head, place in places if view_of(head) >= floor}
+            self._places = {head: place for head, place in places if view_of(head) >= oldest_view}
             self._save()
 
     def _save(self) -> None:
@@ -207,12 +207,12 @@ M = TypeVar("M", bound=m.Frame)
 
 def _clock(clock: DotClock, change: Change) -> DotClock:
     base = change(clock.base, clock.loose)
-    return clock if base is clock.base else DotClock(base, clock.loose, clock.floor)
+    return clock if base is clock.base else DotClock(base, clock.loose, clock.oldest_view)
 
 
 def _past(past: Past, change: Change) -> Past:
     base = change(past.base)
-    return past if base is past.base else Past(base, past.loose, past.floor)
+    return past if base is past.base else Past(base, past.loose, past.oldest_view)
 
 
 def _item(item: Item, change: Change) -> Item:

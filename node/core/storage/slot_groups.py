@@ -45,7 +45,7 @@ class Part:
     """Slots with one clock.
 
     `owned`: this node owns them in the current view.
-    `whole`: the views for which the store is whole; none below the floor.
+    `whole`: the views for which the store is whole; none below the oldest view.
     `answers`: it is whole for the current view and for all that led to it.  Invariant: answers
     implies owned.
     `only_grew`: it began empty in this run, and has lost no row since then.
@@ -224,19 +224,21 @@ class Parts:
             part.whole.add(view)
         self._settle()
 
-    def raise_floor(self, floor: ViewId, need: set[ViewId]) -> None:
-        """Drop claims of views below the floor, which are retired."""
+    def raise_oldest_view(self, oldest_view: ViewId, need: set[ViewId]) -> None:
+        """Drop claims of views below the oldest view, which are retired."""
         self.need = need
         for part in self._parts:
-            part.whole = {view for view in part.whole if view >= floor}
+            part.whole = {view for view in part.whole if view >= oldest_view}
         self._settle()
 
-    def count_below(self, floor: ViewId) -> bool:
-        """Note that every owned store that has arrived has all dots below the floor; whether this
-        is new for one of them."""
-        arrived = [p for p in self.owned() if self.need <= p.whole and p.clock.floor < floor]
+    def count_below(self, oldest_view: ViewId) -> bool:
+        """Note that every owned store that has arrived has all dots below the oldest view; whether
+        this is new for one of them."""
+        arrived = [
+            p for p in self.owned() if self.need <= p.whole and p.clock.oldest_view < oldest_view
+        ]
         for part in arrived:
-            part.clock.raise_floor(floor)
+            part.clock.raise_oldest_view(oldest_view)
             part.only_grew = False
         self._settle()
         return bool(arrived)

@@ -63,7 +63,7 @@ class TransferProgress:
         past = NOTHING
         for reach in self._transfers:
             if reach.has(row):
-                past = past.with_all(Past(reach.past.base, set(), reach.past.floor))
+                past = past.with_all(Past(reach.past.base, set(), reach.past.oldest_view))
         return past
 
     def fill(self, key: str, item: Item) -> Item:
@@ -77,7 +77,7 @@ class TransferProgress:
         if not self._transfers or not item.past:
             return item
         past = self.past_of(row_of(key))
-        return strip(item, DotClock(past.base, {}, past.floor))
+        return strip(item, DotClock(past.base, {}, past.oldest_view))
 
     def said_of(self, life: Actor) -> list[Transfer]:
         """The transfers that name dots of this life or run, with these dots alone."""
@@ -96,7 +96,7 @@ class TransferProgress:
     def add(self, slots: Slots, snapshot: DotClock, upto: str) -> None:
         """Note that an exchange about this snapshot has come this far."""
         loose = {(actor, n) for actor, numbers in snapshot.loose.items() for n in numbers}
-        reach = Transfer(slots, Past(snapshot.base, loose, snapshot.floor), upto)
+        reach = Transfer(slots, Past(snapshot.base, loose, snapshot.oldest_view), upto)
         same = [r for r in self._transfers if (r.slots, r.past) == (reach.slots, reach.past)]
         if any(r.upto >= upto for r in same):
             return

@@ -59,7 +59,7 @@ def test_a_holder_that_has_not_arrived_cannot_tell_what_retired_views_wrote() ->
     one = suffering(first_view(["a1", "a2"], 1), item=HELD)
     part = one.replica.keyspace.parts.at(slot_of_key(PEAR))
     assert part is not None
-    part.clock.raise_floor(SECOND)
+    part.clock.raise_oldest_view(SECOND)
     tick(one)
     told(one, Item({}, Past({"x": 9})))
     with pytest.raises(Damaged, match=r"a2 cannot tell .* keep this node's data directory$"):

@@ -141,10 +141,10 @@ def test_a_holder_that_is_far_behind_is_not_asked_dot_by_dot() -> None:
     assert rows_written(told(one, HELD)) == []
 
 
-def test_a_floor_is_lacking_as_a_whole() -> None:
+def test_a_oldest_view_is_lacking_as_a_whole() -> None:
     one = suffering()
     for part in one.replica.keyspace.parts:
-        part.clock.floor = ViewId(2, "p")
+        part.clock.oldest_view = ViewId(2, "p")
     tick(one)
     assert rows_written(told(one, HELD)) == []
 

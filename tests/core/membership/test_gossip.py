@@ -36,7 +36,7 @@ def said(one: One, message: m.Message, epoch: m.Epoch) -> tuple[list[str], list[
 # ---- stamps
 
 
-def test_a_node_that_is_behind_in_view_or_floor_is_told_the_views() -> None:
+def test_a_node_that_is_behind_in_view_or_oldest_view_is_told_the_views() -> None:
     one = moved("a1")
     assert said(one, m.Heartbeat("id of a2"), OLDER) == ([], ["Views"])
     settled(one)
@@ -73,7 +73,7 @@ def test_the_views_say_everything_that_a_node_must_know() -> None:
     late = One("a2")
     late.step("a1", told, NOW + 1, SAME)
     assert late.replica.view == one.replica.view
-    assert late.replica.moving.history.floor == one.replica.moving.history.floor
+    assert late.replica.moving.history.oldest_view == one.replica.moving.history.oldest_view
     assert late.replica.maintenance.lives.current("a1") == one.replica.node_id
 
 
@@ -125,7 +125,7 @@ def test_answers_that_name_a_write_pass_too() -> None:
     assert (request, outcome.acks) == (7, 1)
 
 
-def test_a_state_by_another_floor_is_worth_nothing() -> None:
+def test_a_state_by_another_oldest_view_is_worth_nothing() -> None:
     """The state may claim less than it would now, and name what is retired here."""
     one = moved("b2")
     one.submit(Get(PEAR))

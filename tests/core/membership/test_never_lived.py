@@ -89,7 +89,7 @@ def test_a_view_without_ancestors_may_have_been_given_to_others(root: ViewId) ->
         one.step(node, m.Heartbeat(node_id))
     history = one.replica.moving.history
     history.views[root] = naming
-    one.step("a2", views(a_view(THIRD, ancestors=(FIRST, root)), floor=NO_VIEW))
+    one.step("a2", views(a_view(THIRD, ancestors=(FIRST, root)), oldest_view=NO_VIEW))
     history.reports[one.replica.node_id] = THIRD
     one.step("a2", m.Gossip({}, {}, dict.fromkeys((*IDS, one.replica.node_id), THIRD)))
     assert one.replica.moving.waited_for() == [TYPO]

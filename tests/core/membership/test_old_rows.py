@@ -39,17 +39,19 @@ def test_it_names_nothing_before_a_witness_has_heard_of_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("floor", "is_known", "are_kept"),
+    ("oldest_view", "is_known", "are_kept"),
     [(SECOND, False, True), (THIRD, False, False), (THIRD, True, True)],
     ids=["view not retired", "retired without it", "it was waited for"],
 )
 def test_its_rows_go_when_their_view_is_retired_without_it(
-    floor: ViewId, is_known: bool, are_kept: bool
+    oldest_view: ViewId, is_known: bool, are_kept: bool
 ) -> None:
     one = begun_anew()
     one.replica.moving.is_known = is_known
     assert one.replica.peek(PEAR).versions
-    effects = one.step("a2", views(MOVED, LATER, floor=floor), NOW, m.Epoch(THIRD, floor))
+    effects = one.step(
+        "a2", views(MOVED, LATER, oldest_view=oldest_view), NOW, m.Epoch(THIRD, oldest_view)
+    )
     assert bool(one.replica.peek(PEAR).versions) is are_kept
     assert any("gives up" in note for note in effects.notes) is not are_kept
     assert (one.rows.read("meta", "old") is not None) is are_kept
@@ -81,5 +83,5 @@ def test_alone_in_its_view_it_goes_on_unless_a_newer_view_is_known(known: ViewId
     assert bool(effects.tells) is is_newest
     replies = [*effects.replies, *one.step("a1", events.Tick(), NOW + EARLY_S).replies]
     assert [type(outcome) for _, outcome in replies] == [Unavailable][is_newest:]
-    one.step("a2", views(LATER, floor=SECOND), NOW + EARLY_S, m.Epoch(THIRD, SECOND))
+    one.step("a2", views(LATER, oldest_view=SECOND), NOW + EARLY_S, m.Epoch(THIRD, SECOND))
     assert (one.replica.view.id, known_views.is_outdated) == (THIRD, False)

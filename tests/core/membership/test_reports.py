@@ -57,7 +57,7 @@ def test_a_report_waits_for_the_views_of_its_node() -> None:
 def test_a_retired_view_need_not_be_known() -> None:
     one = in_both()
     one.replica.moving.history.reports[one.replica.node_id] = SECOND
-    one.step("a1", views(MOVED, view_at(THIRD, "a1", "s2", (SECOND,)), floor=SECOND))
+    one.step("a1", views(MOVED, view_at(THIRD, "a1", "s2", (SECOND,)), oldest_view=SECOND))
     one.step("a2", m.Gossip({}, {}, {"id of a2": THIRD}, views=[FIRST, MISSED.id, SECOND, THIRD]))
     assert reports(one) == {"id of a2": THIRD}
 

@@ -176,7 +176,7 @@ def hear(one: One, told: dict[str, ViewId], lost: Sequence[str] = ()) -> Effects
     return one.step("a1", m.Gossip({}, {}, told, list(lost)))
 
 
-def test_the_floor_rises_when_every_node_of_every_known_view_has_reported() -> None:
+def test_the_oldest_view_rises_when_every_node_of_every_known_view_has_reported() -> None:
     one = moved("b1")
     hear(one, everybody_reports(one, "a2"))
     assert one.replica.moving.waited_for() == ["a2"]
@@ -184,9 +184,9 @@ def test_the_floor_rises_when_every_node_of_every_known_view_has_reported() -> N
     effects = hear(one, everybody_reports(one))
     assert one.replica.moving.epoch == m.Epoch(SECOND, SECOND)
     assert list(one.replica.moving.history.views) == [SECOND]
-    assert [part.clock for part in one.replica.keyspace.parts] == [DotClock(floor=SECOND)]
+    assert [part.clock for part in one.replica.keyspace.parts] == [DotClock(oldest_view=SECOND)]
     told = [message for _, message in effects.tells if isinstance(message, m.Views)]
-    assert {message.floor for message in told} == {SECOND}  # after the disk
+    assert {message.oldest_view for message in told} == {SECOND}  # after the disk
 
 
 def test_nodes_that_only_older_views_name_are_waited_for() -> None:
@@ -217,15 +217,15 @@ def test_a_node_that_is_declared_lost_is_not_waited_for() -> None:
     assert "b2" not in never_heard.replica.moving.waited_for()
 
 
-def test_a_node_that_hears_of_the_floor_takes_it_over() -> None:
+def test_a_node_that_hears_of_the_oldest_view_takes_it_over() -> None:
     one = moved("b1")
     settled(one)
     assert one.replica.maintenance.settled
-    assert one.replica.moving.epoch.floor == SECOND
+    assert one.replica.moving.epoch.oldest_view == SECOND
     assert One("b1", rows=one.rows).replica.maintenance.settled
 
 
-def test_what_is_stable_below_the_floor_is_not_named_any_more() -> None:
+def test_what_is_stable_below_the_oldest_view_is_not_named_any_more() -> None:
     one = moved("b1")
     one.replica.keyspace.watermarks.cluster = {"x": 3, actor_of(SECOND, "y"): 2}
     settled(one)
@@ -234,10 +234,10 @@ def test_what_is_stable_below_the_floor_is_not_named_any_more() -> None:
     assert "x" not in one.replica.keyspace.watermarks.cluster
 
 
-# ---- what waits for the floor (decision 0013)
+# ---- what waits for the oldest view (decision 0013)
 
 
-def test_while_the_floor_is_below_the_view_nothing_counts_as_held_by_all() -> None:
+def test_while_the_oldest_view_is_below_the_view_nothing_counts_as_held_by_all() -> None:
     one = moved("a1")
     one.step("a1", m.Accept(1, Put(PEAR, None)))
     actor = one.replica.keyspace.actor

@@ -15,9 +15,9 @@ def view_at(number: int, proposer: str = "p", nodes: tuple[str, ...] = NODES) ->
     return View(number, nodes, LAYOUT.shards, LAYOUT.owner, proposer)
 
 
-def history(*views: View, floor: ViewId = FIRST) -> ViewHistory:
+def history(*views: View, oldest_view: ViewId = FIRST) -> ViewHistory:
     first = first_view(NODES, 1)
-    return ViewHistory(SavedViews([first, *views], floor, {}, [], joining=False))
+    return ViewHistory(SavedViews([first, *views], oldest_view, {}, [], joining=False))
 
 
 names = st.tuples(st.integers(2, 5), st.sampled_from("pqr"))
@@ -47,15 +47,15 @@ def test_views_are_ordered_by_number_then_by_proposer() -> None:
     assert (str(FIRST), str(ViewId(3, "Zz90"))) == ("1", "3.Zz90")
 
 
-def test_a_view_below_the_floor_is_never_learned_again() -> None:
+def test_a_view_below_the_oldest_view_is_never_learned_again() -> None:
     known = history(view_at(2), view_at(3))
-    assert known.raise_floor(ViewId(3, "p"))
+    assert known.raise_oldest_view(ViewId(3, "p"))
     assert list(known.views) == [ViewId(3, "p")]
     assert known.learn([view_at(2), view_at(2, "q"), first_view(NODES, 1)], FIRST) == (None, [])
-    assert known.learn([view_at(3, "a")], FIRST) == (None, [])  # lower than the floor, too
+    assert known.learn([view_at(3, "a")], FIRST) == (None, [])  # lower than the oldest view, too
 
 
-def test_a_node_that_hears_of_a_higher_floor_does_not_learn_what_is_below() -> None:
+def test_a_node_that_hears_of_a_higher_oldest_view_does_not_learn_what_is_below() -> None:
     known = history()
     newest, skipped = known.learn([view_at(2), view_at(4)], ViewId(4, "p"))
     assert newest is not None
@@ -66,13 +66,13 @@ def test_no_view_is_not_learned() -> None:
     assert history().learn([no_view(NODES)], NO_VIEW) == (None, [])
 
 
-def test_the_floor_only_rises_and_never_above_the_current_view() -> None:
+def test_the_oldest_view_only_rises_and_never_above_the_current_view() -> None:
     known = history(view_at(2), view_at(3))
-    assert not known.raise_floor(FIRST)
-    assert known.raise_floor(ViewId(9, "p"))
-    assert known.floor == known.current.id == ViewId(3, "p")
+    assert not known.raise_oldest_view(FIRST)
+    assert known.raise_oldest_view(ViewId(9, "p"))
+    assert known.oldest_view == known.current.id == ViewId(3, "p")
     assert known.settled
-    assert not known.raise_floor(ViewId(2, "p"))
+    assert not known.raise_oldest_view(ViewId(2, "p"))
 
 
 def test_a_store_needs_the_current_view_and_what_led_to_it() -> None:
@@ -80,9 +80,9 @@ def test_a_store_needs_the_current_view_and_what_led_to_it() -> None:
     third = replace(view_at(3), ancestors=(FIRST, second.id))
     known = history(second, rival, third)
     assert known.need() == {FIRST, second.id, third.id}  # the rival led to nothing
-    known.raise_floor(second.id)
+    known.raise_oldest_view(second.id)
     assert known.need() == {second.id, third.id}
-    known.raise_floor(third.id)
+    known.raise_oldest_view(third.id)
     assert known.need() == {third.id}
 
 
@@ -93,7 +93,7 @@ def test_nodes_and_owners_of_all_known_views_the_newest_first() -> None:
     known = history(View(2, ("w", "y"), (other,), owner, "p"))
     assert known.nodes() == ["w", "y", "x", "z"]
     assert known.owners(7) == ["w", "y", "x", "z"]
-    known.raise_floor(ViewId(2, "p"))
+    known.raise_oldest_view(ViewId(2, "p"))
     assert known.owners(7) == ["w", "y"]
 
 
@@ -102,7 +102,7 @@ def test_no_view_has_no_owners() -> None:
     assert known.owners(7) == []
     assert known.nodes() == list(NODES)
     assert known.joining
-    assert known.floor == NO_VIEW
+    assert known.oldest_view == NO_VIEW
 
 
 def test_a_proposal_is_above_all_that_are_known_and_names_them() -> None:
@@ -154,19 +154,19 @@ def test_a_proposal_that_says_no_addresses_leaves_the_nodes_where_they_are() -> 
 
 def test_a_restart_knows_the_same() -> None:
     known = history(view_at(2), view_at(3))
-    known.raise_floor(ViewId(2, "p"))
+    known.raise_oldest_view(ViewId(2, "p"))
     known.reports["i"] = ViewId(3, "p")
     known.lost.add("j")
     again = ViewHistory(
         msgspec.msgpack.decode(msgspec.msgpack.encode(known.saved()), type=SavedViews)
     )
     assert again.saved() == known.saved()
-    assert (again.views, again.floor) == (known.views, known.floor)
+    assert (again.views, again.oldest_view) == (known.views, known.oldest_view)
     assert (again.reports, again.lost, again.joining) == ({"i": ViewId(3, "p")}, {"j"}, False)
 
 
 def test_the_first_view_begins_settled_and_no_view_does_not() -> None:
     assert ViewHistory(ViewHistory.begin(first_view(NODES, 1), joining=False)).settled
     later = ViewHistory(ViewHistory.begin(view_at(2), joining=False))
-    assert later.floor == NO_VIEW
+    assert later.oldest_view == NO_VIEW
     assert not later.settled

@@ -121,20 +121,20 @@ def test_claims_of_retired_views_are_not_taken_over() -> None:
     source, target = Held("a"), Held("b")
     source.keyspace.parts.claim(SECOND)
     target.keyspace.watermarks.oldest_view = SECOND
-    target.keyspace.parts.raise_floor(SECOND, {SECOND})
+    target.keyspace.parts.raise_oldest_view(SECOND, {SECOND})
     pages_of(source.keyspace, target)
     assert [part.whole for part in target.keyspace.parts] == [{SECOND}]
 
 
-def test_a_node_with_a_lower_floor_gets_all_rows() -> None:
-    """No node has the names of dots below the floor any more."""
+def test_a_node_with_a_lower_oldest_view_gets_all_rows() -> None:
+    """No node has the names of dots below the oldest view any more."""
     source, target = Held("a"), Held("b")
     write(source, "key0")
-    source.keyspace.parts.raise_floor(SECOND, set())
+    source.keyspace.parts.raise_oldest_view(SECOND, set())
     source.keyspace.parts.count_below(SECOND)
     [page] = pages_of(source.keyspace, target)
     assert isinstance(page, RowPage)
-    assert target.keyspace.clock == source.keyspace.clock == DotClock(floor=SECOND)
+    assert target.keyspace.clock == source.keyspace.clock == DotClock(oldest_view=SECOND)
 
 
 def test_rows_that_have_not_changed_travel_as_they_lie() -> None:
@@ -207,15 +207,15 @@ def test_a_past_that_is_our_own_stays_until_the_end_of_a_full_exchange() -> None
     assert target.restarted().keyspace.filled("key0").past.has(("x", 1))
 
 
-def test_when_the_floor_rises_between_two_pages_every_item_is_sent_filled() -> None:
-    """A floor has stripped rows, and the snapshot does not know it."""
+def test_when_the_oldest_view_rises_between_two_pages_every_item_is_sent_filled() -> None:
+    """An oldest view has stripped rows, and the snapshot does not know it."""
     source = Held("a")
     write(source, "key0")
     forget_log(source)
     first = served_rows(source.keyspace, pull_of(DotClock()))
     assert [row[4:] for row in first.rows] == ["key0"]
-    source.keyspace.parts.raise_floor(SECOND, set())
+    source.keyspace.parts.raise_oldest_view(SECOND, set())
     source.keyspace.parts.count_below(SECOND)
     later = served_rows(source.keyspace, pull_of(DotClock(), first.snapshot, ""))
     assert (later.rows, list(later.items)) == ({}, ["key0"])
-    assert later.items["key0"].past.floor == SECOND
+    assert later.items["key0"].past.oldest_view == SECOND

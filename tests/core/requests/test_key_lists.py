@@ -155,7 +155,7 @@ def test_a_node_of_no_shard_lists_nothing() -> None:
     assert listed(One("x1")) == NO_SHARD
 
 
-def test_dots_below_the_floor_are_asked_of_no_node() -> None:
+def test_dots_below_the_oldest_view_are_asked_of_no_node() -> None:
     one = moved("b2")
     settled(one)
     token = Token({"x": 9}, {("x", 4): key_hash_of(PEAR, True)}, ALL_KEYS, view=SECOND)

@@ -93,8 +93,8 @@ def test_a_token_of_a_newer_view_is_not_judged_here() -> None:
 
 def test_floors_below_the_floor_of_a_past_are_covered() -> None:
     token = Token({"a": 9, "b.2.p": 1}, {("c", 3): PEAR}, ALL_KEYS)
-    assert lacking(token, KEY, Past(floor=ViewId(2, "p"))) == {"b.2.p"}
-    assert lacking(token, KEY, Past(floor=ViewId(3, "p"))) == set()
+    assert lacking(token, KEY, Past(oldest_view=ViewId(2, "p"))) == {"b.2.p"}
+    assert lacking(token, KEY, Past(oldest_view=ViewId(3, "p"))) == set()
 
 
 RED, GREEN = Version(b"red", stamp=stamp(1)), Version(b"green", stamp=stamp(2))

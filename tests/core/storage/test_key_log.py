@@ -96,7 +96,7 @@ def test_where_dots_do_not_belong_is_known_of_some() -> None:
     assert not log.is_outside(("a", 3), 0b0111)
 
 
-def test_what_older_views_wrote_is_dropped_below_a_floor() -> None:
+def test_what_older_views_wrote_is_dropped_below_a_oldest_view() -> None:
     log = filled(frozenset({("a", 1), ("a", 7), ("b.2.p", 3), ("c.3.p", 1)}), Step())
     assert log.bounds_below(ViewId(3, "p")) == {"a": 7, "b.2.p": 3}
     assert log.bounds_below(FIRST) == {}

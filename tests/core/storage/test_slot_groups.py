@@ -39,7 +39,7 @@ steps = st.one_of(
     st.tuples(st.just("adopt"), views, slot_sets, claims, st.none() | views),
     st.tuples(st.just("skip"), slot_sets, views),
     st.tuples(st.just("claim"), views),
-    st.tuples(st.just("raise_floor"), views, claims),
+    st.tuples(st.just("raise_oldest_view"), views, claims),
     st.tuples(st.just("count_below"), views),
     st.tuples(st.just("drop"), slot_sets),
 )
@@ -114,15 +114,15 @@ class Model:
         for store in self.within(self.owned):
             store.whole.add(view)
 
-    def raise_floor(self, floor: ViewId, need: AbstractSet[ViewId]) -> None:
+    def raise_oldest_view(self, oldest_view: ViewId, need: AbstractSet[ViewId]) -> None:
         self.need = set(need)
         for store in self.stores.values():
-            store.whole = {view for view in store.whole if view >= floor}
+            store.whole = {view for view in store.whole if view >= oldest_view}
 
-    def count_below(self, floor: ViewId) -> None:
+    def count_below(self, oldest_view: ViewId) -> None:
         for store in self.within(self.owned):
             if self.need <= store.whole:
-                store.clock.raise_floor(floor)
+                store.clock.raise_oldest_view(oldest_view)
 
     def drop(self, slots: Slots) -> None:
         self.stores = {slot: s for slot, s in self.stores.items() if not slots >> slot & 1}

@@ -1,4 +1,4 @@
-"""Clocks, pasts and tokens drop what is below a floor, since all of it is known.
+"""Clocks, pasts and tokens drop what is below an oldest view, since all of it is known.
 
 The oracle is the set of dots again, with all dots of the older views in it.
 """
@@ -25,18 +25,18 @@ known = st.frozensets(dots, max_size=12)
 floors = st.sampled_from([NO_VIEW, FIRST, SECOND, THIRD])
 
 
-def clock_of(some: frozenset[Dot], floor: ViewId) -> DotClock:
+def clock_of(some: frozenset[Dot], oldest_view: ViewId) -> DotClock:
     clock = DotClock()
     for dot in sorted(some):
         clock.add(dot)
-    clock.raise_floor(floor)
+    clock.raise_oldest_view(oldest_view)
     return clock
 
 
-def below(floor: ViewId) -> set[Dot]:
+def below(oldest_view: ViewId) -> set[Dot]:
     """Return all dots that the runs draw from views below; the first view has nothing below it."""
     every = {(actor, n) for actor in ACTORS for n in range(1, 7)}
-    return {dot for dot in every if view_of(dot[0]) < floor} if floor > FIRST else set()
+    return {dot for dot in every if view_of(dot[0]) < oldest_view} if oldest_view > FIRST else set()
 
 
 def dots_of(clock: DotClock) -> set[Dot]:
@@ -47,16 +47,16 @@ def dots_of(clock: DotClock) -> set[Dot]:
 
 
 @given(known, floors)
-def test_a_floor_stands_for_all_dots_below_it_and_keeps_none(
-    some: frozenset[Dot], floor: ViewId
+def test_a_oldest_view_stands_for_all_dots_below_it_and_keeps_none(
+    some: frozenset[Dot], oldest_view: ViewId
 ) -> None:
-    clock = clock_of(some, floor)
-    assert dots_of(clock) == some | below(floor)
+    clock = clock_of(some, oldest_view)
+    assert dots_of(clock) == some | below(oldest_view)
     assert not any(clock.drops(actor) for actor in (*clock.base, *clock.loose))
     before = clock.copy()
-    for dot in below(floor):
+    for dot in below(oldest_view):
         clock.add(dot)
-    clock.raise_floor(NO_VIEW)  # it never sinks
+    clock.raise_oldest_view(NO_VIEW)  # it never sinks
     assert clock == before
 
 
@@ -69,12 +69,12 @@ def test_a_join_has_what_either_had(
     joined.join(theirs)
     other_way.join(mine)
     assert joined == other_way
-    assert joined.floor == max(low, high)
+    assert joined.oldest_view == max(low, high)
     assert dots_of(joined) == dots_of(mine) | dots_of(theirs)
 
 
 @given(known, floors, known, floors)
-def test_of_what_is_missing_only_dots_above_the_floor_have_names(
+def test_of_what_is_missing_only_dots_above_the_oldest_view_have_names(
     one: frozenset[Dot], low: ViewId, two: frozenset[Dot], high: ViewId
 ) -> None:
     mine, theirs = clock_of(one, low), clock_of(two, high)
@@ -85,11 +85,11 @@ def test_of_what_is_missing_only_dots_above_the_floor_have_names(
 
 @given(known, floors, st.sampled_from([FIRST, SECOND, THIRD]))
 def test_the_part_below_a_view_is_what_older_views_wrote(
-    some: frozenset[Dot], floor: ViewId, view: ViewId
+    some: frozenset[Dot], oldest_view: ViewId, view: ViewId
 ) -> None:
-    clock = clock_of(some, floor)
+    clock = clock_of(some, oldest_view)
     older = {dot for dot in some if view_of(dot[0]) < view}
-    assert dots_of(clock.below(view)) == older | below(floor)
+    assert dots_of(clock.below(view)) == older | below(oldest_view)
     assert not clock.lacks(clock.below(view))
 
 
@@ -105,25 +105,25 @@ def test_a_joined_past_covers_both(
 
 
 @given(known, floors, known, floors)
-def test_strip_and_fill_are_inverse_under_a_floor(
-    some: frozenset[Dot], floor: ViewId, past: frozenset[Dot], told: ViewId
+def test_strip_and_fill_are_inverse_under_a_oldest_view(
+    some: frozenset[Dot], oldest_view: ViewId, past: frozenset[Dot], told: ViewId
 ) -> None:
-    clock = clock_of(some, floor)
+    clock = clock_of(some, oldest_view)
     filled = fill(Item({}, Past({}, set(past), told)), clock)
     kept = strip(filled, clock)
     assert {dot for dot in below(THIRD) | some | past if fill(kept, clock).past.has(dot)} == {
         dot for dot in below(THIRD) | some | past if filled.past.has(dot)
     }
-    assert kept.past.floor in (NO_VIEW, told)
+    assert kept.past.oldest_view in (NO_VIEW, told)
     assert not any(clock.drops(actor) for actor, _ in kept.past.loose)
 
 
-def test_an_old_copy_does_not_come_back_from_below_the_floor() -> None:
+def test_an_old_copy_does_not_come_back_from_below_the_oldest_view() -> None:
     """A store without a name for the delete still knows that it saw the value."""
     old = Item({("a", 1): Version(b"v")}, Past({"a": 1}))
     here = fill(Item(), clock_of(frozenset(), SECOND))
     assert sync(here, old).versions == {}
-    assert discard(old, Past(floor=SECOND)).versions == {}
+    assert discard(old, Past(oldest_view=SECOND)).versions == {}
     newer = Item({("a.2.p", 1): Version(b"w")}, Past({"a.2.p": 1}))
     assert sync(here, newer).versions == newer.versions
 
@@ -194,8 +194,9 @@ def test_the_actor_of_a_node_is_of_that_view(node_id: str, number: int, proposer
     assert view_of(actor_of(ViewId(number, proposer), node_id)) == ViewId(number, proposer)
 
 
-def test_what_a_context_has_seen_below_its_floor_stays_replaced() -> None:
-    """A client that has read below a floor has no names for it, so the write keeps the floor."""
+def test_what_a_context_has_seen_below_its_oldest_view_stays_replaced() -> None:
+    """A client that has read below an oldest view has no names for it, so the write keeps the
+    oldest view."""
     old, new = ("x.1", 1), ("x.4", 1)
     context = Past({}, set(), THIRD)
     written = discard(Item({old: Version(b"v")}, Past()), context)
