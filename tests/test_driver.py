@@ -107,7 +107,7 @@ def driver(ports: Ports) -> Driver:
     driver.start()
     for peer in VIEW.nodes[1:]:
         driver.receive("a1", events.LinkUp(peer))
-    replica.keyspace.parts.claim(FIRST)
+    replica.keyspace.parts.become_complete_for(FIRST)
     replica.moving.is_known = True
     ports.sync()
     ports.sent.clear()

@@ -41,7 +41,9 @@ class RecordWords:
         words = self._words
         if key == "parts":
             parts = PARTS.decode(value)
-            held = [words.holding(p.slots, p.clock, p.whole, len(parts) == 1) for p in parts]
+            held = [
+                words.slot_group(p.slots, p.clock, p.complete_for, len(parts) == 1) for p in parts
+            ]
             return f" {', '.join(held) or 'none'}"
         if key == "views":
             saved = VIEWS.decode(value)

@@ -161,8 +161,8 @@ class Words(Names):
 
     def _state(self, s: m.State) -> str:
         item, clock = self.item(s.item), self.clock(s.clock)
-        claims = self._claims(s.claims)
-        return f"{self.request(s.request)} {item}{self._rest(s.rest)} clock {clock}{claims}"
+        complete_for = self._complete_for(s.complete_for)
+        return f"{self.request(s.request)} {item}{self._rest(s.rest)} clock {clock}{complete_for}"
 
     def _rest(self, rest: Iterable[Dot]) -> str:
         """Spell the versions that a message leaves out."""
@@ -173,16 +173,18 @@ class Words(Names):
         names = braces(sorted(map(self.dot, have)))
         return f" but {names}" if names != "{}" else ""
 
-    def _claims(self, claims: Iterable[ViewId]) -> str:
-        """Spell the views that a store is whole for; of the first view, only "arriving"."""
-        views = set(claims)
+    def _complete_for(self, complete_for: Iterable[ViewId]) -> str:
+        """Spell the views that a store is complete for; of the first view, only "arriving"."""
+        views = set(complete_for)
         if not views:
             return " arriving"
-        return f" whole {self.views_of(views)}" if views != {FIRST} else ""
+        return f" complete {self.views_of(views)}" if views != {FIRST} else ""
 
-    def holding(self, slots: bytes, clock: DotClock, claims: list[ViewId], alone: bool) -> str:
-        counted = "" if alone and set(claims) <= {FIRST} else f"{self.slots(slots)} "
-        return f"{counted}{self.clock(clock)}{self._claims(claims)}"
+    def slot_group(
+        self, slots: bytes, clock: DotClock, complete_for: list[ViewId], alone: bool
+    ) -> str:
+        counted = "" if alone and set(complete_for) <= {FIRST} else f"{self.slots(slots)} "
+        return f"{counted}{self.clock(clock)}{self._complete_for(complete_for)}"
 
     def _heartbeat(self, b: m.Heartbeat) -> str:
         lacking = f" lacking {b.lacking}" if b.lacking else ""
@@ -213,7 +215,7 @@ class Words(Names):
 
     def _compare(self, c: m.Compare) -> str:
         alone = len(c.summaries) == 1
-        has = [self.holding(h.slots, h.clock, h.claims, alone) for h in c.summaries]
+        has = [self.slot_group(h.slots, h.clock, h.complete_for, alone) for h in c.summaries]
         lists = self._actor_list("ended", c.ended) + self._actor_list("closed", c.closed)
         answer = " answer, please" if c.answer else ""
         return f"{self.node(c.node_id)} has {', '.join(has) or 'nothing'}{lists}{answer}"
@@ -245,9 +247,8 @@ class Words(Names):
     def _page(self, p: m.Page, what: str, items: str) -> str:
         slots = "" if self._is_first else f" of {self.slots(p.slots)}"
         end = " last" if p.last else ""
-        return (
-            f"{what}{slots} items {items} of {self.clock(p.snapshot)}{end}{self._claims(p.claims)}"
-        )
+        complete_for = self._complete_for(p.complete_for)
+        return f"{what}{slots} items {items} of {self.clock(p.snapshot)}{end}{complete_for}"
 
     # ---- outcomes
     def outcome(self, outcome: Outcome) -> str:
@@ -309,7 +310,9 @@ class Words(Names):
         yield f"view {self.view(replica.view.id)}{oldest}"
         for part in parts:
             role = "owns" if part.owned else "holds"
-            held = self.holding(to_bytes(part.slots), part.clock, sorted(part.whole), alone=False)
+            held = self.slot_group(
+                to_bytes(part.slots), part.clock, sorted(part.complete_for), alone=False
+            )
             yield f"{role} {held}"
 
 

@@ -99,7 +99,7 @@ def parts_with(clock: DotClock, *, arrived: bool = True, slots: Slots = ALL) -> 
 
 
 class Held:
-    """A keyspace that owns these slots in the first view and is whole for it.
+    """A keyspace that owns these slots in the first view and is complete for it.
 
     Its rows are durable as soon as it is asked for.
     """
@@ -128,10 +128,10 @@ class Held:
 
 
 def holding(
-    clock: DotClock, slots: Slots = ALL, claims: Sequence[ViewId] = (FIRST,)
+    clock: DotClock, slots: Slots = ALL, complete_for: Sequence[ViewId] = (FIRST,)
 ) -> SlotSummary:
     """Return slots of a peer that share one clock."""
-    return SlotSummary(to_bytes(slots), clock, list(claims))
+    return SlotSummary(to_bytes(slots), clock, list(complete_for))
 
 
 def row(
@@ -144,7 +144,7 @@ def row(
     answer: bool = False,
 ) -> Compare:
     """Return a member's row: in the first view, where every shard's slots have one clock."""
-    whole = [holding(clock, claims=(FIRST,) if arrived else ())]
+    whole = [holding(clock, complete_for=(FIRST,) if arrived else ())]
     return Compare(node_id, whole, {}, list(ended), list(closed), answer)
 
 
@@ -157,14 +157,14 @@ def page_of_dots(
     snapshot: DotClock | None = None,
     base: Past | None = None,
     last: bool = True,
-    claims: Sequence[ViewId] = (FIRST,),
+    complete_for: Sequence[ViewId] = (FIRST,),
 ) -> ItemPage:
     """Return a page of an exchange whose missing dots were all in the log."""
     return ItemPage(
         exchange=exchange,
         slots=to_bytes(slots),
         snapshot=snapshot or DotClock(),
-        claims=list(claims),
+        complete_for=list(complete_for),
         last=last,
         dots=dots,
         items=items,

@@ -61,9 +61,9 @@ def holds(one: One) -> dict[str, Slots]:
 
 
 def row(
-    clock: DotClock, slots: Slots = ALL, claims: Sequence[ViewId] = (FIRST, SECOND)
+    clock: DotClock, slots: Slots = ALL, complete_for: Sequence[ViewId] = (FIRST, SECOND)
 ) -> PeerProgress:
-    return PeerProgress([PeerSlots(slots, clock, set(claims))], set(), set())
+    return PeerProgress([PeerSlots(slots, clock, set(complete_for))], set(), set())
 
 
 def reports(one: One) -> dict[str, ViewId]:

@@ -63,7 +63,7 @@ class One:
 
     def arrive(self) -> None:
         """Let all slots of the replica arrive."""
-        self.replica.keyspace.parts.claim(FIRST)
+        self.replica.keyspace.parts.become_complete_for(FIRST)
 
     def submit(self, operation: Request, request: int = 7, now: float = NOW) -> Effects:
         """Submit a request of a client of this cluster."""

@@ -49,7 +49,7 @@ def page(
     pull: m.Pull,
     snapshot: DotClock,
     dot: Dot,
-    claims: Sequence[ViewId] = (FIRST,),
+    complete_for: Sequence[ViewId] = (FIRST,),
     last: bool = True,
 ) -> m.Page:
     """Return the answer to this pull: one dot, of PEAR."""
@@ -59,7 +59,7 @@ def page(
         exchange=pull.exchange,
         slots=from_bytes(pull.slots),
         snapshot=snapshot,
-        claims=claims,
+        complete_for=complete_for,
         last=last,
     )
 
@@ -77,7 +77,7 @@ def test_alone_a_node_has_arrived() -> None:
     one = One("a1", first_view(["a1"], 1))
     assert one.replica.maintenance.arrived
     assert one.replica.maintenance.bootstrap.caught_up
-    assert [saved.whole for saved in saved_parts(one)] == [[FIRST]]
+    assert [saved.complete_for for saved in saved_parts(one)] == [[FIRST]]
 
 
 def test_all_new_is_genesis() -> None:
@@ -158,7 +158,9 @@ def test_the_last_page_of_an_arrived_fellow_is_arrival() -> None:
         one = trio("a2")
         [(peer, pull)] = compare(one, "a2", DotClock({"x": 1})).asks
         assert isinstance(pull, m.Pull)
-        one.step(peer, page(pull, DotClock({"x": 1}), ("x", 1), claims=[FIRST] if whole else []))
+        one.step(
+            peer, page(pull, DotClock({"x": 1}), ("x", 1), complete_for=[FIRST] if whole else [])
+        )
         assert one.replica.maintenance.arrived is whole
         assert one.replica.keyspace.clock == DotClock({"x": 1})
         assert one.replica.maintenance.bootstrap.level_with == {"a2"}

@@ -206,7 +206,7 @@ def answer_at_once_after_a_wipe() -> Iterator[None]:
 
     def begin(self: KnownViews) -> None:
         original(self)
-        self._keyspace.parts.claim(self.view.id)
+        self._keyspace.parts.become_complete_for(self.view.id)
 
     with patch.object(KnownViews, "_begin", begin):
         yield

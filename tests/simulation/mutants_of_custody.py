@@ -55,7 +55,7 @@ def acks_of_two_views_are_added_up() -> Iterator[None]:
 
 @contextmanager
 def forget_before_the_claims_are_taken() -> Iterator[None]:
-    """A node forgets others' slots when every owner has their dots, whatever it is whole for."""
+    """A node forgets others' slots when every owner has their dots, whatever it is complete for."""
 
     def forget(self: Leaving) -> None:
         for part in self._keyspace.parts.held():

@@ -56,10 +56,10 @@ def an_old_disk_goes_on_claiming_what_it_had() -> Iterator[None]:
     original = Identity.begin_anew
 
     def begin_anew(self: Identity, reason: str, newest: ViewId = NO_VIEW) -> None:
-        claims = [(part, set(part.whole)) for part in self._keyspace.parts]
+        claims = [(part, set(part.complete_for)) for part in self._keyspace.parts]
         original(self, reason, newest)
         for part, whole in claims:
-            part.whole |= whole
+            part.complete_for |= whole
         self._keyspace.save_parts()
 
     with patch.object(Identity, "begin_anew", begin_anew):

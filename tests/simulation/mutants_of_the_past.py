@@ -40,8 +40,8 @@ def claim_every_view_that_names_us() -> Iterator[None]:
     """An owner of some view has what its owners held, though it may have forgotten it since."""
     original = KnownViews._take_over
 
-    def take_over(self: KnownViews, claim: ViewId | None) -> None:
-        original(self, claim)
+    def take_over(self: KnownViews, begun: ViewId | None) -> None:
+        original(self, begun)
         parts = self._keyspace.parts
         for view in self.history.views.values():
             parts.skip(view.slots_of(self.address) & parts.owned_slots, view.id)

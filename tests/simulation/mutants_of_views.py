@@ -63,8 +63,8 @@ def the_losers_owners_forget_what_they_took_in() -> Iterator[None]:
     """A node acts as if a view that another has beaten had never been."""
     original = KnownViews._take_over
 
-    def take_over(self: KnownViews, claim: ViewId | None) -> None:
-        original(self, claim)
+    def take_over(self: KnownViews, begun: ViewId | None) -> None:
+        original(self, begun)
         if self.previous is not None and self.previous.id not in self.view.ancestors:
             _forget_all(self)
 
@@ -111,8 +111,8 @@ def a_slot_starts_with_the_oldest_view() -> Iterator[None]:
     """A node takes it that a gained slot has what the retired views wrote."""
     original = KnownViews._take_over
 
-    def take_over(self: KnownViews, claim: ViewId | None) -> None:
-        original(self, claim)
+    def take_over(self: KnownViews, begun: ViewId | None) -> None:
+        original(self, begun)
         for part in self._keyspace.parts.owned():
             part.clock.raise_oldest_view(self.history.oldest_view)
 

@@ -88,7 +88,7 @@ class AntiEntropy:
         return Compare(
             self._views.node_id,
             [
-                SlotSummary(to_bytes(s), parts.told(p.clock), sorted(p.whole), content(p))
+                SlotSummary(to_bytes(s), parts.told(p.clock), sorted(p.complete_for), content(p))
                 for s, p in held
             ],
             self._incarnations.copy(),

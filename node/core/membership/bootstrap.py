@@ -66,7 +66,7 @@ class Bootstrap:
             return
         repair = self._repair
         rows = [repair.progress[peer] for peer in repair.shard_peers if peer in repair.progress]
-        if any(FIRST in held.claims for row in rows for held in row.groups):
+        if any(FIRST in held.complete_for for row in rows for held in row.groups):
             return
         waited = self._step.now - self.started >= GENESIS_WAIT_S
         enough = 1 + len(rows) >= majority(1 + len(repair.shard_peers))
@@ -76,7 +76,7 @@ class Bootstrap:
 
     def _arrive(self) -> None:
         if not self.arrived:
-            self._keyspace.parts.claim(FIRST)
+            self._keyspace.parts.become_complete_for(FIRST)
             self._keyspace.save_parts()
 
     def catch_up(self, able: Collection[str]) -> None:

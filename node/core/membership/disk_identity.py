@@ -247,7 +247,7 @@ class Identity:
         """End this replica and begin a new incarnation, which keeps the rows and does not claim
         that they are complete.  `newest`: the newest view that the objecting node knows of."""
         newest = max(newest, self._views.newest)
-        self._keyspace.parts.disclaim_all()
+        self._keyspace.parts.become_incomplete_for_all()
         self._keyspace.save_parts()
         views, turn = self._views, self._step
         for row in ("node", "known", "address"):

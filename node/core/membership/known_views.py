@@ -17,7 +17,7 @@ views 2 and 3, which leave n1 its slots.  Then n1 is told views 1, 2 and 3, and 
 
 When all nodes have reported view 3, n1 among them, the oldest view rises to 3: n1 forgets views 1
 and 2. If n1 had lost its disk meanwhile, view 3 would name an id that n1 does not have.  Then n1
-claims nothing, and pulls what it lacks from its shard peers.
+is complete for no view, and pulls what it lacks from its shard peers.
 
 (protocol D10, R1, R7, R8; docs/decisions/0012.)
 """
@@ -111,10 +111,10 @@ class KnownViews(Standing):
             self.save()
         self.take_name()
 
-    def _take_over(self, claim: ViewId | None) -> None:
+    def _take_over(self, begun: ViewId | None) -> None:
         keyspace, view = self._keyspace, self.view
         owned = view.slots_of(self.address)
-        keyspace.parts.adopt(view.id, owned, self.history.need(), claim)
+        keyspace.parts.adopt(view.id, owned, self.history.need(), begun)
         self.settle_in()
         self.doubts.enter()
         self._repair.enter(view)
@@ -247,7 +247,7 @@ class KnownViews(Standing):
                 and max(v.id for v in message.views) > FIRST
             ):
                 history.yield_first_view(view)
-                self._keyspace.parts.disclaim(view.id)
+                self._keyspace.parts.become_incomplete_for(view.id)
 
     def _remember(self, view: View) -> None:
         shards = {shard.id: list(shard.members) for shard in view.shards}
@@ -280,8 +280,8 @@ class KnownViews(Standing):
         make them so."""
         view = self.view
         parts = self._keyspace.parts.owned()
-        lacks = view.id > FIRST and any(view.id not in part.whole for part in parts)
-        return lacks and not self._repair.claims(view.id) and not self.may_be_left()
+        lacks = view.id > FIRST and any(view.id not in part.complete_for for part in parts)
+        return lacks and not self._repair.may_be_complete_for(view.id) and not self.may_be_left()
 
     # ---- R7: the oldest view
     def waited_for(self) -> list[str]:

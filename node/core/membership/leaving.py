@@ -52,8 +52,8 @@ class Leaving:
         """Drop slots of others that every owner durably has whole."""
         keyspace, oldest_view = self._keyspace, self._views.history.oldest_view
         for part in keyspace.parts.held():
-            claims = {view for view in part.whole if view >= oldest_view}
-            covered = self._repair.covered(part, self._views.view, part.clock, claims)
+            complete_for = {view for view in part.complete_for if view >= oldest_view}
+            covered = self._repair.covered(part, self._views.view, part.clock, complete_for)
             if covered:
                 keyspace.forget(covered)
 

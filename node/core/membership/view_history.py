@@ -112,7 +112,7 @@ class ViewHistory:
         return bool(new)
 
     def need(self) -> set[ViewId]:
-        """The views a store must be whole for to answer in the current one (R5a)."""
+        """The views a store must be complete for to answer in the current one (R5a)."""
         view = self.current
         return {view.id, *(old for old in view.ancestors if old >= self.oldest_view)}
 

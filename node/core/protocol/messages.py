@@ -79,14 +79,14 @@ class Fetch(Frame, tag=6, frozen=True):
 
 
 class State(Frame, tag=7, frozen=True):
-    """Holder -> origin (tell): its filled state, the clock of its slot, and the views (`claims`)
-    for which it is whole there (D10 R5); `name` is that of the cluster, and `rest` names the
-    versions that are not in this message."""
+    """Holder -> origin (tell): its filled state, the clock of its slot, and the views
+    (`complete_for`) for which it is whole there (D10 R5); `name` is that of the cluster, and `rest`
+    names the versions that are not in this message."""
 
     request: int
     item: Item
     clock: DotClock
-    claims: list[ViewId]
+    complete_for: list[ViewId]
     name: str = ""
     rest: tuple[Dot, ...] = ()
 
@@ -105,12 +105,12 @@ class KeyCount(Frame, tag=9, frozen=True):
 
 
 class SlotSummary(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """Slots (a mask of 512 bytes) that share one clock, and the views they are whole for; `content`
-    is the hash of their versions, given when an equal clock implies an equal hash."""
+    """Slots (a mask of 512 bytes) that share one clock, and the views they are complete for;
+    `content` is the hash of their versions, given when an equal clock implies an equal hash."""
 
     slots: bytes
     clock: DotClock
-    claims: list[ViewId]
+    complete_for: list[ViewId]
     content: bytes = b""
 
 
@@ -166,12 +166,12 @@ class Pull(Frame, tag=11, frozen=True):
 class Served(Frame, frozen=True):
     """The base of the three pages, one of which answers a pull.  `slots` are those of the pull that
     share one clock at the holder: the exchange is about these alone.  `snapshot` is the clock of
-    the first page.  With the last page the receiver becomes whole for `claims`, too."""
+    the first page.  With the last page the receiver becomes complete for these views, too."""
 
     exchange: int
     slots: bytes
     snapshot: DotClock
-    claims: list[ViewId]
+    complete_for: list[ViewId]
 
 
 class ItemPage(Served, tag=12, frozen=True):

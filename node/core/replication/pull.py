@@ -108,13 +108,13 @@ class Repair:
         is_later = known is not None and row.generation > known.generation
         return known is not None and is_later and goes_back(known, row, both, oldest_view)
 
-    def claims(self, view: ViewId) -> bool:
-        """Whether a shard peer may be whole for this view: it says so, or has said nothing yet."""
-        rows = [self.progress[peer] for peer in self.shard_peers if peer in self.progress]
-        return not self.complete() or any(view in h.claims for row in rows for h in row.groups)
+    def may_be_complete_for(self, view: ViewId) -> bool:
+        """Whether a shard peer says that it is complete for this view, or has said nothing yet."""
+        told = [self.progress[peer] for peer in self.shard_peers if peer in self.progress]
+        return not self.complete() or any(view in row.views() for row in told)
 
     def retire(self, oldest_view: ViewId) -> None:
-        """Drop what was said for views below the oldest view: claims, and all of nodes outside."""
+        """Drop what was said for views below the oldest one, and all of nodes outside."""
         for peer in [peer for peer in self.progress if peer not in self.shard_peers]:
             self.forget(peer)
         for row in self.progress.values():
@@ -209,15 +209,15 @@ class Repair:
         }
 
     # ---- what others have of what we hold
-    def covered(self, part: Part, view: View, clock: DotClock, claims: set[ViewId]) -> Slots:
-        """The slots of a part in which every owner durably has this clock and these claims (R4)."""
+    def covered(self, part: Part, view: View, clock: DotClock, complete_for: set[ViewId]) -> Slots:
+        """The slots of a part in which every owner durably has all of this (R4)."""
         covered = 0
         for i, shard in enumerate(view.shards):
             common = part.slots & view.slots_of_shard(i)
             for owner in shard.members if common else ():
                 if owner != self._address:
                     row = self.progress.get(owner)
-                    common &= row.covers(part, clock, claims) if row else 0
+                    common &= row.covers(part, clock, complete_for) if row else 0
             covered |= common
         return covered
 
@@ -264,40 +264,33 @@ class Repair:
         self, parts: Parts, able: list[str], grace_s: float, now: float
     ) -> tuple[str, Slots] | None:
         """The peer to pull from, and the slots.  Slots that have not arrived come first, from the
-        peer that is whole for most of the views that they need.  Then a peer that has had for a
+        peer that is complete for most of the views that they need.  Then a peer that has had for a
         while what this node lacks: at best one that wrote some of it, for that peer's log has the
         keys, and another might send all its rows; otherwise the one known for longest.
 
-        Example: n1 needs views 1 and 2 for new slots; n2 is whole for 2, n3 for both.  n1 asks n3.
-        Later n1 lacks b7, which n2 wrote.  n3's `Compare` showed it 0.5 s ago, n2's 0.4 s ago: both
-        are due, and n1 asks n2.  If n2 cannot be reached, n1 asks n3.  At 0.1 s it asks no peer."""
+        Example: n1 needs views 1 and 2 for new slots; n2 is complete for 2, n3 for both; n1 asks
+        n3.  Later n1 lacks b7, which n2 wrote.  n3's `Compare` showed it 0.5 s ago, n2's 0.4 s ago:
+        both are due, and n1 asks n2.  If n2 cannot be reached, n1 asks n3.  At 0.1 s it asks none."""
         for part in parts.owned():
             if part.answers:
                 continue
-            lacking = parts.need - part.whole
+            lacking = parts.need - part.complete_for
             gain = {
-                peer: (len(lacking & self.progress[peer].claims_for(part)), slots.bit_count())
+                peer: (len(lacking & self.progress[peer].views(part.slots)), slots.bit_count())
                 for peer in able
                 if peer in self.progress and (slots := self.progress[peer].has_for(part))
             }
             best = max(gain, key=lambda peer: (gain[peer], peer), default=None)
             if best is not None and gain[best][0]:
-                return best, self._slots_to_pull(best, part, lacking)
+                return best, self.progress[best].slots_to_pull(part, lacking)
         due = [p for p in able if now - self._lacking_since.get(p, now + 1) >= grace_s]
         owned = parts.owned()
         wrote = {p: any(self.progress[p].wrote_for(part) for part in owned) for p in due}
         for peer in sorted(due, key=lambda p: (not wrote[p], self._lacking_since[p])):
             for part in owned:
                 if self.progress[peer].has_for(part):
-                    return peer, self._slots_to_pull(peer, part, set())
+                    return peer, self.progress[peer].slots_to_pull(part, set())
         return None
-
-    def _slots_to_pull(self, peer: str, part: Part, lacking: set[ViewId]) -> Slots:
-        """Slots with one clock on either side: those that bring most of the lacking views."""
-        lacked = self.progress[peer].has_for(part)
-        common = [h for h in self.progress[peer].groups if h.slots & lacked]
-        best = max(common, key=lambda h: (len(h.claims & lacking), (h.slots & lacked).bit_count()))
-        return best.slots & lacked
 
     def expects(self, source: str, page: Page) -> bool:
         """Whether this page is the one that this node has asked for, and not late or doubled."""

@@ -6,7 +6,7 @@ items of the next missing dots and accounts for just these dots.  It brings the 
 both nodes hold the same versions already.  If the log lacks one of the dots, the exchange is full:
 the pages walk all rows of the slots in order and account for every row between their bounds.  A row
 that the holder does not have counts, too: so a delete travels.  With the last page of either kind
-the owner becomes whole for the holder's views.
+the owner becomes complete for the holder's views.
 
 Four clocks take part.  The puller's says what it lacks.  The `snapshot` is the holder's clock at
 the first page: it says what the exchange is about.  The `base` is the clock that the page's items
@@ -184,7 +184,7 @@ def _past_of(clock: DotClock) -> Past:
 def _about(pull: Pull, part: Part, snapshot: DotClock) -> tuple[int, bytes, DotClock, list[ViewId]]:
     """What each page says first: the fields of `Served`."""
     slots = to_bytes(from_bytes(pull.slots) & part.slots)
-    return pull.exchange, slots, snapshot, sorted(part.whole)
+    return pull.exchange, slots, snapshot, sorted(part.complete_for)
 
 
 def made_whole(pieces: Pieces, source: str, page: Page, here: Callable[[str], Item]) -> Page | None:
@@ -207,7 +207,7 @@ def take_in(keyspace: Keyspace, pieces: Pieces, source: str, page: Page, now: fl
 
 def absorb(keyspace: Keyspace, page: Page, now: float) -> None:
     """Merge one page whose items are whole.  With the last page this node takes over the views that
-    the holder is whole for, and the snapshot of a full exchange joins the clock."""
+    the holder is complete for, and the snapshot of a full exchange joins the clock."""
     slots, joined = from_bytes(page.slots), DotClock()
     match page:
         case ItemPage():
@@ -222,8 +222,10 @@ def absorb(keyspace: Keyspace, page: Page, now: float) -> None:
             else:
                 keyspace.transfers.add(slots, page.snapshot, page.upto)
     if page.last:
-        claims = [view for view in page.claims if view >= keyspace.watermarks.oldest_view]
-        keyspace.join(slots, joined, claims)
+        complete_for = [
+            view for view in page.complete_for if view >= keyspace.watermarks.oldest_view
+        ]
+        keyspace.join(slots, joined, complete_for)
 
 
 def _absorb_items(keyspace: Keyspace, page: ItemPage, now: float) -> None:

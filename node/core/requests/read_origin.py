@@ -193,8 +193,8 @@ class Answers:
             self._judge(request, read)
 
     def restart(self) -> None:
-        """Begin all reads again: the states they were sent were whole for another view or a lower
-        oldest view."""
+        """Begin all reads again: the states they were sent were complete for another view or a
+        lower oldest view."""
         self._read_repairs.forget()
         for request, read in self._reads.restart():
             self.begin(request, read.get, read.started)
@@ -229,9 +229,9 @@ class Reads:
         self._reads[request] = read
         wanted = len(read.owners)
         if not read.get.repair:
-            wanted = min(read.get.copies, wanted) - len(read.whole())
+            wanted = min(read.get.copies, wanted) - len(read.complete_senders())
         able = [m for m in read.owners if self._detector.reachable(m, now)]
-        fresh = [m for m in able if m not in read.claims]
+        fresh = [m for m in able if m not in read.senders]
         return self._ask(request, read, fresh[: max(0, wanted)], now)
 
     def _ask(
@@ -270,13 +270,13 @@ class Reads:
     def judge(self, request: int, read: Read, now: float) -> tuple[Asks, Outcome | None]:
         """Answer, ask more nodes, refuse, or go on waiting."""
         missing = read.missing()
-        if not missing and read.is_whole():
+        if not missing and read.is_complete():
             return [], self._finish(request, read)
         able = [m for m in read.holders if self._detector.reachable(m, now)]
-        unasked = [m for m in able if m not in read.asked and m not in read.claims]
-        if unasked and (read.claims or now - read.started >= ASK_AGAIN_S):
+        unasked = [m for m in able if m not in read.asked and m not in read.senders]
+        if unasked and (read.senders or now - read.started >= ASK_AGAIN_S):
             return self._ask(request, read, unasked, now), None
-        all_answered = all(m in read.claims for m in able) and read.has_whole()
+        all_answered = all(m in read.senders for m in able) and read.is_enough_to_refuse()
         if missing and all_answered and not read.get.wait_s:
             del self._reads[request]
             return [], Unmet(missing)
@@ -284,8 +284,8 @@ class Reads:
 
     def _finish(self, request: int, read: Read) -> Outcome:
         del self._reads[request]
-        whole = read.whole() or list(read.claims)
-        served_by = self._address if self._address in whole else min(whole)
+        complete = read.complete_senders() or list(read.senders)
+        served_by = self._address if self._address in complete else min(complete)
         return answer(read.get, read.need, read.item, served_by)
 
     def restart(self) -> list[tuple[int, Read]]:
@@ -311,16 +311,16 @@ class Reads:
     def _expired(self, request: int, read: Read, now: float) -> Outcome | None:
         waited = now - read.started
         missing = read.missing()
-        if missing and read.has_whole():
+        if missing and read.is_enough_to_refuse():
             patience = read.get.wait_s or ASK_AGAIN_S
             outcome: Outcome = Unmet(missing)
-        elif read.claims:
+        elif read.senders:
             patience = max(read.get.wait_s, DEADLINE_S)
-            claims = {view for claimed in read.claims.values() for view in claimed}
-            unheard = ", ".join(str(view) for view in sorted(read.views - claims))
+            told = {view for views in read.senders.values() for view in views}
+            unheard = ", ".join(str(view) for view in sorted(read.views - told))
             reason = "too few replicas of the key's shard answered"
-            reason += f": nobody who was reached has all of view {unheard}" if unheard else ""
-            outcome = Unavailable(reason, definite=True, nodes=tuple(read.claims))
+            reason += f": no node that was reached has all of view {unheard}" if unheard else ""
+            outcome = Unavailable(reason, definite=True, nodes=tuple(read.senders))
         else:
             able = any(self._detector.reachable(m, now) for m in read.holders)
             patience = max(read.get.wait_s, DEADLINE_S) if able else UNREACHABLE_S

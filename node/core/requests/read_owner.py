@@ -49,8 +49,8 @@ class ReadOwner:
         except Damaged as found:  # nothing is known here; a read of ours goes on with the others
             self._step.suspect(found)
             return State(request, Item(), DotClock(), [])
-        claims = sorted(part.whole) if self._views.is_confirmed else []
-        return State(request, item, part.clock.copy(), claims, self._keyspace.name)
+        complete_for = sorted(part.complete_for) if self._views.is_confirmed else []
+        return State(request, item, part.clock.copy(), complete_for, self._keyspace.name)
 
     def peek(self, request: int, peek: Peek) -> None:
         """Answer a client with what this replica holds, complete or not, and ask no other node."""

@@ -34,7 +34,7 @@ class Read:
     started: float
     item: Item = field(default_factory=Item)
     clock: DotClock = field(default_factory=DotClock)
-    claims: dict[str, list[ViewId]] = field(default_factory=dict)  # by sender
+    senders: dict[str, list[ViewId]] = field(default_factory=dict)  # and what they are complete for
     asked: dict[str, float] = field(default_factory=dict)
     holds: dict[str, set[Dot]] = field(default_factory=dict)  # the versions each has, for mending
     pieces: Pieces = field(default_factory=Pieces)
@@ -65,24 +65,28 @@ class Read:
     def add(self, source: str, state: State) -> None:
         self.item = sync(self.item, state.item)
         self.clock.join(state.clock)
-        self.claims[source] = state.claims
+        self.senders[source] = state.complete_for
         if self.get.repair:
             self.holds[source] = {*state.item.versions, *state.rest}
 
     def missing(self) -> Missing:
         return self.need.to_show(self.get, self.item, self.clock)
 
-    def whole(self) -> list[str]:
-        """The senders whose own state is whole for every view that the read needs."""
-        return [source for source, claims in self.claims.items() if self.views <= set(claims)]
+    def complete_senders(self) -> list[str]:
+        """The senders whose own state is complete for every view that the read needs."""
+        return [
+            source
+            for source, complete_for in self.senders.items()
+            if self.views <= set(complete_for)
+        ]
 
-    def has_whole(self) -> bool:
+    def is_enough_to_refuse(self) -> bool:
         """Whether the states are enough to say that a missing write is missing at all owners."""
-        return bool(self.whole()) or self.is_whole()
+        return bool(self.complete_senders()) or self.is_complete()
 
-    def is_whole(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether all states together are whole: for each view from as many senders as copies are
         wanted."""
         copies = min(self.get.copies, len(self.owners))
-        claims = [view for claimed in self.claims.values() for view in claimed]
-        return bool(copies) and all(claims.count(view) >= copies for view in self.views)
+        told = [view for views in self.senders.values() for view in views]
+        return bool(copies) and all(told.count(view) >= copies for view in self.views)

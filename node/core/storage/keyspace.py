@@ -152,9 +152,9 @@ class Keyspace:
             self.save_parts()
             self.log.drop_oldest()
 
-    def join(self, slots: Slots, clock: DotClock, claims: Iterable[ViewId]) -> None:
+    def join(self, slots: Slots, clock: DotClock, complete_for: Iterable[ViewId]) -> None:
         """Take over a whole clock.  Every item that it speaks of must have been merged before."""
-        if self.parts.join(slots, clock, claims):
+        if self.parts.join(slots, clock, complete_for):
             self.save_parts()
         self.transfers.let_go(self.is_covered)
 

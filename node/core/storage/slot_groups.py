@@ -1,7 +1,7 @@
 """What this node holds: a store per slot, shared by all slots with the same past.
 
 A store knows its clock (which dots of its slots are in its items or obsolete) and the views it is
-*whole* for: every write that all owners of such a view held is here.  This is so whichever node
+*complete* for: every write that all owners of such a view held is here.  This is so whichever node
 owns the slots now, so a view change touches no store.  It only decides which stores are *owned*;
 the node holds the others until all owners have them.  All 4096 slots usually are one `Part`; views
 split parts, and parts that have become equal are one again.
@@ -9,16 +9,17 @@ split parts, and parts that have become equal are one again.
 Example: n1 owns the slots 0 to 3 in view 1, with the clock {a: 2}.
 
     adopt(2, 2 to 5)    n1 takes part in view 2, where its slots are 2 to 5.  Three parts:
-                        0, 1: whole for 1; held for their new owners
-                        2, 3: whole for 1 and 2, all that is needed: they answer
-                        4, 5: empty, whole for 2: the writes of view 1 have not arrived
-    join(4 to 5, ...)   n1 has pulled all of these from a holder that is whole for 1: now they are
+                        0, 1: complete for 1; held for their new owners
+                        2, 3: complete for 1 and 2, all that is needed: they answer
+                        4, 5: empty, complete for 2: the writes of view 1 have not arrived
+    join(4 to 5, ...)   n1 has pulled all of these from a holder that is complete for 1: now they
+    are
                         like 2 and 3, and one part with them
     skip(6 to 7, 3)     n1 learns views 3 and 4 at once; in view 3 it owned 6 and 7.  It stored no
                         write of view 3, so none of 6 and 7 was held by all their owners: it gets
-                        empty stores for them, and these are whole for view 3
-    adopt(4, 2 to 6)    2 to 5 are whole for 1, 2 and 4, and lack what view 3's owners held;
-                        6 is whole for 3 and 4, and lacks 1 and 2; 7 is held, and not owned
+                        empty stores for them, and these are complete for view 3
+    adopt(4, 2 to 6)    2 to 5 are complete for 1, 2 and 4, and lack what view 3's owners held;
+                        6 is complete for 3 and 4, and lacks 1 and 2; 7 is held, and not owned
 (protocol D10.)
 """
 
@@ -38,27 +39,31 @@ class SavedPart(msgspec.Struct, array_like=True):
 
     slots: bytes
     clock: DotClock
-    whole: list[ViewId]
+    complete_for: list[ViewId]
 
 
 class Part:
     """Slots with one clock.
 
     `owned`: this node owns them in the current view.
-    `whole`: the views for which the store is whole; none below the oldest view.
-    `answers`: it is whole for the current view and for all that led to it.  Invariant: answers
+    `complete_for`: the views for which the store is whole; none below the oldest view.
+    `answers`: it is complete for the current view and for all that led to it.  Invariant: answers
     implies owned.
     `only_grew`: it began empty in this run, and has lost no row since then.
     """
 
-    __slots__ = ("answers", "clock", "only_grew", "owned", "slots", "whole")
+    __slots__ = ("answers", "clock", "complete_for", "only_grew", "owned", "slots")
 
-    def __init__(self, slots: Slots, clock: DotClock, whole: Iterable[ViewId] = ()) -> None:
-        self.slots, self.clock, self.whole = slots, clock, set(whole)
+    def __init__(self, slots: Slots, clock: DotClock, complete_for: Iterable[ViewId] = ()) -> None:
+        self.slots, self.clock, self.complete_for = slots, clock, set(complete_for)
         self.owned = self.answers = self.only_grew = False
 
     def is_like(self, other: "Part") -> bool:
-        return (self.owned, self.whole, self.clock) == (other.owned, other.whole, other.clock)
+        return (self.owned, self.complete_for, self.clock) == (
+            other.owned,
+            other.complete_for,
+            other.clock,
+        )
 
 
 class Parts:
@@ -70,7 +75,7 @@ class Parts:
     """
 
     def __init__(self, saved: Iterable[SavedPart] = (), view: ViewId = FIRST) -> None:
-        self._parts = [Part(from_bytes(s.slots), s.clock, s.whole) for s in saved]
+        self._parts = [Part(from_bytes(s.slots), s.clock, s.complete_for) for s in saved]
         self.view = view
         self.need: set[ViewId] = set()
         self.owned_slots: Slots = 0
@@ -105,7 +110,7 @@ class Parts:
         return [part for part in self._parts if not part.owned]
 
     def saved(self) -> list[SavedPart]:
-        return [SavedPart(to_bytes(p.slots), p.clock, sorted(p.whole)) for p in self._parts]
+        return [SavedPart(to_bytes(p.slots), p.clock, sorted(p.complete_for)) for p in self._parts]
 
     # ---- what is not shown yet
     def withhold(self, key: str, dots: Iterable[Dot]) -> None:
@@ -145,14 +150,14 @@ class Parts:
         """Whether these slots have had no rows but those that they have now."""
         return all(part.only_grew for part in self._parts if part.slots & slots)
 
-    def join(self, slots: Slots, clock: DotClock, claims: Iterable[ViewId]) -> bool:
-        """Note that these slots have all dots of this clock and are whole for these views, too;
+    def join(self, slots: Slots, clock: DotClock, complete_for: Iterable[ViewId]) -> bool:
+        """Note that these slots have all dots of this clock and are complete for these views, too;
         whether that is new."""
-        new, changed = set(claims), False
+        new, changed = set(complete_for), False
         for part in self._within(slots):
-            changed = changed or part.clock.lacks(clock) or not new <= part.whole
+            changed = changed or part.clock.lacks(clock) or not new <= part.complete_for
             part.clock.join(clock)
-            part.whole.update(new)
+            part.complete_for.update(new)
             part.only_grew = False
         self._settle()
         return changed
@@ -180,9 +185,9 @@ class Parts:
         self._settle()
 
     # ---- views
-    def adopt(self, view: ViewId, owned: Slots, need: set[ViewId], claim: ViewId | None) -> None:
+    def adopt(self, view: ViewId, owned: Slots, need: set[ViewId], begun: ViewId | None) -> None:
         """Own these slots from now on: slots that the node did not hold get empty stores, and no
-        other store is touched (R1).  `claim`: the view, if the node takes part from its start."""
+        other store is touched (R1).  `begun`: the view, if the node takes part from its start."""
         self.view, self.need, self.owned_slots = view, need, owned
         self._cut(owned)
         gained = owned & ~self._all_slots()
@@ -191,12 +196,12 @@ class Parts:
             self._parts[-1].only_grew = True
         for part in self._parts:
             part.owned = bool(part.slots & owned)
-            if part.owned and claim is not None:
-                part.whole.add(claim)
+            if part.owned and begun is not None:
+                part.complete_for.add(begun)
         self._settle()
 
     def skip(self, slots: Slots, view: ViewId) -> None:
-        """Become whole for a view that gave the node these slots and that it took no part in: no
+        """Become complete for a view that gave the node these slots and that it took no part in: no
         write of it was ever held by all owners (D10, "skipped")."""
         self._cut(slots)
         unheld = slots & ~self._all_slots()
@@ -204,38 +209,40 @@ class Parts:
             self._parts.append(Part(unheld, DotClock()))
         for part in self._parts:
             if part.slots & slots:
-                part.whole.add(view)
+                part.complete_for.add(view)
         self._settle()
 
-    def disclaim(self, view: ViewId) -> None:
-        """Be whole for this view no longer: it was mistaken for another."""
+    def become_incomplete_for(self, view: ViewId) -> None:
+        """Be complete for this view no longer: it was mistaken for another."""
         for part in self._parts:
-            part.whole.discard(view)
+            part.complete_for.discard(view)
         self._settle()
 
-    def disclaim_all(self) -> None:
-        """Be whole for no view: the rows are to be those of a new node."""
+    def become_incomplete_for_all(self) -> None:
+        """Be complete for no view: the rows are to be those of a new node."""
         for part in self._parts:
-            part.whole.clear()
+            part.complete_for.clear()
 
-    def claim(self, view: ViewId) -> None:
-        """Become whole for this view in all owned slots."""
+    def become_complete_for(self, view: ViewId) -> None:
+        """Become complete for this view in all owned slots."""
         for part in self.owned():
-            part.whole.add(view)
+            part.complete_for.add(view)
         self._settle()
 
     def raise_oldest_view(self, oldest_view: ViewId, need: set[ViewId]) -> None:
-        """Drop claims of views below the oldest view, which are retired."""
+        """Be complete for no view below the oldest one: these views are retired."""
         self.need = need
         for part in self._parts:
-            part.whole = {view for view in part.whole if view >= oldest_view}
+            part.complete_for = {view for view in part.complete_for if view >= oldest_view}
         self._settle()
 
     def count_below(self, oldest_view: ViewId) -> bool:
         """Note that every owned store that has arrived has all dots below the oldest view; whether
         this is new for one of them."""
         arrived = [
-            p for p in self.owned() if self.need <= p.whole and p.clock.oldest_view < oldest_view
+            p
+            for p in self.owned()
+            if self.need <= p.complete_for and p.clock.oldest_view < oldest_view
         ]
         for part in arrived:
             part.clock.raise_oldest_view(oldest_view)
@@ -270,7 +277,7 @@ class Parts:
             inside = part.slots & slots
             if inside and inside != part.slots:
                 part.slots &= ~slots
-                half = Part(inside, part.clock.copy(), part.whole)
+                half = Part(inside, part.clock.copy(), part.complete_for)
                 half.owned, half.only_grew = part.owned, part.only_grew
                 self._parts.append(half)
 
@@ -294,7 +301,7 @@ class Parts:
     def _index(self) -> None:
         at: list[Part | None] = [None] * SLOTS
         for part in self._parts:
-            part.answers = part.owned and self.need <= part.whole
+            part.answers = part.owned and self.need <= part.complete_for
             for slot in each_of(part.slots):
                 at[slot] = part
         self._at = at

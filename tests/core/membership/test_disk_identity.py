@@ -208,7 +208,7 @@ def test_what_proves_nothing_of_a_disk() -> None:
     later = actor_of(ViewId(2, "p"), "id of a2", "run")
     stable = {shard_peer: COUNT_MAX, other: 7, later: 7}
     assert not one.step("a2", replace(gossip(MARK), stable=stable)).ends
-    one.replica.keyspace.parts.disclaim(FIRST)
+    one.replica.keyspace.parts.become_incomplete_for(FIRST)
     assert not one.step("a2", replace(gossip(MARK), stable={shard_peer: 7})).ends
     assert one.step("a2", replace(gossip(MARK), stable={past_run(one): 7})).ends
 

@@ -27,7 +27,7 @@ def test_slots_of_others_go_when_every_owner_covers_clock_and_claims() -> None:
     assert held is not None
     held.clock.join(A3)
     rows = one.replica.maintenance.repair.progress
-    for owner in (row(DotClock()), row(A3, claims=[SECOND]), row(A3, S2), row(A3)):
+    for owner in (row(DotClock()), row(A3, complete_for=[SECOND]), row(A3, S2), row(A3)):
         assert holds(one)["held"] == S1
         rows["a2"] = owner
         one.replica.maintenance.leaving.forget()
@@ -40,10 +40,10 @@ def test_one_owner_of_several_is_not_enough() -> None:
     three = view_at(THIRD, "a1", "s2", (FIRST, SECOND))  # a2 | b1 b2 a1
     one = moved("a2", replace(three, shards=VIEW.shards[::-1]))  # s2's nodes own s1's slots
     rows = one.replica.maintenance.repair.progress
-    rows["b1"] = row(DotClock(), claims=[FIRST, THIRD])
+    rows["b1"] = row(DotClock(), complete_for=[FIRST, THIRD])
     one.replica.maintenance.leaving.forget()
     assert holds(one)["held"] == S1
-    rows["b2"] = row(DotClock(), claims=[FIRST, THIRD])
+    rows["b2"] = row(DotClock(), complete_for=[FIRST, THIRD])
     one.replica.maintenance.leaving.forget()
     assert holds(one)["held"] == 0
 
@@ -123,7 +123,7 @@ def test_slots_regained_while_they_are_swept_begin_empty() -> None:
         assert space.live_keys == 0
     part = one.replica.keyspace.parts.at(slot_of_key(FIG))
     assert part is not None
-    assert (part.clock, part.whole) == (DotClock(), {THIRD})
+    assert (part.clock, part.complete_for) == (DotClock(), {THIRD})
 
 
 def beside(key: str) -> str:

@@ -35,9 +35,9 @@ class Node:
     owned: int
     actor: str
 
-    def adopt(self, claim: ViewId | None) -> None:
+    def adopt(self, begun: ViewId | None) -> None:
         keyspace = self.held.keyspace
-        keyspace.parts.adopt(SECOND, self.owned, NEED, claim)
+        keyspace.parts.adopt(SECOND, self.owned, NEED, begun)
         keyspace.load_log()
         keyspace.enter(SECOND, FIRST, self.actor)
 
@@ -54,7 +54,7 @@ class Node:
     def row(self) -> PeerProgress:
         parts = self.held.keyspace.parts
         return PeerProgress(
-            [HeldSlots(p.slots, p.clock, set(p.whole)) for p in parts], set(), set()
+            [HeldSlots(p.slots, p.clock, set(p.complete_for)) for p in parts], set(), set()
         )
 
 

@@ -121,4 +121,4 @@ def test_two_first_views_of_one_layout_are_one_view() -> None:
     second = ViewHistory(ViewHistory.begin(TRIO, False)).propose(with_node(TRIO, "a4"), "id", 2, ())
     one.step("a2", m.Views([TRIO, second], FIRST, m.Gossip({}, {})))
     assert one.replica.view == second
-    assert all(FIRST in part.whole for part in one.replica.keyspace.parts.owned())
+    assert all(FIRST in part.complete_for for part in one.replica.keyspace.parts.owned())

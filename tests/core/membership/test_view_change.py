@@ -81,10 +81,10 @@ def test_a_view_that_is_jumped_over_is_claimed_by_its_would_be_owners() -> None:
     one.step("a1", views(MOVED))
     part = one.replica.keyspace.parts.at(slot_of_key(PEAR))
     assert part is not None
-    assert (part.owned, part.whole) == (False, {SECOND})
+    assert (part.owned, part.complete_for) == (False, {SECOND})
     mine = one.replica.keyspace.parts.at(slot_of_key(FIG))
     assert mine is not None
-    assert mine.whole == {FIRST, THIRD}
+    assert mine.complete_for == {FIRST, THIRD}
 
 
 def test_a_view_once_adopted_is_not_claimed_again() -> None:
@@ -92,14 +92,14 @@ def test_a_view_once_adopted_is_not_claimed_again() -> None:
     one.step("a1", views(view_at(THIRD, "b2", "s2", (FIRST, SECOND)), MOVED))
     held = one.replica.keyspace.parts.at(slot_of_key(PEAR))
     assert held is not None
-    assert held.whole == {SECOND}  # as it was adopted
+    assert held.complete_for == {SECOND}  # as it was adopted
     regained = one.replica.keyspace.parts.at(slot_of_key(FIG))
     assert regained is not None
-    assert regained.whole == {FIRST, THIRD}
+    assert regained.complete_for == {FIRST, THIRD}
 
 
 @pytest.mark.parametrize(
-    ("ids", "claims"),
+    ("ids", "complete_for"),
     [
         ((), True),  # the proposer knew no ids, and no other node has lived here
         (("", "", "", "me"), True),
@@ -107,13 +107,13 @@ def test_a_view_once_adopted_is_not_claimed_again() -> None:
     ],
 )
 def test_only_a_node_that_a_view_names_takes_part_from_its_start(
-    ids: tuple[str, ...], claims: bool
+    ids: tuple[str, ...], complete_for: bool
 ) -> None:
     one = One("b2")
     named = tuple(one.replica.node_id if i == "me" else i for i in ids)
     one.step("a1", views(replace(MOVED, ids=named)))
-    assert [part.whole for part in one.replica.keyspace.parts.owned()] == [
-        {SECOND} if claims else set()
+    assert [part.complete_for for part in one.replica.keyspace.parts.owned()] == [
+        {SECOND} if complete_for else set()
     ]
 
 
@@ -124,7 +124,7 @@ def test_a_later_life_does_not_claim_by_its_address_nor_a_lost_one_by_its_id() -
     mine = lost.replica.node_id
     lost.step("a1", views(replace(MOVED, ids=("", "", "", mine)), lost=[mine]))
     for one in (later, lost):
-        assert [part.whole for part in one.replica.keyspace.parts.owned()] == [set()]
+        assert [part.complete_for for part in one.replica.keyspace.parts.owned()] == [set()]
 
 
 # ---- R7: report and retire
@@ -153,7 +153,7 @@ def test_no_report_before_every_owner_covers_what_older_views_wrote() -> None:
     assert not one.replica.maintenance.leaving.report()
     rows["b2"] = row(DotClock({"x": 2}))
     assert not one.replica.maintenance.leaving.report()
-    rows["b2"] = row(A3, claims=[])  # claims do not matter here
+    rows["b2"] = row(A3, complete_for=[])  # claims do not matter here
     assert one.replica.maintenance.leaving.report()
 
 
@@ -282,7 +282,7 @@ def test_of_two_first_views_the_one_that_has_gone_on_is_meant() -> None:
     )
     assert one.replica.view == second
     [part] = one.replica.keyspace.parts.owned()
-    assert FIRST not in part.whole, "what it was whole for was another view"
+    assert FIRST not in part.complete_for, "what it was complete for was another view"
     assert not one.replica.maintenance.arrived
 
 
@@ -295,7 +295,7 @@ def test_where_all_has_arrived_a_dot_is_waited_for_also_while_views_change() -> 
     Another node may know it without its key, and would send all that it has instead.
     """
     one = moved("a1")
-    one.replica.keyspace.parts.claim(SECOND)
+    one.replica.keyspace.parts.become_complete_for(SECOND)
     one.replica.maintenance.bootstrap.caught_up = True
     assert not one.replica.maintenance.settled
     holding = m.SlotSummary(to_bytes(S1), DotClock({"x": 1}), [FIRST, SECOND])

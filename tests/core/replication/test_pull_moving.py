@@ -126,7 +126,7 @@ def test_a_row_may_shrink_by_what_is_not_ours_both() -> None:
 
 def test_claims_of_retired_views_are_of_all_nodes() -> None:
     row = progress_of(compare(A3), SECOND)
-    assert [held.claims for held in row.groups] == [set()]
+    assert [held.complete_for for held in row.groups] == [set()]
     repair, mine = repair_with(DotClock()), parts_with(DotClock())
     assert repair.learn("m1", held_row((ALL, A3, {FIRST, SECOND})), mine, SECOND, 0.0)
     assert repair.learn("m1", held_row((ALL, A3, {SECOND})), mine, SECOND, 1.0)

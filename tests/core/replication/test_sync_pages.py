@@ -252,7 +252,7 @@ def test_a_replaced_value_stays_replaced_where_both_have_seen_it() -> None:
     target.keyspace.take("key0", item, (("a", 2),), NOW)
     old = {"key0": Item({("a", 1): Version(b"old")})}
     page = page_of_dots(
-        old, {("a", 1): "key0"}, snapshot=DotClock({"a": 1}), base=Past({"a": 1}), claims=()
+        old, {("a", 1): "key0"}, snapshot=DotClock({"a": 1}), base=Past({"a": 1}), complete_for=()
     )
     absorb(target.keyspace, page, NOW)
     assert target.keyspace.item("key0").versions.keys() == {("a", 2)}

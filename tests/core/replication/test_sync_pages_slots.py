@@ -105,7 +105,7 @@ def test_a_full_page_walks_the_slots_that_were_asked_for() -> None:
 def test_claims_are_handed_on_with_the_last_page() -> None:
     source, target = Held("a"), Held("b")
     target.keyspace.parts.adopt(SECOND, ALL, {FIRST, SECOND}, None)
-    source.keyspace.parts.claim(SECOND)
+    source.keyspace.parts.become_complete_for(SECOND)
     write(source, "key0")
     write(source, "key1")
     pull = pull_of(DotClock())
@@ -119,11 +119,11 @@ def test_claims_are_handed_on_with_the_last_page() -> None:
 
 def test_claims_of_retired_views_are_not_taken_over() -> None:
     source, target = Held("a"), Held("b")
-    source.keyspace.parts.claim(SECOND)
+    source.keyspace.parts.become_complete_for(SECOND)
     target.keyspace.watermarks.oldest_view = SECOND
     target.keyspace.parts.raise_oldest_view(SECOND, {SECOND})
     pages_of(source.keyspace, target)
-    assert [part.whole for part in target.keyspace.parts] == [{SECOND}]
+    assert [part.complete_for for part in target.keyspace.parts] == [{SECOND}]
 
 
 def test_a_node_with_a_lower_oldest_view_gets_all_rows() -> None:

@@ -142,7 +142,7 @@ def test_only_a_member_that_waits_pulls() -> None:
         assert reads().wants_pull(read) is wants
 
 
-# ---- R5: whole for a view and for all that led to it
+# ---- R5: complete for a view and for all that led to it
 
 SECOND = ViewId(2, "p")
 BOTH = {FIRST, SECOND}
@@ -193,7 +193,8 @@ def test_each_view_wants_as_many_states_as_copies() -> None:
 
 
 def test_what_is_missing_is_refused_only_when_it_is_missing_indeed() -> None:
-    """A node that was not reached may be whole for a view that no reached node is whole for."""
+    """A node that was not reached may be complete for a view that no reached node is complete
+    for."""
     room = reads(*MEMBERS)
     read = moving_read(room)
     for member in MEMBERS:

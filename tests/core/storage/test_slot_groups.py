@@ -1,7 +1,7 @@
 """Parts act as if every slot had a store of its own: slots share a part while they are equal.
 
-The model keeps a clock, and the views it is whole for, per slot.  The test does to each slot of the
-model what it does to the parts.
+The model keeps a clock, and the views it is complete for, per slot.  The test does to each slot of
+the model what it does to the parts.
 """
 
 from collections.abc import Set as AbstractSet
@@ -30,16 +30,16 @@ slot_sets = st.integers(1, (1 << FEW + 1) - 1).map(
 )
 dots = st.tuples(st.sampled_from(["a", "b", "a.2.p", "b.2.p", "a.3.p"]), st.integers(1, 4))
 dot_lists = st.lists(dots, max_size=4)
-claims = st.frozensets(views, max_size=3)
+complete_for = st.frozensets(views, max_size=3)
 
 steps = st.one_of(
     st.tuples(st.just("note"), dots, st.integers(0, FEW)),
-    st.tuples(st.just("join"), slot_sets, dot_lists, claims),
+    st.tuples(st.just("join"), slot_sets, dot_lists, complete_for),
     st.tuples(st.just("add"), slot_sets, dot_lists),
-    st.tuples(st.just("adopt"), views, slot_sets, claims, st.none() | views),
+    st.tuples(st.just("adopt"), views, slot_sets, complete_for, st.none() | views),
     st.tuples(st.just("skip"), slot_sets, views),
-    st.tuples(st.just("claim"), views),
-    st.tuples(st.just("raise_oldest_view"), views, claims),
+    st.tuples(st.just("become_complete_for"), views),
+    st.tuples(st.just("raise_oldest_view"), views, complete_for),
     st.tuples(st.just("count_below"), views),
     st.tuples(st.just("drop"), slot_sets),
 )
@@ -98,19 +98,19 @@ class Model:
         self.join(slots, clock_of(known), frozenset())
 
     def adopt(
-        self, view: ViewId, owned: Slots, need: AbstractSet[ViewId], claim: ViewId | None
+        self, view: ViewId, owned: Slots, need: AbstractSet[ViewId], begun: ViewId | None
     ) -> None:
         self.view, self.owned, self.need = view, owned, set(need)
         self._begin(owned)
-        for store in self.within(owned) if claim else ():
-            store.whole.add(claim or FIRST)
+        for store in self.within(owned) if begun else ():
+            store.whole.add(begun or FIRST)
 
     def skip(self, slots: Slots, view: ViewId) -> None:
         self._begin(slots)
         for store in self.within(slots):
             store.whole.add(view)
 
-    def claim(self, view: ViewId) -> None:
+    def become_complete_for(self, view: ViewId) -> None:
         for store in self.within(self.owned):
             store.whole.add(view)
 
@@ -152,7 +152,7 @@ def agree(parts: Parts, model: Model) -> None:
         assert (part is None) == (store is None)
         if part is not None and store is not None:
             is_owned = bool(model.owned >> slot & 1)
-            assert (part.clock, part.whole) == (store.clock, store.whole)
+            assert (part.clock, part.complete_for) == (store.clock, store.whole)
             assert part.owned is is_owned
             assert part.answers is (is_owned and model.need <= store.whole)
 
@@ -191,7 +191,11 @@ def test_a_restart_finds_the_same_stores(script: list[Step]) -> None:
         one, two = parts.at(slot), again.at(slot)
         assert (one is None) == (two is None)
         if one is not None and two is not None:
-            assert (one.clock, one.whole, one.answers) == (two.clock, two.whole, two.answers)
+            assert (one.clock, one.complete_for, one.answers) == (
+                two.clock,
+                two.complete_for,
+                two.answers,
+            )
 
 
 @given(st.integers(0, ALL))
@@ -250,7 +254,7 @@ def test_a_slot_regained_before_it_was_forgotten_keeps_its_store() -> None:
     parts.adopt(THIRD, ALL, {FIRST, SECOND, THIRD}, THIRD)
     lost = parts.at(0)
     assert lost is not None
-    assert (lost.clock, lost.whole) == (DotClock({"a": 1}), {FIRST, THIRD})
+    assert (lost.clock, lost.complete_for) == (DotClock({"a": 1}), {FIRST, THIRD})
     assert not lost.answers  # of the view in which it was another's it has not all
     assert parts.lacking() == 1
 
@@ -265,4 +269,4 @@ def test_a_slot_regained_after_it_was_forgotten_is_empty() -> None:
     parts.adopt(THIRD, ALL, {FIRST, SECOND, THIRD}, THIRD)
     regained = parts.at(0)
     assert regained is not None
-    assert (regained.clock, regained.whole) == (DotClock(), {THIRD})
+    assert (regained.clock, regained.complete_for) == (DotClock(), {THIRD})
