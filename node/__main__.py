@@ -134,10 +134,10 @@ async def _serve_from(settings: Settings, store: SqliteStore, stop: asyncio.Futu
         return restore(name, start_of(settings), store, options, chance)
 
     def where(peer: str) -> str:
-        return driver.replica.moving.history.where(peer)
+        return driver.replica.views.history.where(peer)
 
     def seeks(peer: str) -> bool:
-        return driver.replica.moving.seeks(peer)
+        return driver.replica.views.seeks(peer)
 
     def silence_s() -> float:
         return pace_of(driver.replica.view).silence_s

@@ -55,7 +55,7 @@ def test_a_copied_disk_begins_a_new_life_and_both_nodes_keep_what_they_acknowled
         shutil.copytree(tmp_path / first, tmp_path / third)
         again, copy = (stack.enter_context(node(env)) for env in (envs[0], late))
         said(again, "serving at")
-        assert f"its disk was that of the node at {first}" in said(copy, "begins a new life")
+        assert f"its disk was that of the node at {first}" in said(copy, "begins a new incarnation")
         reason = node_client.until(lambda: status(third)["began_anew"], PATIENCE_S)
         assert reason
         assert first in reason
@@ -93,10 +93,10 @@ def test_an_older_copy_of_its_own_disk_is_noticed_at_the_first_contact(tmp_path:
         shutil.rmtree(tmp_path / first)
         shutil.copytree(tmp_path / "kept", tmp_path / first)
         one = stack.enter_context(node(envs[0]))
-        assert "begins a new life" in said(one, "begins a new life")
+        assert "begins a new incarnation" in said(one, "begins a new incarnation")
         await_ready(first)
-        tokens |= {f"b{i}": write(first, f"b{i}", "of the new life") for i in range(WRITES)}
+        tokens |= {f"b{i}": write(first, f"b{i}", "of the new incarnation") for i in range(WRITES)}
         for key, token in tokens.items():
-            wanted = "lost with the disk" if key.startswith("a") else "of the new life"
+            wanted = "lost with the disk" if key.startswith("a") else "of the new incarnation"
             assert {value_at(each, key, token) for each in addresses} == {wanted}
         assert status(first)["began_anew"]

@@ -170,7 +170,7 @@ def test_a_guillemet_is_noticed() -> None:
 BAD_PROSE = (
     "Who wants both uses siblings mode.",
     "The node answers. Whoever still wants an answer\nasks again.",
-    "One contact is enough: who hears a newer row hears of a new life, too.",
+    "One contact is enough: who hears a newer row hears of a new incarnation, too.",
     "The node writes; nobody waits for it.",
     "* an item\n* **Nobody waits** for an unreachable node.",
     "**R1 Adopt.** Who gets a letter under another view says hello.",

@@ -108,7 +108,7 @@ def driver(ports: Ports) -> Driver:
     for peer in VIEW.nodes[1:]:
         driver.receive("a1", events.LinkUp(peer))
     replica.keyspace.parts.become_complete_for(FIRST)
-    replica.moving.is_known = True
+    replica.views.is_known = True
     ports.sync()
     ports.sent.clear()
     return driver
@@ -307,7 +307,7 @@ def test_what_it_forgot_stays_forgotten_over_a_restart(driver: Driver, ports: Po
     ports.sync()
     again = restore("a1", Start(VIEW), ports, Options(MEGABYTE), Random(9))
     assert again.view.number == 0
-    assert again.moving.history.forgot == FIRST
+    assert again.views.history.forgot == FIRST
 
 
 def test_after_its_stop_no_step_is_made(driver: Driver, ports: Ports) -> None:

@@ -1,4 +1,4 @@
-"""The server's life: its start, its own routes, the peers' door, and how it ends."""
+"""The server's incarnation: its start, its own routes, the peers' door, and how it ends."""
 
 import asyncio
 import json

@@ -64,14 +64,14 @@ class Copying(Recurring):
 
     def _is_alone_and_told_nothing(self, address: str) -> bool:
         node = self._world.nodes[address]
-        if node.driver is None or node.clock is None or node.driver.replica.moving.is_confirmed:
+        if node.driver is None or node.clock is None or node.driver.replica.views.is_confirmed:
             return False
         views, since = (
-            node.driver.replica.moving,
+            node.driver.replica.views,
             node.driver.replica.maintenance.bootstrap.alone_since,
         )
-        lives = views.lives
-        has_met = any(lives.current(peer) in lives.runs for peer in views.introducers)
+        incarnations = views.incarnations
+        has_met = any(incarnations.current(peer) in incarnations.runs for peer in views.introducers)
         return since is not None and node.clock.now() - since >= ALONE_S and not has_met
 
     def _strike(self) -> None:

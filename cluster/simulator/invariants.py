@@ -321,10 +321,10 @@ class InvariantMonitor:
 
     def judge_notes(self, notes: Sequence[str]) -> None:
         """Demand that every note to operators is true."""
-        anew = [note for note in notes if "new life" in note]
+        anew = [note for note in notes if "new incarnation" in note]
         given_up = [note for note in anew if "gives up its old rows" in note]
-        self.reached["a node begins a new life on its rows"] += len(anew) - len(given_up)
-        self.reached["a new life gives up its old rows"] += len(given_up)
+        self.reached["a node begins a new incarnation on its rows"] += len(anew) - len(given_up)
+        self.reached["a new incarnation gives up its old rows"] += len(given_up)
         if anew and not self.reached["a disk put back as it was"] + self.reached["a copied disk"]:
             raise ViolationError("FalseLife", anew[0])
         if len(anew) < len(notes) and not self.reached["a row has changed by itself"]:

@@ -158,7 +158,7 @@ class Trial:
         newest = max(view.id for view in views.values())
         told = [address for address in views if views[address].id == newest]
         for address in told:
-            if self._replica(address).moving.is_waited_for():
+            if self._replica(address).views.is_waited_for():
                 told += [a for a in views if a not in told and self.world.is_linked(a, address)]
         return told
 
@@ -310,7 +310,7 @@ class Trial:
         if reached["Pull"] > pulls:
             raise ViolationError("Restless", f"{reached['Pull'] - pulls} pulls at rest")
         usual = self.swarm.limits.repair_every_s >= Options().repair_every_s
-        refused = any(self._replica(a).moving.refused() for a in self.world.nodes)
+        refused = any(self._replica(a).views.refused() for a in self.world.nodes)
         if usual and not refused:  # nodes talk for a long time about lost disks, and about runs
             nodes = len(self.world.nodes)
             bytes_a_second = (self.world.bytes_delivered - before) / IDLE_S / nodes

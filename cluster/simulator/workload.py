@@ -284,7 +284,7 @@ class Workload:
             case Stored():
                 assert isinstance(call.request, Put)
                 if (driver := self._world.nodes[call.operation.node].driver) is not None:
-                    self._monitor.learn_views(driver.replica.moving.history.views.values())
+                    self._monitor.learn_views(driver.replica.views.history.views.values())
                 self._monitor.on_stored(call.request, outcome)
                 self._finish(call, "ok", outcome)
             case Found() | Absent():

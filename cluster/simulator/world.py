@@ -117,7 +117,7 @@ class SimNode:
         self.clock: SimTimer | None = None
         self.store: SimStore | None = None
         self.known: set[str] = set()  # the nodes that its driver knows
-        self.linked: dict[str, int] = {}  # peer -> the life of it to which our link leads
+        self.linked: dict[str, int] = {}  # peer -> the incarnation of it to which our link leads
         self._watch = watch
 
     def make_durable(self, records: Sequence[Record]) -> None:
@@ -177,7 +177,7 @@ class World:
 
     def _renew(self, node: SimNode) -> Replica:
         """Replace a replica that has ended.  Either the node was told to forget everything, and its
-        disk is as good as new; or it begins a new life on its rows."""
+        disk is as good as new; or it begins a new incarnation on its rows."""
         assert node.store is not None
         has_forgotten = node.store.read("meta", "anew") is None
         self._note(f"{node.address} {'has forgotten' if has_forgotten else 'begins anew'}")
@@ -258,7 +258,7 @@ class World:
 
     def send(self, node: SimNode, target: str, envelope: Envelope) -> None:
         """Send a letter; whether, when and how often it arrives is drawn.  A single one may be so
-        late that a later life of the target gets it; a doubled one never is."""
+        late that a later incarnation of the target gets it; a doubled one never is."""
         self.watch.on_sent(node, target, envelope)
         weather, random = self.weather, self.random
         if target not in node.linked and not self.is_linked(node.address, target):

@@ -68,24 +68,29 @@ class Replica:
         self._step = step = Step()
         self.keyspace = Keyspace(rows, options, step)
         table = rows.read("meta", "lives")
-        lives, repair = Incarnations(INCARNATIONS.decode(table) if table else {}), Repair(address)
-        if lives.claim(address, node_id):
+        incarnations, repair = (
+            Incarnations(INCARNATIONS.decode(table) if table else {}),
+            Repair(address),
+        )
+        if incarnations.claim(address, node_id):
             step.record("meta", "node", node_id.encode())
         self.detector = Detector(address)
         history, store, detector = ViewHistory(saved), self.keyspace, self.detector
-        self.moving = KnownViews(address, node_id, run, history, step, store, lives, repair)
-        services = Services(step, store, self.moving, repair, lives, detector)
+        self.views = KnownViews(address, node_id, run, history, step, store, incarnations, repair)
+        services = Services(step, store, self.views, repair, incarnations, detector)
         self._proposals = Proposals(services)
-        self.holding = DeliveryBuffer(services, options)
+        self.delivery_buffer = DeliveryBuffer(services, options)
         self.maintenance = Maintenance(services, options, chance)
-        self._read_owner = ReadOwner(services, self.holding, options)
+        self._read_owner = ReadOwner(services, self.delivery_buffer, options)
         self._answers = Answers(
-            services, self._read_owner, self.holding, self.maintenance.row_repair, options,
+            services, self._read_owner, self.delivery_buffer, self.maintenance.row_repair, options,
             self._begin_write,
         )  # fmt: skip
         self._counts = CountOrigin(services)
         feed, ask = self._answers.feed, self.maintenance.anti_entropy.ask_shard_peers
-        self._home = Home(services, self.holding, self.maintenance.row_repair, options, feed, ask)
+        self._home = Home(
+            services, self.delivery_buffer, self.maintenance.row_repair, options, feed, ask
+        )
         self._writes = WriteOrigin(services, self._handle, self._answers.looks.begin)
         self._lists = Lists(services)
         self._view_change = self._change_of_views(services)
@@ -151,7 +156,7 @@ class Replica:
             ops.StoreLocally: (home.keep, self._refusing(DAMAGED_HERE)),
             ops.Count: (counts.begin, None),
             ops.List: (self._lists.begin, None),
-            ops.Look: (self.holding.look, self._refusing(f"of some key: {DAMAGED_HERE}")),
+            ops.Look: (self.delivery_buffer.look, self._refusing(f"of some key: {DAMAGED_HERE}")),
         }
 
     def _handle(self, source: str | int, event: Any) -> None:
@@ -172,7 +177,7 @@ class Replica:
     @property
     def view(self) -> View:
         """The current view."""
-        return self.moving.view
+        return self.views.view
 
     def step(self, now: float, source: str, event: events.Event) -> Effects:
         """Handle one event of `source` (an address; our own for clients and timers) at `now`
@@ -186,15 +191,15 @@ class Replica:
         if runs := self.keyspace.runs:
             step.exchange_names(lambda sent: runs.sent(sent, self.address))
         self.keyspace.trim_cache()
-        return step.finish(self.moving.epoch, self._wake_at(now))
+        return step.finish(self.views.epoch, self._wake_at(now))
 
     def on_envelope(self, source: str, envelope: m.Envelope) -> None:
         """Handle a peer's message; drop one that is bound to another view."""
         self.detector.hear(source, self._step.now)
         message, epoch = envelope.message, envelope.epoch
-        if epoch != self.moving.epoch and type(message) is not m.Views:
+        if epoch != self.views.epoch and type(message) is not m.Views:
             is_ahead = self.maintenance.gossip.is_ahead(source, epoch)
-            is_other = is_ahead or epoch.view != self.moving.epoch.view
+            is_other = is_ahead or epoch.view != self.views.epoch.view
             if is_other and type(message) in BOUND_TO_VIEW:
                 return
             if type(message) is m.State:  # its slots may be complete by another oldest view only
@@ -219,7 +224,7 @@ class Replica:
             return min(now + WAITING_TICK_S, self.maintenance.anti_entropy.next_page)
         keyspace = self.keyspace
         busy = keyspace.cleanup.slots or keyspace.log.is_behind or not keyspace.digests.is_whole
-        soon = now + CLEANUP_EVERY_S if busy else self.holding.next_tick
+        soon = now + CLEANUP_EVERY_S if busy else self.delivery_buffer.next_tick
         return min(
             soon, self.maintenance.gossip.next_heartbeat, self.maintenance.anti_entropy.next_page
         )
@@ -253,7 +258,7 @@ class Replica:
         which are retired, and which incarnations were lost.  After its answer this replica is
         silent."""
         clear(self.keyspace.rows, self._step)
-        known = self.moving.history.saved()
+        known = self.views.history.saved()
         forgot = max(self.view.id, known.forgot)
         nothing = SavedViews(
             [no_view((self.address,))], known.oldest_view, {}, known.lost, False, forgot
@@ -301,9 +306,9 @@ class Replica:
 
     def on_tick(self, source: str, event: events.Tick) -> None:
         self._tick_waiting()
-        self.holding.tick(self.maintenance.anti_entropy.ask_shard_peers)
+        self.delivery_buffer.tick(self.maintenance.anti_entropy.ask_shard_peers)
         self._proposals.tick()
-        if self.moving.is_orphaned():
+        if self.views.is_orphaned():
             self._proposals.replace_us()
         self.maintenance.tick()
 

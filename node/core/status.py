@@ -32,7 +32,7 @@ def checks(replica: Replica) -> tuple[tuple[str, str], ...]:
         "names no writes"
     )
     comparing = "this node has started and not yet compared what it holds with a shard peer"
-    is_first_start = replica.maintenance.arrived or replica.moving.previous is not None
+    is_first_start = replica.maintenance.arrived or replica.views.previous is not None
     outside = (
         f"that view does not name {replica.address}: add it to the view, or start the node on "
         "another DATA_DIR"
@@ -40,8 +40,8 @@ def checks(replica: Replica) -> tuple[tuple[str, str], ...]:
     began = replica.maintenance.identity.reason
     is_outside = replica.view.number and replica.address not in replica.view.nodes
     if began:
-        arriving = f"{arriving}; it has begun a new life: {began}"
-    may_name = replica.moving.may_name() or replica.view.shard_with(replica.address) is None
+        arriving = f"{arriving}; it has begun a new incarnation: {began}"
+    may_name = replica.views.may_name() or replica.view.shard_with(replica.address) is None
     return (
         ("view", "" if replica.view.number else unknown),
         ("address", f"{began}; {outside}" if began and is_outside else ""),
@@ -65,7 +65,7 @@ def status(replica: Replica, now: float) -> dict[str, Any]:
         "settled": maintenance.settled,
         "lacking_slots": keyspace.parts.lacking().bit_count(),
         "leaving_slots": sum(part.slots.bit_count() for part in keyspace.parts.held()),
-        "waited_for": replica.moving.waited_for() if not maintenance.settled else [],
+        "waited_for": replica.views.waited_for() if not maintenance.settled else [],
         "view": {
             "id": str(replica.view.id),
             "fingerprint": replica.view.fingerprint,
@@ -74,7 +74,7 @@ def status(replica: Replica, now: float) -> dict[str, Any]:
             "addresses": list(replica.view.addresses),
             "shards": {shard.id: list(shard.members) for shard in replica.view.shards},
         },
-        "lives": maintenance.lives.table,
+        "lives": maintenance.incarnations.table,
         "clock": _clock(keyspace, keyspace.clock),
         "stable": keyspace.runs.pack(keyspace.watermarks.cluster),
         "peers": {peer: _peer(replica, peer, now) for peer in maintenance.gossip.peers},
@@ -96,7 +96,7 @@ def status(replica: Replica, now: float) -> dict[str, Any]:
 def movement(replica: Replica, now: float) -> dict[str, Any]:
     """How far a view change has come, as this node knows it.  For each node: what it lacks of its
     slots, what it still holds for others, and whether it has left its past to them."""
-    views, maintenance = replica.moving, replica.maintenance
+    views, maintenance = replica.views, replica.maintenance
     view, waited = views.view, set(views.waited_for())
     nodes = {}
     for node in views.history.nodes():

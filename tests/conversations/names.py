@@ -46,7 +46,7 @@ class Names:
         """Return the number of a run among those that have written something, in the order of their
         news.
 
-        A whole life has no number.
+        A whole incarnation has no number.
         """
         named = self._named_runs.setdefault(short, [])
         if not run or run not in self._runs.get(short, ()):

@@ -110,7 +110,7 @@ class Play:
         if self.stage.nodes[node].driver:
             self.stage.crash(node)
         self.stage.nodes[node].disk.tables.clear()
-        self.stage.nodes[node].lives += 1
+        self.stage.nodes[node].incarnations += 1
 
     def on_copy(self, node: str) -> None:
         """node: keep a copy of its disk."""

@@ -1,7 +1,7 @@
 """Time, links and disks for a conversation: nothing happens until the text says so.
 
-Time stands still until `wait` or `run`.  A fast disk is durable at once, a slow one on `sync`.  A
-life that is over answers no call: its timers and its writes end with it.
+Time stands still until `wait` or `run`.  A fast disk is durable at once, a slow one on `sync`.  An
+incarnation that is over answers no call: its timers and its writes end with it.
 """
 
 import heapq
@@ -48,10 +48,10 @@ class Life:
 
 
 class LifeClock:
-    """The clock of one life, for its driver; `fire` puts a timer's call into the play."""
+    """The clock of one incarnation, for its driver; `fire` puts a timer's call into the play."""
 
-    def __init__(self, time: Timeline, life: Life, fire: Callable[[Callback], None]) -> None:
-        self._time, self._life, self._fire = time, life, fire
+    def __init__(self, time: Timeline, incarnation: Life, fire: Callable[[Callback], None]) -> None:
+        self._time, self._life, self._fire = time, incarnation, fire
 
     def now(self) -> float:
         return self._time.now
@@ -73,7 +73,7 @@ class Disk:
 
 
 class LifeStore(MemoryReads):
-    """The store of one life: reads see every write, the disk has what was synced."""
+    """The store of one incarnation: reads see every write, the disk has what was synced."""
 
     def __init__(self, disk: Disk, report: Callable[[Sequence[Record], bool], None]) -> None:
         self._disk, self._report = disk, report
@@ -98,9 +98,9 @@ class LifeStore(MemoryReads):
 
 
 class LifeLinks:
-    """The links of one life: they hand every message to the network of the play.
+    """The links of one incarnation: they hand every message to the network of the play.
 
-    `known` are the nodes that the life's driver knows now.
+    `known` are the nodes that the incarnation's driver knows now.
     """
 
     def __init__(self, source: str, send: Callable[[str, str, Envelope], None]) -> None:

@@ -56,7 +56,7 @@ class RecordWords:
             reached = [f"{words.past(past)} up to {key_of(upto)}" for _, past, upto in known]
             return f" {', '.join(reached) or 'done'}"
         if key == "lives":
-            return f" {words.lives(msgspec.msgpack.decode(value))}"
+            return f" {words.incarnations(msgspec.msgpack.decode(value))}"
         if key == "anew":
             return f" {value.decode()}"
         return f" {words.node(value.decode()) if value else 'gone'}" if key == "node" else ""

@@ -63,7 +63,7 @@ class Posted(NamedTuple):
 class Node:
     """A machine, and what it is told when its disk knows no view.
 
-    `lives` counts the disks it has had, `runs` its starts; `known` are the nodes it knows.
+    `incarnations` counts the disks it has had, `runs` its starts; `known` are the nodes it knows.
     """
 
     address: str
@@ -71,10 +71,10 @@ class Node:
     known: set[str] = field(default_factory=set)
     starting: bool = False
     disk: Disk = field(default_factory=Disk)
-    life: Life = field(default_factory=lambda: Life(over=True))
+    incarnation: Life = field(default_factory=lambda: Life(over=True))
     store: LifeStore | None = None
     driver: Driver | None = None
-    lives: int = 1
+    incarnations: int = 1
     runs: int = 0
 
 
@@ -170,10 +170,10 @@ class Stage:
         """Start a process on the node's disk; links to all running nodes open."""
         node = self.nodes[address]
         assert node.driver is None, f"{address} is running"
-        node.life, node.runs, node.known = Life(), node.runs + 1, set()
+        node.incarnation, node.runs, node.known = Life(), node.runs + 1, set()
         node.store = LifeStore(node.disk, partial(self._on_write, address))
         replica = self._replica(node)
-        clock = LifeClock(self.time, node.life, partial(self._on_timer, address))
+        clock = LifeClock(self.time, node.incarnation, partial(self._on_timer, address))
         links = StageLinks(address, self.send, partial(self._on_know, node))
         voice = StageVoice(partial(self.say_of, address))
         renew = partial(self._renew, node)
@@ -187,15 +187,15 @@ class Stage:
 
     def _replica(self, node: Node) -> Replica:
         assert node.store is not None
-        chance = Random(f"{node.address} {node.lives} {node.runs}")
+        chance = Random(f"{node.address} {node.incarnations} {node.runs}")
         replica = restore(node.address, node.told, node.store, self.options, chance)
-        name = node.address + "'" * (node.lives - 1)
-        self.words.name_node(replica.node_id, replica.moving.run, name)
+        name = node.address + "'" * (node.incarnations - 1)
+        self.words.name_node(replica.node_id, replica.views.run, name)
         return replica
 
     def _renew(self, node: Node) -> Replica:
-        """Begin another life on the same disk, since the replica has ended."""
-        node.lives += 1
+        """Begin another incarnation on the same disk, since the replica has ended."""
+        node.incarnations += 1
         return self._replica(node)
 
     def keep(self, address: str) -> None:
@@ -212,7 +212,7 @@ class Stage:
         """End the process, with all that it has not made durable."""
         node = self.nodes[address]
         assert node.driver is not None, f"{address} is not running"
-        node.life.over, node.driver, node.store = True, None, None
+        node.incarnation.over, node.driver, node.store = True, None, None
         for other in self.nodes:
             self.link_down(other, address)
 

@@ -84,7 +84,8 @@ class Words(Names):
 
     # ---- values
     def vector(self, vector: Vector) -> str:
-        """Spell every actor's number; "all" for an ended life that no token has to name now."""
+        """Spell every actor's number; "all" for an ended incarnation that no token has to name
+        now."""
         entries = sorted((self.actor(actor), n) for actor, n in vector.items())
         return braces(f"{actor}:{'all' if n == COUNT_MAX else n}" for actor, n in entries)
 
@@ -121,8 +122,8 @@ class Words(Names):
         value += f" clock {self.vector(version.clock)}" if version.clock else ""
         return f"{value} after {self.token(version.deps)}" if version.deps else value
 
-    def lives(self, lives: dict[str, dict[str, int]]) -> str:
-        names = sorted(self.node(node_id) for ids in lives.values() for node_id in ids)
+    def incarnations(self, incarnations: dict[str, dict[str, int]]) -> str:
+        names = sorted(self.node(node_id) for ids in incarnations.values() for node_id in ids)
         return braces(names)
 
     def put(self, put: Put) -> str:
@@ -192,7 +193,7 @@ class Words(Names):
         return f"{self.node(b.node_id)}{lacking}{leaving}"
 
     def _gossip(self, n: m.Gossip) -> str:
-        news = f"lives {self.lives(n.lives)} stable {self.vector(n.stable)}"
+        news = f"lives {self.incarnations(n.incarnations)} stable {self.vector(n.stable)}"
         return f"{news}{self.reports(n.reports)}{self._lost(n.lost)}"
 
     def reports(self, reports: dict[str, ViewId]) -> str:
@@ -216,7 +217,7 @@ class Words(Names):
     def _compare(self, c: m.Compare) -> str:
         alone = len(c.summaries) == 1
         has = [self.slot_group(h.slots, h.clock, h.complete_for, alone) for h in c.summaries]
-        lists = self._actor_list("ended", c.ended) + self._actor_list("closed", c.closed)
+        lists = self._actor_list("ended", c.refused) + self._actor_list("closed", c.closed)
         answer = " answer, please" if c.answer else ""
         return f"{self.node(c.node_id)} has {', '.join(has) or 'nothing'}{lists}{answer}"
 
@@ -303,7 +304,7 @@ class Words(Names):
 
     def place(self, replica: Replica) -> Iterator[str]:
         """Spell view and slots, unless they are those of a settled first view."""
-        history, parts = replica.moving.history, list(replica.keyspace.parts)
+        history, parts = replica.views.history, list(replica.keyspace.parts)
         if replica.view.id == FIRST and len(parts) <= 1:
             return
         oldest = "" if history.settled else f", oldest {self.view(history.oldest_view)}"

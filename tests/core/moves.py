@@ -47,7 +47,7 @@ def moved(address: str = "b2", view: View = MOVED) -> One:
 
 def settled(one: One, view: View = MOVED) -> Effects:
     """Let the node report the view, and hear that all others have."""
-    one.replica.moving.history.reports[one.replica.node_id] = view.id
+    one.replica.views.history.reports[one.replica.node_id] = view.id
     return one.step("a1", views(view, oldest_view=view.id))
 
 
@@ -67,4 +67,4 @@ def row(
 
 
 def reports(one: One) -> dict[str, ViewId]:
-    return one.replica.moving.history.reports
+    return one.replica.views.history.reports

@@ -37,9 +37,9 @@ class One:
         starts = (self.rows.read("meta", "generation") or b"").decode()
         start, chance = Start(view), Random(f"{address}{starts}")
         self.replica = restore(address, start, self.rows, options, chance)
-        views = self.replica.moving
+        views = self.replica.views
         views.is_known = views.is_confirmed = views.is_vouched_for = True
-        self.replica.moving.take_name()
+        self.replica.views.take_name()
         self.step(address, events.Tick())
         for peer in view.nodes:
             if peer != address:
@@ -52,14 +52,14 @@ class One:
         oldest view.
         """
         if isinstance(event, m.Frame) and source != self.replica.address:
-            event = m.Envelope(epoch or self.replica.moving.epoch, event)
+            event = m.Envelope(epoch or self.replica.views.epoch, event)
         effects = self.replica.step(now, source, event)
         self.rows.apply(list(effects.records))
         return effects
 
     def actor_in(self, view: ViewId) -> Actor:
         """Return the actor as which this run writes in a view."""
-        return actor_of(view, self.replica.node_id, self.replica.moving.run)
+        return actor_of(view, self.replica.node_id, self.replica.views.run)
 
     def arrive(self) -> None:
         """Let all slots of the replica arrive."""

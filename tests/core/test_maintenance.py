@@ -180,13 +180,13 @@ def test_pages_follow_until_the_last_and_strays_are_dropped() -> None:
     assert following == expected
 
 
-# ---- lives
+# ---- incarnations
 
 
 def test_a_first_beat_is_a_life_and_another_id_is_told_the_news() -> None:
     one = trio()
     effects = one.step("a2", m.Heartbeat("id of a2"))
-    assert one.replica.maintenance.lives.current("a2") == "id of a2"
+    assert one.replica.maintenance.incarnations.current("a2") == "id of a2"
     assert told(effects, m.Gossip) == ["a2", "a3"]
     assert not one.step("a2", m.Heartbeat("id of a2")).tells
     assert told(one.step("a2", m.Heartbeat("another")), m.Gossip) == ["a2"]
@@ -195,10 +195,10 @@ def test_a_first_beat_is_a_life_and_another_id_is_told_the_news() -> None:
 def test_a_node_that_hears_of_a_former_life_claims_the_next() -> None:
     one = trio()
     one.step("a2", m.Gossip({"a1": {"former": 3}}, {}))
-    lives = one.replica.maintenance.lives
-    assert lives.table["a1"] == {"former": 3, one.replica.node_id: 4}
-    assert list(one.replica.moving.ended) == [actor_of(FIRST, "former")]
-    assert One("a1", TRIO, one.rows).replica.maintenance.lives.table == lives.table
+    incarnations = one.replica.maintenance.incarnations
+    assert incarnations.table["a1"] == {"former": 3, one.replica.node_id: 4}
+    assert list(one.replica.views.past_incarnations) == [actor_of(FIRST, "former")]
+    assert One("a1", TRIO, one.rows).replica.maintenance.incarnations.table == incarnations.table
 
 
 def test_a_new_life_of_a_fellow_begins_with_an_empty_row() -> None:
@@ -209,7 +209,7 @@ def test_a_new_life_of_a_fellow_begins_with_an_empty_row() -> None:
     one.step("a3", m.Gossip({"a2": {"next": 2}}, {}))
     assert not one.replica.maintenance.repair.complete()
     assert one.replica.keyspace.watermarks.shard == {}
-    compare(one, "a2", DotClock())  # of the life before
+    compare(one, "a2", DotClock())  # of the incarnation before
     assert not one.replica.maintenance.repair.complete()
 
 

@@ -1,4 +1,5 @@
-"""The small rooms: a bounded cache, a detector that can only cost time, lives, and one turn."""
+"""The small rooms: a bounded cache, a detector that can only cost time, incarnations, and one
+turn."""
 
 import pytest
 from hypothesis import given, strategies as st
@@ -79,11 +80,11 @@ def test_a_node_that_speaks_has_a_link() -> None:
     assert detector.up_since("peer") == 3.0
 
 
-# ---- lives
+# ---- incarnations
 
 
 def lives_at(address: str) -> st.SearchStrategy[dict[str, int]]:
-    """Return lives with an id at one address only."""
+    """Return incarnations with an id at one address only."""
     ids = st.sampled_from([f"{address} {name}" for name in "xyz"])
     return st.dictionaries(ids, st.integers(1, 4), max_size=3)
 
@@ -92,7 +93,7 @@ lives_tables = st.fixed_dictionaries({}, optional={a: lives_at(a) for a in ("n1"
 
 
 def copy(table: Table) -> Table:
-    return {address: dict(lives) for address, lives in table.items()}
+    return {address: dict(incarnations) for address, incarnations in table.items()}
 
 
 @given(lives_tables, lives_tables)
@@ -102,7 +103,7 @@ def test_learning_is_a_join(one: Table, two: Table) -> None:
     second.learn(one)
     for address in ("n1", "n2"):
         assert first.current(address) == second.current(address)
-        assert first.ended(address, FIRST) == second.ended(address, FIRST)
+        assert first.past(address, FIRST) == second.past(address, FIRST)
     assert not first.learn(second.table)
     for actor in (
         actor_of(FIRST, node_id) for ids in (*one.values(), *two.values()) for node_id in ids
@@ -111,19 +112,21 @@ def test_learning_is_a_join(one: Table, two: Table) -> None:
 
 
 def test_the_highest_life_is_the_present_one() -> None:
-    lives = Incarnations({})
-    assert lives.current("n1") is None
-    assert lives.ended("n1", FIRST) == []
-    assert lives.claim("n1", "x")
-    assert not lives.claim("n1", "x")
-    assert lives.claim("n1", "y")
-    assert lives.table == {"n1": {"x": 1, "y": 2}}
-    assert lives.current("n1") == "y"
-    assert lives.ended("n1", FIRST) == [actor_of(FIRST, "x")]
+    incarnations = Incarnations({})
+    assert incarnations.current("n1") is None
+    assert incarnations.past("n1", FIRST) == []
+    assert incarnations.claim("n1", "x")
+    assert not incarnations.claim("n1", "x")
+    assert incarnations.claim("n1", "y")
+    assert incarnations.table == {"n1": {"x": 1, "y": 2}}
+    assert incarnations.current("n1") == "y"
+    assert incarnations.past("n1", FIRST) == [actor_of(FIRST, "x")]
     later = ViewId(2, "abcd")
-    assert lives.ended("n1", later) == [actor_of(later, "x")]
-    assert [lives.address_of(actor_of(v, i)) for v in (FIRST, later) for i in "xy"] == ["n1"] * 4
-    assert lives.address_of(actor_of(FIRST, "z")) is None
+    assert incarnations.past("n1", later) == [actor_of(later, "x")]
+    assert [incarnations.address_of(actor_of(v, i)) for v in (FIRST, later) for i in "xy"] == [
+        "n1"
+    ] * 4
+    assert incarnations.address_of(actor_of(FIRST, "z")) is None
 
 
 # ---- a turn

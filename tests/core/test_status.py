@@ -42,7 +42,7 @@ def test_checks_say_what_is_wrong_in_words() -> None:
 
 def test_a_node_that_no_peer_has_heard_of_says_that_it_names_no_writes() -> None:
     one = One("a1", first_view(["a1", "b1"], 2))
-    one.replica.moving.is_known = False
+    one.replica.views.is_known = False
     assert [name for name, wrong in checks(one.replica) if wrong] == ["known"]
     assert "no other node of its view has heard of it" in dict(checks(one.replica))["known"]
     one.step("b1", m.Gossip({"a1": {one.replica.node_id: 1}}, {}))
@@ -51,7 +51,7 @@ def test_a_node_that_no_peer_has_heard_of_says_that_it_names_no_writes() -> None
 
 def test_a_node_of_no_slots_need_not_be_known() -> None:
     one = One("c1", VIEW)
-    one.replica.moving.is_known = False
+    one.replica.views.is_known = False
     assert dict(checks(one.replica))["known"] == ""
 
 

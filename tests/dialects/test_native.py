@@ -1,4 +1,5 @@
-"""Our own routes: their exchanges go as written; the process lives whatever its facts are."""
+"""Our own routes: their exchanges go as written; the process incarnations whatever its facts
+are."""
 
 from node.api.admin.health import native
 from node.api.contract import Call, Facts, Reply

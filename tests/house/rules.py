@@ -297,7 +297,7 @@ def no_sleep_in_tests(source: Source) -> Iterator[str]:
 
 
 def no_imports_from_tests(source: Source) -> Iterator[str]:
-    """Demand that what several tests share lives in a module without tests."""
+    """Demand that what several tests share incarnations in a module without tests."""
     for line, module in imports_of(source):
         if any(part.startswith("test_") for part in module.split(".")):
             yield f"line {line}: imports from {module}, which holds tests"

@@ -26,11 +26,12 @@ def _replica(world: Post, address: str) -> Replica:
 
 
 def a_page_outlives_the_disk_that_it_came_from(seed: int) -> None:
-    """A lost disk breaks an exchange off, and another member must close the life with the same
-    writes.
+    """A lost disk breaks an exchange off, and another member must close the incarnation with the
+    same writes.
 
     n2 has an empty disk and takes the first page of n1's rows, without the clock that names them.
-    Then n1 loses its disk.  All close the life that wrote them, and both members must have them.
+    Then n1 loses its disk.  All close the incarnation that wrote them, and both members must have
+    them.
     """
     world = Post(seed, (SOURCE, TARGET), 1)
     for key in KEYS:

@@ -47,7 +47,7 @@ class PutBack(Cluster):
         """Go on to a view with one shard of these members, until the one before is retired."""
         self.ask("n1", Propose(Layout(NODES, (Shard("s1", owners),), bytes(SLOTS))))
         self.wait(10.0)
-        assert self.replica("n1").moving.history.settled
+        assert self.replica("n1").views.history.settled
 
     def put_back_disk(self, disk: Tables, shadow: Shadow) -> None:
         assert isinstance(self.watch, InvariantMonitor)
@@ -127,7 +127,7 @@ def an_old_disk_meets_a_node_that_has_forgotten(seed: int) -> None:
     kept = cluster.kept()
     cluster.ask("n1", Propose(Layout(NODES[:2], (Shard("s1", NODES[:2]),), bytes(SLOTS))))
     cluster.wait(10.0)
-    assert cluster.replica("n3").moving.history.settled
+    assert cluster.replica("n3").views.history.settled
     assert cluster.ask("n3", Forget()) == Forgotten()
     cluster.put_back_disk(*kept)
     cluster.cut({pair for node in NODES[:2] for pair in ((OLD, node), (node, OLD))})
@@ -143,10 +143,10 @@ def an_old_disk_meets_a_node_that_has_forgotten(seed: int) -> None:
 
 
 def a_new_life_is_alone_in_the_view_of_its_old_rows(seed: int) -> None:
-    """n4 begins a new life in a view in which it is the only node.
+    """n4 begins a new incarnation in a view in which it is the only node.
 
-    No other node is in that view, so none can say that it has heard of the new life.  But the node
-    that objected was in a newer view: a write that is named in the old one would be lost.
+    No other node is in that view, so none can say that it has heard of the new incarnation.  But
+    the node that objected was in a newer view: a write that is named in the old one would be lost.
     """
     cluster = PutBack(seed)
     cluster.ask("n1", Propose(Layout((OLD,), (Shard("s1", (OLD,)),), bytes(SLOTS))))

@@ -2,8 +2,8 @@
 
 Two sides that have begun apart do not know each other's names, so neither says that the other's
 tokens are of another cluster.  And a node that was away, and had heard of all nodes before, is
-shown a token of a life that has begun since.  Such a life does not write before it has a name that
-all know.
+shown a token of an incarnation that has begun since.  Such an incarnation does not write before it
+has a name that all know.
 """
 
 from copy import deepcopy
@@ -71,8 +71,8 @@ def two_sides_that_have_begun_apart(seed: int) -> None:
 def a_copy_begins_while_its_original_is_down(seed: int) -> None:
     """n4 gets a copy of the disk of n1, which is down, in place of its own.
 
-    It begins a new life on those rows, in a view that is not the first.  A client takes its token
-    to n1, which knows the names of all nodes, and not the new life at n4.
+    It begins a new incarnation on those rows, in a view that is not the first.  A client takes its
+    token to n1, which knows the names of all nodes, and not the new incarnation at n4.
     """
     world = Cluster(seed)
     owners = Shard("s1", ("n2", "n4"))
@@ -96,7 +96,7 @@ def a_new_life_proposes_while_it_is_cut_off(seed: int) -> None:
     """n4 has lost its disk and hears nothing, and is asked for a view in which it owns all slots.
 
     That view gives its shard peer up, and a client writes there.  All others know the name of the
-    last life at n4.
+    last incarnation at n4.
     """
     world = Cluster(seed)
     world.part("n4")

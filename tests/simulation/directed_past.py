@@ -60,7 +60,7 @@ class Told(Cluster):
     def settle(self) -> None:
         """Give all nodes time to hand their old slots to the current view's owners."""
         self.wait(10.0)
-        assert all(self.replica(address).moving.history.settled for address in self.nodes)
+        assert all(self.replica(address).views.history.settled for address in self.nodes)
 
     def replica(self, address: str) -> Replica:
         driver = self.nodes[address].driver

@@ -103,9 +103,9 @@ def an_old_disk_is_sent_a_state_with_its_own_writes(seed: int) -> None:
 
 
 def a_new_life_on_old_rows_is_asked_at_once(seed: int) -> None:
-    """A client reads at n4 in the moment in which it has begun a new life on old rows.
+    """A client reads at n4 in the moment in which it has begun a new incarnation on old rows.
 
-    The new life has given up what the old one claimed, so no peer objects to it again.
+    The new incarnation has given up what the old one claimed, so no peer objects to it again.
     """
     cluster = PutBack(seed)
     tokens = _old_disk_behind(cluster, "n3")
@@ -116,10 +116,10 @@ def a_new_life_on_old_rows_is_asked_at_once(seed: int) -> None:
     for key, token in tokens.items():
         cluster.submit(OLD, Get(key, token=token, wait_s=2.0), outcomes.append)
     cluster.wait(0.3)
-    life = cluster.replica(OLD).node_id
+    incarnation = cluster.replica(OLD).node_id
     cluster.wait(0.3)
-    if cluster.replica(OLD).node_id != life:
-        raise ViolationError("Rest", f"{OLD} begins one new life after another")
+    if cluster.replica(OLD).node_id != incarnation:
+        raise ViolationError("Rest", f"{OLD} begins one new incarnation after another")
     cluster.wait(10.0)
     assert len(outcomes) == len(KEYS)
     for outcome in outcomes:
@@ -240,7 +240,7 @@ def an_old_disk_is_told_that_its_view_is_settled(seed: int) -> None:
     cluster.holds = nothing
     cluster.let_go(cluster.held)
     cluster.wait(10.0)
-    assert cluster.replica(OLD).moving.history.settled
+    assert cluster.replica(OLD).views.history.settled
     cluster.put_back_disk(*kept)
     cluster.start(OLD)
     cluster.wait(1.5)

@@ -86,7 +86,7 @@ def a_node_that_hears_and_is_not_heard(seed: int) -> None:
     cluster.separate((NEWCOMER,), NODES)
     cluster.ask("n1", Propose(all_slots_to("n1", "n2", "n3", "n4")))
     cluster.wait(10.0)
-    assert cluster.replica("n1").moving.history.settled
+    assert cluster.replica("n1").views.history.settled
     cluster.must_keep(keys)
 
 
@@ -116,7 +116,7 @@ def a_view_that_a_stranger_has_heard_of(seed: int) -> None:
     keys = cluster.written(NEWCOMER)
     cluster.ask("n1", Propose(all_slots_to("n1", "n2", "n3", "n4")))
     cluster.wait(10.0)
-    assert cluster.replica("n1").moving.history.settled
+    assert cluster.replica("n1").views.history.settled
     cluster.must_keep(keys)
 
 
@@ -179,8 +179,8 @@ def a_view_is_retired_at_a_node_that_has_left_it_first(seed: int) -> None:
     cluster.loses = lambda source, target: source == "n4"
     cluster.ask("n1", Propose(all_slots_to("n1", "n2", "n3")))
     cluster.wait(10.0)
-    assert cluster.replica("n4").moving.history.settled
-    assert not cluster.replica("n1").moving.history.settled
+    assert cluster.replica("n4").views.history.settled
+    assert not cluster.replica("n1").views.history.settled
     cluster.ask("n1", Propose(all_slots_to("n1", "n2", "n3", "n4")))
     cluster.loses = lambda source, target: False
     cluster.wait(10.0)

@@ -105,7 +105,7 @@ def a_wish_of_one_who_has_left(seed: int) -> None:
 def a_proposer_whose_disk_is_lost(seed: int) -> None:
     """A node proposes before and after its disk is lost; no node has heard of both views.
 
-    Its shard peer n2 has heard of its new life.
+    Its shard peer n2 has heard of its new incarnation.
     """
     cluster = Cluster(seed)
     cluster.part("n1", "n3")

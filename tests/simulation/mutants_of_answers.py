@@ -214,12 +214,12 @@ def answer_at_once_after_a_wipe() -> Iterator[None]:
 
 @contextmanager
 def take_messages_of_lives_that_ended() -> Iterator[None]:
-    """Messages of an ended life fill gaps that all have closed."""
+    """Messages of an ended incarnation fill gaps that all have closed."""
 
     def on_replicate(self: Home, source: str, message: Replicate) -> None:
-        ended, self._views.ended = self._views.ended, {}
+        ended, self._views.past_incarnations = self._views.past_incarnations, {}
         original(self, source, message)
-        self._views.ended = ended
+        self._views.past_incarnations = ended
 
     original = Home.on_replicate
     with patch.object(Home, "on_replicate", on_replicate):

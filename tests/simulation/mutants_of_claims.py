@@ -70,7 +70,7 @@ def call_foreign_what_is_not_known_yet() -> Iterator[None]:
 
 @contextmanager
 def a_new_life_on_old_rows_begins_a_name() -> Iterator[None]:
-    """A new life goes under its own name, though its disk knows names of the cluster.
+    """A new incarnation goes under its own name, though its disk knows names of the cluster.
 
     A story shows it: the node that was down meanwhile must be the first to see the name.
     """

@@ -52,7 +52,7 @@ def an_old_disk_is_taken_for_the_present_one() -> Iterator[None]:
 
 @contextmanager
 def an_old_disk_goes_on_claiming_what_it_had() -> Iterator[None]:
-    """The new life on old rows answers reads alone at once.  A story shows it."""
+    """The new incarnation on old rows answers reads alone at once.  A story shows it."""
     original = Identity.begin_anew
 
     def begin_anew(self: Identity, reason: str, newest: ViewId = NO_VIEW) -> None:
@@ -148,7 +148,7 @@ def comparisons_alone_show_an_old_disk() -> Iterator[None]:
 
 @contextmanager
 def what_a_past_run_has_lost_is_waited_for() -> Iterator[None]:
-    """Nodes close whole lives, and never a run.  A story shows it."""
+    """Nodes close whole incarnations, and never a run.  A story shows it."""
     with patch.object(Closing, "_is_over", lambda self, actor, nodes: False):
         yield
 
@@ -183,13 +183,13 @@ def clients_that_do_not_wait_are_refused_for_ever() -> Iterator[None]:
 @OF_DISKS.shown_by(copying=True)
 def a_run_is_closed_while_a_member_has_more_of_it() -> Iterator[None]:
     """Gaps close as soon as all refuse what comes of a run, equal in it or not."""
-    with patch.object(Repair, "_are_equal", lambda self, parts, life: True):
+    with patch.object(Repair, "_are_equal", lambda self, parts, incarnation: True):
         yield
 
 
 @contextmanager
 def old_rows_outlive_their_view() -> Iterator[None]:
-    """A new life merges rows of a retired view with what all others have."""
+    """A new incarnation merges rows of a retired view with what all others have."""
     with patch.object(Identity, "on_oldest_view", lambda self: None):
         yield
 
@@ -218,7 +218,7 @@ def who_forgets_everything_forgets_what_is_retired() -> Iterator[None]:
     original = Replica._forget
 
     def forget(self: Replica, request: int) -> None:
-        self.moving.history.oldest_view = NO_VIEW
+        self.views.history.oldest_view = NO_VIEW
         original(self, request)
 
     with patch.object(Replica, "_forget", forget):
@@ -227,11 +227,11 @@ def who_forgets_everything_forgets_what_is_retired() -> Iterator[None]:
 
 @contextmanager
 def what_a_broken_off_exchange_brought_has_no_name() -> Iterator[None]:
-    """All members agree that none has a write of the lost life, and one has it.
+    """All members agree that none has a write of the lost incarnation, and one has it.
 
     A story shows it.
     """
-    with patch.object(closing, "count_reached", lambda keyspace, life: None):
+    with patch.object(closing, "count_reached", lambda keyspace, incarnation: None):
         yield
 
 

@@ -19,7 +19,7 @@ from node.core.protocol.operations import Propose
 
 @contextmanager
 def tell_views_to_whoever_is_named() -> Iterator[None]:
-    """A node tells views to every node that is named, also if it does not know its life."""
+    """A node tells views to every node that is named, also if it does not know its incarnation."""
     with patch.object(Gossiping, "_may_be_told", lambda self, peer: True):
         yield
 
@@ -49,8 +49,8 @@ def give_up_whom_a_lost_node_may_have_told() -> Iterator[None]:
     original = KnownViews.waited_for
 
     def waited_for(self: KnownViews) -> list[str]:
-        heard = (n for n in original(self) if self.lives.current(n) is not None)
-        return [*heard, *(n for n in self.view.nodes if self.lives.current(n) is None)]
+        heard = (n for n in original(self) if self.incarnations.current(n) is not None)
+        return [*heard, *(n for n in self.view.nodes if self.incarnations.current(n) is None)]
 
     with (
         patch.object(KnownViews, "waited_for", waited_for),
@@ -86,7 +86,7 @@ def names_of_retired_runs_are_not_learned() -> Iterator[None]:
 def a_node_proposes_in_a_view_that_may_be_retired() -> Iterator[None]:
     """A node takes the view of its settings or of its disk for the current one.
 
-    No other node has heard of its life, or of its run.
+    No other node has heard of its incarnation, or of its run.
     """
 
     def may(self: Proposals, propose: Propose | None = None) -> bool:

@@ -81,7 +81,8 @@ def coordinate_without_owning() -> Iterator[None]:
 
 @OF_VIEWS.shown_by("wipe")
 def name_writes_before_anybody_knows_us() -> Iterator[None]:
-    """A node names writes in the view of its settings, which an earlier life may have retired."""
+    """A node names writes in the view of its settings, which an earlier incarnation may have
+    retired."""
     with patch.object(KnownViews, "may_name", lambda self: True):
         yield
 
@@ -267,7 +268,7 @@ def propose_from_outside() -> Iterator[None]:
 
 @contextmanager
 def nobody_replaces_a_lost_member() -> Iterator[None]:
-    """A view that names a life that is over stays as it is.
+    """A view that names an incarnation that is over stays as it is.
 
     A story shows it: all owners of a slot must lose their disks before they hear of their view.
     """

@@ -75,7 +75,7 @@ class Cluster(World):
             status=dict,
             movement=partial(status.movement, replica, now),
             now=now,
-            confirmed=replica.moving.is_confirmed,
+            confirmed=replica.views.is_confirmed,
         )
 
     def put(self, groups: Groups, at: Sequence[str] = NODES, port: int = 8081) -> list[Reply]:
@@ -123,7 +123,7 @@ class Cluster(World):
 
     def adopted(self) -> list[list[str]]:
         """Return the views that each node has adopted, the newest last."""
-        return [[view["id"] for view in self.replica(node).moving.past] for node in NODES]
+        return [[view["id"] for view in self.replica(node).views.past] for node in NODES]
 
     def views(self) -> list[View]:
         return [self.replica(node).view for node in NODES]
@@ -206,7 +206,7 @@ def test_without_the_node_that_would_go_first_it_is_one_view_too(seed: int) -> N
     cluster.crash(NODES[0])
     groups = {"A": [0, 1], "B": [2], "C": [3]}
     assert {reply.status for reply in cluster.put(groups, NODES[1:])} == {200}
-    adopted = [[view["id"] for view in cluster.replica(node).moving.past] for node in NODES[1:4]]
+    adopted = [[view["id"] for view in cluster.replica(node).views.past] for node in NODES[1:4]]
     assert adopted == [adopted[0]] * 3
     assert len(adopted[0]) == 2
 

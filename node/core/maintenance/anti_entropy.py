@@ -107,14 +107,14 @@ class AntiEntropy:
     # ---- 2: take note of what a peer has
     def on_compare(self, source: str, compare: Compare) -> None:
         """Note what a peer has, and do what follows from it."""
-        self._gossip.learn_lives(compare.lives)
+        self._gossip.merge_incarnations(compare.incarnations)
         keyspace, oldest_view = self._keyspace, self._views.history.oldest_view
         row = progress_of(compare, oldest_view)
         mark = replace(compare.mark, node_id=compare.node_id)
         is_current = self._incarnations.current(source) == compare.node_id
         if not is_current or not self._identity.accepts(source, mark, row):
             return
-        self._gossip.hear_of_us(source, compare.lives, compare.name)
+        self._gossip.hear_of_us(source, compare.incarnations, compare.name)
         is_witness = source in self._views.introducers
         if is_witness and compare.heard == self._identity.mark.generation:
             self._views.become_vouched_for()

@@ -37,10 +37,10 @@ class Maintenance:
     """The background work of one replica."""
 
     def __init__(self, services: Services, options: Options, chance: random.Random) -> None:
-        self.moving = services.views
+        self.views = services.views
         self._step, self._keyspace = services.step, services.store
         self._detector = services.detector
-        self.lives, self.repair = services.incarnations, services.peers
+        self.incarnations, self.repair = services.incarnations, services.peers
         self._compare_every_s = options.repair_every_s
         self._chance = chance
         self.membership = rooms = membership_of(services, chance)
@@ -62,7 +62,7 @@ class Maintenance:
 
     @property
     def settled(self) -> bool:
-        return self.moving.history.settled
+        return self.views.history.settled
 
     def enter(self) -> None:
         """Follow a view change: forget what peers have said of their content."""
@@ -76,7 +76,7 @@ class Maintenance:
         if started is None:
             started = self.bootstrap.begin(now)
             self.identity.check_address()
-            self._step.link_with(self.moving.peers())
+            self._step.link_with(self.views.peers())
         if self.gossip.tick(started):
             self.closing.tick()
             self.closing.take_minima()
@@ -92,9 +92,9 @@ class Maintenance:
         self.anti_entropy.pull()
         self.bootstrap.genesis()
         self.leaving.move_on()
-        if not self.moving.is_vouched_for:
+        if not self.views.is_vouched_for:
             views = {node: epoch.view for node, (_, epoch) in self.gossip.heartbeats.items()}
-            reached = [w for w in self.moving.introducers if self._detector.reachable(w, now)]
+            reached = [w for w in self.views.introducers if self._detector.reachable(w, now)]
             self.bootstrap.confirm(reached, views)
         if not self.bootstrap.caught_up:
             self.bootstrap.catch_up(self.anti_entropy.able())
@@ -104,7 +104,7 @@ class Maintenance:
 
     def _pace_s(self) -> float:
         """The longest time until the next comparison."""
-        is_begun = self.bootstrap.is_over and self.moving.is_confirmed
+        is_begun = self.bootstrap.is_over and self.views.is_confirmed
         if not is_begun or self.anti_entropy.is_passing_over():
             return RECOVERING_EVERY_S
         is_quiet = self.settled and not self._keyspace.parts.held()
@@ -134,5 +134,5 @@ class Maintenance:
         moment."""
         self.gossip.greet(peer)
         self.anti_entropy.on_link_up(peer)
-        soon = self._step.now + pace_of(self.moving.view).rest_s
+        soon = self._step.now + pace_of(self.views.view).rest_s
         self._next_compare = min(self._next_compare, soon)

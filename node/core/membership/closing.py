@@ -75,12 +75,12 @@ class Closing:
 
     def _is_over(self, actor: Actor, nodes: Iterable[str]) -> bool:
         """Whether one of these nodes was this run, and is another one now."""
-        view_id, life = self._views.view.id, incarnation_of(actor)
+        view_id, incarnation = self._views.view.id, incarnation_of(actor)
         for node in nodes:
             node_id = self._incarnations.current(node) or ""
             run = self._incarnations.runs.get(node_id)
-            if run is not None and actor_of(view_id, node_id) == life:
-                return actor not in (life, actor_of(view_id, node_id, run))
+            if run is not None and actor_of(view_id, node_id) == incarnation:
+                return actor not in (incarnation, actor_of(view_id, node_id, run))
         return False
 
     def tick(self) -> None:
@@ -92,7 +92,7 @@ class Closing:
             {actor: n for actor, n in doubts.missed.items() if self._is_missed((actor, n))},
         )
         rows = self._repair.progress.values()
-        self.doubt(actor for row in rows for actor in sorted(row.ended))
+        self.doubt(actor for row in rows for actor in sorted(row.refused))
         self.doubt(actor for part in self._keyspace.parts.owned() for actor in part.clock.loose)
         self.miss(self._in_open_items())
 
@@ -124,7 +124,7 @@ class Closing:
     def _is_counted(self, over: Actor) -> bool:
         try:
             count_reached(self._keyspace, over)
-        except Damaged as found:  # go on with the other lives
+        except Damaged as found:  # go on with the other incarnations
             self._step.suspect(found)
             return False
         return True
@@ -156,22 +156,26 @@ def _beyond(clock: DotClock, base: Vector, loose: Iterable[Dot]) -> Iterator[Dot
     yield from (dot for dot in loose if not clock.has(dot))
 
 
-def has_uncounted(keyspace: Keyspace, life: Actor) -> bool:
-    """Whether rows may have writes of this life that the clocks of their slots do not name."""
-    return any(not keyspace.is_covered(r.slots, r.past) for r in keyspace.transfers.said_of(life))
+def has_uncounted(keyspace: Keyspace, incarnation: Actor) -> bool:
+    """Whether rows may have writes of this incarnation that the clocks of their slots do not
+    name."""
+    return any(
+        not keyspace.is_covered(r.slots, r.past) for r in keyspace.transfers.said_of(incarnation)
+    )
 
 
-def count_reached(keyspace: Keyspace, life: Actor) -> None:
-    """Name in our clocks what an exchange that has broken off brought of a life that is over.
+def count_reached(keyspace: Keyspace, incarnation: Actor) -> None:
+    """Name in our clocks what an exchange that has broken off brought of an incarnation that is
+    over.
 
     Example: n2 takes half of the rows of n1, among them those of the writes 4 and 7 of n1.  The
     clock of n1 was to come with the last page, but n1 loses its disk.  If n2 did not name 4 and 7,
-    n2 and n1 would agree that neither has a write of that life, and close it, and only n2 would
-    have the two values.
+    n2 and n1 would agree that neither has a write of that incarnation, and close it, and only n2
+    would have the two values.
 
     In the slots whose rows have all come the clock says what the exchange was about.  In the slot
     where it broke off, the versions that have come are named one by one."""
-    for slots, past, upto in keyspace.transfers.said_of(life):
+    for slots, past, upto in keyspace.transfers.said_of(incarnation):
         last, brought = 1 << int(upto[:3], 16), DotClock(dict(past.base))
         for dot in past.loose:
             brought.add(dot)

@@ -71,10 +71,10 @@ class Identity:
 
     def _declare_runs(self) -> None:
         """Declare the past runs of this node all of whose writes are here."""
-        life = actor_of(self._views.view.id, self._views.node_id)
+        incarnation = actor_of(self._views.view.id, self._views.node_id)
         keyspace, clock = self._keyspace, self._keyspace.clock
-        past = clock.runs_of(life) - {keyspace.actor, *clock.loose}
-        keyspace.runs.declare(life, {actor: clock.base[actor] for actor in past})
+        past = clock.runs_of(incarnation) - {keyspace.actor, *clock.loose}
+        keyspace.runs.declare(incarnation, {actor: clock.base[actor] for actor in past})
 
     @property
     def mark(self) -> Mark:
@@ -173,9 +173,12 @@ class Identity:
         """Whether a view has this very incarnation: by its id, or by its address if no other
         incarnation is known there."""
         address, node_id = self._views.address, self._views.node_id
-        lives = {*self._incarnations.table.get(address, ()), *gossip.lives.get(address, ())}
+        incarnations = {
+            *self._incarnations.table.get(address, ()),
+            *gossip.incarnations.get(address, ()),
+        }
         named = view.id_at(address)
-        return address in view.nodes and (named == node_id if named else lives <= {node_id})
+        return address in view.nodes and (named == node_id if named else incarnations <= {node_id})
 
     def hears(self, source: str, gossip: Gossip, epoch: Epoch, views: Sequence[View] = ()) -> bool:
         """Whether what a node tells agrees with what this node knows of both; `epoch` has the view
@@ -254,15 +257,16 @@ class Identity:
             turn.record("meta", row, None)
         turn.record("meta", "anew", reason.encode())
         if views.view.number:
-            is_new = views.old_rows is None or views.is_known  # what this life has named is old
+            # What this incarnation has named is old, too.
+            is_new = views.old_rows is None or views.is_known
             old = encode(views.view.id if is_new else views.old_rows)
             turn.record("meta", "old", old)
-        else:  # there are no rows; what another life was told of views, or to forget, is not ours
+        else:  # there are no rows; views told to another incarnation are not this one's
             turn.record("meta", "views", None)
         if newest > views.view.id > NO_VIEW:
             turn.record("meta", "newest", encode(newest))
-        turn.note(f"this node begins a new life, with the rows that it has: {reason}")
-        turn.end_replica(f"this node has begun a new life: {reason}")
+        turn.note(f"this node begins a new incarnation, with the rows that it has: {reason}")
+        turn.end_replica(f"this node has begun a new incarnation: {reason}")
 
     def on_oldest_view(self) -> None:
         """Views were retired: drop old rows that may be dangerous.
@@ -286,7 +290,9 @@ class Identity:
         views.give_up_old_rows()
         self._repair.stop()
         views.settle_in()
-        self._step.note("this new life gives up its old rows: their views were retired before it")
+        self._step.note(
+            "this new incarnation gives up its old rows: their views were retired before it"
+        )
 
 
 def _contradicts(known: Mark, mark: Mark) -> bool:
@@ -295,9 +301,9 @@ def _contradicts(known: Mark, mark: Mark) -> bool:
     return mark.generation < known.generation or is_other_run
 
 
-def _lacks_of(mine: DotClock, theirs: DotClock, life: str) -> bool:
+def _lacks_of(mine: DotClock, theirs: DotClock, incarnation: str) -> bool:
     """Whether `theirs` has dots of this incarnation that `mine` lacks."""
-    runs = theirs.runs_of(life)
+    runs = theirs.runs_of(incarnation)
     if not runs:
         return False
     some = DotClock(

@@ -49,12 +49,12 @@ class Gossiping:
     def __init__(self, services: Services, identity: Identity, chance: random.Random) -> None:
         self._views, self._step, self._keyspace = services.views, services.step, services.store
         self._detector, self._repair = services.detector, services.peers
-        self.lives, self._identity, self._chance = services.incarnations, identity, chance
+        self.incarnations, self._identity, self._chance = services.incarnations, identity, chance
         self.unlisted: dict[str, float] = {}
         self.heartbeats: dict[str, tuple[Heartbeat, Epoch]] = {}
         self.next_heartbeat = self._gossip_due = 0.0
         self._last_gossip: Gossip | None = None
-        self._told: dict[str, float] = {}  # when a node under another stamp was last answered
+        self._last_told: dict[str, float] = {}  # when a node under another stamp was last answered
 
     @property
     def peers(self) -> list[str]:
@@ -104,7 +104,7 @@ class Gossiping:
         ]
         is_due = now - started >= GENESIS_WAIT_S and not self._views.history.reports
         if is_due and 1 + len(new) >= majority(len(view.nodes)):
-            gossip = Gossip(self.lives.copy(), {})
+            gossip = Gossip(self.incarnations.copy(), {})
             first = first_view(view.nodes, 1, view.unsharded)
             self._step.tell(self._views.address, Views([first], FIRST, gossip))
 
@@ -113,8 +113,8 @@ class Gossiping:
         """Answer a message from another view or oldest view: tell the sender our views if it knows
         less, or send a heartbeat, so that it tells us.  Return whether the sender is ahead."""
         mine, now = self._views.epoch, self._step.now
-        if now - self._told.get(source, 0.0) >= TOLD_EVERY_S:
-            self._told[source] = now
+        if now - self._last_told.get(source, 0.0) >= TOLD_EVERY_S:
+            self._last_told[source] = now
             if not self._is_behind(epoch):
                 self._step.ask(source, self.heartbeat())
             elif epoch.view == mine.view or self._may_be_told(source):
@@ -132,7 +132,7 @@ class Gossiping:
         before they retire the views.  Otherwise a node could take part in a view, and no node that
         retires the view would know of it.
         """
-        return self.lives.current(peer) is not None and self._views.is_waited_for()
+        return self.incarnations.current(peer) is not None and self._views.is_waited_for()
 
     def announce_view(self) -> None:
         """Tell all nodes the new view, before any other message of it.  Our own report and our mark
@@ -142,7 +142,7 @@ class Gossiping:
         gossip.reports.pop(self._views.node_id, None)
         message = self._views.message(replace(gossip, mark=NO_MARK))
         for peer in filter(self._may_be_told, self.peers):
-            if self._views.history.is_named_by_life(peer, self.lives.current(peer)):
+            if self._views.history.is_named_by_incarnation(peer, self.incarnations.current(peer)):
                 self._step.ask(peer, message)
             else:
                 self._step.tell(peer, message)
@@ -155,7 +155,7 @@ class Gossiping:
         for peer in filter(self._may_be_told, self.peers):
             self._step.tell(peer, message)
 
-    # ---- lives and news
+    # ---- incarnations and news
     def on_heartbeat(self, source: str, heartbeat: Heartbeat, epoch: Epoch) -> None:
         if (
             source not in self.heartbeats
@@ -166,9 +166,9 @@ class Gossiping:
         self.heartbeats[source] = heartbeat, epoch
         if source not in self._views.peers():
             self.unlisted[source] = self._step.now
-        known = self.lives.current(source)
+        known = self.incarnations.current(source)
         if known is None:
-            self.learn_lives({source: {heartbeat.node_id: 1}})
+            self.merge_incarnations({source: {heartbeat.node_id: 1}})
             if self._is_behind(epoch) and self._may_be_told(source):
                 self._step.tell(source, self._views.message(self._gossip()))
         elif known != heartbeat.node_id:
@@ -188,7 +188,7 @@ class Gossiping:
         self._keyspace.runs.learn(message.chains)
 
     def on_gossip(self, source: str, gossip: Gossip, epoch: Epoch) -> None:
-        self.learn_lives(gossip.lives)
+        self.merge_incarnations(gossip.incarnations)
         self._keyspace.watermarks.merge(gossip.stable)
         self._views.hear(gossip)
         if epoch == self._views.epoch:
@@ -198,29 +198,29 @@ class Gossiping:
         """Tell our views to a node that is in our view and under our oldest view, but lacks an
         older view that is not retired.  It cannot take our reports without that view."""
         now, ours = self._step.now, self._views.history.unretired()
-        if set(ours) <= set(views) or now - self._told.get(source, 0.0) < TOLD_EVERY_S:
+        if set(ours) <= set(views) or now - self._last_told.get(source, 0.0) < TOLD_EVERY_S:
             return
         if self._may_be_told(source):
-            self._told[source] = now
+            self._last_told[source] = now
             self._step.tell(source, self._views.message(self._gossip()))
 
-    def hear_of_us(self, source: str, lives: Table, name: str) -> None:
+    def hear_of_us(self, source: str, incarnations: Table, name: str) -> None:
         """Note that an introducer in our view knows our incarnation: it passes that on with each
         report."""
         views = self._views
-        if source in views.introducers and views.node_id in lives.get(views.address, ()):
+        if source in views.introducers and views.node_id in incarnations.get(views.address, ()):
             views.become_known(name)
             self.spread_names()
 
-    def learn_lives(self, table: Table) -> None:
-        before = {peer: self.lives.current(peer) for peer in self._repair.progress}
-        if not self.lives.learn(table):
+    def merge_incarnations(self, table: Table) -> None:
+        before = {peer: self.incarnations.current(peer) for peer in self._repair.progress}
+        if not self.incarnations.learn(table):
             return
-        self.lives.claim(self._views.address, self._views.node_id)
-        self._views.name_ended()
-        self._step.record("meta", "lives", encode(self.lives.table))
-        for peer, life in before.items():
-            if self.lives.current(peer) != life:
+        self.incarnations.claim(self._views.address, self._views.node_id)
+        self._views.name_past_incarnations()
+        self._step.record("meta", "lives", encode(self.incarnations.table))
+        for peer, incarnation in before.items():
+            if self.incarnations.current(peer) != incarnation:
                 self._repair.forget(peer)
                 self._keyspace.watermarks.forget_shard()
         self._gossip_due = 0.0
@@ -231,11 +231,15 @@ class Gossiping:
         reports = {} if history.settled else dict(history.reports)
         if history.forgot > reports.get(self._views.node_id, NO_VIEW):
             reports[self._views.node_id] = history.forgot  # by order nothing of it is here
-        lives, lost, naming = self.lives.copy(), sorted(history.lost), self._views.naming
+        incarnations, lost, naming = (
+            self.incarnations.copy(),
+            sorted(history.lost),
+            self._views.naming,
+        )
         names, mark = dict(naming.names), self._identity.mark
         stable, views = self._keyspace.watermarks.cluster, history.unretired()
         missed, name = dict(self._views.doubts.missed), naming.name
-        return Gossip(lives, stable, reports, lost, names, name, mark, views, missed)
+        return Gossip(incarnations, stable, reports, lost, names, name, mark, views, missed)
 
     def spread_names(self) -> None:
         """Gossip at once when this node begins to go under a name of the cluster."""

@@ -27,8 +27,8 @@ class Incarnations:
         self.runs[node_id] = run
 
     def _name_nodes(self) -> None:
-        for address, lives in self.table.items():
-            for node_id in lives:
+        for address, incarnations in self.table.items():
+            for node_id in incarnations:
                 short = short_name(node_id)
                 self._addresses[short] = address
                 self._places.setdefault(short, set()).add(address)
@@ -47,32 +47,36 @@ class Incarnations:
 
     def current(self, address: str) -> str | None:
         """The id that lives there now."""
-        lives = self.table.get(address)
-        if lives is not None and len(lives) == 1:  # nearly always
-            return next(iter(lives))
-        return max(lives, key=lambda node_id: (lives[node_id], node_id)) if lives else None
+        incarnations = self.table.get(address)
+        if incarnations is not None and len(incarnations) == 1:  # nearly always
+            return next(iter(incarnations))
+        return (
+            max(incarnations, key=lambda node_id: (incarnations[node_id], node_id))
+            if incarnations
+            else None
+        )
 
     def is_first(self, address: str) -> bool:
         """Whether this node knows of at most one incarnation that has lived there."""
         return len(self.table.get(address, ())) <= 1
 
-    def ended(self, address: str, view: ViewId) -> list[Actor]:
+    def past(self, address: str, view: ViewId) -> list[Actor]:
         """The actors, in this view, of the past incarnations at an address."""
         now = self.current(address)
         ids = sorted(self.table.get(address, ()))
         return [actor_of(view, node_id) for node_id in ids if node_id != now]
 
     def copy(self) -> Table:
-        return {address: dict(lives) for address, lives in self.table.items()}
+        return {address: dict(incarnations) for address, incarnations in self.table.items()}
 
     def learn(self, table: Table) -> bool:
         """Merge another node's table; return whether anything was new."""
         changed = False
-        for address, lives in table.items():
+        for address, incarnations in table.items():
             mine = self.table.setdefault(address, {})
-            for node_id, life in lives.items():
-                if life > mine.get(node_id, 0):
-                    mine[node_id] = life
+            for node_id, incarnation in incarnations.items():
+                if incarnation > mine.get(node_id, 0):
+                    mine[node_id] = incarnation
                     changed = True
         if changed:
             self._name_nodes()
@@ -82,5 +86,5 @@ class Incarnations:
         """Make this id the present incarnation of its own address; return whether it was not."""
         if self.current(address) == node_id:
             return False
-        life = max(self.table.get(address, {}).values(), default=0) + 1
-        return self.learn({address: {node_id: life}})
+        incarnation = max(self.table.get(address, {}).values(), default=0) + 1
+        return self.learn({address: {node_id: incarnation}})

@@ -61,7 +61,7 @@ class KnownViews(Standing):
     """The views of one node, and what it may do by them.
 
     `epoch`: what its messages leave under.  Invariant: it names the current and the oldest view.
-    `ended`: past incarnations of our shard's members, by their names in the current view: refused.
+    `past_incarnations`: those of our shard's members, as actors of the current view: refused.
     `doubts`: past runs of which something is missing: refused, too.
     `doubt`, `miss`: how this file tells `Closing` that something is missing.
     `previous`, `adopted_at`, `past`: the views adopted since the start; for reports.
@@ -75,12 +75,12 @@ class KnownViews(Standing):
         history: ViewHistory,
         step: Step,
         keyspace: Keyspace,
-        lives: Incarnations,
+        incarnations: Incarnations,
         repair: Repair,
     ) -> None:
         super().__init__(address, history, repair, keyspace.rows)
         self.node_id, self.run = node_id, run
-        self._step, self._keyspace, self.lives = step, keyspace, lives
+        self._step, self._keyspace, self.incarnations = step, keyspace, incarnations
         self.previous: View | None = None
         self.adopted_at = 0.0
         self.past: list[dict[str, Any]] = []  # newest last
@@ -89,7 +89,7 @@ class KnownViews(Standing):
         self.doubt: Callable[[Iterable[Actor]], None] = lambda actors: None
         self.miss: Callable[[Iterable[Dot]], None] = lambda dots: None
         self.doubts = Doubts()
-        self.ended: dict[Actor, None] = {}
+        self.past_incarnations: dict[Actor, None] = {}
         names = self._keyspace.rows.read("meta", "names")
         self.naming = Naming(short_name(node_id), NAMES.decode(names) if names else {})
         self._begin()
@@ -118,22 +118,22 @@ class KnownViews(Standing):
         self.settle_in()
         self.doubts.enter()
         self._repair.enter(view)
-        self.name_ended()
+        self.name_past_incarnations()
 
-    def name_ended(self) -> None:
+    def name_past_incarnations(self) -> None:
         """Name the past incarnations of our shard's members in the current view."""
         members, view_id = (self.address, *self._repair.shard_peers), self.view.id
-        self.ended = dict.fromkeys(a for m in members for a in self.lives.ended(m, view_id))
+        past = (actor for m in members for actor in self.incarnations.past(m, view_id))
+        self.past_incarnations = dict.fromkeys(past)
 
-    def has_ended(self, actor: Actor) -> bool:
+    def is_refused(self, actor: Actor) -> bool:
         """Whether this actor is of a past incarnation, or of a doubted run, of our shard."""
-        return actor in self.doubts.refused or (
-            bool(self.ended) and incarnation_of(actor) in self.ended
-        )
+        past = self.past_incarnations
+        return actor in self.doubts.refused or (bool(past) and incarnation_of(actor) in past)
 
     def refused(self) -> list[Actor]:
         """The incarnations and runs of which this node takes nothing now."""
-        return [*self.ended, *self.doubts.refused]
+        return [*self.past_incarnations, *self.doubts.refused]
 
     def let_close(
         self, doubt: Callable[[Iterable[Actor]], None], miss: Callable[[Iterable[Dot]], None]
@@ -176,13 +176,13 @@ class KnownViews(Standing):
 
     def knows_name(self, short: str) -> bool:
         """Whether this is the short name of a node that has lived, or a name of our cluster."""
-        return self.lives.knows(short) or short in self.naming.names.values()
+        return self.incarnations.knows(short) or short in self.naming.names.values()
 
     def knows_all_names(self) -> bool:
         """Whether this node has heard under which name every node of every known view goes.  Then
         no node of this cluster goes under a name that is not known here."""
         named = self.naming.names
-        return all(life and short_name(life) in named for _, life in self._not_lost())
+        return all(node_id and short_name(node_id) in named for _, node_id in self._not_lost())
 
     def may_name(self) -> bool:
         """Whether this node may name writes: it needs a name of the cluster, and other nodes must
@@ -273,7 +273,7 @@ class KnownViews(Standing):
         if view.id == FIRST or self.node_id in self.history.lost:
             return False
         known = view.id_at(self.address)
-        return known == self.node_id or (not known and self.lives.is_first(self.address))
+        return known == self.node_id or (not known and self.incarnations.is_first(self.address))
 
     def is_orphaned(self) -> bool:
         """Whether some of our slots are not complete for the current view, and no shard peer can
@@ -293,10 +293,10 @@ class KnownViews(Standing):
         """
         history, view_id = self.history, self.view.id
         waited, unheard, not_lost = [], [], list(self._not_lost())
-        for address, life in not_lost:
-            if life is None and history.was_only_named(address):
+        for address, node_id in not_lost:
+            if node_id is None and history.was_only_named(address):
                 unheard.append(address)
-            elif life is None or history.reports.get(life) != view_id:
+            elif node_id is None or history.reports.get(node_id) != view_id:
                 waited.append(address)
         has_lost = len(not_lost) < len(history.nodes())
         return [*waited, *unheard] if has_lost else waited
@@ -310,10 +310,10 @@ class KnownViews(Standing):
         incarnation."""
         history = self.history
         for address in history.nodes():
-            life = self.lives.current(address)
-            is_lost = life in history.lost or (life is None and f"@{address}" in history.lost)
+            node_id = self.incarnations.current(address)
+            is_lost = node_id in history.lost or (node_id is None and f"@{address}" in history.lost)
             if not is_lost:
-                yield address, life
+                yield address, node_id
 
     def when_oldest_view_has_risen(self, act: Callable[[], None]) -> None:
         """Subscribe to that event.  `act` is called at the end of the step in which the oldest view
@@ -344,7 +344,7 @@ class KnownViews(Standing):
     def slots_of_actor(self, actor: Actor) -> int | None:
         """The slots for which this actor may have written; None when its view or its node is not
         known."""
-        view, places = self.history.views.get(view_of(actor)), self.lives.places_of(actor)
+        view, places = self.history.views.get(view_of(actor)), self.incarnations.places_of(actor)
         if view is None or not places:
             return None
         return reduce(or_, [view.slots_of(address) for address in places])

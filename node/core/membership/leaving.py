@@ -33,7 +33,7 @@ class Leaving:
         self._gossip.on_gossip(source, gossip, epoch)
         if epoch.view == self._views.view.id:
             self._closing.hear(gossip.missed)
-            self._gossip.hear_of_us(source, gossip.lives, gossip.name)
+            self._gossip.hear_of_us(source, gossip.incarnations, gossip.name)
         self.move_on()
 
     def move_on(self) -> None:
@@ -45,7 +45,7 @@ class Leaving:
         if self.report():
             self._gossip.spread_gossip()
         if self.retire():
-            self._views.name_ended()
+            self._views.name_past_incarnations()
             self._gossip.announce_oldest_view()
 
     def forget(self) -> None:

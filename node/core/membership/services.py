@@ -13,7 +13,7 @@ from node.core.storage.keyspace import Keyspace
 @dataclass(frozen=True, slots=True)
 class Services:
     """`step` is the event in hand, `store` what this replica has, `views` what it knows of views,
-    `peers` what its shard peers have, `incarnations` which node lives at which address, and
+    `peers` what its shard peers have, `incarnations` which node incarnations at which address, and
     `detector` which nodes can be reached."""
 
     step: Step

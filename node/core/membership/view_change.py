@@ -56,7 +56,7 @@ class ViewChange:
         newest = max((view.id for view in message.views), default=message.oldest_view)
         epoch = Epoch(newest, message.oldest_view)
         if self._identity.hears(source, message.gossip, epoch, message.views):
-            self._gossip.learn_lives(message.gossip.lives)
+            self._gossip.merge_incarnations(message.gossip.incarnations)
             self.adopt(message)
 
     def adopt(self, message: Views) -> None:

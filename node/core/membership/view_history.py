@@ -123,9 +123,9 @@ class ViewHistory:
             self._nodes = list(dict.fromkeys(chain.from_iterable(newest_first)))
         return self._nodes
 
-    def is_named_by_life(self, node: str, life: str | None) -> bool:
-        """Whether the proposer of a known view knew that this life is there."""
-        return any(life and view.id_at(node) == life for view in self.views.values())
+    def is_named_by_incarnation(self, node: str, incarnation: str | None) -> bool:
+        """Whether the proposer of a known view knew that this incarnation is there."""
+        return any(incarnation and view.id_at(node) == incarnation for view in self.views.values())
 
     def was_only_named(self, node: str) -> bool:
         """Whether the node has left the current view and can have heard of the views that name it

@@ -1,7 +1,8 @@
 """Actors: the names under which nodes write.
 
 An actor is one run of a node in one view, and its text says all three.  `Xk3f9ab7Q_x2.4` is the
-node `Xk3f9a` in its run `b7Q_x2` in view 4, `Xk3f9a.4` its life in that view.  (protocol D1.)
+node `Xk3f9a` in its run `b7Q_x2` in view 4, `Xk3f9a.4` its incarnation in that view.  (protocol
+D1.)
 """
 
 import base64
@@ -24,7 +25,7 @@ def short_name(node_id: str) -> str:
 
 def actor_of(view: ViewId, node_id: str, run: str = "") -> Actor:
     """The name of one run of a node in one view, which no other run has (D1).  Without a run it
-    names the node's life in that view."""
+    names the node's incarnation in that view."""
     return f"{short_name(node_id)}{run}.{view}"
 
 
@@ -41,14 +42,14 @@ def short_of(actor: Actor) -> str:
 
 @lru_cache(maxsize=8192)
 def incarnation_of(actor: Actor) -> Actor:
-    """The life that this actor is a run of: the name of its node in its view."""
+    """The incarnation that this actor is a run of: the name of its node in its view."""
     name, dot, view = actor.partition(".")
     return f"{name[:SHORT_CHARACTERS]}{dot}{view}"
 
 
 @lru_cache(maxsize=4096)
 def view_of(actor: Actor) -> ViewId:
-    """The view in which this actor, or this life, writes."""
+    """The view in which this actor, or this incarnation, writes."""
     _, _, rest = actor.partition(".")
     number, _, proposer = rest.partition(".")
     return ViewId(int(number), proposer) if number.isdecimal() else FIRST

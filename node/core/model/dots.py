@@ -144,15 +144,15 @@ class DotClock(msgspec.Struct, array_like=True, gc=False):
         return max(self.loose.get(actor, ()), default=self.base.get(actor, 0))
 
     def close(self, actor: Actor, upto: int = 0) -> None:
-        """Fill the gaps of an actor whose life has ended, at least up to this number: no node has
-        the missing dots, and none ever will."""
+        """Fill the gaps of an actor whose incarnation has ended, at least up to this number: no
+        node has the missing dots, and none ever will."""
         if highest := max(upto, self.highest(actor)):
             self.base[actor] = highest
         self.loose.pop(actor, None)
 
-    def runs_of(self, life: Actor) -> set[Actor]:
-        """The actors of this life, or just this run, that the clock has an entry of."""
-        return {a for a in (*self.base, *self.loose) if life in (a, incarnation_of(a))}
+    def runs_of(self, incarnation: Actor) -> set[Actor]:
+        """The actors of this incarnation, or just this run, that the clock has an entry of."""
+        return {a for a in (*self.base, *self.loose) if incarnation in (a, incarnation_of(a))}
 
     def entry(self, actor: Actor) -> tuple[int, frozenset[int]]:
         """What this clock says of one actor; equal entries name equal sets."""
@@ -172,7 +172,7 @@ def join_vectors(one: Vector, two: Vector) -> Vector:
 
 def covered_by(stable: Vector, actor: Actor) -> int:
     """The number up to which a stable minimum has an actor's dots.  The minimum may name a whole
-    life, whose runs are all over (D7)."""
+    incarnation, whose runs are all over (D7)."""
     return max(stable.get(actor, 0), stable.get(incarnation_of(actor), 0))
 
 

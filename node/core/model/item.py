@@ -126,8 +126,8 @@ def covering(item: Item, past: Past) -> Item:
 
 
 def strip(item: Item, clock: DotClock, lost: Container[Actor] = ()) -> Item:
-    """The item without what the clock's base says anyway; of `lost` lives and runs, which are over
-    and closed here, nothing above the base exists any more."""
+    """The item without what the clock's base says anyway; of `lost` incarnations and runs, which
+    are over and closed here, nothing above the base exists any more."""
     past, had = item.past, clock.base
     oldest_view = past.oldest_view if past.oldest_view > clock.oldest_view else NO_VIEW
     base = {a: n for a, n in past.base.items() if n > had.get(a, 0)}
@@ -139,7 +139,8 @@ def strip(item: Item, clock: DotClock, lost: Container[Actor] = ()) -> Item:
 
 
 def is_lost(actor: Actor, lost: Container[Actor]) -> bool:
-    """Whether this actor, or its life, is among those that are over and closed everywhere."""
+    """Whether this actor, or its incarnation, is among those that are over and closed
+    everywhere."""
     return actor in lost or incarnation_of(actor) in lost
 
 

@@ -127,18 +127,19 @@ NO_MARK = Mark()
 
 
 class Compare(Frame, tag=10, frozen=True):
-    """Holder -> owners (tell): what the sender durably has (D6), and all lives.
+    """Holder -> owners (tell): what the sender durably has (D6), and all incarnations.
 
-    It carries the lives, so that no node applies a newer clock without knowing the life that it is
-    of (D9.10).  `ended` names the past lives the sender refuses, `closed` those whose gaps it has
-    closed; `answer` asks for a `Compare` back; `name` is the name of the cluster that the sender
-    goes under; `mark` tells its run, `heard` the receiver's last generation that it knows (D1).
+    It carries the incarnations, so that no node applies a newer clock without knowing the
+    incarnation that it is of (D9.10).  `refused` names the past incarnations the sender refuses,
+    `closed` those whose gaps it has closed; `answer` asks for a `Compare` back; `name` is the name
+    of the sender's cluster; `mark` tells its run, `heard` the last generation that it knows of the
+    receiver (D1).
     """
 
     node_id: str
     summaries: list[SlotSummary]
-    lives: dict[str, dict[str, int]]
-    ended: list[Actor]
+    incarnations: dict[str, dict[str, int]]
+    refused: list[Actor]
     closed: list[Actor]
     answer: bool
     name: str = ""
@@ -218,8 +219,8 @@ Page = ItemPage | SamePage | RowPage
 
 
 class Heartbeat(Frame, tag=13, frozen=True):
-    """Any -> any (ask): the sender is here, in this life.  `lacking` counts the slots that it owns
-    and that have not arrived, `leaving` those that it holds until their owners have them."""
+    """Any -> any (ask): the sender is here, in this incarnation.  `lacking` counts its slots that
+    have not arrived, `leaving` those that it holds until their owners have them."""
 
     node_id: str
     lacking: int = 0
@@ -227,14 +228,14 @@ class Heartbeat(Frame, tag=13, frozen=True):
 
 
 class Gossip(Frame, tag=14, frozen=True):
-    """Any -> any (tell): the lives of every member, what every replica has (`stable`, D9.10),
-    which view each node has left its past to (`reports`, D10 R7), and the node ids that were
-    declared lost.  `names` has the name of the cluster that each life goes under, `name` the
-    sender's own (decision 0028); `mark` is the sender's, where it is durable (D1).  While views are
-    retired, `views` are those that the sender knows, and its reports count where all of them are
-    known; `missed` are the writes of past runs of other shards that it waits for."""
+    """Any -> any (tell): the incarnations of every member, what every replica has (`stable`,
+    D9.10), which view each node has left its past to (`reports`, D10 R7), and the node ids that
+    were declared lost.  `names` has the name of the cluster that each incarnation goes under,
+    `name` the sender's own (decision 0028); `mark` is the sender's, where it is durable (D1).
+    While views are retired, `views` are those that the sender knows, and its reports count where
+    all of them are known; `missed` are the past writes of other shards that it waits for."""
 
-    lives: dict[str, dict[str, int]]
+    incarnations: dict[str, dict[str, int]]
     stable: Vector
     reports: dict[str, ViewId] = {}
     lost: list[str] = []
@@ -298,8 +299,8 @@ class ReadRepair(Frame, tag=21, frozen=True):
 
 
 class Superseded(Frame, tag=22, frozen=True):
-    """Any -> any (tell): the node of this mark must begin a new life, because its disk is a copy or
-    older than what the sender has seen of it (D1)."""
+    """Any -> any (tell): the node of this mark must begin a new incarnation, because its disk is a
+    copy or older than what the sender has seen of it (D1)."""
 
     mark: Mark
     reason: str

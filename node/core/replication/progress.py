@@ -31,12 +31,12 @@ class PeerSlots:
 class PeerProgress:
     """What a peer says that it durably has.
 
-    `ended`: the past lives that it refuses.  `closed`: those whose gaps it has filled.
+    `refused`: the past incarnations that it refuses.  `closed`: those whose gaps it has filled.
     `name`: the node's part of the actors that it writes as.  `generation`: that of its mark.
     """
 
     groups: list[PeerSlots]
-    ended: set[Actor]
+    refused: set[Actor]
     closed: set[Actor]
     name: str = ""
     generation: int = 0
@@ -101,12 +101,13 @@ def progress_of(compare: Compare, oldest_view: ViewId) -> PeerProgress:
         for h in compare.summaries
     ]
     name, generation = short_name(compare.node_id), compare.mark.generation
-    return PeerProgress(held, set(compare.ended), set(compare.closed), name, generation)
+    return PeerProgress(held, set(compare.refused), set(compare.closed), name, generation)
 
 
 def goes_back(before: PeerProgress, after: PeerProgress, owned: Slots, oldest_view: ViewId) -> bool:
-    """Whether `after` says less than `before` of slots that both nodes own.  In one life what a
-    node has of these only grows, so `after` was sent first, or the peer's disk has lost some."""
+    """Whether `after` says less than `before` of slots that both nodes own.  In one incarnation
+    what a node has of these only grows, so `after` was sent first, or the peer's disk has lost
+    some."""
     for old in before.groups:
         complete_for = {view for view in old.complete_for if view >= oldest_view}
         for new in after.groups:

@@ -1,10 +1,10 @@
 """Repair: what each peer has of our slots, what all owners have, and the pull under way.
 
 A node that holds slots tells their owners its clocks (`Compare`).  From this progress of its peers
-a node finds the minimum that prunes logs and tokens, the gaps of past lives that it may close, the
-slots of others that it may forget, and what to pull.  A dot may just be on its way, so a pull
-starts only if the dot is still lacking a moment later.  A node has one exchange at a time and keeps
-its state here; the holder that serves it needs none.  (protocol D5-D7, D10 R3, R4, R7.)
+a node finds the minimum that prunes logs and tokens, the gaps of past incarnations that it may
+close, the slots of others that it may forget, and what to pull.  A dot may just be on its way, so a
+pull starts only if the dot is still lacking a moment later.  A node has one exchange at a time and
+keeps its state here; the holder that serves it needs none.  (protocol D5-D7, D10 R3, R4, R7.)
 """
 
 import math
@@ -62,8 +62,9 @@ class Repair:
     """What one node knows of the others' clocks, in the current view.
 
     `progress`: what each peer durably has, by its last `Compare`.  Invariant: each is of the peer's
-    present life and the current view; of slots that both own, a shard peer's never shrinks.
-    `closed`: past lives and runs whose gaps this node has filled.  It only grows within a view.
+    present incarnation and the current view; of slots that both own, a shard peer's never shrinks.
+    `closed`: past incarnations and runs whose gaps this node has filled.  It only grows within a
+    view.
     `exchange`: the one pull under way.  Invariant: its holder has an entry in `progress`.
     """
 
@@ -71,7 +72,7 @@ class Repair:
         self._address = address
         self.numbers = Numbers()  # of pulls, those of content compare too: a page names one of them
         self.shard_peers: tuple[str, ...] = ()
-        self.progress: dict[str, PeerProgress] = {}  # of the nodes' present lives
+        self.progress: dict[str, PeerProgress] = {}  # of the nodes' present incarnations
         self.closed: dict[Actor, None] = {}
         self.exchange: Exchange | None = None
         self._lacking_since: dict[str, float] = {}
@@ -89,7 +90,7 @@ class Repair:
     def learn(
         self, source: str, row: PeerProgress, parts: Parts, oldest_view: ViewId, now: float
     ) -> bool:
-        """Take a peer's progress; False for one that is older than what is known of this life."""
+        """Take a peer's progress; False for one that goes back in the same incarnation."""
         known = self.progress.get(source)
         both = parts.owned_slots if source in self.shard_peers else 0
         if known is not None and goes_back(known, row, both, oldest_view):
@@ -121,7 +122,7 @@ class Repair:
             row.retire(oldest_view)
 
     def forget(self, peer: str) -> None:
-        """Drop what this peer has said, and the exchange with it: it is another life now."""
+        """Drop what this peer has said, and the exchange with it: it is another incarnation now."""
         if self.exchange is not None and self.exchange.holder == peer:
             self.exchange = None
         self.progress.pop(peer, None)
@@ -132,7 +133,7 @@ class Repair:
         self.exchange = None
 
     def close(self, over: Actor) -> None:
-        """Note that this node has filled the gaps of this past life or run."""
+        """Note that this node has filled the gaps of this past incarnation or run."""
         self.closed[over] = None
 
     def complete(self) -> bool:
@@ -160,35 +161,35 @@ class Repair:
         return highest
 
     def to_close(self, parts: Parts, ended: list[Actor]) -> list[Actor]:
-        """The past lives whose gaps this node may fill now."""
-        return [life for life in ended if life not in self.closed and self._may_close(parts, life)]
+        """The past incarnations whose gaps this node may fill now."""
+        return [over for over in ended if over not in self.closed and self._may_close(parts, over)]
 
-    def _may_close(self, parts: Parts, life: Actor) -> bool:
-        """Whether all members refuse this life and have the same dots of it, or a shard peer has
-        found so before."""
-        owned, runs = parts.owned(), self._runs_of(parts, life)
+    def _may_close(self, parts: Parts, over: Actor) -> bool:
+        """Whether all members refuse this incarnation and have the same dots of it, or a shard peer
+        has found so before."""
+        owned, runs = parts.owned(), self._runs_of(parts, over)
         mine = {a: max((part.clock.highest(a) for part in owned), default=0) for a in runs}
         rows = [self.progress[peer] for peer in self.shard_peers if peer in self.progress]
         for row in rows:
             clocks = row.clocks_of(parts.owned_slots)
-            if life in row.closed and all(c.entry(a)[0] == mine[a] for c in clocks for a in runs):
+            if over in row.closed and all(c.entry(a)[0] == mine[a] for c in clocks for a in runs):
                 return True
-        all_refuse = self.complete() and all(life in row.ended for row in rows)
-        return all_refuse and self._are_equal(parts, life)
+        all_refuse = self.complete() and all(over in row.refused for row in rows)
+        return all_refuse and self._are_equal(parts, over)
 
-    def _runs_of(self, parts: Parts, life: Actor) -> set[Actor]:
-        """The actors of a life that this node or a shard peer has dots of."""
-        return {actor for clock in self._clocks(parts) for actor in clock.runs_of(life)}
+    def _runs_of(self, parts: Parts, over: Actor) -> set[Actor]:
+        """The actors of an incarnation that this node or a shard peer has dots of."""
+        return {actor for clock in self._clocks(parts) for actor in clock.runs_of(over)}
 
-    def _are_equal(self, parts: Parts, life: Actor) -> bool:
-        """Whether all members have the same dots of this life, slot by slot: two slots of one
-        member may have different dots of a past life for ever.
+    def _are_equal(self, parts: Parts, over: Actor) -> bool:
+        """Whether all members have the same dots of this incarnation, slot by slot: two slots of
+        one member may have different dots of a past incarnation for ever.
 
         Example: n1 pulls from n2 the dot 33 for its slots below 2083, and n2 loses its disk before
         n1 pulls the slots above.  At n1, and at the next n2, only the lower slots have 33.  Both
         nodes are equal, so all gaps can be closed."""
         rows = [self.progress[peer] for peer in self.shard_peers if peer in self.progress]
-        runs = self._runs_of(parts, life)
+        runs = self._runs_of(parts, over)
         return all(
             mine.entry(run) == theirs.entry(run)
             for row in rows
@@ -197,15 +198,15 @@ class Repair:
         )
 
     def beyond(self, parts: Parts, ended: list[Actor]) -> Vector:
-        """The past lives that all members have closed: what a token says of them is had or lost."""
+        """What all members have closed: a token's writes of it are had, or lost."""
         rows = [self.progress[peer] for peer in self.shard_peers if peer in self.progress]
         return {
-            life: COUNT_MAX
-            for life in ended
+            over: COUNT_MAX
+            for over in ended
             if self.complete()
-            and life in self.closed
-            and all(life in row.closed for row in rows)
-            and self._are_equal(parts, life)
+            and over in self.closed
+            and all(over in row.closed for row in rows)
+            and self._are_equal(parts, over)
         }
 
     # ---- what others have of what we hold
@@ -270,7 +271,7 @@ class Repair:
 
         Example: n1 needs views 1 and 2 for new slots; n2 is complete for 2, n3 for both; n1 asks
         n3.  Later n1 lacks b7, which n2 wrote.  n3's `Compare` showed it 0.5 s ago, n2's 0.4 s ago:
-        both are due, and n1 asks n2.  If n2 cannot be reached, n1 asks n3.  At 0.1 s it asks none."""
+        both are due: n1 asks n2.  If it cannot reach n2, n1 asks n3.  At 0.1 s it asks no peer."""
         for part in parts.owned():
             if part.answers:
                 continue

@@ -54,7 +54,8 @@ PIECE_ALONE = "a piece of an item was taken for the whole"
 def serve(keyspace: Keyspace, pull: Pull, options: Options) -> Page | None:
     """The next page of what the puller lacks.  It has no more bytes of items than a message may
     have, or a piece of one larger item.  None when this node does not hold these slots, when they
-    have come apart since the first page, or when an earlier life of this node made that page."""
+    have come apart since the first page, or when an earlier incarnation of this node made that
+    page."""
     slots = from_bytes(pull.slots)
     part = next((part for part in keyspace.parts if part.slots & slots), None)
     if part is None:

@@ -235,17 +235,19 @@ class DeliveryBuffer:
         self._step.reply(request, looked)
 
     def _members(self) -> dict[Actor, str]:
-        """The present lives of the members of our shard, as far as we know them."""
-        view, lives = self._views.view, self._views.lives
+        """The present incarnations of the members of our shard, as far as we know them."""
+        view, incarnations = self._views.view, self._views.incarnations
         shard = view.shard_with(self._views.address)
-        ids = {node: lives.current(node) for node in shard.members} if shard else {}
+        ids = {node: incarnations.current(node) for node in shard.members} if shard else {}
         return {actor_of(view.id, node_id): node for node, node_id in ids.items() if node_id}
 
     def _present(self) -> dict[str, Actor]:
         """The actor as which each member of our shard writes in its present run."""
-        view_id, lives = self._views.view.id, self._views.lives
-        ids = {node: lives.current(node) or "" for node in self._members().values()}
-        runs = {node: (i, lives.runs[i]) for node, i in ids.items() if i in lives.runs}
+        view_id, incarnations = self._views.view.id, self._views.incarnations
+        ids = {node: incarnations.current(node) or "" for node in self._members().values()}
+        runs = {
+            node: (i, incarnations.runs[i]) for node, i in ids.items() if i in incarnations.runs
+        }
         return {node: actor_of(view_id, *names) for node, names in runs.items()}
 
     def _actors(self, present: dict[str, Actor]) -> dict[Actor, str]:

@@ -245,7 +245,7 @@ class Home:
     def on_replicate(self, source: str, message: m.Replicate) -> None:
         """Store a shard peer's write and acknowledge it to the origin; refuse one of a past
         incarnation (D7)."""
-        if not self._owns(message.key) or self._views.has_ended(message.dot[0]):
+        if not self._owns(message.key) or self._views.is_refused(message.dot[0]):
             return
         self._step.serve()
         self._keyspace.take(message.key, message.item, (message.dot,), self._step.now)
@@ -263,7 +263,7 @@ class Home:
         incarnations."""
         if not self._owns(message.key):
             return
-        if any(self._views.has_ended(actor) for actor, _ in message.item.versions):
+        if any(self._views.is_refused(actor) for actor, _ in message.item.versions):
             return
         item: Item | None = message.item
         if message.rest:

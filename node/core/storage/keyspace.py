@@ -167,9 +167,9 @@ class Keyspace:
                 return False
         return True
 
-    def close(self, life: Actor) -> None:
-        """Fill the gaps of an ended life (D7)."""
-        self.parts.close(life)
+    def close(self, incarnation: Actor) -> None:
+        """Fill the gaps of an ended incarnation (D7)."""
+        self.parts.close(incarnation)
         self.save_parts()
 
     def save_parts(self) -> None:

@@ -46,8 +46,8 @@ class UnknownRuns(Exception):
 
 
 class Chain:
-    """Declared runs of one life, in the order in which they were declared; `heads` names each
-    link by itself and all before it."""
+    """Declared runs of one incarnation, in the order in which they were declared; `heads` names
+    each link by itself and all before it."""
 
     def __init__(self, links: ChainLinks) -> None:
         self.links = links
@@ -66,7 +66,7 @@ class Chain:
             yield actor
 
     @property
-    def life(self) -> Actor:
+    def incarnation(self) -> Actor:
         return incarnation_of(self.links[0][0])
 
 
@@ -105,9 +105,10 @@ class PastRuns:
         self._chains.append(chain)
         self._places.update((head, (chain, i + 1)) for i, head in enumerate(chain.heads))
 
-    def declare(self, life: Actor, ended: Vector) -> None:
-        """Declare runs of this node's life with their last numbers; it has all of their writes."""
-        mine = [chain.links for chain in self._chains if chain.life == life]
+    def declare(self, incarnation: Actor, ended: Vector) -> None:
+        """Declare runs of this node's incarnation with their last numbers; it has all of their
+        writes."""
+        mine = [chain.links for chain in self._chains if chain.incarnation == incarnation]
         links = max(mine, key=len, default=[])
         declared = {actor for actor, _ in links}
         fresh = [(actor, n) for actor, n in sorted(ended.items()) if actor not in declared]
@@ -117,7 +118,7 @@ class PastRuns:
 
     def retire(self, oldest_view: ViewId) -> None:
         """Drop the chains of views below the oldest view."""
-        kept = [chain for chain in self._chains if view_of(chain.life) >= oldest_view]
+        kept = [chain for chain in self._chains if view_of(chain.incarnation) >= oldest_view]
         if len(kept) < len(self._chains):
             self._chains = kept
             places = self._places.items()

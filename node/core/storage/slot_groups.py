@@ -171,15 +171,17 @@ class Parts:
                 part.clock.add(dot)
         self._settle()
 
-    def close(self, life: Actor) -> None:
-        """Fill the gaps of a past life (D7): in every owned slot up to the highest dot that one of
-        them knows, so that all slots of all members say the same of it."""
+    def close(self, incarnation: Actor) -> None:
+        """Fill the gaps of a past incarnation (D7): in every owned slot up to the highest dot that
+        one of them knows, so that all slots of all members say the same of it."""
         highest: Vector = {}
         for part in self.owned():
-            known = {actor: part.clock.highest(actor) for actor in part.clock.runs_of(life)}
+            known = {actor: part.clock.highest(actor) for actor in part.clock.runs_of(incarnation)}
             highest = join_vectors(highest, known)
         for part in self._parts:
-            for actor in part.clock.runs_of(life) | (highest.keys() if part.owned else set()):
+            for actor in part.clock.runs_of(incarnation) | (
+                highest.keys() if part.owned else set()
+            ):
                 part.clock.close(actor, highest.get(actor, 0) if part.owned else 0)
             part.only_grew = False
         self._settle()

@@ -79,12 +79,16 @@ class TransferProgress:
         past = self.past_of(row_of(key))
         return strip(item, DotClock(past.base, {}, past.oldest_view))
 
-    def said_of(self, life: Actor) -> list[Transfer]:
-        """The transfers that name dots of this life or run, with these dots alone."""
+    def said_of(self, incarnation: Actor) -> list[Transfer]:
+        """The transfers that name dots of this incarnation or run, with these dots alone."""
         found = []
         for reach in self._transfers:
-            base = {a: n for a, n in reach.past.base.items() if life in (a, incarnation_of(a))}
-            loose = {dot for dot in reach.past.loose if life in (dot[0], incarnation_of(dot[0]))}
+            base = {
+                a: n for a, n in reach.past.base.items() if incarnation in (a, incarnation_of(a))
+            }
+            loose = {
+                dot for dot in reach.past.loose if incarnation in (dot[0], incarnation_of(dot[0]))
+            }
             if base or loose:
                 found.append(reach._replace(past=Past(base, loose)))
         return found

@@ -68,10 +68,10 @@ def facts_of(driver: Driver, server: "Server") -> Facts:
         movement=partial(status.movement, replica, now),
         slot_loads=partial(status.slot_loads, replica),
         content=partial(status.content, replica),
-        previous=replica.moving.previous,
+        previous=replica.views.previous,
         cluster=replica.keyspace.name,
         now=now,
-        confirmed=replica.moving.is_confirmed,
+        confirmed=replica.views.is_confirmed,
     )
 
 
@@ -115,7 +115,7 @@ class Server:
         self._runner: web.ServerRunner | None = None
         self.port = 0  # the port it listens on, once started
 
-    # -------------------------------------------------------------- life
+    # -------------------------------------------------------------- incarnation
 
     async def start(self, sockets: Sequence[socket.socket]) -> None:
         """Serve clients at these listening sockets; the drain closes them."""

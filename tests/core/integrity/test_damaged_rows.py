@@ -117,7 +117,7 @@ def test_a_look_is_refused_and_nothing_of_it_is_held_back() -> None:
     damage(one, PLUM)
     [(_, outcome)] = one.submit(Look(limit=9), now=NOW + 0.1).replies
     assert isinstance(outcome, Unavailable)
-    assert len(one.replica.holding) == 0
+    assert len(one.replica.delivery_buffer) == 0
 
 
 def test_no_clock_speaks_for_its_slot_and_no_page_is_made_of_it() -> None:

@@ -57,7 +57,7 @@ def told(one: One) -> dict[Actor, int]:
 def test_what_a_mark_depends_on_is_doubted_when_its_run_is_over(run: str) -> None:
     one = met()
     holds_a_mark(one, missing(OURS, run))
-    assert one.replica.moving.refused() == ([run_of(OURS, run)] if run == "past" else [])
+    assert one.replica.views.refused() == ([run_of(OURS, run)] if run == "past" else [])
     assert not told(one)
 
 
@@ -65,7 +65,7 @@ def test_what_a_mark_depends_on_is_doubted_when_its_run_is_over(run: str) -> Non
 def test_what_a_mark_depends_on_of_another_shard_is_told(run: str) -> None:
     one = met()
     holds_a_mark(one, missing(THEIRS, run))
-    assert not one.replica.moving.refused()
+    assert not one.replica.views.refused()
     assert told(one) == ({run_of(THEIRS, run): 2} if run == "past" else {})
 
 
@@ -82,7 +82,7 @@ def test_what_another_shard_misses_is_doubted_where_it_is_missing_here() -> None
     had, lost, others = run_of(OURS, "past"), run_of(OURS, "lost"), run_of(THEIRS, "past")
     one.replica.keyspace.note((had, 1), PEAR)
     one.step(THEIRS, m.Gossip({}, {}, missed={had: 1, lost: 1, others: 1}))
-    assert one.replica.moving.refused() == [lost]
+    assert one.replica.views.refused() == [lost]
     assert not told(one)  # it is not passed on
 
 
@@ -92,4 +92,4 @@ def test_what_a_client_is_refused_for_is_missed() -> None:
     [(shard_peer, fetch)] = one.submit(Get(PEAR, token=token, scope=Scope.SHARD)).asks
     assert (shard_peer, type(fetch)) == (OURS, m.Fetch)
     assert one.step(OURS, m.State(7, Item(), DotClock(), [FIRST])).replies
-    assert one.replica.moving.refused() == [run_of(OURS, "past")]
+    assert one.replica.views.refused() == [run_of(OURS, "past")]

@@ -1,4 +1,5 @@
-"""A node on a disk that was copied, or put back as it was, notices it and begins a new life."""
+"""A node on a disk that was copied, or put back as it was, notices it and begins a new
+incarnation."""
 
 from random import Random
 
@@ -28,10 +29,10 @@ def gossip(mark: m.Mark, reports: dict[str, ViewId] | None = None) -> m.Gossip:
 
 
 def compare(one: One, clock: DotClock, mark: m.Mark = MARK, heard: int = 0) -> m.Compare:
-    lives = {"a2": {"id of a2": 1}}
+    incarnations = {"a2": {"id of a2": 1}}
     whole = [holding(clock)]
     return m.Compare(
-        "id of a2", whole, lives, [], [], False, one.replica.keyspace.name, mark, heard
+        "id of a2", whole, incarnations, [], [], False, one.replica.keyspace.name, mark, heard
     )
 
 
@@ -118,7 +119,7 @@ def test_a_restarted_node_asks_until_a_peer_has_seen_no_fault() -> None:
     first.step("a1", events.Tick(), NOW + 1)
     one = One(view=TRIO, rows=first.rows)
     assert one.replica.maintenance.arrived
-    views = one.replica.moving
+    views = one.replica.views
     views.is_confirmed = False
     assert not one.submit(Get(PEAR)).replies
     one.step("a2", m.Heartbeat("id of a2"))
@@ -138,7 +139,7 @@ def restarted(view: View = TRIO) -> One:
     first.step("a1", events.Tick(), NOW + 1)
     one = One(view=view, rows=first.rows)
     one.step("a2", m.Heartbeat("id of a2"))
-    one.replica.moving.is_confirmed = one.replica.moving.is_vouched_for = False
+    one.replica.views.is_confirmed = one.replica.views.is_vouched_for = False
     return one
 
 
@@ -175,7 +176,7 @@ def test_whatever_names_a_write_of_ours_that_is_not_here_shows_an_old_disk(which
 @pytest.mark.parametrize("which", range(8))
 def test_a_disk_that_a_peer_has_vouched_for_is_not_looked_at(which: int) -> None:
     one = restarted()
-    one.replica.moving.is_vouched_for = True
+    one.replica.views.is_vouched_for = True
     message = messages_that_name((past_run(one), 1))[which]
     assert not one.step("a2", message).ends
 
@@ -200,7 +201,7 @@ def test_a_disk_that_lacks_what_all_had_is_old() -> None:
 def test_what_proves_nothing_of_a_disk() -> None:
     """Closed runs, other shards' knowledge, other views, and others' writes say nothing of a disk.
 
-    The last holds as long as this life has not arrived.
+    The last holds as long as this incarnation has not arrived.
     """
     one = restarted(VIEW)
     shard_peer, other = (actor_of(FIRST, f"id of {node}", "run") for node in ("a2", "b1"))
@@ -215,7 +216,7 @@ def test_what_proves_nothing_of_a_disk() -> None:
 
 def test_a_node_is_alone_when_it_has_reached_no_witness_for_two_seconds() -> None:
     one = restarted()
-    views = one.replica.moving
+    views = one.replica.views
     for second in range(4):
         one.step("a2", m.Heartbeat("id of a2"), NOW + second)
         one.step("a1", events.Tick(), NOW + second)
@@ -232,7 +233,7 @@ def test_what_a_past_run_has_lost_is_refused_and_only_that() -> None:
     one = One(view=TRIO)
     one.step("a2", m.Heartbeat("id of a2"))
     one.step("a2", gossip(MARK))
-    views = one.replica.moving
+    views = one.replica.views
     past, present = (actor_of(FIRST, "id of a2", run) for run in ("past", "run 3"))
     views.doubt([past, present, "stranger.1", actor_of(FIRST, "id of a2")])
     assert views.refused() == [past]
@@ -242,7 +243,7 @@ def test_what_a_past_run_has_lost_is_refused_and_only_that() -> None:
 
 
 def test_a_copy_of_a_disk_that_has_forgotten_is_as_good_as_new() -> None:
-    """A node that has got the disk need not obey what another life was told to forget."""
+    """A node that has got the disk need not obey what another incarnation was told to forget."""
     forgetful = One("a3", TRIO)
     assert forgetful.submit(Forget()).ends
     assert not One("a3", TRIO, rows=forgetful.rows).replica.view.number

@@ -15,14 +15,14 @@ NOWHERE = m.Epoch(NO_VIEW, NO_VIEW)
 
 def unheard(view: View = VIEW) -> One:
     one = One("a1", view)
-    one.replica.moving.is_known = False
+    one.replica.views.is_known = False
     return one
 
 
 @pytest.mark.parametrize(("view", "sought"), [(VIEW, ["a2"]), (LONE, ["b1", "b2"])])
 def test_it_seeks_those_whose_word_it_needs_until_it_has_one(view: View, sought: list[str]) -> None:
     one = unheard(view)
-    views = one.replica.moving
+    views = one.replica.views
     assert [node for node in (*view.nodes, "stranger") if views.seeks(node)] == sought
     one.step(sought[0], m.Gossip({"a1": {one.replica.node_id: 1}}, {}))
     assert views.may_name()
@@ -39,7 +39,7 @@ def test_it_asks_for_that_word_when_the_link_comes_up() -> None:
     one = unheard()
     assert asked_at_once(one, "a2") == [("a2", True)]
     assert asked_at_once(one, "b1") == []
-    one.replica.moving.is_known = True
+    one.replica.views.is_known = True
     assert asked_at_once(one, "a2") == []  # one that comes back is left alone
 
 

@@ -157,7 +157,8 @@ def test_rows_that_go_with_a_sweep_are_not_read_again_in_its_step() -> None:
 
 
 def test_a_node_that_was_told_to_forget_reports_for_the_life_that_is_over() -> None:
-    """The others wait for the node that lives there now, and that will never be in the view."""
+    """The others wait for the node that incarnations there now, and that will never be in the
+    view."""
     one = moved()
     view_id = one.replica.view.id
     one.submit(Forget())
@@ -167,4 +168,4 @@ def test_a_node_that_was_told_to_forget_reports_for_the_life_that_is_over() -> N
     assert {after.replica.node_id: view_id} in reports
     other = moved("a1")
     other.step("b2", m.Gossip({"b2": {"id of b2": 1, "new": 2}}, {}, {"new": view_id}))
-    assert "b2" not in other.replica.moving.waited_for()
+    assert "b2" not in other.replica.views.waited_for()

@@ -73,8 +73,8 @@ def test_the_views_say_everything_that_a_node_must_know() -> None:
     late = One("a2")
     late.step("a1", told, NOW + 1, SAME)
     assert late.replica.view == one.replica.view
-    assert late.replica.moving.history.oldest_view == one.replica.moving.history.oldest_view
-    assert late.replica.maintenance.lives.current("a1") == one.replica.node_id
+    assert late.replica.views.history.oldest_view == one.replica.views.history.oldest_view
+    assert late.replica.maintenance.incarnations.current("a1") == one.replica.node_id
 
 
 BOUND = [
@@ -143,7 +143,7 @@ def test_a_stranger_is_answered_like_every_node_while_it_can_be_heard() -> None:
     assert one.replica.maintenance.gossip.peers == ["a2", "b1", "b2", "c9"]
     heartbeats = [peer for peer, _ in one.step("a1", events.Tick(), NOW + 1).asks]
     assert heartbeats == ["a2", "b1", "b2", "c9"]
-    assert one.replica.maintenance.lives.current("c9") == "id of c9"
+    assert one.replica.maintenance.incarnations.current("c9") == "id of c9"
     later = [peer for peer, _ in one.step("a1", events.Tick(), NOW + UNLISTED_S + 1).asks]
     assert later == ["a2", "b1", "b2"]
 
@@ -156,11 +156,11 @@ def test_a_node_that_is_in_no_view_is_told_ours() -> None:
 
 def test_a_node_of_no_view_has_no_view_to_tell() -> None:
     one = Stranger("c1", "a1")
-    message = one.replica.moving.message(m.Gossip({}, {}))
+    message = one.replica.views.message(m.Gossip({}, {}))
     assert message.views == []
 
 
-# ---- lives and news
+# ---- incarnations and news
 
 
 def test_news_are_told_when_there_are_some_and_now_and_then_without() -> None:
@@ -178,7 +178,7 @@ def test_news_are_told_when_there_are_some_and_now_and_then_without() -> None:
 def test_of_a_settled_view_no_reports_travel() -> None:
     one = moved("b1")
     one.step("b1", events.Tick(), NOW + 1)
-    assert one.replica.moving.history.reports
+    assert one.replica.views.history.reports
     settled(one)
     effects = one.step("c1", m.Heartbeat("another"), NOW + 2)
     told = [message for _, message in effects.tells if isinstance(message, m.Gossip)]
@@ -196,52 +196,53 @@ def test_beats_say_how_much_a_node_lacks_and_holds_for_others() -> None:
 def test_lives_that_are_heard_of_name_the_actors_that_are_refused() -> None:
     one = moved("a1")
     one.step("a2", m.Gossip({"a2": {"former": 1, "id of a2": 2}}, {}))
-    assert list(one.replica.moving.ended) == [actor_of(SECOND, "former")]
+    assert list(one.replica.views.past_incarnations) == [actor_of(SECOND, "former")]
     other = replace(MOVED, number=3, ancestors=(FIRST, SECOND))
     one.step("a2", views(other))
-    assert list(one.replica.moving.ended) == [actor_of(other.id, "former")]
+    assert list(one.replica.views.past_incarnations) == [actor_of(other.id, "former")]
 
 
-# ---- a known node may name (a new life in the view of its settings)
+# ---- a known node may name (a new incarnation in the view of its settings)
 
 
 def test_in_the_view_of_its_settings_a_node_names_nothing_before_a_fellow_has_heard_of_it() -> None:
     one = One()
-    one.replica.moving.is_known = False
+    one.replica.views.is_known = False
     accept = m.Accept(1, Put(PEAR, b"v"))
     assert one.step("b1", accept).tells == [("b1", m.NotOwner(1))]
-    lives = {"a1": {one.replica.node_id: 1}}
-    one.step("b1", m.Gossip(lives, {}))  # no shard peer
-    one.step("a2", m.Gossip(lives, {}), NOW, m.Epoch(SECOND, FIRST))  # of another view
+    incarnations = {"a1": {one.replica.node_id: 1}}
+    one.step("b1", m.Gossip(incarnations, {}))  # no shard peer
+    one.step("a2", m.Gossip(incarnations, {}), NOW, m.Epoch(SECOND, FIRST))  # of another view
     one.step("a2", m.Gossip({"a1": {"somebody": 1}}, {}))
-    assert not one.replica.moving.may_name()
-    effects = one.step("a2", m.Gossip(lives, {}))
+    assert not one.replica.views.may_name()
+    effects = one.step("a2", m.Gossip(incarnations, {}))
     assert [record.key for record in effects.records if record.key == "known"] == ["known"]
     assert isinstance(one.step("b1", replace(accept, attempt=2)).tells[-1][1], m.Written)
 
 
 def test_where_a_shard_is_one_node_any_other_of_the_view_may_have_heard_of_it() -> None:
-    """The others may have retired this view with an earlier life: its writes would be lost."""
+    """The others may have retired this view with an earlier incarnation: its writes would be
+    lost."""
     one = One("a1", first_view(["a1", "b1", "c1"], 3))
-    one.replica.moving.is_known = False
-    lives = {"a1": {one.replica.node_id: 1}}
-    one.step("x9", m.Gossip(lives, {}))  # of no view
-    one.step("b1", m.Gossip(lives, {}), NOW, m.Epoch(SECOND, FIRST))
-    assert not one.replica.moving.may_name()
-    one.step("b1", m.Gossip(lives, {}))
-    assert one.replica.moving.may_name()
+    one.replica.views.is_known = False
+    incarnations = {"a1": {one.replica.node_id: 1}}
+    one.step("x9", m.Gossip(incarnations, {}))  # of no view
+    one.step("b1", m.Gossip(incarnations, {}), NOW, m.Epoch(SECOND, FIRST))
+    assert not one.replica.views.may_name()
+    one.step("b1", m.Gossip(incarnations, {}))
+    assert one.replica.views.may_name()
 
 
 def test_it_is_known_after_a_restart_and_alone_it_always_is() -> None:
     one = One()
-    one.replica.moving.is_known = False
-    lives = {"a1": {one.replica.node_id: 1}}
-    one.step("a2", replace(row(DotClock(), node_id="id of a2"), lives=lives))
+    one.replica.views.is_known = False
+    incarnations = {"a1": {one.replica.node_id: 1}}
+    one.step("a2", replace(row(DotClock(), node_id="id of a2"), incarnations=incarnations))
     one.step("a2", m.Heartbeat("id of a2"))
-    one.step("a2", replace(row(DotClock(), node_id="id of a2"), lives=lives))
+    one.step("a2", replace(row(DotClock(), node_id="id of a2"), incarnations=incarnations))
     again = One(rows=one.rows)
     assert one.rows.read("meta", "known")
-    assert again.replica.moving.may_name()
+    assert again.replica.views.may_name()
     alone = One("a1", first_view(["a1"], 1))
-    alone.replica.moving.is_known = False
-    assert alone.replica.moving.may_name()
+    alone.replica.views.is_known = False
+    assert alone.replica.views.may_name()

@@ -44,17 +44,19 @@ class Watcher(One):
             self.step(node, m.Heartbeat(node_id))
         self.step("a2", views(*(some or (NAMING, AFTER))))
 
-    def hears(self, *reporters: str, lives: object = None, lost: tuple[str, ...] = ()) -> Effects:
+    def hears(
+        self, *reporters: str, incarnations: object = None, lost: tuple[str, ...] = ()
+    ) -> Effects:
         """Let it hear that the nodes with these ids have left their past to the current owners."""
         view_id = self.replica.view.id
         reports = dict.fromkeys((*reporters, self.replica.node_id), view_id)
-        assert lives is None or isinstance(lives, dict)
-        self.replica.moving.history.reports[self.replica.node_id] = view_id
-        return self.step("a2", m.Gossip(lives or {}, {}, reports, list(lost)))
+        assert incarnations is None or isinstance(incarnations, dict)
+        self.replica.views.history.reports[self.replica.node_id] = view_id
+        return self.step("a2", m.Gossip(incarnations or {}, {}, reports, list(lost)))
 
     @property
     def waits_for(self) -> list[str]:
-        return self.replica.moving.waited_for()
+        return self.replica.views.waited_for()
 
 
 def test_an_address_that_no_node_has_heard_of_is_given_up_with_the_last_report() -> None:
@@ -62,16 +64,16 @@ def test_an_address_that_no_node_has_heard_of_is_given_up_with_the_last_report()
     one.hears(*IDS[:2])
     assert one.waits_for == ["b2"]
     one.hears(*IDS)
-    assert one.replica.moving.history.settled
+    assert one.replica.views.history.settled
 
 
 def test_one_that_a_node_has_heard_of_is_waited_for() -> None:
     one = Watcher()
-    one.hears(*IDS, lives={TYPO: {"id of typo": 1}})
+    one.hears(*IDS, incarnations={TYPO: {"id of typo": 1}})
     assert one.waits_for == [TYPO]
-    assert not one.replica.moving.history.settled
+    assert not one.replica.views.history.settled
     one.hears(*IDS, "id of typo")
-    assert one.replica.moving.history.settled
+    assert one.replica.views.history.settled
 
 
 def test_one_that_is_in_the_view_may_come_yet() -> None:
@@ -87,12 +89,12 @@ def test_a_view_without_ancestors_may_have_been_given_to_others(root: ViewId) ->
     one = One()
     for node, node_id in zip(OTHERS, IDS, strict=True):
         one.step(node, m.Heartbeat(node_id))
-    history = one.replica.moving.history
+    history = one.replica.views.history
     history.views[root] = naming
     one.step("a2", views(a_view(THIRD, ancestors=(FIRST, root)), oldest_view=NO_VIEW))
     history.reports[one.replica.node_id] = THIRD
     one.step("a2", m.Gossip({}, {}, dict.fromkeys((*IDS, one.replica.node_id), THIRD)))
-    assert one.replica.moving.waited_for() == [TYPO]
+    assert one.replica.views.waited_for() == [TYPO]
 
 
 def test_a_node_that_is_declared_lost_may_have_told_it() -> None:
@@ -100,7 +102,7 @@ def test_a_node_that_is_declared_lost_may_have_told_it() -> None:
     one.hears(*IDS[:2], lost=(IDS[2],))
     assert one.waits_for == [TYPO]
     one.hears(*IDS[:2], lost=(IDS[2], f"@{TYPO}"))
-    assert one.replica.moving.history.settled
+    assert one.replica.views.history.settled
 
 
 # ---- a node of which no other could tell takes no part
@@ -143,7 +145,7 @@ def test_a_node_that_is_not_waited_for_tells_no_other() -> None:
     gone = without(VIEW, "a1")
     second = View(2, gone.nodes, gone.shards, gone.owner, "p", (), (FIRST,))
     one = Watcher(second)
-    views = one.replica.moving
+    views = one.replica.views
     views.history.views = {SECOND: second}
     views.history._nodes = []
     effects = one.step(TYPO, m.Envelope(m.Epoch(), m.Heartbeat("id of typo")))

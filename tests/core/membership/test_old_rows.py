@@ -1,4 +1,4 @@
-"""A life that begins on old rows: what it may name, and when the rows go."""
+"""A incarnation that begins on old rows: what it may name, and when the rows go."""
 
 import pytest
 from msgspec.structs import replace
@@ -17,7 +17,7 @@ LATER = replace(MOVED, number=3, ancestors=(FIRST, SECOND))
 
 def begun_anew() -> One:
     """A node that has written, and heard an objection in the second view; no peer knows its new
-    life."""
+    incarnation."""
     one = One()
     one.submit(Put(PEAR, b"v"))
     one.step("a2", views(MOVED))
@@ -26,16 +26,16 @@ def begun_anew() -> One:
     assert effects.ends
     again = One(rows=one.rows)
     again.step("a2", m.Gossip({"a1": {one.replica.node_id: 1}}, {}))
-    again.replica.moving.is_known = False
+    again.replica.views.is_known = False
     return again
 
 
 def test_it_names_nothing_before_a_witness_has_heard_of_it() -> None:
     one = begun_anew()
     assert one.replica.view == MOVED
-    assert not one.replica.moving.may_name()
+    assert not one.replica.views.may_name()
     one.step("a2", m.Gossip({"a1": {one.replica.node_id: 9}}, {}))
-    assert one.replica.moving.may_name()
+    assert one.replica.views.may_name()
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_its_rows_go_when_their_view_is_retired_without_it(
     oldest_view: ViewId, is_known: bool, are_kept: bool
 ) -> None:
     one = begun_anew()
-    one.replica.moving.is_known = is_known
+    one.replica.views.is_known = is_known
     assert one.replica.peek(PEAR).versions
     effects = one.step(
         "a2", views(MOVED, LATER, oldest_view=oldest_view), NOW, m.Epoch(THIRD, oldest_view)
@@ -69,7 +69,7 @@ def alone_on_old_rows(known: ViewId) -> One:
     mark = one.replica.maintenance.identity.mark
     assert one.step("a2", m.Superseded(mark, "it is old"), epoch=m.Epoch(known, SECOND)).ends
     again = One(rows=one.rows)
-    again.replica.moving.is_known = False
+    again.replica.views.is_known = False
     return again
 
 
@@ -77,7 +77,7 @@ def alone_on_old_rows(known: ViewId) -> One:
 def test_alone_in_its_view_it_goes_on_unless_a_newer_view_is_known(known: ViewId) -> None:
     one = alone_on_old_rows(known)
     is_newest = known == SECOND
-    known_views = one.replica.moving
+    known_views = one.replica.views
     assert (known_views.may_name(), known_views.is_orphaned()) == (is_newest, is_newest)
     effects = one.submit(Propose(known_views.view.layout))
     assert bool(effects.tells) is is_newest

@@ -306,12 +306,12 @@ def test_a_node_that_a_wish_names_can_be_called_before_there_is_a_view() -> None
     one = Stranger("node-1", join=False)
     layout = replace(first_view(("node-1", "node-2"), 1).layout, addresses=("h:1", "h:2"))
     assert one.submit(Propose(layout, NO_VIEW)).peers == ["node-2"]
-    assert one.replica.moving.history.where("node-2") == "h:2"
+    assert one.replica.views.history.where("node-2") == "h:2"
     told = own_views(one.step("node-1", events.Tick(), NOW + COLD_S))
     assert told.views[0].layout == layout
     one.step("node-1", told, NOW + 2)
     saved = restore("node-1", Start(no_view(())), one.rows, Options(MEGABYTE), Random(1))
-    assert saved.moving.history.where("node-2") == "h:2"
+    assert saved.views.history.where("node-2") == "h:2"
 
 
 # ---- R8

@@ -30,7 +30,7 @@ def tell(one: One, *known: ViewId, now: float = NOW, epoch: m.Epoch = EPOCH) -> 
 
 def reports(one: One) -> dict[str, ViewId]:
     """Return the others' reports that count here."""
-    heard = one.replica.moving.history.reports
+    heard = one.replica.views.history.reports
     return {node: view for node, view in heard.items() if node != one.replica.node_id}
 
 
@@ -56,7 +56,7 @@ def test_a_report_waits_for_the_views_of_its_node() -> None:
 
 def test_a_retired_view_need_not_be_known() -> None:
     one = in_both()
-    one.replica.moving.history.reports[one.replica.node_id] = SECOND
+    one.replica.views.history.reports[one.replica.node_id] = SECOND
     one.step("a1", views(MOVED, view_at(THIRD, "a1", "s2", (SECOND,)), oldest_view=SECOND))
     one.step("a2", m.Gossip({}, {}, {"id of a2": THIRD}, views=[FIRST, MISSED.id, SECOND, THIRD]))
     assert reports(one) == {"id of a2": THIRD}

@@ -1,7 +1,7 @@
 """A node proposes nothing in a view that the others may have retired.
 
-On a new disk it waits until a shard peer has heard of its life, after a restart until one has heard
-of its run.  (protocol D10, I8.)
+On a new disk it waits until a shard peer has heard of its incarnation, after a restart until one
+has heard of its run.  (protocol D10, I8.)
 """
 
 import pytest
@@ -20,9 +20,10 @@ CHANGE = Propose(with_member(VIEW, "s1", "b2"), FIRST)
 
 
 def unseen(attribute: str) -> One:
-    """Return a new disk whose life no peer has heard of, or a run that no peer has heard of."""
+    """Return a new disk whose incarnation no peer has heard of, or a run that no peer has heard
+    of."""
     one = One()
-    setattr(one.replica.moving, attribute, False)
+    setattr(one.replica.views, attribute, False)
     return one
 
 
@@ -40,7 +41,7 @@ def test_a_wish_waits_for_the_word_of_a_fellow(attribute: str) -> None:
     assert not proposals(effects)
     assert not effects.replies
     assert not proposals(one.step("a1", events.Tick(), NOW + 0.1))
-    setattr(one.replica.moving, attribute, True)
+    setattr(one.replica.views, attribute, True)
     assert proposals(one.step("a1", events.Tick(), NOW + 0.2))
 
 

@@ -172,18 +172,18 @@ def everybody_reports(one: One, *but: str) -> dict[str, ViewId]:
 def hear(one: One, told: dict[str, ViewId], lost: Sequence[str] = ()) -> Effects:
     """Let others tell the reports that they know; the node tells its own."""
     if one.replica.node_id in told:
-        one.replica.moving.history.reports[one.replica.node_id] = told[one.replica.node_id]
+        one.replica.views.history.reports[one.replica.node_id] = told[one.replica.node_id]
     return one.step("a1", m.Gossip({}, {}, told, list(lost)))
 
 
 def test_the_oldest_view_rises_when_every_node_of_every_known_view_has_reported() -> None:
     one = moved("b1")
     hear(one, everybody_reports(one, "a2"))
-    assert one.replica.moving.waited_for() == ["a2"]
+    assert one.replica.views.waited_for() == ["a2"]
     assert not one.replica.maintenance.settled
     effects = hear(one, everybody_reports(one))
-    assert one.replica.moving.epoch == m.Epoch(SECOND, SECOND)
-    assert list(one.replica.moving.history.views) == [SECOND]
+    assert one.replica.views.epoch == m.Epoch(SECOND, SECOND)
+    assert list(one.replica.views.history.views) == [SECOND]
     assert [part.clock for part in one.replica.keyspace.parts] == [DotClock(oldest_view=SECOND)]
     told = [message for _, message in effects.tells if isinstance(message, m.Views)]
     assert {message.oldest_view for message in told} == {SECOND}  # after the disk
@@ -193,17 +193,17 @@ def test_nodes_that_only_older_views_name_are_waited_for() -> None:
     smaller = replace(MOVED, nodes=("a1", "a2", "b1"))
     one = moved("b1", smaller)
     hear(one, everybody_reports(one, "b2"))
-    assert one.replica.moving.waited_for() == ["b2"]
+    assert one.replica.views.waited_for() == ["b2"]
 
 
 def test_an_older_report_and_that_of_a_former_life_do_not_count() -> None:
     one = moved("b1")
     hear(one, {**everybody_reports(one), "id of a2": FIRST})
-    assert one.replica.moving.waited_for() == ["a2"]
+    assert one.replica.views.waited_for() == ["a2"]
     one = moved("b1")
     one.step("a1", m.Gossip({"a2": {"id of a2": 1, "its next life": 2}}, {}))
     hear(one, everybody_reports(one))
-    assert one.replica.moving.waited_for() == ["a2"]
+    assert one.replica.views.waited_for() == ["a2"]
 
 
 def test_a_node_that_is_declared_lost_is_not_waited_for() -> None:
@@ -212,16 +212,16 @@ def test_a_node_that_is_declared_lost_is_not_waited_for() -> None:
     assert one.replica.maintenance.settled
     never_heard = One("b1")
     never_heard.step("a1", views(MOVED))
-    assert "b2" in never_heard.replica.moving.waited_for()
+    assert "b2" in never_heard.replica.views.waited_for()
     hear(never_heard, {}, ["@b2"])
-    assert "b2" not in never_heard.replica.moving.waited_for()
+    assert "b2" not in never_heard.replica.views.waited_for()
 
 
 def test_a_node_that_hears_of_the_oldest_view_takes_it_over() -> None:
     one = moved("b1")
     settled(one)
     assert one.replica.maintenance.settled
-    assert one.replica.moving.epoch.oldest_view == SECOND
+    assert one.replica.views.epoch.oldest_view == SECOND
     assert One("b1", rows=one.rows).replica.maintenance.settled
 
 
@@ -263,7 +263,7 @@ def test_while_the_oldest_view_is_below_the_view_nothing_counts_as_held_by_all()
 
 def test_an_actor_wrote_only_for_the_slots_that_its_view_gave_it() -> None:
     one = moved("a1")
-    views = one.replica.moving
+    views = one.replica.views
     assert views.slots_of_actor(actor_of(FIRST, "id of b2")) == S2
     assert views.slots_of_actor(actor_of(SECOND, "id of b2")) == S1
     assert views.slots_of_actor(actor_of(THIRD, "id of b2")) is None  # a view we do not know

@@ -117,7 +117,8 @@ def apart(lower: DotClock, upper: DotClock) -> Parts:
 
 
 def row_apart(lower: DotClock, upper: DotClock, *, is_closed: bool = False) -> PeerProgress:
-    """Return a peer's statement that refuses the life, and knows different dots in the halves."""
+    """Return a peer's statement that refuses the incarnation, and knows different dots in the
+    halves."""
     compare = row(GAP, ended=["a"], closed=["a"] if is_closed else [])
     return replace(
         compare, groups=[PeerSlots(LOWER, lower, {FIRST}), PeerSlots(UPPER, upper, {FIRST})]

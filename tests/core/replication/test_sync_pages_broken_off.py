@@ -193,17 +193,17 @@ def test_what_it_brought_of_a_life_that_is_over_can_be_named() -> None:
 
 
 def test_what_is_loose_in_its_clock_is_named_with_the_rest() -> None:
-    life, source = "a", Held("c")
+    incarnation, source = "a", Held("c")
     source.keyspace.take(KEY, Item({("a", 7): Version(b"late")}), (("a", 7),), NOW)
     write(source, "another")
     forget_log(source)
     target = Held("b")
     first_page(source, target)
     counted = target.restarted().keyspace
-    assert has_uncounted(counted, life)
-    count_reached(counted, life)
+    assert has_uncounted(counted, incarnation)
+    count_reached(counted, incarnation)
     assert all(part.clock.has(("a", 7)) for part in counted.parts)
-    assert not has_uncounted(counted, life)
+    assert not has_uncounted(counted, incarnation)
 
 
 def test_one_snapshot_is_said_once_with_its_last_bound() -> None:

@@ -36,9 +36,9 @@ def heard(one: One, but: str = "") -> One:
     """Return a node that has heard of all nodes in its view, except this one."""
     for address in VIEW.nodes:
         if address not in (one.replica.address, but):
-            life = f"id of {address}"
-            names = {short_name(life): one.replica.keyspace.name}
-            one.step(address, m.Gossip({address: {life: 1}}, {}, names=names))
+            incarnation = f"id of {address}"
+            names = {short_name(incarnation): one.replica.keyspace.name}
+            one.step(address, m.Gossip({address: {incarnation: 1}}, {}, names=names))
     return one
 
 
@@ -76,18 +76,18 @@ def test_a_node_that_has_not_heard_of_all_does_not_know() -> None:
         one = heard(One(), but=unheard)
         for request in requests_with(foreign()):
             assert asked(one, request) == NOT_KNOWN
-        life = f"id of {unheard}"  # its name may be any, as long as it has not been heard
-        one.step(unheard, m.Gossip({unheard: {life: 1}}, {}))
+        incarnation = f"id of {unheard}"  # its name may be any, as long as it has not been heard
+        one.step(unheard, m.Gossip({unheard: {incarnation: 1}}, {}))
         assert asked(one, ops.Get(PEAR, token=foreign())) == NOT_KNOWN
-        one.step(unheard, m.Gossip({}, {}, names={short_name(life): "AAAAAA"}))
+        one.step(unheard, m.Gossip({}, {}, names={short_name(incarnation): "AAAAAA"}))
         assert asked(one, ops.Get(PEAR, token=foreign())) == FOREIGN
 
 
 def test_names_of_nodes_that_lived_and_names_of_this_cluster_are_ours() -> None:
     one = heard(One())
-    life = short_name("id of b2")
+    incarnation = short_name("id of b2")
     one.step("a2", m.Gossip({"a2": {"id of a2": 1}}, {}, names={"BBBBBB": "CCCCCC"}))
-    for name in (life, "CCCCCC", one.replica.keyspace.name + life):
+    for name in (incarnation, "CCCCCC", one.replica.keyspace.name + incarnation):
         token = Token({}, {(STRANGER, 3): DIGEST}, name=name)  # of a node that no other has met
         assert asked(one, ops.Put(PEAR, b"v", token=token)) not in (FOREIGN, NOT_KNOWN)
 
@@ -215,7 +215,7 @@ def test_a_node_that_is_told_its_view_goes_under_the_tellers_name() -> None:
 
 def test_a_read_that_comes_before_any_news_takes_its_name_from_the_state() -> None:
     one = One()
-    one.replica.moving.naming.names.clear()
+    one.replica.views.naming.names.clear()
     one.replica.keyspace.name = ""
     one.submit(ops.Get(PEAR), 7)
     item = Item({(actor_of(FIRST, "id of a2"), 1): Version(b"v")})
@@ -282,7 +282,7 @@ def outcomes_of(one: One, request: ops.Request, number: int, now: float) -> list
     told = [outcome for _, outcome in (*effects.replies, *effects.relays)]
     for target, message in effects.tells:
         if target == address:
-            effects = one.step(address, m.Envelope(one.replica.moving.epoch, message), now)
+            effects = one.step(address, m.Envelope(one.replica.views.epoch, message), now)
             told += [outcome for _, outcome in (*effects.replies, *effects.relays)]
     return told
 

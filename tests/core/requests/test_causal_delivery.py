@@ -37,7 +37,7 @@ def test_it_is_not_shown_before_its_past_is_here() -> None:
     assert shown(one) is None
     comes(one, PEAR, CAUSE, version(b"cause"))
     assert shown(one) == b"effect"
-    assert not one.replica.holding
+    assert not one.replica.delivery_buffer
 
 
 def test_it_is_taken_in_at_once_all_the_same() -> None:
@@ -120,7 +120,7 @@ def test_a_write_beside_it_that_has_its_past_is_shown() -> None:
     early(one)
     comes(one, PLUM, ("z", 1), version(b"beside", at=9))
     assert shown(one) == b"beside"
-    assert one.replica.holding
+    assert one.replica.delivery_buffer
     comes(one, PLUM, ("z", 2), version(b"after", at=10), Past({"z": 1}))
     assert shown(one) == b"after"
 
@@ -130,7 +130,7 @@ def test_a_write_that_replaces_it_ends_the_hold() -> None:
     early(one)
     comes(one, PLUM, ("z", 1), version(b"after", at=9), Past({"y": 1}))
     assert shown(one) == b"after"
-    assert not one.replica.holding
+    assert not one.replica.delivery_buffer
 
 
 def test_what_has_been_shown_is_not_held_again() -> None:
@@ -191,15 +191,15 @@ def test_the_oldest_is_shown_where_there_are_too_many() -> None:
     early(one)
     comes(one, "p", ("y", 2), version(b"second", AFTER_CAUSE))
     assert shown(one) == b"effect"
-    assert len(one.replica.holding) == 1
+    assert len(one.replica.delivery_buffer) == 1
 
 
 def test_time_lets_it_go_and_nothing_wakes_for_it_then() -> None:
     one = member()
     assert early(one).wake_at <= NOW + causal_delivery.TICK_S
     one.step("a1", events.Tick(), NOW + HOLD_S)
-    assert not one.replica.holding
-    assert one.replica.holding.next_tick == causal_delivery.NEVER
+    assert not one.replica.delivery_buffer
+    assert one.replica.delivery_buffer.next_tick == causal_delivery.NEVER
 
 
 def rows_asked_for(effects: Effects) -> list[str]:
@@ -226,5 +226,5 @@ def test_no_peer_is_asked_when_it_has_come_by_itself() -> None:
     asked: list[str] = []
     for tenth in range(1, 30):
         one.replica._step.begin(NOW + tenth / 10)
-        one.replica.holding.tick(lambda: asked.append("shard peers"))
+        one.replica.delivery_buffer.tick(lambda: asked.append("shard peers"))
     assert asked == []

@@ -105,7 +105,7 @@ def test_pages_together_are_the_store_once_without_what_was_deleted() -> None:
 
 
 def _is_ours(one: One, key: str) -> bool:
-    return "a1" in one.replica.moving.replicas_of(key, 0)
+    return "a1" in one.replica.views.replicas_of(key, 0)
 
 
 def test_a_node_of_no_shard_shows_nothing() -> None:

@@ -122,7 +122,7 @@ def test_a_read_that_waits_for_it_goes_on() -> None:
 def test_what_is_not_ours_and_what_a_life_that_has_ended_wrote_is_left_to_repair() -> None:
     one = One()
     assert one.step("b1", m.ReadRepair(FIG, NEW)).records == []
-    one.replica.moving.ended["x"] = None
+    one.replica.views.past_incarnations["x"] = None
     assert one.step("b1", m.ReadRepair(PEAR, NEW)).records == []
 
 
@@ -164,7 +164,7 @@ def test_what_is_not_new_is_answered_with_what_is_here() -> None:
 
 def test_a_node_that_may_not_name_the_write_says_so() -> None:
     one = One()
-    one.replica.moving.is_known = False
+    one.replica.views.is_known = False
     for key in (PEAR, FIG):
         [(_, refused)] = one.submit(StoreLocally(key, b"v", {})).replies
         assert isinstance(refused, Unavailable)

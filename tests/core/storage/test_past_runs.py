@@ -75,11 +75,11 @@ def test_messages_are_the_same_where_nothing_is_said_shorter() -> None:
 def test_a_node_goes_on_from_the_chain_on_its_disk() -> None:
     rows, turn = MemoryRows(), Step()
     runs = PastRuns(rows, turn)
-    life = actor_of(FIRST, "x")
-    runs.declare(life, dict(X[:2]))
+    incarnation = actor_of(FIRST, "x")
+    runs.declare(incarnation, dict(X[:2]))
     rows.apply(turn.records)
     again = PastRuns(rows, turn)
-    again.declare(life, dict(X[:3]))
+    again.declare(incarnation, dict(X[:3]))
     assert again.known() == [X[:3]]
     again.retire(SECOND)
     assert not again
