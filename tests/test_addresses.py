@@ -113,10 +113,10 @@ def at_the_door(door: tuple[str, str, str, object], address: str) -> tuple[int, 
     call = Call(method, words, queries, {}, body, lambda: facts_at(*where), LIMITS)
     said = answering(endpoint.handler, endpoint.reword)(call)
     if isinstance(said, Talk):
-        wish = next(said.steps)
-        while isinstance(wish, float):
-            wish = said.steps.send([])
-        asked: object = wish[0]
+        wanted = next(said.steps)
+        while isinstance(wanted, float):
+            wanted = said.steps.send([])
+        asked: object = wanted[0]
     else:
         asked = said.request if isinstance(said, Ask) else said
     if isinstance(asked, Propose):

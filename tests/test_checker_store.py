@@ -42,7 +42,7 @@ class Write:
     value: str | None
     covers: set[int]
     token: set[int]
-    stamp: tuple[int, str]
+    timestamp: tuple[int, str]
 
 
 @dataclass
@@ -138,7 +138,7 @@ class Store:
 
     def shown(self, held: list[int]) -> list[int]:
         if self.mode == "lww":
-            held = [max(held, key=lambda each: self.log[each].stamp)] if held else []
+            held = [max(held, key=lambda each: self.log[each].timestamp)] if held else []
         return [each for each in held if self.log[each].value is not None]
 
     def show(self, operation: Operation, held: list[int]) -> None:
@@ -146,7 +146,9 @@ class Store:
         erased = {each for each in held if each in everywhere and self.log[each].value is None}
         shown = self.shown(held)
         if self.mode == "lww" and held and not shown:
-            erased |= set(held) if max(held, key=lambda at: self.log[at].stamp) in erased else set()
+            erased |= (
+                set(held) if max(held, key=lambda at: self.log[at].timestamp) in erased else set()
+            )
         kept = [each for each in held if each not in erased]
         operation.values = tuple(str(self.log[each].value) for each in shown)
         operation.shown = tuple(self.log[each].dot for each in shown)
@@ -187,7 +189,7 @@ class Store:
         if self.bug is Bug.REUSE_DOT and self.counter[node] and self.random.random() < 0.2:
             self.counter[node] -= 1
         self.counter[node] += 1
-        highest = max((self.log[each].stamp[0] for each in token | covers), default=0)
+        highest = max((self.log[each].timestamp[0] for each in token | covers), default=0)
         self.clock[node] = max(self.clock[node], highest) + 1
         dot, stamp = (node, self.counter[node]), (self.clock[node], node)
         self.add(node, Write(dot, key, operation.value, covers, set(token), stamp))

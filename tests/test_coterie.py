@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.cli.commands import contents_of, rot_in
+from cluster.cli.commands import contents_of, corruption_in
 from cluster.cli.engine_choice import expect_no_rival
 from cluster.engines import node_client
 from cluster.engines.containers import ContainerEngine
@@ -96,8 +96,12 @@ def test_contents_are_compared_shard_by_shard() -> None:
 
 def test_rot_is_told_by_those_that_count_it() -> None:
     scrub = {"found": 3, "repaired": 2, "suspect": 1}
-    assert rot_in({"store": {"scrub": scrub}}) == {"found": 3, "repaired": 2}
-    assert [rot_in(None), rot_in({"store": None}), rot_in({"store": {"scrub": {}}})] == [None] * 3
+    assert corruption_in({"store": {"scrub": scrub}}) == {"found": 3, "repaired": 2}
+    assert [
+        corruption_in(None),
+        corruption_in({"store": None}),
+        corruption_in({"store": {"scrub": {}}}),
+    ] == [None] * 3
 
 
 @pytest.mark.parametrize(

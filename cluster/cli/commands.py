@@ -110,7 +110,7 @@ def status_document(engine: Engine) -> dict[str, Any]:
             "ready": node.name in failing and failing[node.name] is None,
             "failing": failing.get(node.name),
             "content": content_in(told.get(node.name)),
-            "rot": rot_in(told.get(node.name)),
+            "rot": corruption_in(told.get(node.name)),
             "url": node.url,
             "address": node.address,
             "view": views.get(node.name),
@@ -134,7 +134,7 @@ def content_in(said: dict[str, Any] | None) -> str | None:
     return content if isinstance(content, str) else None
 
 
-def rot_in(said: dict[str, Any] | None) -> dict[str, int] | None:
+def corruption_in(said: dict[str, Any] | None) -> dict[str, int] | None:
     """Return how many rows the node has found damaged, and repaired, since it started.
 
     None if the node does not tell.

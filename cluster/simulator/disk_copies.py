@@ -107,7 +107,7 @@ class Copying(Recurring):
         nodes = self._world.nodes
         fresh = [a for a, node in nodes.items() if not node.disk and node.driver is None]
         known = [a for a, node in nodes.items() if node.disk]
-        if not fresh or not known or self._monitor.rotten():
+        if not fresh or not known or self._monitor.damaged_nodes():
             return
         target, source = self._random.choice(sorted(fresh)), self._random.choice(sorted(known))
         if self._world.told[target].view.nodes == (target,):

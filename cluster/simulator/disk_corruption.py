@@ -27,7 +27,7 @@ KEYS_MAX = 4
 
 
 class DiskCorruption(Recurring):
-    """The draws of one run; `may_rot` says whether all other disks are whole."""
+    """The draws of one run; `may_corrupt` says whether all other disks are whole."""
 
     def __init__(
         self,
@@ -35,20 +35,20 @@ class DiskCorruption(Recurring):
         monitor: InvariantMonitor,
         seed: int,
         log_entries: int,
-        may_rot: Callable[[], bool],
+        may_corrupt: Callable[[], bool],
     ) -> None:
         random = Random(f"rot {seed}")
         is_drawn = random.random() < SHARE and log_entries >= LOG_ENTRIES_MIN
         super().__init__(world, monitor, random, EVERY_S, is_drawn)
-        self._may_rot = may_rot
+        self._may_corrupt = may_corrupt
 
     def _strike(self) -> None:
         is_hurt = self._monitor.is_changing() or self._monitor.is_lacking()
         addresses = sorted(a for a, node in self._world.nodes.items() if node.disk)
-        if addresses and self._may_rot() and not is_hurt and not rotten(self._world):
-            self._rot(self._random.choice(addresses))
+        if addresses and self._may_corrupt() and not is_hurt and not damaged_nodes(self._world):
+            self._corrupt(self._random.choice(addresses))
 
-    def _rot(self, address: str) -> None:
+    def _corrupt(self, address: str) -> None:
         keys = [
             key
             for key in sorted(self._monitor.shadows[address].items)
@@ -110,7 +110,7 @@ class DiskCorruption(Recurring):
         return all(dot in other.ever for dot in here.missing_from(there))
 
 
-def rotten(world: World) -> list[str]:
+def damaged_nodes(world: World) -> list[str]:
     """The nodes with damaged rows, on their disks or in what they read."""
     return [
         address

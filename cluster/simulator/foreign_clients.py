@@ -119,7 +119,7 @@ class ForeignClients(Recurring):
         timestamp.
         """
         key = self._random.choice(self._keys)
-        token = Token(stamp=(*ABSURD[:2], replica.keyspace.actor), name=replica.keyspace.name)
+        token = Token(timestamp=(*ABSURD[:2], replica.keyspace.actor), name=replica.keyspace.name)
         mode = Mode.LWW if key.startswith("l") else Mode.SIBLINGS
         self._submit(replica, Get(key, mode, token), self._must_not_come_back)
         nothing = Put("of strangers", None, token=token, refuse_when=RefuseWhen(absent=True))
@@ -128,7 +128,7 @@ class ForeignClients(Recurring):
     def _must_not_come_back(self, request: Request, outcome: Outcome) -> None:
         token = getattr(outcome, "token", Token())
         now_ms = max(n.clock.now() for n in self._world.nodes.values() if n.clock) * 1000
-        if token.stamp[0] > now_ms + AHEAD_MS_MAX:
+        if token.timestamp[0] > now_ms + AHEAD_MS_MAX:
             raise ViolationError("StampHandedOn", f"{request} is answered {outcome}")
         self._monitor.reached["an absurd stamp is taken"] += 1
 

@@ -63,7 +63,7 @@ class InvariantMonitor:
 
     def __init__(self, view: View, machines: Iterable[str] = ()) -> None:
         self.message_bytes_max = Options().message_bytes_max
-        self.rotten: Callable[[], list[str]] = list  # the nodes whose disks have damaged rows
+        self.damaged_nodes: Callable[[], list[str]] = list  # those whose disks have damaged rows
         self.now: Callable[[], float] = float  # the virtual time
         self.reached: Counter[str] = Counter()  # what this run has exercised, by name
         self.shadows = {address: Shadow() for address in (*view.nodes, *machines)}
@@ -240,13 +240,13 @@ class InvariantMonitor:
     def may_be_owned_so(self, layout: Layout) -> bool:
         """Whether no damaged row can become the only one of its key before a read finds it."""
         alone = {shard.members[0] for shard in layout.shards if len(shard.members) == 1}
-        return alone.isdisjoint(self.rotten())
+        return alone.isdisjoint(self.damaged_nodes())
 
     def may_lose(self, address: str) -> bool:
         """Whether this disk may be lost without a break of P1.  It must be no shard's only one in
         any view that is not retired, and no write that was acknowledged twice may be only there."""
         views = [view for view in self.views.values() if view.id >= self.oldest_view]
-        if self.rotten() or self.is_lacking() or self._would_begin_a_cluster(address):
+        if self.damaged_nodes() or self.is_lacking() or self._would_begin_a_cluster(address):
             return False
         if any(shard.members == (address,) for view in views for shard in view.shards):
             return False

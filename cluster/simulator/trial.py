@@ -21,7 +21,7 @@ from cluster.checker.history import History, Operation
 from cluster.checker.violations import Final, FinalState
 from cluster.simulator.core_bounds import options_of
 from cluster.simulator.disk_copies import Copying
-from cluster.simulator.disk_corruption import DiskCorruption, rotten
+from cluster.simulator.disk_corruption import DiskCorruption, damaged_nodes
 from cluster.simulator.foreign_clients import ForeignClients
 from cluster.simulator.invariants import InvariantMonitor, ViolationError
 from cluster.simulator.item_sizes import sized
@@ -86,7 +86,7 @@ class Trial:
             self.world, self._monitor, seed, room, self._nemesis.has_all
         )
         self._copying = Copying(self.world, self._monitor, seed, self._nemesis.has_all)
-        self._monitor.rotten = lambda: rotten(self.world)
+        self._monitor.damaged_nodes = lambda: damaged_nodes(self.world)
         self._monitor.now = lambda: self.world.timeline.now
         self._workload = Workload(self.world, self.swarm, self._monitor)
         self._foreign_clients = ForeignClients(self.world, self._monitor, seed, self._workload.keys)
@@ -169,7 +169,7 @@ class Trial:
 
     def _unrest(self) -> list[str]:
         """Say what keeps the cluster from being at rest, if anything does."""
-        if suffering := rotten(self.world):
+        if suffering := damaged_nodes(self.world):
             return [f"{address} has rows that are damaged" for address in suffering]
         if busy := [address for address in self.world.nodes if self._replica(address).is_over]:
             return [f"{address} is forgetting everything" for address in busy]

@@ -26,7 +26,7 @@ def kept(seen: Token, value: bytes) -> bytes:
 
 def reading(seen: Token) -> Token:
     """Return the token to read with: without a timestamp, so that the answer has the version's."""
-    return replace(seen, stamp=Token().stamp)
+    return replace(seen, timestamp=Token().timestamp)
 
 
 def opened(key: str, found: Found) -> tuple[Token, bytes]:
@@ -68,5 +68,5 @@ def told(key: str, seen: Token, stored: Stored) -> Token:
 
 
 def _told(key: str, seen: Token, dot: tuple[str, int], outcome: Found | Stored) -> Token:
-    token = seen.after_write(key_hash_of(key, True), dot, outcome.token.stamp, {})
+    token = seen.after_write(key_hash_of(key, True), dot, outcome.token.timestamp, {})
     return replace(token, view=max(token.view, view_of(dot[0]))).trimmed({})

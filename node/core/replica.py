@@ -34,7 +34,7 @@ from node.core.requests.causal_delivery import DeliveryBuffer
 from node.core.requests.key_counts import CountOrigin
 from node.core.requests.key_lists import Lists
 from node.core.requests.read_answer import DAMAGED_HERE
-from node.core.requests.read_origin import Answers
+from node.core.requests.read_origin import ReadOrigin
 from node.core.requests.read_owner import ReadOwner
 from node.core.requests.write_home import Home
 from node.core.requests.write_origin import WriteOrigin
@@ -68,30 +68,28 @@ class Replica:
         self._step = step = Step()
         self.keyspace = Keyspace(rows, options, step)
         table = rows.read("meta", "lives")
-        incarnations, repair = (
-            Incarnations(INCARNATIONS.decode(table) if table else {}),
-            Repair(address),
-        )
+        incarnations = Incarnations(INCARNATIONS.decode(table) if table else {})
+        repair = Repair(address)
         if incarnations.claim(address, node_id):
             step.record("meta", "node", node_id.encode())
         self.detector = Detector(address)
         history, store, detector = ViewHistory(saved), self.keyspace, self.detector
         self.views = KnownViews(address, node_id, run, history, step, store, incarnations, repair)
         services = Services(step, store, self.views, repair, incarnations, detector)
-        self._proposals = Proposals(services)
         self.delivery_buffer = DeliveryBuffer(services, options)
         self.maintenance = Maintenance(services, options, chance)
+        self._proposals = Proposals(services, self.maintenance.gossip)
         self._read_owner = ReadOwner(services, self.delivery_buffer, options)
-        self._answers = Answers(
+        self._read_origin = ReadOrigin(
             services, self._read_owner, self.delivery_buffer, self.maintenance.row_repair, options,
             self._begin_write,
         )  # fmt: skip
         self._counts = CountOrigin(services)
-        feed, ask = self._answers.feed, self.maintenance.anti_entropy.ask_shard_peers
+        feed, ask = self._read_origin.feed, self.maintenance.anti_entropy.ask_shard_peers
         self._home = Home(
             services, self.delivery_buffer, self.maintenance.row_repair, options, feed, ask
         )
-        self._writes = WriteOrigin(services, self._handle, self._answers.looks.begin)
+        self._writes = WriteOrigin(services, self._handle, self._read_origin.looks.begin)
         self._lists = Lists(services)
         self._view_change = self._change_of_views(services)
         self.is_over = False  # it does nothing now: the rows are those of another replica
@@ -105,7 +103,7 @@ class Replica:
             forget_comparisons=maintenance.enter,
             compare_with_all=maintenance.anti_entropy.compare_with_all,
             recount_writes=self._writes.enter,
-            restart_reads=self._answers.restart,
+            restart_reads=self._read_origin.restart,
             replicate_again=self._home.replicate_again,
         )
         return ViewChange(services, maintenance.membership, self._proposals, subscribers)
@@ -114,7 +112,7 @@ class Replica:
         """For each kind of event or operation: its handler, and what to do instead when a row that
         it reads is damaged.  All branching on the kind is here.  None: it reads no row, or it goes
         on without the row by itself."""
-        home, writes, answers, owner = self._home, self._writes, self._answers, self._read_owner
+        home, writes, answers, owner = self._home, self._writes, self._read_origin, self._read_owner
         maintenance, proposals, counts = self.maintenance, self._proposals, self._counts
         repair, asked_again = maintenance.anti_entropy, lambda source, message: None
         return {
@@ -220,10 +218,12 @@ class Replica:
     def _wake_at(self, now: float) -> float:
         if self.is_over:
             return float("inf")
-        if self._writes or self._answers or self._lists or self._counts or self._proposals:
+        if self._writes or self._read_origin or self._lists or self._counts or self._proposals:
             return min(now + WAITING_TICK_S, self.maintenance.anti_entropy.next_page)
         keyspace = self.keyspace
-        busy = keyspace.cleanup.slots or keyspace.log.is_behind or not keyspace.digests.is_whole
+        busy = (
+            keyspace.cleanup.slots or keyspace.log.is_behind or not keyspace.content_hashes.is_whole
+        )
         soon = now + CLEANUP_EVERY_S if busy else self.delivery_buffer.next_tick
         return min(
             soon, self.maintenance.gossip.next_heartbeat, self.maintenance.anti_entropy.next_page
@@ -239,7 +239,7 @@ class Replica:
 
     def waiting(self) -> dict[str, int]:
         """The number of our clients' requests that are under way."""
-        return {"writes": len(self._writes), "reads": len(self._answers)}
+        return {"writes": len(self._writes), "reads": len(self._read_origin)}
 
     # ---- our clients
     def on_submit(self, source: str, submit: events.Submit) -> None:
@@ -313,7 +313,7 @@ class Replica:
         self.maintenance.tick()
 
     def _tick_waiting(self) -> None:
-        self._answers.tick()
+        self._read_origin.tick()
         self._lists.tick()
         self._writes.tick()
         self._counts.tick()

@@ -134,7 +134,7 @@ def content(replica: Replica) -> str | None:
     """The hash of what this node holds of its own slots.  Two replicas of a shard have the same
     hash exactly when they hold the same versions.  None while the rows of the last run are being
     counted."""
-    return replica.keyspace.digests.content
+    return replica.keyspace.content_hashes.content
 
 
 def scrub(replica: Replica, now: float) -> dict[str, Any]:

@@ -26,7 +26,7 @@ class Names:
         self._numbers: dict[int, ViewId] = {}  # the view that has the number alone for its name
         self._keys: dict[int, str] = {}
         self._requests: dict[int, str] = {}
-        self._rot = count(1)
+        self._repair_number = count(1)
 
     def name_node(self, node_id: str, run: str, name: str) -> None:
         self._nodes[node_id] = self._short[short_name(node_id)] = name
@@ -89,7 +89,7 @@ class Names:
     def request(self, number: int) -> str:
         """Name a request; one that is no client's is a node's own question for a damaged row."""
         if number not in self._requests:
-            self._requests[number] = f"rot{next(self._rot)}"
+            self._requests[number] = f"repair{next(self._repair_number)}"
         return self._requests[number]
 
     def node(self, node_id: str) -> str:

@@ -124,10 +124,10 @@ class Play:
         """node slow|fast: a slow disk is durable only on sync; a fast one at once."""
         self.stage.nodes[node].disk.slow = kind == "slow"
 
-    def on_rot(self, *words: str) -> None:
+    def on_corrupt(self, *words: str) -> None:
         """node key ..: the disk changes the rows of these keys; their node may run."""
         for key in words[1:]:
-            self.stage.rot(words[0], key)
+            self.stage.corrupt(words[0], key)
 
     def on_sync(self, node: str) -> None:
         """node: all it has written is durable now."""
@@ -277,11 +277,11 @@ class Play:
         )
         return f"shows {words.vector(outcome.clock)} {{{shown}}}; holds {{{', '.join(early)}}}"
 
-    def on_view(self, node: str, *lost: str, **wish: str) -> None:
+    def on_view(self, node: str, *lost: str, **wanted: str) -> None:
         """node shards=n | add=node to=shard | drop=node [lost ..]: another view; `lost` nodes
         are given up."""
         view = self.stage.driver(node).replica.view
-        self._submit("v", node, "", Propose(_layout(view, **wish), view.id, lost), {})
+        self._submit("v", node, "", Propose(_layout(view, **wanted), view.id, lost), {})
 
     def _submit(self, kind: str, node: str, key: str, operation: Request, options: Choices) -> None:
         stage, driver = self.stage, self.stage.driver(node)

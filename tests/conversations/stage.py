@@ -216,7 +216,7 @@ class Stage:
         for other in self.nodes:
             self.link_down(other, address)
 
-    def rot(self, address: str, key: str) -> None:
+    def corrupt(self, address: str, key: str) -> None:
         """Damage the row of a key."""
         node = self.nodes[address]
         record = Record("item", row_of(key), DAMAGED)

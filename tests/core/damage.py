@@ -16,9 +16,9 @@ TRIO = first_view(["a1", "a2", "a3"], 1)
 ALONE = first_view(["a1"], 1)
 PLUM = "plum"
 SLOT = 1 << slot_of_key(PEAR)
-HELD = Item({("x", 1): Version(b"held", stamp=(1, 0, "x"))}, Past({"x": 1}))
-NEWER = Item({("x", 2): Version(b"newer", stamp=(2, 0, "x"))}, Past({"x": 2}))
-MARK = Item({("x", 1): Version(None, stamp=(1, 0, "x"))}, Past({"x": 1}))
+HELD = Item({("x", 1): Version(b"held", timestamp=(1, 0, "x"))}, Past({"x": 1}))
+NEWER = Item({("x", 2): Version(b"newer", timestamp=(2, 0, "x"))}, Past({"x": 2}))
+MARK = Item({("x", 1): Version(None, timestamp=(1, 0, "x"))}, Past({"x": 1}))
 
 
 def damage(one: One, key: str = PEAR, row: str = "") -> None:
@@ -56,7 +56,7 @@ def tick(one: One, now: float = NOW) -> Effects:
 def fetches(one: One, effects: Effects) -> list[tuple[str, m.Fetch]]:
     """Our own questions, without those of clients' reads."""
     asks = [(peer, ask) for peer, ask in effects.asks if isinstance(ask, m.Fetch)]
-    reads = one.replica._answers._reads
+    reads = one.replica._read_origin._reads
     return [(peer, ask) for peer, ask in asks if reads.get(ask.request) is None]
 
 

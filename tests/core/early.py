@@ -54,7 +54,7 @@ def shown(one: One, key: str = PLUM, token: Token | None = None, now: float = NO
 
 
 def looked(one: One, now: float = NOW, **look: Any) -> Looked:
-    wish = replace(Look(limit=100), **look)
-    [(_, outcome)] = one.submit(wish, 11, now).replies
+    wanted = replace(Look(limit=100), **look)
+    [(_, outcome)] = one.submit(wanted, 11, now).replies
     assert isinstance(outcome, Looked)
     return outcome

@@ -8,12 +8,14 @@ from node.core.model.slots import ALL, Slots
 from node.core.model.view import FIRST, View, ViewId
 from node.core.protocol import messages as m
 from node.core.protocol.effects import Effects
+from node.core.protocol.operations import Propose
 from node.core.replication.progress import PeerProgress, PeerSlots
 from tests.core.one import VIEW, One
 
 SECOND, THIRD = ViewId(2, "p"), ViewId(3, "p")
 S1, S2 = VIEW.slots_of_shard(0), VIEW.slots_of_shard(1)
 A3 = DotClock({"x": 3})
+CHANGE = Propose(with_member(VIEW, "s1", "b2"), FIRST)
 
 
 def view_at(name: ViewId, member: str, shard: str, ancestors: Sequence[ViewId] = (FIRST,)) -> View:
@@ -68,3 +70,14 @@ def row(
 
 def reports(one: One) -> dict[str, ViewId]:
     return one.replica.views.history.reports
+
+
+def own_views(effects: Effects) -> m.Views:
+    """Return the proposals that a node tells itself."""
+    [message] = [message for peer, message in effects.tells if isinstance(message, m.Views)]
+    return message
+
+
+def proposed(one: One, propose: Propose = CHANGE, request: int = 7) -> View:
+    [view] = own_views(one.submit(propose, request)).views
+    return view

@@ -83,4 +83,4 @@ class Shard:
         return said
 
     def contents(self) -> set[str | None]:
-        return {one.replica.keyspace.digests.content for one in self.members.values()}
+        return {one.replica.keyspace.content_hashes.content for one in self.members.values()}

@@ -174,7 +174,7 @@ def test_pages_follow_until_the_last_and_strays_are_dropped() -> None:
     stray = m.Pull(99, pull.node_id, pull.slots, pull.clock)
     assert not one.step("a2", page(stray, snapshot, ("x", 1))).records
     [(_, following)] = one.step("a2", page(pull, snapshot, ("x", 1), last=False)).asks
-    node_id, content = one.replica.node_id, one.replica.keyspace.digests.of(ALL)
+    node_id, content = one.replica.node_id, one.replica.keyspace.content_hashes.of(ALL)
     known = DotClock({"x": 1})
     expected = m.Pull(pull.exchange, node_id, pull.slots, known, snapshot, content=content)
     assert following == expected

@@ -72,7 +72,7 @@ def test_status_at_a_glance() -> None:
     assert known["view"]["addresses"] == []
     assert known["view"]["shards"] == {"s1": ["a1", "a2"], "s2": ["b1", "b2"]}
     assert known["clock"] == {"base": {actor: 1}, "loose": {"x": 1}}
-    content = one.replica.keyspace.digests.content
+    content = one.replica.keyspace.content_hashes.content
     scrub = known["store"].pop("scrub")
     assert known["store"] == {"keys": 2, "hash": content, "log": 2, "open_items": 1}
     assert scrub.keys() == {

@@ -202,16 +202,16 @@ def _talked(steps: Steps, outcomes: list[Outcome], block: Block) -> tuple[Reply,
     lines: list[str] = []
     rest = iter(outcomes)
     try:
-        wish = next(steps)
+        wanted = next(steps)
         while True:
-            asked = () if isinstance(wish, float) else wish
+            asked = () if isinstance(wanted, float) else wanted
             lines += [_asked(request) for request in asked]
-            lines += [f"waits {wish:g} s"] if isinstance(wish, float) else []
+            lines += [f"waits {wanted:g} s"] if isinstance(wanted, float) else []
             told = [next(rest) for _ in asked]
             block.adopted += [each.view for each in told if isinstance(each, Adopted)]
             if "then" in block.settings and block.adopted:
                 block.settings["view"] = block.settings["then"]
-            wish = steps.send(told)
+            wanted = steps.send(told)
     except StopIteration as end:
         return end.value, lines
 

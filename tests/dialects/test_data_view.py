@@ -117,13 +117,13 @@ class Meanwhile:
         said = ROUTES["PUT", "/view"](Call("PUT", {}, {}, {}, raw, self.facts, LIMITS))
         assert isinstance(said, Talk)
         try:
-            wish: Sequence[Request] | float = next(said.steps)
+            wanted: Sequence[Request] | float = next(said.steps)
             while True:
-                if isinstance(wish, float):
-                    self.passed += wish
-                    wish = said.steps.send([])
+                if isinstance(wanted, float):
+                    self.passed += wanted
+                    wanted = said.steps.send([])
                 else:
-                    wish = said.steps.send([self.does(request) for request in wish])
+                    wanted = said.steps.send([self.does(request) for request in wanted])
         except StopIteration as end:
             reply: Reply = end.value
             return reply

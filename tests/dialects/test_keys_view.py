@@ -117,16 +117,16 @@ def played(cluster: Cluster) -> tuple[Reply, list[Sequence[Request] | float]]:
     handler = ROUTES["PUT", "/kvs/view-change"]
     said = handler(Call("PUT", {}, {}, {}, CHANGE, cluster.facts, LIMITS))
     assert isinstance(said, Talk)
-    wishes: list[Sequence[Request] | float] = [next(said.steps)]
+    all_wanted: list[Sequence[Request] | float] = [next(said.steps)]
     try:
         while True:
-            wish = wishes[-1]
-            asked = () if isinstance(wish, float) else wish
-            if not isinstance(wish, float) and isinstance(wish[0], Propose):
+            wanted = all_wanted[-1]
+            asked = () if isinstance(wanted, float) else wanted
+            if not isinstance(wanted, float) and isinstance(wanted[0], Propose):
                 cluster.view = "next"
-            wishes.append(said.steps.send([outcome_of(request) for request in asked]))
+            all_wanted.append(said.steps.send([outcome_of(request) for request in asked]))
     except StopIteration as end:
-        return end.value, wishes
+        return end.value, all_wanted
 
 
 def outcome_of(request: Request) -> Outcome:
@@ -140,8 +140,8 @@ def key_counts(reply: Reply) -> list[int | None]:
 
 
 def test_a_change_waits_until_every_node_has_what_it_owns() -> None:
-    reply, wishes = played(Cluster(["beginning", "moving", "moving", "done"], 0.01))
-    assert [isinstance(wish, float) for wish in wishes] == [False, True, True, True, False]
+    reply, all_wanted = played(Cluster(["beginning", "moving", "moving", "done"], 0.01))
+    assert [isinstance(wanted, float) for wanted in all_wanted] == [False, True, True, True, False]
     assert key_counts(reply) == [5] * 5
 
 
@@ -159,24 +159,24 @@ def test_a_view_that_others_have_adopted_is_waited_for() -> None:
     assert not isinstance(asked, float)
     [propose] = asked
     cluster.view = "next"
-    wishes = [said.steps.send([outcome_of(propose)])]
-    while isinstance(wishes[-1], float):
-        wishes.append(said.steps.send([]))
-    *waits, counts = wishes
+    all_wanted = [said.steps.send([outcome_of(propose)])]
+    while isinstance(all_wanted[-1], float):
+        all_wanted.append(said.steps.send([]))
+    *waits, counts = all_wanted
     assert len(waits) > 1
     assert not isinstance(counts, float)
     assert all(isinstance(each, Count) for each in counts)
 
 
 def test_a_dead_node_is_not_waited_for() -> None:
-    _, wishes = played(Cluster(["moving"], 0.01, alive=NODES[:1], lacks=NODES[1:]))
-    assert not any(isinstance(wish, float) for wish in wishes)
+    _, all_wanted = played(Cluster(["moving"], 0.01, alive=NODES[:1], lacks=NODES[1:]))
+    assert not any(isinstance(wanted, float) for wanted in all_wanted)
 
 
 def test_a_newcomer_that_has_not_been_heard_of_yet_is_waited_for() -> None:
     cluster = Cluster(["moving", "moving", "done"], 0.01, alive=NODES, lacks=[STRANGER])
-    _, wishes = played(cluster)
-    assert [isinstance(wish, float) for wish in wishes] == [False, True, True, False]
+    _, all_wanted = played(cluster)
+    assert [isinstance(wanted, float) for wanted in all_wanted] == [False, True, True, False]
 
 
 @pytest.mark.parametrize(("alive", "most_s"), [(NODES, 4.3), (NODES[2:], 2.6)])

@@ -30,10 +30,10 @@ def answered(block: Block, dialect: Dialect, outcome: Outcome) -> Reply | None:
         return said.say(outcome)
     if isinstance(said, Talk):
         try:
-            wish = next(said.steps)
+            wanted = next(said.steps)
             while True:
-                asked = () if isinstance(wish, float) else wish
-                wish = said.steps.send([outcome for _ in asked])
+                asked = () if isinstance(wanted, float) else wanted
+                wanted = said.steps.send([outcome for _ in asked])
         except StopIteration as end:
             reply: Reply = end.value
             return reply

@@ -53,7 +53,7 @@ def test_every_route_has_an_exchange() -> None:
 def seen_of(dots: int, view: ViewId | None = None) -> Token:
     exact = {(f"a{i:05}.1", i + 1): i << 24 for i in range(dots)}
     token = Token({}, exact, b"", (1600000000000, 3, "a00000.1"))
-    return Token({}, exact, b"", token.stamp, view) if view else token
+    return Token({}, exact, b"", token.timestamp, view) if view else token
 
 
 @pytest.mark.parametrize("view", [None, ViewId(3, "Zz90")])
@@ -64,10 +64,10 @@ def test_every_reader_is_told_what_the_writer_was(
 ) -> None:
     """It is told that, whatever a replica's own token says by now, and its clock covers."""
     seen = seen_of(dots, view).trimmed({})
-    stored = Stored(Token(stamp=STAMP), Past(), dot, False, 2, 3, HOME)
+    stored = Stored(Token(timestamp=STAMP), Past(), dot, False, 2, 3, HOME)
     answered = orjson.loads(encode(told("cart", seen, stored)))
     value = kept(seen, b'{"any":["JSON",1.50]}')
-    for reader in (Token(stamp=STAMP), Token({"b.1": 4}, {dot: 1}, b"\xff" * 64, STAMP)):
+    for reader in (Token(timestamp=STAMP), Token({"b.1": 4}, {dot: 1}, b"\xff" * 64, STAMP)):
         found = Found((value,), (dot,), (dot,), reader, Past(), HOME)
         token, shown = opened("cart", found)
         assert orjson.loads(encode(token)) == answered
@@ -76,16 +76,16 @@ def test_every_reader_is_told_what_the_writer_was(
 
 def test_the_metadata_names_the_write_and_its_past() -> None:
     seen = seen_of(2)
-    stored = Stored(Token(stamp=STAMP), Past(), DOT, False, 2, 3, HOME)
+    stored = Stored(Token(timestamp=STAMP), Past(), DOT, False, 2, 3, HOME)
     token = told("cart", seen, stored)
     assert token.exact == {**seen.exact, DOT: key_hash_of("cart", True)}
-    assert token.stamp == STAMP
+    assert token.timestamp == STAMP
 
 
 def test_the_metadata_is_bounded_and_comes_back() -> None:
     seen = Token()
     for n in range(1, 200):
-        stored = Stored(Token(stamp=STAMP), Past(), (f"AAAAA{n % 6}.1", n), False, 2, 3, HOME)
+        stored = Stored(Token(timestamp=STAMP), Past(), (f"AAAAA{n % 6}.1", n), False, 2, 3, HOME)
         seen = told(f"key{n}", decode(orjson.loads(encode(seen))).trimmed({}), stored)
     assert len(seen.exact) <= EXACT_MAX
     assert len(encode(seen)) < 2300
@@ -109,15 +109,15 @@ def test_the_metadata_go_under_the_name_of_the_node_that_was_asked() -> None:
     answered = orjson.loads(end.value.value.body)["causal-metadata"]
     assert answered["c"] == "CCCCCC"
     assert put.value is not None
-    found = Found((put.value,), (DOT,), (DOT,), Token(stamp=STAMP, name="EEEEEE"), Past(), HOME)
+    found = Found((put.value,), (DOT,), (DOT,), Token(timestamp=STAMP, name="EEEEEE"), Past(), HOME)
     assert orjson.loads(encode(opened("cart", found)[0])) == answered
 
 
 def test_a_stamp_that_was_kept_before_and_that_no_clock_shows_does_not_come_back() -> None:
     kept_before = b'{"v":1,"t":{"AAAAAA.1":[0,{"3":"AAAAAQ"}]},"h":[9007199254740991,5,"x"]}\n1'
-    found = Found((kept_before,), (DOT,), (DOT,), Token(stamp=STAMP), Past(), HOME)
+    found = Found((kept_before,), (DOT,), (DOT,), Token(timestamp=STAMP), Past(), HOME)
     token, value = opened("cart", found)
-    assert (token.stamp, value) == (STAMP, b"1")
+    assert (token.timestamp, value) == (STAMP, b"1")
     assert set(token.exact) == {("AAAAAA.1", 3), DOT}
     assert encode(decode(orjson.loads(encode(token)))) == encode(token)
 
@@ -126,7 +126,7 @@ def test_a_stamp_of_the_reader_does_not_show() -> None:
     said = call("GET", {"causal-metadata": orjson.loads(encode(seen_of(1)))})
     assert isinstance(said, Ask)
     assert isinstance(said.request, Get)
-    assert said.request.token.stamp == Token().stamp
+    assert said.request.token.timestamp == Token().timestamp
 
 
 # ------------------------------------------------------------------ waits
@@ -134,12 +134,12 @@ def test_a_stamp_of_the_reader_does_not_show() -> None:
 
 def refused_until_the_end(steps: Steps) -> tuple[float, Reply]:
     """Return the wait and the reply, when the core refuses all requests."""
-    waited, wish = 0.0, next(steps)
+    waited, wanted = 0.0, next(steps)
     try:
         while True:
-            waited += wish if isinstance(wish, float) else 0.0
-            unmet = [] if isinstance(wish, float) else [Unmet({"AAAAAA.1": (0, 7)})]
-            wish = steps.send(unmet)
+            waited += wanted if isinstance(wanted, float) else 0.0
+            unmet = [] if isinstance(wanted, float) else [Unmet({"AAAAAA.1": (0, 7)})]
+            wanted = steps.send(unmet)
     except StopIteration as end:
         return waited, end.value
 

@@ -75,9 +75,9 @@ def stored_by(name: str, method: str, pattern: str, body: bytes) -> bytes:
 
 
 def _first_of(said: Talk) -> Request:
-    wish = next(said.steps)
-    assert not isinstance(wish, float)
-    return wish[0]
+    wanted = next(said.steps)
+    assert not isinstance(wanted, float)
+    return wanted[0]
 
 
 def body_with(fields: dict[str, str], text: str, name: str = "value") -> bytes:

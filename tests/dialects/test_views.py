@@ -69,8 +69,8 @@ def asked(
     return answering(desk.plan_or_commit, views().reword)(call)
 
 
-def planned(desk: Desk, wish: dict[str, Any]) -> str:
-    said = asked(desk, "POST", wish, "true")
+def planned(desk: Desk, wanted: dict[str, Any]) -> str:
+    said = asked(desk, "POST", wanted, "true")
     assert isinstance(said, Reply)
     return str(orjson.loads(said.body)["plan"])
 
@@ -163,7 +163,7 @@ def test_a_dead_shard_is_warned_of() -> None:
     assert "no member of shard s2 is up now: its keys move when one comes back" in warnings
 
 
-def test_a_wish_that_cannot_be_met_says_why() -> None:
+def test_a_change_that_cannot_be_met_says_why() -> None:
     facts = facts_at(NODES[0])
     with pytest.raises(Refused, match="5 nodes make between 1 and 5 shards"):
         plan_of(facts, ChangeRequest(tuple(NODES), 6, (), False))

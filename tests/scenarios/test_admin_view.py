@@ -259,8 +259,8 @@ def owners(cluster: Cluster) -> list[str]:
 def add_a_shard(cluster: Cluster, names: list[str]) -> None:
     """Add a shard with one more node, one node a shard; as few slots as can be move."""
     shards = len(names)
-    wish = {"shards": shards, "nodes": [cluster.address(name) for name in names]}
-    plan = ask("POST", f"{cluster.urls['alice']}/v1/view?plan=true", wish)[1]
+    wanted = {"shards": shards, "nodes": [cluster.address(name) for name in names]}
+    plan = ask("POST", f"{cluster.urls['alice']}/v1/view?plan=true", wanted)[1]
     assert plan["moves"]["slots"] <= MOVED_SLOTS_MAX * plan["moves"]["ideal_slots"]
     assert put_view(cluster, "alice", names, shards)[0] == 200
     assert eventually(lambda: are_level(cluster, names, shards, shards), LEVEL_S)

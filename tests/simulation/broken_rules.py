@@ -103,7 +103,7 @@ IN_STORIES = [
 ]
 STORIES_OF_VIEWS = [
     (directed_views.what_the_beaten_side_took_in, the_losers_owners_forget_what_they_took_in),
-    (directed_views.a_wish_of_one_who_has_left, propose_from_outside),
+    (directed_views.a_proposal_of_a_node_that_has_left, propose_from_outside),
     (directed_views.a_proposer_whose_disk_is_lost, a_view_id_names_the_proposers_address),
     (directed_views.views_that_nobody_took_part_in, nothing_is_claimed_for_a_skipped_view),
     (directed_custody.what_came_back_to_who_had_it_before, acks_outlive_their_view),

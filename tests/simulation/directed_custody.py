@@ -82,11 +82,11 @@ def a_write_over_three_views(seed: int) -> None:
     outcomes: list[Outcome] = []
     cluster.submit("n1", Put(KEYS[0], VALUE, level="all"), outcomes.append)
     cluster.wait(0.3)
-    cluster.wish("n1", all_slots_of("n1", "n4"))
+    cluster.propose("n1", all_slots_of("n1", "n4"))
     cluster.wait(0.7)
     assert not any(cluster.holds_slots(address) for address in ("n2", "n3"))
     cluster.cut({pair for pair in permutations(NODES, 2) if "n1" in pair})
-    cluster.wish("n1", all_slots_of("n1", "n2", "n3"))
+    cluster.propose("n1", all_slots_of("n1", "n2", "n3"))
     cluster.wait(2.0)
     [outcome] = outcomes
     assert isinstance(outcome, Stored | Unavailable)

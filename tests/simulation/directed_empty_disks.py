@@ -47,7 +47,7 @@ def an_empty_disk_is_asked_for_a_view_by_a_newcomer(seed: int) -> None:
     it.
     """
     cluster = _with_an_empty_disk(seed)
-    cluster.wish(NEWCOMER, all_slots_to(OLD, NEWCOMER, *REST))
+    cluster.propose(NEWCOMER, all_slots_to(OLD, NEWCOMER, *REST))
     cluster.wait(5.0)
     cluster.must_keep(cluster.written(OLD))
 
@@ -72,8 +72,8 @@ def _asked_while_it_is_cut_off(cluster: Cluster) -> None:
 
     n4 would say what is in the slots before it has heard.
     """
-    wish = Propose(all_slots_to(OLD, *REST))
-    answers = [cluster.ask(OLD, wish) for _ in range(VIEWS)]
+    wanted = Propose(all_slots_to(OLD, *REST))
+    answers = [cluster.ask(OLD, wanted) for _ in range(VIEWS)]
     cluster.mend(set(cluster.cuts))
     outcomes: list[Outcome] = []
     for _ in range(100):

@@ -26,7 +26,7 @@ from node.core.protocol.operations import (
 from tests.simulation.directed_views import KEYS, NODES, Cluster, all_slots_to
 
 SIDES = (("n1", "n2"), ("n3", "n4"))
-FOREIGN = Token(stamp=NO_TIMESTAMP, name="ZZZZZZ")
+FOREIGN = Token(timestamp=NO_TIMESTAMP, name="ZZZZZZ")
 
 
 class Apart(Cluster):
@@ -101,8 +101,8 @@ def a_new_life_proposes_while_it_is_cut_off(seed: int) -> None:
     world = Cluster(seed)
     world.part("n4")
     world.replace_disk("n4")
-    wish = Propose(all_slots_to("n4", "n1", "n2", "n3"), lost=("n3",))
-    assert isinstance(world.ask("n4", wish), Adopted)
+    wanted = Propose(all_slots_to("n4", "n1", "n2", "n3"), lost=("n3",))
+    assert isinstance(world.ask("n4", wanted), Adopted)
     written = world.ask("n4", Put(KEYS[0], b"v", level="one"))
     if isinstance(written, Stored):
         must_not_reject(world, "n1", written.token)

@@ -234,7 +234,7 @@ def an_old_disk_is_told_that_its_view_is_settled(seed: int) -> None:
     cluster = PutBack(seed)
     _settle_in_the_second_view(cluster)
     cluster.holds = lambda node, target, envelope: isinstance(envelope.message, Page)
-    cluster.wish("n1", Layout(NODES, (Shard("s1", ("n3", OLD)),), bytes(SLOTS)))
+    cluster.propose("n1", Layout(NODES, (Shard("s1", ("n3", OLD)),), bytes(SLOTS)))
     cluster.wait(2.0)
     kept = cluster.kept()
     cluster.holds = nothing

@@ -58,7 +58,7 @@ class Cluster(Post):
         self.cut({*pairs, *((other, one) for one, other in pairs)})
         self.wait(3.0)
 
-    def wish(self, address: str, layout: Layout) -> None:
+    def propose(self, address: str, layout: Layout) -> None:
         """Propose a view; the story goes on without the answer."""
         self.submit(address, Propose(layout), lambda outcome: None)
 
@@ -83,7 +83,7 @@ def what_the_beaten_side_took_in(seed: int) -> None:
     cluster.must_show("n4", b"of the side that is beaten")
 
 
-def a_wish_of_one_who_has_left(seed: int) -> None:
+def a_proposal_of_a_node_that_has_left(seed: int) -> None:
     """A node that has left and is cut off asks for views that know nothing of later changes."""
     cluster = Cluster(seed)
     cluster.ask("n2", Propose(all_slots_to("n2", "n3", "n4")))

@@ -27,7 +27,7 @@ from node.core.replication import sync_pages
 from node.core.replication.pull import Repair
 from node.core.requests import read_answer
 from node.core.requests.coverage import Missing, Need
-from node.core.requests.read_origin import Answers
+from node.core.requests.read_origin import ReadOrigin
 from node.core.requests.read_repair import AnsweredRead, ReadRepairs, Tells
 from node.core.requests.write_home import Home
 from node.core.storage import keyspace
@@ -52,7 +52,7 @@ def compare_the_hashes_of_what_is_open() -> Iterator[None]:
     """
 
     def is_closed(self: ContentCompare) -> bool:
-        return self._keyspace.digests.is_whole
+        return self._keyspace.content_hashes.is_whole
 
     with (
         patch.object(ContentCompare, "_is_closed", is_closed),
@@ -142,11 +142,11 @@ def prune_at_a_majority() -> Iterator[None]:
 def mend_before_the_disk_has_it() -> Iterator[None]:
     """A read passes its own state on before the disk has it."""
 
-    def mend(self: Answers, tells: Tells) -> None:
+    def mend(self: ReadOrigin, tells: Tells) -> None:
         for owner, message in tells:
             self._step.ask(owner, message)
 
-    with patch.object(Answers, "_repair", mend):
+    with patch.object(ReadOrigin, "_repair", mend):
         yield
 
 
@@ -263,7 +263,7 @@ def hand_out_no_dependencies() -> Iterator[None]:
 
     def forgetful(token: Token, need: Need, item: Item) -> Token:
         bare = {
-            dot: Version(version.value, Token(), version.stamp, version.lww)
+            dot: Version(version.value, Token(), version.timestamp, version.lww)
             for dot, version in item.versions.items()
         }
         return original(token, need, Item(bare, item.past))
@@ -313,7 +313,7 @@ def ignore_the_floors_of_a_token() -> Iterator[None]:
     original = Need.of
 
     def of(self: Need, token: Token, *rest: Any) -> Missing:
-        return original(self, Token({}, token.exact, b"", token.stamp), *rest)
+        return original(self, Token({}, token.exact, b"", token.timestamp), *rest)
 
     with patch.object(Need, "of", of):
         yield

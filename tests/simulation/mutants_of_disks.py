@@ -18,7 +18,7 @@ from node.core.model.view import FIRST, NO_VIEW, ViewId
 from node.core.protocol.operations import Outcome
 from node.core.replica import Replica
 from node.core.replication.pull import Repair
-from node.core.requests.read_origin import Answers
+from node.core.requests.read_origin import ReadOrigin
 from node.core.storage.slot_groups import Parts
 from tests.simulation.breaks import Breaks
 
@@ -170,13 +170,13 @@ def what_another_shard_has_lost_is_not_looked_for_there() -> Iterator[None]:
 @contextmanager
 def clients_that_do_not_wait_are_refused_for_ever() -> Iterator[None]:
     """A read that is refused at once leads to no doubt.  A story shows it."""
-    original = Answers._on_read
+    original = ReadOrigin._on_read
 
-    def on_read(self: Answers, request: int, outcome: Outcome | None) -> None:
+    def on_read(self: ReadOrigin, request: int, outcome: Outcome | None) -> None:
         with patch.object(self._views, "miss", lambda dots: None):
             original(self, request, outcome)
 
-    with patch.object(Answers, "_on_read", on_read):
+    with patch.object(ReadOrigin, "_on_read", on_read):
         yield
 
 

@@ -23,7 +23,7 @@ from node.core.model.slots import from_bytes
 from node.core.model.token import Token
 from node.core.model.view import FIRST, View, ViewId
 from node.core.protocol.messages import ItemPage, Pull
-from node.core.protocol.operations import Get
+from node.core.protocol.operations import Get, Propose
 from node.core.replication import sync_pages
 from node.core.requests.coverage import Missing, Need
 from node.core.requests.write_home import Home
@@ -33,6 +33,19 @@ from node.core.storage.written_since import NOT_HERE, key_within
 from tests.simulation.breaks import Breaks
 
 OF_VIEWS = Breaks()
+
+
+@OF_VIEWS.shown_by("one way", changes=3)
+def propose_for_others_in_no_view() -> Iterator[None]:
+    """A node that has forgotten its view begins another one when a node forwards a request."""
+    original = Proposals._may
+
+    def may(self: Proposals, propose: Propose | None = None) -> bool:
+        return not self._views.view.number or original(self, propose)
+
+    with patch.object(Proposals, "_may", may):
+        yield
+
 
 # ------------------------------------------------------------------ R1, R2: adopt and write
 
@@ -199,7 +212,7 @@ def an_unknown_view_does_not_matter() -> Iterator[None]:
 
     def of(self: Need, token: Token, *rest: Any) -> Missing:
         known = {dot: tag for dot, tag in token.exact.items() if not self.elsewhere(dot[0])}
-        return original(self, Token(token.floor, known, token.keys, token.stamp), *rest)
+        return original(self, Token(token.floor, known, token.keys, token.timestamp), *rest)
 
     def slots_of_actor(self: KnownViews, actor: Actor) -> int:
         return slots_of(self, actor) or 0
@@ -217,7 +230,7 @@ def judge_tokens_of_newer_views() -> Iterator[None]:
     original = Need.to_show
 
     def to_show(self: Need, get: Get, *rest: Any) -> Missing:
-        token = Token(get.token.floor, get.token.exact, get.token.keys, get.token.stamp)
+        token = Token(get.token.floor, get.token.exact, get.token.keys, get.token.timestamp)
         return original(self, Get(get.key, get.mode, token, get.scope), *rest)
 
     with patch.object(Need, "to_show", to_show):

@@ -145,14 +145,14 @@ class Client:
 
     def go(self, step: Callable[[], Sequence[Request] | float]) -> None:
         try:
-            wish = step()
+            wanted = step()
         except StopIteration as end:
             self.done(end.value)
             return
-        if isinstance(wish, float):
-            self.world.timeline.after(wish, partial(self.go, partial(self.steps.send, [])))
+        if isinstance(wanted, float):
+            self.world.timeline.after(wanted, partial(self.go, partial(self.steps.send, [])))
             return
-        [request] = wish
+        [request] = wanted
         self.world.submit(self.address, request, self.answered)
 
     def answered(self, outcome: Outcome) -> None:

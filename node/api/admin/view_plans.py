@@ -53,7 +53,7 @@ class Plan:
     document: dict[str, Any]
 
 
-# ------------------------------------------------------------------ the wish
+# ------------------------------------------------------------------ what is asked for
 
 
 def change_request_of(fields: Mapping[str, Any], view: View, known: Iterable[str]) -> ChangeRequest:

@@ -74,12 +74,12 @@ class ContentCompare:
         imply equal hashes."""
         keyspace = self._keyspace
         is_calm = self._row_repair.is_idle and not self._search and self._is_closed()
-        return keyspace.digests.of(part.slots) if is_calm and part.answers else b""
+        return keyspace.content_hashes.of(part.slots) if is_calm and part.answers else b""
 
     def _is_closed(self) -> bool:
         keyspace = self._keyspace
         is_open = keyspace.open_keys or keyspace.parts.withheld or keyspace.cleanup.slots
-        return not (is_open or keyspace.transfers) and keyspace.digests.is_whole
+        return not (is_open or keyspace.transfers) and keyspace.content_hashes.is_whole
 
     # ---- comparing
     def on_compare(self, source: str, compare: Compare) -> None:
@@ -128,7 +128,7 @@ class ContentCompare:
             search.asked = search.left.pop()
         search.at = self._step.now
         slots, after = search.asked, search.after if search.asked.bit_count() == 1 else None
-        content = self._keyspace.digests.of(slots)
+        content = self._keyspace.content_hashes.of(slots)
         self._step.ask(
             search.shard_peer,
             Pull(

@@ -232,4 +232,4 @@ class RowRepair:
         sound = {row: blob for row, blob in rows.items() if blob != DAMAGED}
         live = sum(ITEMS.decode(blob).is_live() for blob in sound.values())
         keyspace.slot_counts.count_anew(slot, live, sum(map(len, sound.values())))
-        keyspace.digests.count_anew(slot, sound)
+        keyspace.content_hashes.count_anew(slot, sound)

@@ -57,7 +57,7 @@ class Scrub:
         """Read some more rows, unless the node is busy."""
         now, keyspace = self._step.now, self._keyspace
         late_s = PATIENCE_S if now - self._step.served < QUIET_S else 0.0
-        if now < self._due + late_s or self._step.records or not keyspace.digests.is_whole:
+        if now < self._due + late_s or self._step.records or not keyspace.content_hashes.is_whole:
             return
         found = rows_within(self._disk, self._slots(), self.after, self._limit)
         for row, blob in found:
@@ -92,9 +92,9 @@ class Scrub:
         """Judge the sums of the slots below this one: all their rows have been read."""
         if self.slot == slot:
             return
-        digests = self._keyspace.digests
-        wrong = digests.counted_slots(self.slot + 1, slot)
-        if self._sum != digests.sum_of(self.slot):
+        hashes = self._keyspace.content_hashes
+        wrong = hashes.counted_slots(self.slot + 1, slot)
+        if self._sum != hashes.sum_of(self.slot):
             wrong = [self.slot, *wrong]
         for short in wrong:
             self._look_again(short)
@@ -103,12 +103,12 @@ class Scrub:
     def _look_again(self, slot: Slot) -> None:
         """Read all of a slot in one step and judge its sum again.  As a rule the first sum was
         wrong because a row was written between two steps."""
-        slots, digests = self._slots() & 1 << slot, self._keyspace.digests
+        slots, hashes = self._slots() & 1 << slot, self._keyspace.content_hashes
         rows = dict(rows_within(self._disk, slots, None, self._slot_rows_max))
         if not slots or DAMAGED in rows.values() or len(rows) == self._slot_rows_max:
             return
         on_disk = sum(content_of(row, blob) for row, blob in rows.items())
-        if on_disk != digests.sum_of(slot) and not self._row_repair.is_counting(slot):
+        if on_disk != hashes.sum_of(slot) and not self._row_repair.is_counting(slot):
             self.short_slots += 1
             self._step.note(f"rows of slot {slot:03x} of table item are not there any more, or old")
             self._row_repair.count_anew(slot)

@@ -146,8 +146,8 @@ class AntiEntropy:
     def _with_content(self, pull: Pull) -> Pull:
         """The pull with our content hashes, so that equal rows are not sent.  A full exchange goes
         without, because it looks at every row."""
-        is_full, digests = pull.after is not None, self._keyspace.digests
-        return pull if is_full else replace(pull, content=digests.of(from_bytes(pull.slots)))
+        is_full, hashes = pull.after is not None, self._keyspace.content_hashes
+        return pull if is_full else replace(pull, content=hashes.of(from_bytes(pull.slots)))
 
     # ---- 4: the holder serves a page
     def on_pull(self, source: str, pull: Pull) -> None:

@@ -124,7 +124,7 @@ class Maintenance:
         """Go on with long work, a little each time."""
         if self._keyspace.log.is_behind:
             self._keyspace.prune()
-        damaged = self._keyspace.digests.go_on(self._keyspace.cleanup.slots)
+        damaged = self._keyspace.content_hashes.go_on(self._keyspace.cleanup.slots)
         self._step.suspect_rows(damaged)
         if self.repair.exchange is None:  # incoming rows go before cleaning
             self._keyspace.clean_up()

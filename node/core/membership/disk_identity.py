@@ -252,21 +252,21 @@ class Identity:
         newest = max(newest, self._views.newest)
         self._keyspace.parts.become_incomplete_for_all()
         self._keyspace.save_parts()
-        views, turn = self._views, self._step
+        views, step = self._views, self._step
         for row in ("node", "known", "address"):
-            turn.record("meta", row, None)
-        turn.record("meta", "anew", reason.encode())
+            step.record("meta", row, None)
+        step.record("meta", "anew", reason.encode())
         if views.view.number:
             # What this incarnation has named is old, too.
             is_new = views.old_rows is None or views.is_known
             old = encode(views.view.id if is_new else views.old_rows)
-            turn.record("meta", "old", old)
+            step.record("meta", "old", old)
         else:  # there are no rows; views told to another incarnation are not this one's
-            turn.record("meta", "views", None)
+            step.record("meta", "views", None)
         if newest > views.view.id > NO_VIEW:
-            turn.record("meta", "newest", encode(newest))
-        turn.note(f"this node begins a new incarnation, with the rows that it has: {reason}")
-        turn.end_replica(f"this node has begun a new incarnation: {reason}")
+            step.record("meta", "newest", encode(newest))
+        step.note(f"this node begins a new incarnation, with the rows that it has: {reason}")
+        step.end_replica(f"this node has begun a new incarnation: {reason}")
 
     def on_oldest_view(self) -> None:
         """Views were retired: drop old rows that may be dangerous.

@@ -54,7 +54,7 @@ class Gossiping:
         self.heartbeats: dict[str, tuple[Heartbeat, Epoch]] = {}
         self.next_heartbeat = self._gossip_due = 0.0
         self._last_gossip: Gossip | None = None
-        self._last_told: dict[str, float] = {}  # when a node under another stamp was last answered
+        self._last_told: dict[str, float] = {}  # when a node under another epoch was last answered
 
     @property
     def peers(self) -> list[str]:
@@ -86,6 +86,10 @@ class Gossiping:
             self._join(started)
         return True
 
+    def knows_no_view(self, node: str) -> bool:
+        """Whether this node has heard another one say that it is in no view."""
+        return node in self.heartbeats and self.heartbeats[node][1].view == NO_VIEW
+
     def _join(self, started: float) -> None:
         """Ask a node of the view to be added to it, or begin the first view with others that know
         none.
@@ -99,9 +103,7 @@ class Gossiping:
             if able and self._views.address not in view.nodes:
                 self._step.ask(self._chance.choice(able), Join(self._views.address))
             return
-        new = [
-            n for n in view.nodes if n in self.heartbeats and self.heartbeats[n][1].view == NO_VIEW
-        ]
+        new = [node for node in view.nodes if self.knows_no_view(node)]
         is_due = now - started >= GENESIS_WAIT_S and not self._views.history.reports
         if is_due and 1 + len(new) >= majority(len(view.nodes)):
             gossip = Gossip(self.incarnations.copy(), {})

@@ -6,6 +6,7 @@ win knows all views before it.  A node outside the view forwards the request; a 
 view first asks the nodes that the request names.  (protocol D10, R1, I8.)
 """
 
+from node.core.membership.gossip import Gossiping
 from node.core.membership.services import Services
 from node.core.model.placement import reshaped, with_node
 from node.core.model.view import NO_VIEW, Layout, Shard, View, ViewId, address_in
@@ -13,7 +14,7 @@ from node.core.protocol.messages import ForwardedProposal, Gossip, Granted, Join
 from node.core.protocol.operations import Adopted, Outdated, Propose, Unavailable
 
 COLD_S = 1.0  # so long a node without a view waits to be told of one
-EARLY_S = 2.0  # so long a node waits for a witness before it passes a wish on
+EARLY_S = 2.0  # so long a node waits for a witness before it passes a proposal on
 FORWARDED_S = 2.0
 NOBODY = Unavailable(
     "this node may not change the view by itself, and no other node of it can be reached",
@@ -27,8 +28,8 @@ Waiter = tuple[str, int]  # the node whose client waits, and the number of its r
 class Proposals:
     """The requests for another view that are under way at this node."""
 
-    def __init__(self, services: Services) -> None:
-        self._views, self._step = services.views, services.step
+    def __init__(self, services: Services, gossip: Gossiping) -> None:
+        self._views, self._step, self._gossip = services.views, services.step, gossip
         self._keyspace, self._detector = services.store, services.detector
         self._incarnations = services.incarnations
         self._number = int(self._keyspace.rows.read("meta", "proposed") or 0)
@@ -84,7 +85,7 @@ class Proposals:
         due = [cold for cold in self._cold if cold[0] <= now]
         self._cold = [cold for cold in self._cold if cold[0] > now]
         for _, waiter, propose in due:
-            self._propose(waiter, propose)
+            self._begin_the_first(waiter, propose)
         for request in [r for r, deadline in self._forwarded.items() if deadline <= now]:
             del self._forwarded[request]
             self._step.reply(request, UNHEARD)
@@ -97,7 +98,7 @@ class Proposals:
         if propose.base is not None and propose.base != view.id:
             self._step.reply(waiter[1], Outdated(view))
         elif not view.number and others:
-            self._views.history.wish(propose.layout)
+            self._views.history.request(propose.layout)
             self._step.link_with(sorted(others))
             self._cold.append((now + COLD_S, waiter, propose))
         elif not view.number or self._may(propose):
@@ -106,6 +107,20 @@ class Proposals:
             self._early.append((until, waiter, propose))
         else:
             self._pass_on(waiter[1], propose, anew=False)
+
+    def _begin_the_first(self, waiter: Waiter, propose: Propose) -> None:
+        """Begin a view without knowing any, since no node has told one in time.
+
+        A node that has forgotten a view begins one above it, and must not do so beside a cluster
+        that goes on without it: the cluster would take the new view for what comes after its own,
+        although the new view does not say what it comes after.  So such a node begins one only if
+        every other node of it says that it is in no view."""
+        others = [node for node in propose.layout.nodes if node != self._views.address]
+        forgot = self._views.history.forgot
+        if forgot > NO_VIEW and not all(map(self._gossip.knows_no_view, others)):
+            self._step.reply(waiter[1], has_left(forgot))
+        else:
+            self._propose(waiter, propose)
 
     def _pass_on(self, request: int, propose: Propose, anew: bool) -> None:
         able = self._others_reachable()
@@ -123,14 +138,15 @@ class Proposals:
     def _may(self, propose: Propose | None = None) -> bool:
         """Whether this node may propose: no view can be retired without its report.
 
-        Only then every view that can still win knows all views before it.  To be in an older view
-        is not enough: that view may be retired already, and a node with a new disk (D7) or an old
+        Only then every view that can still win knows all views before it.  A node of no view knows
+        none: it may have forgotten the one in which the others go on.  To be in an older view is
+        not enough: that view may be retired already, and a node with a new disk (D7) or an old
         one (D1) does not know that.  So an introducer must have heard of this incarnation and this
         run, unless the proposal declares lost or moves all introducers.
         """
         views = self._views
-        is_current = views.is_confirmed and not views.is_outdated
-        if views.address not in views.view.nodes or not is_current:
+        is_inside = bool(views.view.number) and views.address in views.view.nodes
+        if not is_inside or views.is_outdated or not views.is_confirmed:
             return False
         is_seen = views.is_heard_of() and views.is_vouched_for
         return is_seen or all(self._is_out_of_reach(node, propose) for node in views.introducers)
@@ -204,6 +220,15 @@ class Proposals:
             self._step.reply(request, Adopted(view) if adopted else Outdated(view))
         else:
             self._step.tell(origin, Granted(request, view, adopted))
+
+
+def has_left(forgot: ViewId) -> Unavailable:
+    """Why a node that has forgotten a view begins no other one."""
+    reason = (
+        f"this node has left view {forgot} and forgotten it, and some nodes of the proposed view "
+        "have not said that they are in no view: send the request to a node of the cluster"
+    )
+    return Unavailable(reason, definite=True)
 
 
 def like(forwarded: Layout, now: View) -> Layout:

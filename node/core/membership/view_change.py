@@ -5,7 +5,7 @@ Example: n1 is in view 1 and is told view 2, in which n4 owns half of the slots 
 
     learn       n1 saves view 2; it holds the half, and owns the rest; what peers had is forgotten
     identity    the disk's generation is 7 and becomes 8
-    announce    `Views` leaves for all nodes, under the stamp of view 2
+    announce    `Views` leaves for all nodes, under the epoch of view 2
     compare     n1 tells n4 and its shard peers which clocks its slots have
     requests    the client that proposed view 2 is answered; a read that waited for n4 begins again;
                 a write that n1 named a moment ago is told to n4, too

@@ -100,7 +100,7 @@ class ViewHistory:
         """Note that these nodes were declared lost, here or elsewhere."""
         self.lost.update(lost)
 
-    def wish(self, layout: Layout) -> None:
+    def request(self, layout: Layout) -> None:
         """Note the layout that a client wants while no view is known."""
         self.requested = layout
 

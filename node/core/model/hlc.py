@@ -1,33 +1,35 @@
-"""Hybrid logical clocks: stamps that choose among concurrent versions, and do nothing else.
+"""Hybrid logical clocks: timestamps that choose among concurrent versions, and do nothing else.
 
-A stamp (milliseconds, count, actor) is above every stamp its writer had seen, however far the
-clocks are apart, and otherwise near the wall clock. No stamp decides whether a version is obsolete.
-Clients may send absurd stamps, and older versions may have stored some: a stamp that no clock can
-have reached does not count. (Kulkarni et al., OPODIS 2014; protocol D11.)
+A timestamp (milliseconds, count, actor) is above every timestamp its writer had seen, however far
+the clocks are apart, and otherwise near the wall clock. No timestamp decides whether a version is
+obsolete. Clients may send absurd timestamps, and older versions may have stored some: a timestamp
+that no clock can have reached does not count. (Kulkarni et al., OPODIS 2014; protocol D11.)
 """
 
 from collections.abc import Iterable
 
 Timestamp = tuple[int, int, str]
 NO_TIMESTAMP: Timestamp = (0, 0, "")
-LEAD_MS_MAX = 500  # a stamp further ahead of our clock than this does not drag us along
+LEAD_MS_MAX = 500  # a timestamp further ahead of our clock than this does not drag us along
 AHEAD_MS_MAX = 24 * 3600 * 1000  # clocks are set wrong by hours; further ahead is no clock's time
 MILLISECONDS_MAX = 2**48  # the year 10889
 TIMESTAMP_COUNT_MAX = 2**31
 
 
-def is_timestamp(stamp: Timestamp) -> bool:
+def is_timestamp(timestamp: Timestamp) -> bool:
     """Whether its numbers are in the range that any node gives out."""
-    return 0 <= stamp[0] < MILLISECONDS_MAX and 0 <= stamp[1] < TIMESTAMP_COUNT_MAX
+    return 0 <= timestamp[0] < MILLISECONDS_MAX and 0 <= timestamp[1] < TIMESTAMP_COUNT_MAX
 
 
-def bounded(stamp: Timestamp, now: float) -> Timestamp:
-    """The stamp; one from further ahead than clocks can be apart becomes one of `now`."""
-    milliseconds, count, actor = stamp
+def bounded(timestamp: Timestamp, now: float) -> Timestamp:
+    """The timestamp; one from further ahead than clocks can be apart becomes one of `now`."""
+    milliseconds, count, actor = timestamp
     now_ms = int(now * 1000)
     if milliseconds > now_ms + AHEAD_MS_MAX:
         return now_ms, 0, actor
-    return stamp if count < TIMESTAMP_COUNT_MAX else (milliseconds, TIMESTAMP_COUNT_MAX - 1, actor)
+    return (
+        timestamp if count < TIMESTAMP_COUNT_MAX else (milliseconds, TIMESTAMP_COUNT_MAX - 1, actor)
+    )
 
 
 def _next_to(milliseconds: int, count: int) -> tuple[int, int]:
@@ -35,28 +37,28 @@ def _next_to(milliseconds: int, count: int) -> tuple[int, int]:
 
 
 class HybridClock:
-    """Gives stamps in order; learns from every stamp it is shown."""
+    """Gives timestamps in order; learns from every timestamp it is shown."""
 
     def __init__(self) -> None:
         self.milliseconds = 0
         self.count = 0
 
-    def observe(self, stamp: Timestamp, now: float) -> None:
-        """Give later stamps above this one, unless it is too far ahead to be true."""
-        stamp = bounded(stamp, now)
-        milliseconds = min(stamp[0], int(now * 1000) + LEAD_MS_MAX)
+    def observe(self, timestamp: Timestamp, now: float) -> None:
+        """Give later timestamps above this one, unless it is too far ahead to be true."""
+        timestamp = bounded(timestamp, now)
+        milliseconds = min(timestamp[0], int(now * 1000) + LEAD_MS_MAX)
         if milliseconds > self.milliseconds:
             self.milliseconds, self.count = milliseconds, 0
-        if stamp[0] == self.milliseconds:
-            self.count = max(self.count, stamp[1])
+        if timestamp[0] == self.milliseconds:
+            self.count = max(self.count, timestamp[1])
 
     def next(self, now: float, actor: str, above: Iterable[Timestamp]) -> Timestamp:
-        """A stamp above these and above all given before; `now` in seconds.
+        """A timestamp above these and above all given before; `now` in seconds.
 
-        A stamp from far ahead lifts this one write, as causality demands, but not this clock: the
-        stamps of independent writes stay near the wall clock.
+        A timestamp from far ahead lifts this one write, as causality demands, but not this clock:
+        the timestamps of independent writes stay near the wall clock.
         """
-        highest = max((bounded(stamp, now) for stamp in above), default=NO_TIMESTAMP)
+        highest = max((bounded(timestamp, now) for timestamp in above), default=NO_TIMESTAMP)
         self.observe(highest, now)
         milliseconds = int(now * 1000)
         if milliseconds > self.milliseconds:

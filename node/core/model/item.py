@@ -61,7 +61,7 @@ class Version(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
     value: bytes | None
     deps: Token = msgspec.field(default_factory=Token)
-    stamp: Timestamp = NO_TIMESTAMP
+    timestamp: Timestamp = NO_TIMESTAMP
     lww: bool = False
     clock: Vector | None = None
 
@@ -89,14 +89,15 @@ class Item(msgspec.Struct, array_like=True, gc=False):
         return {dot: v.clock or {dot[0]: dot[1]} for dot, v in self.versions.items()}
 
     def winner(self) -> Dot | None:
-        """The version with the largest stamp, deletes included (D11); None when there is none."""
+        """The version with the largest timestamp, deletes included (D11); None when there is
+        none."""
         if len(self.versions) == 1:
             return next(iter(self.versions))
         return max(self.versions, key=self.rank, default=None)
 
     def rank(self, dot: Dot) -> tuple[Timestamp, Dot]:
         """What the winner has most of: one order, the same at every replica."""
-        return self.versions[dot].stamp, dot
+        return self.versions[dot].timestamp, dot
 
     def is_live(self) -> bool:
         """Whether a reader that sees one value of each key is shown one of this."""

@@ -20,8 +20,8 @@ def key_hash_of(key: str, lww: bool) -> KeyHash:
     return hashed >> 28 & ~1 | lww
 
 
-def slot_of(digest: KeyHash) -> Slot:
-    return digest >> 24
+def slot_of(key_hash: KeyHash) -> Slot:
+    return key_hash >> 24
 
 
 @lru_cache(maxsize=16_384)

@@ -1,7 +1,7 @@
 """The token: what a client's session depends on, over all keys.
 
 Per actor a floor ("everything it wrote up to n") and exact dots above it, each tagged with the
-digest of its key; past `EXACT_MAX` dots floors rise and a filter remembers which keys they stand
+key hash of its key; past `EXACT_MAX` dots floors rise and a filter remembers which keys they stand
 for.  A token may never claim less than its client depends on: claiming more only makes it wait.
 (P-1 and D9 of the protocol; the rule numbers below are those of D9.)
 """
@@ -24,7 +24,7 @@ EXACT_MAX = 32
 FILTER_BITS = 512
 ALL_KEYS = b"\xff" * (FILTER_BITS // 8)  # a filter that stands for every key
 TOKEN_BYTES_MAX = 4096
-TAGS_KEPT = 4096  # digests whose texts are at hand
+TAGS_KEPT = 4096  # key hashes whose texts are at hand
 NAME = re.compile(r"[A-Za-z0-9_-]*")
 COUNT_MAX = 2**53  # larger numbers do not survive a JSON parser
 
@@ -36,26 +36,26 @@ class Token(msgspec.Struct, array_like=True, gc=False):
     floor: Vector = msgspec.field(default_factory=dict)
     exact: dict[Dot, int] = msgspec.field(default_factory=dict)
     keys: bytes = b""
-    stamp: Timestamp = NO_TIMESTAMP
+    timestamp: Timestamp = NO_TIMESTAMP
     view: ViewId = NO_VIEW
     name: str = ""
 
     def __bool__(self) -> bool:
         return bool(self.floor or self.exact)
 
-    def dots_of(self, digest: int) -> list[Dot]:
+    def dots_of(self, key_hash: int) -> list[Dot]:
         """The exact dots of one key."""
-        key = digest >> 1
+        key = key_hash >> 1
         return [dot for dot, tag in self.exact.items() if tag >> 1 == key]
 
-    def binds(self, digest: int) -> bool:
+    def binds(self, key_hash: int) -> bool:
         """Whether the floors may stand for this key (never a false no)."""
-        mask = _mask(digest)
+        mask = _mask(key_hash)
         return bool(self.floor) and int.from_bytes(self.keys, "big") & mask == mask
 
     def joined(self, other: "Token") -> "Token":
         """What a session depends on that has met both (rule 8)."""
-        is_new = other.stamp > self.stamp or other.view > self.view
+        is_new = other.timestamp > self.timestamp or other.view > self.view
         name = cluster_name.joined(self.name, other.name)
         if not other.floor and not other.exact and not is_new and name == self.name:
             return self
@@ -63,7 +63,7 @@ class Token(msgspec.Struct, array_like=True, gc=False):
             join_vectors(self.floor, other.floor),
             {**self.exact, **other.exact},
             _or(self.keys, other.keys),
-            max(self.stamp, other.stamp),
+            max(self.timestamp, other.timestamp),
             max(self.view, other.view),
             name,
         )
@@ -76,25 +76,27 @@ class Token(msgspec.Struct, array_like=True, gc=False):
         floors = {a: n for a, n in self.floor.items() if view_of(a) >= oldest_view}
         exact = {d: tag for d, tag in self.exact.items() if view_of(d[0]) >= oldest_view}
         keys = self.keys if floors else b""
-        return Token(floors, exact, keys, self.stamp, max(view, self.view), self.name)
+        return Token(floors, exact, keys, self.timestamp, max(view, self.view), self.name)
 
     def given_as(self, name: str, now: float) -> "Token":
-        """The token as a node gives it out: under its cluster's name, with a stamp that is not too
-        far ahead."""
-        milliseconds, count, actor = bounded(self.stamp, now)
-        stamp = milliseconds, count, actor if is_actor(actor) else ""
-        return Token(self.floor, self.exact, self.keys, stamp, self.view, name)
+        """The token as a node gives it out: under its cluster's name, with a timestamp that is not
+        too far ahead."""
+        milliseconds, count, actor = bounded(self.timestamp, now)
+        timestamp = milliseconds, count, actor if is_actor(actor) else ""
+        return Token(self.floor, self.exact, self.keys, timestamp, self.view, name)
 
-    def after_write(self, digest: int, dot: Dot, stamp: Timestamp, replaced: Vector) -> "Token":
+    def after_write(
+        self, key_hash: int, dot: Dot, timestamp: Timestamp, replaced: Vector
+    ) -> "Token":
         """The token of a write's answer: the key's dots that it surely replaced go (rule 7)."""
-        key = digest >> 1
+        key = key_hash >> 1
         exact = {
             d: tag
             for d, tag in self.exact.items()
             if tag >> 1 != key or d[1] > replaced.get(d[0], 0)
         }
-        exact[dot] = digest
-        highest = max(self.stamp, stamp)
+        exact[dot] = key_hash
+        highest = max(self.timestamp, timestamp)
         return Token(self.floor, exact, self.keys, highest, self.view, self.name)
 
     def trimmed(self, stable: Vector, exact_max: int = EXACT_MAX) -> "Token":
@@ -105,7 +107,7 @@ class Token(msgspec.Struct, array_like=True, gc=False):
         exact = {d: tag for d, tag in self.exact.items() if d[1] > covered_by(stable, d[0])}
         keys = self.keys if floor else b""
         exact = _last_of_each_actor(exact) if len(exact) > 1 else exact
-        return Token(floor, exact, keys, self.stamp, self.view, self.name).within(exact_max)
+        return Token(floor, exact, keys, self.timestamp, self.view, self.name).within(exact_max)
 
     def within(self, exact_max: int) -> "Token":
         """With at most so many exact dots: floors rise for the others (rule 9)."""
@@ -119,17 +121,17 @@ class Token(msgspec.Struct, array_like=True, gc=False):
             below = [d for d in exact if d[0] == actor and d[1] <= floor[actor]]
             for dot in below:
                 keys = _or(keys, _mask(exact.pop(dot)).to_bytes(FILTER_BITS // 8, "big"))
-        return Token(floor, exact, keys, self.stamp, self.view, self.name)
+        return Token(floor, exact, keys, self.timestamp, self.view, self.name)
 
 
 def same_key(one: int, two: int) -> bool:
-    """Whether two digests name one key, in whatever mode it was written."""
+    """Whether two key hashes name one key, in whatever mode it was written."""
     return one >> 1 == two >> 1
 
 
-def _mask(digest: int) -> int:
+def _mask(key_hash: int) -> int:
     half = FILTER_BITS
-    return 1 << (digest >> 1) % half | 1 << (digest >> 1) // half % half
+    return 1 << (key_hash >> 1) % half | 1 << (key_hash >> 1) // half % half
 
 
 def _or(one: bytes, two: bytes) -> bytes:
@@ -144,7 +146,8 @@ def _busiest(exact: dict[Dot, int]) -> Actor:
 
 
 def _last_of_each_actor(exact: dict[Dot, int]) -> dict[Dot, int]:
-    """Of an lww key (lowest bit of its digest) an actor's later write replaced its earlier ones."""
+    """Of an lww key (lowest bit of its key hash) an actor's later write replaced its earlier
+    ones."""
     if len({(actor, tag) for (actor, _), tag in exact.items()}) == len(exact):
         return exact  # nearly always
     last: dict[tuple[Actor, int], int] = {}
@@ -183,10 +186,10 @@ def encode(token: Token) -> bytes:
         if entry is None:
             entry = entries[actor] = (0, {})
         entry[1][n] = _text_of(tag)
-    stamp = token.stamp if token.stamp != NO_TIMESTAMP else None
+    timestamp = token.timestamp if token.timestamp != NO_TIMESTAMP else None
     keys = _text(token.keys) if token.floor else ""
     view = token.view if token.view > FIRST else None
-    return msgspec.json.encode(_Wire(1, entries, stamp, keys, view, token.name))
+    return msgspec.json.encode(_Wire(1, entries, timestamp, keys, view, token.name))
 
 
 def decode(wire: Any) -> Token:
@@ -203,7 +206,7 @@ def decode(wire: Any) -> Token:
 def _checked(wire: _Wire) -> Token:
     if wire.v != 1:
         raise Malformed(f"unknown version {wire.v}")
-    token = Token(stamp=wire.h or NO_TIMESTAMP, view=ViewId(*wire.w) if wire.w else NO_VIEW)
+    token = Token(timestamp=wire.h or NO_TIMESTAMP, view=ViewId(*wire.w) if wire.w else NO_VIEW)
     if not 0 <= token.view.number < COUNT_MAX or len(token.view.proposer) > 6:
         raise Malformed("a view out of range")
     for actor, (floor, numbers) in wire.t.items():
@@ -217,8 +220,10 @@ def _checked(wire: _Wire) -> Token:
         raise Malformed("a filter of the wrong length")
     if token.floor and not token.keys:
         token.keys = ALL_KEYS
-    if not is_timestamp(token.stamp) or not (token.stamp[2] == "" or is_actor(token.stamp[2])):
-        raise Malformed("a stamp out of range")
+    if not is_timestamp(token.timestamp) or not (
+        token.timestamp[2] == "" or is_actor(token.timestamp[2])
+    ):
+        raise Malformed("a timestamp out of range")
     token.name = _checked_name(wire.c)
     return token
 
@@ -233,7 +238,7 @@ def _checked_name(name: str) -> str:
 
 @lru_cache(TAGS_KEPT)
 def _text_of(tag: int) -> str:
-    """The six characters of a digest of 36 bits."""
+    """The six characters of a key hash of 36 bits."""
     return _text((tag << 4).to_bytes(5, "big"))[:6]
 
 

@@ -30,7 +30,7 @@ class Scope(StrEnum):
 class RefuseWhen(msgspec.Struct, frozen=True, gc=False):
     """The optional conditions of a write: if one of them holds, the home refuses it, and it is
     certainly not done (`Home._decline`).  Where the home cannot tell, the origin reads first
-    and judges them by the outcome (`Answers.look_first`)."""
+    and judges them by the outcome (`ReadOrigin.look_first`)."""
 
     # The home does not cover what the token says of the key, or of its whole shard: `Unmet`.
     unmet: Scope | None = None
@@ -162,7 +162,7 @@ class Stored(msgspec.Struct, frozen=True, gc=False):
 
 
 class Found(msgspec.Struct, frozen=True, gc=False):
-    """Values, newest stamp first (lww: just one); `dots` names all versions the key holds.  Of
+    """Values, newest timestamp first (lww: just one); `dots` names all versions the key holds.  Of
     siblings `clocks` are the vector clocks."""
 
     values: tuple[bytes, ...]

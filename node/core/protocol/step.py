@@ -52,13 +52,13 @@ class Step:
         self.ends = ""
         self.notes: tuple[str, ...] = ()
 
-    def finish(self, stamp: Epoch, wake_at: float) -> Effects:
+    def finish(self, epoch: Epoch, wake_at: float) -> Effects:
         """End the step: all that it has caused."""
         records = self.records.copy()
         self.records.clear()
         return Effects(
             self.asks, self.relays, records, self.tells, self.replies,
-            wake_at, stamp, self.peers, self.ends, self.notes,
+            wake_at, epoch, self.peers, self.ends, self.notes,
         )  # fmt: skip
 
     def finally_do(self, act: Callable[[], None]) -> None:

@@ -70,7 +70,7 @@ def serve(keyspace: Keyspace, pull: Pull, options: Options) -> Page | None:
     if None in keys.values():
         return _page_of_rows(keyspace, pull, part, snapshot, options)
     named = {dot: key for dot, key in keys.items() if key is not None}
-    if pull.content and pull.content == keyspace.digests.of(slots & part.slots):
+    if pull.content and pull.content == keyspace.content_hashes.of(slots & part.slots):
         return SamePage(*_about(pull, part, snapshot), len(named) < options.page_dots_max, named)
     return _page_of_dots(keyspace, pull, part, snapshot, named, options)
 

@@ -64,7 +64,7 @@ class Admission:
                 return self._reject(_above(dots, self._keyspace))
             case _:
                 return None
-        if token or token.name or token.stamp != NO_TIMESTAMP or context:
+        if token or token.name or token.timestamp != NO_TIMESTAMP or context:
             unknown = self._unlike_ours(token, context)
             if unknown is not None or getattr(operation, "foretold", False):
                 return unknown
@@ -87,9 +87,12 @@ class Admission:
     def _with_what_counts(self, operation: Any) -> Any:
         """The operation without a timestamp that is further ahead than clocks can be apart."""
         token = getattr(operation, "token", None)
-        if token is None or (stamp := bounded(token.stamp, self._step.now)) == token.stamp:
+        if (
+            token is None
+            or (timestamp := bounded(token.timestamp, self._step.now)) == token.timestamp
+        ):
             return operation
-        return replace(operation, token=replace(token, stamp=stamp))
+        return replace(operation, token=replace(token, timestamp=timestamp))
 
 
 def impossible(token: Token, context: Past, views: KnownViews, keyspace: Keyspace) -> str:
@@ -101,9 +104,9 @@ def impossible(token: Token, context: Past, views: KnownViews, keyspace: Keyspac
         return own
     actors = {*token.floor, *(actor for actor, _ in token.exact)}
     slots = {actor: views.slots_of_actor(actor) for actor in actors}
-    for dot, digest in token.exact.items():
+    for dot, key_hash in token.exact.items():
         owned = slots[dot[0]]
-        if owned is not None and not owned >> slot_of(digest) & 1:
+        if owned is not None and not owned >> slot_of(key_hash) & 1:
             return _never(dot)
     return next((_never(dot) for dot in token.floor.items() if slots[dot[0]] == 0), "")
 
@@ -122,6 +125,6 @@ def _actors(token: Token, context: Past) -> set[Actor]:
     """The actors whose dots or timestamp are in a token or a context."""
     actors = {*token.floor, *context.base}
     actors.update(actor for actor, _ in chain(token.exact, context.loose))
-    if token.stamp[2]:
-        actors.add(token.stamp[2])
+    if token.timestamp[2]:
+        actors.add(token.timestamp[2])
     return actors

@@ -127,7 +127,7 @@ class DeliveryBuffer:
             need_of(key_hash_of(key, True), self._views, self._keyspace),
             self._keyspace.clock_of(key),
         )
-        own = {dot for dot in deps.dots_of(need.digest) if past.has(dot)}
+        own = {dot for dot in deps.dots_of(need.key_hash) if past.has(dot)}
         return need.of(deps, Scope.SHARD, Past(clock.base, own, clock.oldest_view), clock)
 
     def _waits_for(self, key: str, deps: Token, others: Container[str]) -> bool:

@@ -25,8 +25,8 @@ Missing = dict[Actor, tuple[int, int]]  # actor -> (have, need)
 class Need:
     """What tokens ask of one key, and of the clock of its shard."""
 
-    digest: KeyHash
-    same_shard: Callable[[KeyHash], bool]  # of the digest of an exact dot
+    key_hash: KeyHash
+    same_shard: Callable[[KeyHash], bool]  # of the key hash of an exact dot
     elsewhere: Callable[[Actor], bool]  # whether an actor never wrote for this key's slot
     here: Callable[[Dot, KeyHash], bool]  # whether this node has a dot of another key
     stable: Vector
@@ -47,7 +47,7 @@ class Need:
     def of(self, token: Token, scope: Scope, past: Past, clock: DotClock) -> Missing:
         """The entries of a token that a key's past, or its shard's clock, does not cover."""
         missing: Missing = {}
-        key, stable = self.digest >> 1, self.stable
+        key, stable = self.key_hash >> 1, self.stable
         for dot, tag in token.exact.items():
             actor, n = dot
             if n <= covered_by(stable, actor):
@@ -59,7 +59,7 @@ class Need:
                 covered = not matters or self.here(dot, tag) or self.elsewhere(actor)
             if not covered:
                 missing[actor] = clock.base.get(actor, 0), n
-        if scope is Scope.SHARD or token.binds(self.digest):
+        if scope is Scope.SHARD or token.binds(self.key_hash):
             for actor, n in self.spell(token).floor.items():
                 have = max(past.base.get(actor, 0), covered_by(self.stable, actor))
                 if n > have and not past.retires(actor) and not self.elsewhere(actor):
@@ -67,10 +67,10 @@ class Need:
         return missing
 
 
-def need_of(digest: KeyHash, views: KnownViews, keyspace: Keyspace) -> Need:
-    """What tokens ask of the key with this digest, in the current view."""
+def need_of(key_hash: KeyHash, views: KnownViews, keyspace: Keyspace) -> Need:
+    """What tokens ask of the key with this key hash, in the current view."""
     view = views.view
-    slot = slot_of(digest)
+    slot = slot_of(key_hash)
     shard = view.shard_of(slot)
 
     def elsewhere(actor: str) -> bool:
@@ -85,6 +85,6 @@ def need_of(digest: KeyHash, views: KnownViews, keyspace: Keyspace) -> Need:
         return part is not None and part.clock.has(dot)
 
     return Need(
-        digest, same_shard, elsewhere, here, keyspace.watermarks.cluster, view.id, keyspace.trim,
+        key_hash, same_shard, elsewhere, here, keyspace.watermarks.cluster, view.id, keyspace.trim,
         keyspace.runs.spelled,
     )  # fmt: skip

@@ -41,8 +41,8 @@ class Lists:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def begin(self, request: int, wish: List) -> None:
-        self._waiting[request] = Waiting(wish, self._step.now + wish.wait_s)
+    def begin(self, request: int, wanted: List) -> None:
+        self._waiting[request] = Waiting(wanted, self._step.now + wanted.wait_s)
         self.tick()
 
     def tick(self) -> None:
@@ -92,22 +92,22 @@ class Lists:
         is_final = isinstance(outcome, Listed) or self._step.now >= waiting.until
         return outcome if is_final else None
 
-    def _listed(self, shard: str, wish: List) -> Listed | Unmet:
+    def _listed(self, shard: str, wanted: List) -> Listed | Unmet:
         items: dict[str, tuple[bytes, ...]] = {}
         missing: Missing = {}
-        floor: dict[Actor, int] = dict(wish.token.floor)
-        joined = Token(floor, dict(wish.token.exact), wish.token.keys, wish.token.stamp)
+        floor: dict[Actor, int] = dict(wanted.token.floor)
+        joined = Token(floor, dict(wanted.token.exact), wanted.token.keys, wanted.token.timestamp)
         for key, item in self._items():
-            digest = key_hash_of(key, wish.mode is Mode.LWW)
+            key_hash = key_hash_of(key, wanted.mode is Mode.LWW)
             for dot, version in item.versions.items():
                 joined = joined.joined(version.deps)
                 if dot[1] > covered_by(self._keyspace.watermarks.cluster, dot[0]):
-                    joined.exact[dot] = digest
-            shown = shown_versions(wish.mode, item)
+                    joined.exact[dot] = key_hash
+            shown = shown_versions(wanted.mode, item)
             if shown:
                 order = sorted(shown, key=item.rank, reverse=True)
                 items[key] = tuple(shown[dot].value or b"" for dot in order)
-            if wish.mode is Mode.SIBLINGS:
+            if wanted.mode is Mode.SIBLINGS:
                 missing |= self._unseen(key)
         return Unmet(missing) if missing else Listed(shard, items, self._keyspace.trim(joined))
 

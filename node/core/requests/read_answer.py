@@ -22,7 +22,7 @@ def answer(get: Get, need: Need, item: Item, served_by: str) -> Outcome:
     context = item.past if get.mode is Mode.SIBLINGS else Past()
     if not shown:
         return Absent(dots, token, context, served_by)
-    order = sorted(shown, key=lambda dot: (shown[dot].stamp, dot), reverse=True)
+    order = sorted(shown, key=lambda dot: (shown[dot].timestamp, dot), reverse=True)
     values = tuple(shown[dot].value or b"" for dot in order)
     clocks: tuple[Vector, ...] = ()
     if get.mode is Mode.SIBLINGS:
@@ -39,24 +39,24 @@ def token_after_read(token: Token, need: Need, item: Item) -> Token:
         ((dot, version),) = item.versions.items()
         if not version.deps:
             is_stable = dot[1] <= covered_by(need.stable, dot[0])
-            exact = {} if is_stable else {dot: need.digest}
-            stamp = max(token.stamp, version.stamp, version.deps.stamp)
-            alone = Token({}, exact, b"", stamp, token.view)
+            exact = {} if is_stable else {dot: need.key_hash}
+            timestamp = max(token.timestamp, version.timestamp, version.deps.timestamp)
+            alone = Token({}, exact, b"", timestamp, token.view)
             return need.trim(alone)
-    mine = {d: tag for d, tag in token.exact.items() if not same_key(tag, need.digest)}
-    joined = Token(token.floor, mine, token.keys, token.stamp, token.view)
-    stamp = token.stamp
+    mine = {d: tag for d, tag in token.exact.items() if not same_key(tag, need.key_hash)}
+    joined = Token(token.floor, mine, token.keys, token.timestamp, token.view)
+    timestamp = token.timestamp
     for version in item.versions.values():
         joined = joined.joined(version.deps)
-        stamp = max(stamp, version.stamp)
+        timestamp = max(timestamp, version.timestamp)
     exact = {
         d: tag
         for d, tag in joined.exact.items()
-        if not (same_key(tag, need.digest) and item.past.has(d))
+        if not (same_key(tag, need.key_hash) and item.past.has(d))
     }
-    exact.update(dict.fromkeys(item.versions, need.digest))
-    stamp = max(stamp, joined.stamp)
-    return need.trim(Token(joined.floor, exact, joined.keys, stamp, joined.view))
+    exact.update(dict.fromkeys(item.versions, need.key_hash))
+    timestamp = max(timestamp, joined.timestamp)
+    return need.trim(Token(joined.floor, exact, joined.keys, timestamp, joined.view))
 
 
 def shown_versions(mode: Mode, item: Item) -> dict[tuple[Actor, int], Version]:

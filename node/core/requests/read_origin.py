@@ -43,7 +43,7 @@ from node.core.requests.reading import ASK_AGAIN_S, DEADLINE_S, UNREACHABLE_S, R
 Asks = list[tuple[str, Fetch]]
 
 
-class Answers:
+class ReadOrigin:
     """The reads of this node's clients.  `owner` is this node's own side of a read.  `put` begins a
     write that has waited for a read; its arguments say whether the key has a value, and how many
     attempts were made before."""
@@ -70,9 +70,9 @@ class Answers:
         """Answer from our own state if that is enough, or ask the nodes that may hold the key."""
         started = self._step.now if started is None else started
         self._step.serve()
-        digest = key_hash_of(get.key, get.mode is Mode.LWW)
-        slot = slot_of(digest)
-        part, need = self._keyspace.parts.at(slot), need_of(digest, self._views, self._keyspace)
+        key_hash = key_hash_of(get.key, get.mode is Mode.LWW)
+        slot = slot_of(key_hash)
+        part, need = self._keyspace.parts.at(slot), need_of(key_hash, self._views, self._keyspace)
         is_sure = part is not None and part.answers and self._views.is_confirmed
         if is_sure and get.copies == 1 and not get.repair:
             try:

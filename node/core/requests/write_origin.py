@@ -298,9 +298,9 @@ class Writes:
             lost = write.written is None and not self._detector.reachable(write.home, now)
             if not lost and now < write.deadline():
                 return None
-            wish = "an answer" if level == AVAILABLE else f"level {level}"
+            wanted = "an answer" if level == AVAILABLE else f"level {level}"
             reached = f"{len(write.acks)} of {len(write.members)} replicas acknowledged"
-            reason = f"{wish} was not reached in time: {reached}; it may or may not be written"
+            reason = f"{wanted} was not reached in time: {reached}; it may or may not be written"
             outcome = Unavailable(reason, definite=False, acks=len(write.acks), nodes=write.nodes())
         del self._writes[request]
         return outcome

@@ -49,8 +49,8 @@ def content_of(row: str, blob: bytes) -> int:
 class ContentHashes:
     """The sums of all slots."""
 
-    def __init__(self, rows: Scans, turn: Step, is_empty: bool) -> None:
-        self._rows, self._step = rows, turn
+    def __init__(self, rows: Scans, step: Step, is_empty: bool) -> None:
+        self._rows, self._step = rows, step
         self._sums = [0] * SLOTS
         self._owned: Slots = 0
         self._totals: dict[Slots, int] = {}  # of sets that were asked for since the last change

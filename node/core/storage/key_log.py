@@ -24,8 +24,8 @@ def log_row(dot: Dot) -> str:
 class KeyLog:
     """Dots and their keys, per actor in the order they became known."""
 
-    def __init__(self, turn: Step, options: Options) -> None:
-        self._step = turn
+    def __init__(self, step: Step, options: Options) -> None:
+        self._step = step
         self._entries_max, self._outside_max = options.log_entries_max, options.log_outside_max
         self._dropped_max, self._page_rows = options.log_dropped_at_once_max, options.log_page_rows
         self._keys: dict[Actor, dict[int, str]] = {}

@@ -78,8 +78,8 @@ class Keyspace:
     `open_keys`: the keys to look at again: with a past beyond their slot's clock or delete marks.
     """
 
-    def __init__(self, rows: Rows, options: Options, turn: Step) -> None:
-        self.rows, self._step = rows, turn
+    def __init__(self, rows: Rows, options: Options, step: Step) -> None:
+        self.rows, self._step = rows, step
         self.actor, self.counter = "", 0
         self.view = FIRST
         self.name = ""
@@ -88,18 +88,18 @@ class Keyspace:
         self._delete_marks = DeleteMarks(self.watermarks, self.trim)
         self.on_change: OnChange | None = None
         self._cache = ItemCache(options.cache_bytes_max)
-        self.log, self.runs = KeyLog(turn, options), PastRuns(rows, turn)
+        self.log, self.runs = KeyLog(step, options), PastRuns(rows, step)
         self._exact_dots_max = options.exact_dots_max
         self.changes = Changes(self.log)
         saved = rows.read("meta", "parts")
         self.parts = Parts(PARTS.decode(saved) if saved else ())
-        self.cleanup = SlotCleanup(rows, turn)
-        self.transfers = TransferProgress(rows, turn)
+        self.cleanup = SlotCleanup(rows, step)
+        self.transfers = TransferProgress(rows, step)
         self.open_keys = {key_of(r): None for r in rows.open_keys("item") if r not in self.cleanup}
         counts = rows.counts("item")
         self.slot_counts = SlotCounts(counts)
         self.slot_counts.forget(self.cleanup.slots)
-        self.digests = ContentHashes(rows, turn, is_empty=not counts)
+        self.content_hashes = ContentHashes(rows, step, is_empty=not counts)
         for key in self.open_keys:
             with suppress(Damaged):
                 self.slot_counts.change(slot_of_key(key), -(not self.item(key).is_live()), 0)
@@ -121,7 +121,7 @@ class Keyspace:
         self.view, self.actor = view, actor
         clocks = [part.clock for part in self.parts]
         self.counter = max((clock.highest(actor) for clock in clocks), default=0)
-        self.digests.own(self.parts.owned_slots)
+        self.content_hashes.own(self.parts.owned_slots)
         self.watermarks.enter(oldest_view)
         self._delete_marks.enter()
 
@@ -181,7 +181,7 @@ class Keyspace:
         self.parts.drop(slots)
         self.save_parts()
         self.cleanup.add(slots)
-        self.digests.forget(slots)
+        self.content_hashes.forget(slots)
         self.transfers.forget(slots)
         self.log.take_off_disk(lambda key: bool(slots >> slot_of_key(key) & 1))
         self.slot_counts.forget(slots)
@@ -229,8 +229,8 @@ class Keyspace:
     def write(self, put: Put, now: float, place: Place = ANYWHERE) -> NamedWrite:
         """Name a write with the next dot of this actor, and store it (D4.1, D9.5-7)."""
         lww, local = put.mode is Mode.LWW, self.filled(put.key)
-        digest = key_hash_of(put.key, lww)
-        met = put.token.dots_of(digest)
+        key_hash = key_hash_of(put.key, lww)
+        met = put.token.dots_of(key_hash)
         if lww:
             replaced = local.past.base
             beside = place.beside
@@ -241,15 +241,15 @@ class Keyspace:
             rest = discard(local, put.context)
         self.counter += 1
         dot = self.actor, self.counter
-        seen = (put.token.stamp, *(version.stamp for version in local.versions.values()))
-        stamp = self.hybrid.next(now, self.actor, seen)
+        seen = (put.token.timestamp, *(version.timestamp for version in local.versions.values()))
+        timestamp = self.hybrid.next(now, self.actor, seen)
         clock = place.clock or clock_of(dot, local, rest, (*place.seen, *met), put.clocked)
         known = self.trim(put.token)
-        version = Version(put.value, self.stored_deps(known), stamp, lww, clock)
+        version = Version(put.value, self.stored_deps(known), timestamp, lww, clock)
         item = Item({**rest.versions, dot: version}, rest.past.joined({dot[0]: dot[1]}))
         self.note(dot, put.key)
         self._save(put.key, item)
-        token = known.after_write(digest, dot, stamp, replaced).within(self._exact_dots_max)
+        token = known.after_write(key_hash, dot, timestamp, replaced).within(self._exact_dots_max)
         context = put.context if lww else put.context.joined({}, {dot})
         return NamedWrite(dot, item, token, context, local.is_live(), clock)
 
@@ -261,7 +261,7 @@ class Keyspace:
 
     def stored_deps(self, known: Token) -> Token:
         """What a version keeps: its writer's whole token, trimmed: transitivity lives only here."""
-        return Token(known.floor, known.exact, known.keys, known.stamp)
+        return Token(known.floor, known.exact, known.keys, known.timestamp)
 
     def take(
         self,
@@ -279,7 +279,7 @@ class Keyspace:
         local = self.filled(key)
         merged = sync(local, incoming)
         for version in incoming.versions.values():
-            self.hybrid.observe(version.stamp, now)
+            self.hybrid.observe(version.timestamp, now)
         new_dots = dict.fromkeys((*incoming.versions, *dots))
         for dot in new_dots:
             if told is NOTHING or not told.has(dot):
@@ -294,7 +294,7 @@ class Keyspace:
         self._make_room(slot)
         self._cache.drop(key_of(row))
         self.slot_counts.change(slot, 1, len(blob))
-        self.digests.adopt(row, blob)
+        self.content_hashes.adopt(row, blob)
         self._step.record("item", row, blob)
 
     def rewrite(self, key: str, item: Item) -> None:
@@ -330,7 +330,7 @@ class Keyspace:
         more = kept.is_live() - before.is_live()
         self.slot_counts.change(slot, more, size - self._cache.bytes_of(key))
         self._cache.put(key, kept, size)
-        self.digests.change(row, before, kept)
+        self.content_hashes.change(row, before, kept)
         self._step.record("item", row, blob, is_open)
 
     def prune(self) -> None:

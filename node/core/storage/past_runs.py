@@ -73,8 +73,8 @@ class Chain:
 class PastRuns:
     """All chains that this node knows, its own among them."""
 
-    def __init__(self, rows: RowReads, turn: Step) -> None:
-        self._step = turn
+    def __init__(self, rows: RowReads, step: Step) -> None:
+        self._step = step
         self._chains: list[Chain] = []
         self._places: dict[Actor, tuple[Chain, int]] = {}  # head -> its chain, and how many links
         saved = rows.read("meta", "runs")

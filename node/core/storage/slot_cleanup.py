@@ -14,21 +14,21 @@ TABLES = ("item", "log", "meta")
 FORGOTTEN_AT_ONCE = 5_000
 
 
-def clear(rows: Scans, turn: Step) -> None:
+def clear(rows: Scans, step: Step) -> None:
     """Remove every row of a disk."""
     for table in TABLES:
         after: str | None = None
         while page := rows.scan(table, after, FORGOTTEN_AT_ONCE):
             for row, _ in page:
-                turn.record(table, row, None)
+                step.record(table, row, None)
             after = page[-1][0]
 
 
 class SlotCleanup:
     """The slots whose rows are to go (`slots`), and how far they have been removed."""
 
-    def __init__(self, rows: ReadsAndScans, turn: Step) -> None:
-        self._rows, self._step = rows, turn
+    def __init__(self, rows: ReadsAndScans, step: Step) -> None:
+        self._rows, self._step = rows, step
         saved = rows.read("meta", "sweep")
         self.slots: Slots = from_bytes(saved) if saved else 0
         self._cleaned: str | None = None

@@ -49,8 +49,8 @@ class Transfer(NamedTuple):
 class TransferProgress:
     """What exchanges have reached, under way or broken off; false if there is none."""
 
-    def __init__(self, rows: ReadsAndScans, turn: Step) -> None:
-        self._step = turn
+    def __init__(self, rows: ReadsAndScans, step: Step) -> None:
+        self._step = step
         saved = rows.read("meta", "reached")
         known = SAVED.decode(saved) if saved else []
         self._transfers = [Transfer(from_bytes(slots), past, upto) for slots, past, upto in known]

@@ -236,15 +236,15 @@ class Server:
     async def _talk(self, steps: Steps) -> Reply:
         """Go step by step to the reply; a client that goes away ends this between two steps."""
         try:
-            wish = next(steps)
+            wanted = next(steps)
             while True:
                 outcomes: list[Outcome] = []
-                if isinstance(wish, float):
-                    await asyncio.sleep(wish)
+                if isinstance(wanted, float):
+                    await asyncio.sleep(wanted)
                 else:
-                    asked = [self._outcome(request) for request in wish]
+                    asked = [self._outcome(request) for request in wanted]
                     outcomes = [await outcome for outcome in asked]
-                wish = steps.send(outcomes)
+                wanted = steps.send(outcomes)
         except StopIteration as end:
             reply: Reply = end.value
             return reply

@@ -125,7 +125,7 @@ def test_of_several_parts_one_that_differs_counts() -> None:
 
 
 def nothing_whole(one: One) -> None:
-    one.replica.keyspace.digests._upto = "000"
+    one.replica.keyspace.content_hashes._upto = "000"
 
 
 def something_open(one: One) -> None:

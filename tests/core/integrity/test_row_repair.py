@@ -181,7 +181,7 @@ def test_a_mend_may_make_it_whole(item: Item) -> None:
 
 def test_a_replaced_write_that_makes_a_row_whole_is_known_before_it_is_acknowledged() -> None:
     one = suffering()
-    item = Item({("x", 2): Version(b"newer", stamp=(2, 0, "x"))}, Past({"x": 2, "y": 1}))
+    item = Item({("x", 2): Version(b"newer", timestamp=(2, 0, "x"))}, Past({"x": 2, "y": 1}))
     effects = one.step("a2", m.Replicate(6, "a3", PEAR, item, ("y", 1)))
     assert ("a3", m.Ack(6, ("y", 1))) in effects.tells
     assert one.replica.keyspace.clock_of(PEAR).has(("y", 1))
@@ -190,7 +190,7 @@ def test_a_replaced_write_that_makes_a_row_whole_is_known_before_it_is_acknowled
 def test_counts_and_hashes_are_as_if_nothing_had_been() -> None:
     one = member(plum=Item({("y", 1): Version(b"plum")}, Past({"y": 1})))
     keyspace = one.replica.keyspace
-    before = keyspace.digests.content, keyspace.slot_counts.by_slot()
+    before = keyspace.content_hashes.content, keyspace.slot_counts.by_slot()
     assert before[0] is not None
     damage(one)
     one.submit(Peek(PEAR), 5)
@@ -199,7 +199,7 @@ def test_counts_and_hashes_are_as_if_nothing_had_been() -> None:
     assert not one.replica.maintenance.row_repair.is_idle
     tick(one)
     assert one.replica.maintenance.row_repair.is_idle
-    assert (keyspace.digests.content, keyspace.slot_counts.by_slot()) == before
+    assert (keyspace.content_hashes.content, keyspace.slot_counts.by_slot()) == before
 
 
 def test_counts_soon_also_where_every_beat_writes_something() -> None:
@@ -230,14 +230,14 @@ def test_slots_on_their_way_out_are_not_counted() -> None:
 
 def test_the_count_after_a_start_finds_it() -> None:
     one = member(plum=Item({("y", 1): Version(b"plum")}, Past({"y": 1})))
-    whole = one.replica.keyspace.digests.content
+    whole = one.replica.keyspace.content_hashes.content
     damage(one)
     again = One("a1", TRIO, one.rows)
     assert list(again.replica.maintenance.row_repair.suspects) == [PEAR]
-    assert again.replica.keyspace.digests.content not in (whole, None)
+    assert again.replica.keyspace.content_hashes.content not in (whole, None)
     told(again, HELD, now=NOW + 1)
     tick(again, NOW + 1)
-    assert again.replica.keyspace.digests.content == whole
+    assert again.replica.keyspace.content_hashes.content == whole
 
 
 def test_an_open_row_may_be_damaged_at_a_start() -> None:

@@ -21,7 +21,7 @@ def full(options: Options = OPTIONS) -> One:
     one = member(options=options)
     for key in KEYS:
         one.step("a2", m.Accept(one.replica.next_request(NOW), Put(key, b"v" * 100)))
-    assert one.replica.keyspace.digests.content
+    assert one.replica.keyspace.content_hashes.content
     return one
 
 
@@ -63,13 +63,13 @@ def test_it_reads_from_the_disk_and_writes_again_what_memory_has() -> None:
 
 def test_a_row_that_has_gone_is_noticed_by_the_sum_of_its_slot() -> None:
     one = full()
-    content = one.replica.keyspace.digests.content
+    content = one.replica.keyspace.content_hashes.content
     write_rows(one.rows.tables, [Record("item", row_of(PEAR), None)])
     assert steps(one, 1) == [
         f"rows of slot {slot_of_key(PEAR):03x} of table item are not there any more, or old"
     ]
     assert one.replica.maintenance.scrub.short_slots == 1
-    assert one.replica.keyspace.digests.content not in (content, None)
+    assert one.replica.keyspace.content_hashes.content not in (content, None)
     assert steps(one, 1, NOW + 9) == []
     assert one.replica.maintenance.scrub.passes == 2
 
@@ -147,6 +147,6 @@ def test_large_values_are_read_fewer_at_once() -> None:
 
 def test_it_waits_until_all_rows_have_been_counted() -> None:
     one = full()
-    one.replica.keyspace.digests._upto = "000"
+    one.replica.keyspace.content_hashes._upto = "000"
     one.replica.maintenance.scrub.tick()
     assert one.replica.maintenance.scrub.passes == 0

@@ -1,37 +1,18 @@
 """A node of the view proposes the next one, durable before any other node hears of it, and adopts
 it like every other node.  A node that may not propose passes the request on."""
 
-from random import Random
-
 from msgspec.structs import replace
 
-from node.core.membership.proposals import COLD_S, FORWARDED_S, NOBODY, UNHEARD
-from node.core.membership.view_history import ViewHistory
-from node.core.model.options import Options, Start
-from node.core.model.placement import reshaped, with_member, with_node
-from node.core.model.view import FIRST, NO_VIEW, View, ViewId, first_view, no_view
+from node.core.membership.proposals import FORWARDED_S, NOBODY, UNHEARD
+from node.core.model.placement import reshaped, with_node
+from node.core.model.view import FIRST, NO_VIEW, View, ViewId, first_view
 from node.core.protocol import events, messages as m
-from node.core.protocol.effects import Effects
 from node.core.protocol.operations import Adopted, Get, Outdated, Propose, Put, Unavailable
-from node.core.replica import Replica, restore
-from tests.core.given import MEGABYTE, MemoryRows
-from tests.core.moves import MOVED, views
+from tests.core.moves import CHANGE, MOVED, own_views, proposed, views
 from tests.core.one import NOW, VIEW, One
 from tests.core.strangers import Stranger
 
 GROWN = with_node(VIEW, "c1")
-CHANGE = Propose(with_member(VIEW, "s1", "b2"), FIRST)
-
-
-def own_views(effects: Effects) -> m.Views:
-    """Return the proposals that a node tells itself."""
-    [message] = [message for peer, message in effects.tells if isinstance(message, m.Views)]
-    return message
-
-
-def proposed(one: One, propose: Propose = CHANGE, request: int = 7) -> View:
-    [view] = own_views(one.submit(propose, request)).views
-    return view
 
 
 # ---- durable first (decision 0014)
@@ -239,81 +220,6 @@ def test_a_node_that_leaves_between_wish_and_proposal_passes_it_on() -> None:
     assert not [message for _, message in again.tells if isinstance(message, m.Views)]
 
 
-# ---- a wish before any view is known
-
-
-def test_without_a_view_a_wish_waits_to_be_told_of_one_then_begins_one() -> None:
-    one = Stranger("a1", join=False)
-    layout = first_view(("a1", "a2"), 2).layout
-    effects = one.submit(Propose(layout))
-    assert (effects.peers, effects.tells) == (["a2"], [])
-    assert not one.step("a1", events.Tick(), NOW + COLD_S - 0.1).tells
-    told = own_views(one.step("a1", events.Tick(), NOW + COLD_S))
-    assert told.views[0].layout == layout
-    assert told.views[0].id > FIRST
-    assert one.step("a1", told, NOW + 2).replies == [(7, Adopted(told.views[0]))]
-
-
-def test_alone_it_begins_one_at_once() -> None:
-    one = Stranger("a1", join=False)
-    assert proposed(one, Propose(first_view(("a1",), 1).layout)).nodes == ("a1",)
-
-
-def test_told_of_a_view_with_us_in_it_the_wish_is_made_from_that() -> None:
-    one = Stranger("b2", join=False)
-    layout = first_view(("b2", "a1"), 2).layout
-    one.submit(Propose(layout))
-    moved = replace(MOVED, ids=(), ancestors=())
-    told = own_views(one.step("a1", views(moved)))
-    assert told.views[0].layout == reshaped(moved, ("b2", "a1"), 2)
-    assert told.views[0].ancestors == (moved.id,)
-
-
-def test_told_of_a_first_view_it_passes_the_wish_on_since_no_fellow_has_heard_of_it() -> None:
-    one = Stranger("b2", join=False)
-    layout = first_view(("b2", "a1"), 2).layout
-    one.submit(Propose(layout))
-    one.step("b2", events.LinkUp("a1"))
-    effects = one.step("a1", views(VIEW))
-    [forwarded] = [ask for ask in effects.asks if isinstance(ask[1], m.ForwardedProposal)]
-    assert forwarded == ("a1", m.ForwardedProposal(7, layout, True, ()))
-    assert not [message for _, message in effects.tells if isinstance(message, m.Views)]
-
-
-def test_told_of_a_view_without_us_the_wish_is_passed_on_to_be_made_from_that() -> None:
-    one = Stranger("c1", join=False)
-    layout = replace(first_view(("c1", "a1"), 1).layout, nodes=("c1", "a1"))
-    one.submit(Propose(layout))
-    one.step("c1", events.LinkUp("a1"))
-    asks = one.step("a1", views(VIEW)).asks
-    [forwarded] = [ask for ask in asks if isinstance(ask[1], m.ForwardedProposal)]
-    assert forwarded == ("a1", m.ForwardedProposal(7, layout, True, ()))
-    inside = One()
-    told = own_views(inside.step("c1", forwarded[1]))
-    assert told.views[0].layout == reshaped(VIEW, ("c1", "a1"), 1)
-
-
-def test_what_was_computed_from_no_view_is_outdated_by_any() -> None:
-    one = Stranger("b2", join=False)
-    layout = first_view(("b2", "a1"), 2).layout
-    one.submit(Propose(layout, NO_VIEW))
-    effects = one.step("a1", views(VIEW))
-    assert effects.replies == [(7, Outdated(VIEW))]
-    assert not [message for _, message in effects.tells if isinstance(message, m.Views)]
-
-
-def test_a_node_that_a_wish_names_can_be_called_before_there_is_a_view() -> None:
-    one = Stranger("node-1", join=False)
-    layout = replace(first_view(("node-1", "node-2"), 1).layout, addresses=("h:1", "h:2"))
-    assert one.submit(Propose(layout, NO_VIEW)).peers == ["node-2"]
-    assert one.replica.views.history.where("node-2") == "h:2"
-    told = own_views(one.step("node-1", events.Tick(), NOW + COLD_S))
-    assert told.views[0].layout == layout
-    one.step("node-1", told, NOW + 2)
-    saved = restore("node-1", Start(no_view(())), one.rows, Options(MEGABYTE), Random(1))
-    assert saved.views.history.where("node-2") == "h:2"
-
-
 # ---- R8
 
 
@@ -339,12 +245,3 @@ def test_while_a_fellow_may_bring_the_view_nothing_is_proposed() -> None:
     one.step("a1", views(replace(MOVED, ids=("", "", "", "former"))))
     effects = one.step("b2", events.Tick(), NOW + 1)
     assert not any(isinstance(message, m.Views) for _, message in effects.tells)
-
-
-def test_a_node_that_was_told_to_forget_proposes_above_what_it_forgot() -> None:
-    saved = replace(ViewHistory.begin(no_view(("a1",)), joining=False), forgot=ViewId(5, "p"))
-    replica = Replica("a1", saved, MemoryRows(), "id", "run", Options(), Random(1))
-    effects = replica.step(NOW, "a1", events.Submit(7, Propose(first_view(("a1",), 1).layout)))
-    assert own_views(effects).views[0].number == 6
-    replica.step(NOW, "a2", m.Envelope(m.Epoch(MOVED.id, FIRST), views(MOVED)))
-    assert replica.view.number == 0  # what is older than what it forgot is not learned

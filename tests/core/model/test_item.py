@@ -80,8 +80,8 @@ def test_an_empty_past_is_false() -> None:
     assert Past({}, {("a", 1)})
 
 
-GREEN, RED = Version(b"green", stamp=stamp(2)), Version(b"red", stamp=stamp(1))
-GONE = Version(None, stamp=stamp(3))
+GREEN, RED = Version(b"green", timestamp=stamp(2)), Version(b"red", timestamp=stamp(1))
+GONE = Version(None, timestamp=stamp(3))
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_the_largest_stamp_wins_deletes_included(
 
 
 def lww(milliseconds: int, value: bytes | None = b"v") -> Version:
-    return Version(value, stamp=stamp(milliseconds), lww=True)
+    return Version(value, timestamp=stamp(milliseconds), lww=True)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def lww(milliseconds: int, value: bytes | None = b"v") -> Version:
         ({("a", 1): lww(1), ("b", 1): lww(2, None), ("c", 1): lww(3)}, {("c", 1)}),
         ({("a", 1): lww(1), ("b", 1): lww(2, None)}, set()),
         ({("a", 1): Version(b"v"), ("b", 1): lww(2, None)}, {("a", 1)}),
-        ({("a", 1): lww(1), ("b", 1): Version(None, stamp=stamp(2))}, {("a", 1)}),
+        ({("a", 1): lww(1), ("b", 1): Version(None, timestamp=stamp(2))}, {("a", 1)}),
     ],
 )
 def test_of_lww_versions_a_later_delete_hides_the_earlier(

@@ -13,7 +13,7 @@ NODES = [f"n{i}" for i in range(9)]
 VIEW = first_view(NODES[:6], 2)
 
 counts = st.integers(1, 9)
-wishes = st.lists(st.tuples(st.permutations(NODES), counts, counts), min_size=1, max_size=4)
+all_wanted = st.lists(st.tuples(st.permutations(NODES), counts, counts), min_size=1, max_size=4)
 
 
 def member_lists(layout: Layout | View) -> list[tuple[str, ...]]:
@@ -29,7 +29,7 @@ def homes(layout: Layout | View) -> dict[str, str]:
 
 
 @settings(max_examples=60)
-@given(wishes)
+@given(all_wanted)
 def test_sizes_and_slots_are_within_one_of_each_other(
     wished: list[tuple[list[str], int, int]],
 ) -> None:
@@ -47,7 +47,7 @@ def test_sizes_and_slots_are_within_one_of_each_other(
 
 
 @settings(max_examples=60)
-@given(wishes)
+@given(all_wanted)
 def test_a_node_stays_where_there_is_room_for_it(
     wished: list[tuple[list[str], int, int]],
 ) -> None:
@@ -67,7 +67,7 @@ def test_a_node_stays_where_there_is_room_for_it(
 
 
 @settings(max_examples=60)
-@given(wishes)
+@given(all_wanted)
 def test_the_fewest_slots_move(wished: list[tuple[list[str], int, int]]) -> None:
     now: Layout | View = VIEW
     for names, count, shards in wished:

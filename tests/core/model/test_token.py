@@ -39,7 +39,7 @@ def test_trimming_never_claims_less(token: Token, stable: Vector, most: int, oth
         gone = need(token, digest) - need(trimmed, digest) - all_dots(stable)
         assert gone <= replaced
     assert len(trimmed.exact) <= most
-    assert trimmed.stamp == token.stamp
+    assert trimmed.timestamp == token.timestamp
 
 
 def test_trimming_does_not_lower_a_floor() -> None:
@@ -66,7 +66,7 @@ def test_of_an_lww_key_the_last_dot_of_each_actor_is_kept() -> None:
 @given(tokens(), tokens(), digests)
 def test_a_joined_token_claims_what_both_do(one: Token, two: Token, other: int) -> None:
     both = one.joined(two)
-    assert both.stamp == max(one.stamp, two.stamp)
+    assert both.timestamp == max(one.timestamp, two.timestamp)
     for digest in {*(one.exact.keys() ^ two.exact.keys() and one.exact.values()), other}:
         mine = {d for d in one.dots_of(digest) if d not in two.exact}
         assert mine <= need(both, digest)
@@ -79,7 +79,7 @@ def test_a_joined_token_claims_what_both_do(one: Token, two: Token, other: int) 
 def test_nothing_joined_changes_nothing() -> None:
     token = Token({"a": 2}, {("b", 1): PEAR}, ALL_KEYS, stamp(5))
     assert token.joined(Token()) is token
-    assert token.joined(Token(stamp=stamp(9))).stamp == stamp(9)
+    assert token.joined(Token(timestamp=stamp(9))).timestamp == stamp(9)
     assert Token().joined(token) == token
 
 
@@ -93,7 +93,7 @@ def test_a_write_replaces_only_dots_of_its_key(token: Token, dot: Dot, replaced:
     }
     assert after.exact == {**kept, dot: PEAR}
     assert after.floor == token.floor
-    assert after.stamp == max(token.stamp, stamp(50))
+    assert after.timestamp == max(token.timestamp, stamp(50))
 
 
 def test_one_key_is_one_key_in_both_modes() -> None:

@@ -30,7 +30,7 @@ def as_on_the_wire(token: Token) -> Token:
     """Return the same token, with actors that are named like nodes'."""
     floor = {NAMES[actor]: n for actor, n in token.floor.items()}
     exact = {(NAMES[actor], n): tag for (actor, n), tag in token.exact.items()}
-    milliseconds, count, actor = token.stamp
+    milliseconds, count, actor = token.timestamp
     return Token(floor, exact, token.keys, (milliseconds, count, NAMES[actor]))
 
 

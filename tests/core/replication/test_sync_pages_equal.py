@@ -13,7 +13,7 @@ from tests.core.pages import NOW
 
 
 def pull_of(held: Held, content: bytes | None = None) -> Pull:
-    known = held.keyspace.digests.of(ALL) if content is None else content
+    known = held.keyspace.content_hashes.of(ALL) if content is None else content
     return Pull(1, "x", to_bytes(ALL), held.keyspace.clock.copy(), content=known)
 
 
@@ -81,12 +81,12 @@ def test_a_version_more_on_either_side_makes_the_difference() -> None:
 def test_a_node_that_still_counts_has_no_hash() -> None:
     one, two, _ = overtaken()
     again = one.restarted()
-    assert again.keyspace.digests.of(ALL) == b""
+    assert again.keyspace.content_hashes.of(ALL) == b""
     assert isinstance(served(again, pull_of(two)), ItemPage)
-    assert isinstance(served(one, pull_of(two, again.keyspace.digests.of(ALL))), ItemPage)
-    again.keyspace.digests.go_on(0)
+    assert isinstance(served(one, pull_of(two, again.keyspace.content_hashes.of(ALL))), ItemPage)
+    again.keyspace.content_hashes.go_on(0)
     assert isinstance(served(again, pull_of(two)), SamePage)
     half = ALL >> 2048
-    parts = [again.keyspace.digests.of(slots) for slots in (half, ALL & ~half)]
-    whole = again.keyspace.digests.of(ALL)
+    parts = [again.keyspace.content_hashes.of(slots) for slots in (half, ALL & ~half)]
+    whole = again.keyspace.content_hashes.of(ALL)
     assert sum(int.from_bytes(part, "big") for part in parts) == int.from_bytes(whole, "big")

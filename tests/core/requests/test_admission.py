@@ -68,7 +68,7 @@ def test_a_token_of_another_cluster_is_refused_and_nothing_is_kept(name: str) ->
 
 @pytest.mark.parametrize("stamp", [(0, 0, ""), (5, 0, STRANGER)])
 def test_a_token_that_says_nothing_but_its_cluster_is_refused_too(stamp: Any) -> None:
-    assert asked(heard(One()), ops.Get(PEAR, token=Token(stamp=stamp, name=THEIRS))) == FOREIGN
+    assert asked(heard(One()), ops.Get(PEAR, token=Token(timestamp=stamp, name=THEIRS))) == FOREIGN
 
 
 def test_a_node_that_has_not_heard_of_all_does_not_know() -> None:
@@ -313,7 +313,7 @@ def test_what_a_node_gives_out_every_node_takes_back(
     assert isinstance(read, ops.Absent if is_delete else ops.Found)
     for number, answer in enumerate((outcome, read), 11):
         back = decode(orjson.loads(encode(answer.token)))
-        assert back.stamp[0] <= later * 1000 + AHEAD_MS_MAX
+        assert back.timestamp[0] <= later * 1000 + AHEAD_MS_MAX
         for scope in ops.Scope:
             get = ops.Get(FIG, token=back, scope=scope)
             again = outcomes_of(one, get, number * 9, later + max(0.0, ahead_s))
@@ -331,10 +331,10 @@ def test_a_stamp_that_was_stored_before_is_not_handed_on() -> None:
     one.step("a2", m.Replicate(1, "a2", PEAR, item, dot))
     [(_, found)] = one.submit(ops.Get(PEAR)).replies
     assert isinstance(found, ops.Found)
-    assert decode(orjson.loads(encode(found.token))).stamp == (int(NOW * 1000), 0, "")
+    assert decode(orjson.loads(encode(found.token))).timestamp == (int(NOW * 1000), 0, "")
     effects = one.submit(ops.Put(PEAR, b"w", token=found.token, level="one"), 8)
     named = next(told for _, told in effects.tells if isinstance(told, m.Written))
-    assert decode(orjson.loads(encode(named.token))).stamp[0] <= NOW * 1000 + 500
+    assert decode(orjson.loads(encode(named.token))).timestamp[0] <= NOW * 1000 + 500
     [(_, after)] = one.submit(ops.Get(PEAR), 9).replies
     assert isinstance(after, ops.Found)
     assert after.values == (b"w",)

@@ -26,8 +26,8 @@ def member() -> One:
     return one
 
 
-def listed(one: One, wish: List | None = None) -> Outcome | None:
-    replies = one.submit(wish or List()).replies
+def listed(one: One, wanted: List | None = None) -> Outcome | None:
+    replies = one.submit(wanted or List()).replies
     return replies[0][1] if replies else None
 
 
@@ -73,9 +73,9 @@ def test_what_all_replicas_have_is_not_in_its_token() -> None:
 def test_of_siblings_all_are_listed_newest_first() -> None:
     one = member()
     versions = {
-        ("x", 1): Version(b"old", stamp=stamp(1)),
-        ("y", 1): Version(b"new", stamp=stamp(2)),
-        ("z", 1): Version(None, stamp=stamp(3)),
+        ("x", 1): Version(b"old", timestamp=stamp(1)),
+        ("y", 1): Version(b"new", timestamp=stamp(2)),
+        ("z", 1): Version(None, timestamp=stamp(3)),
     }
     item = Item(versions, Past({"x": 1, "y": 1, "z": 1}))
     one.step("a2", m.Replicate(1, "a2", PEAR, item, ("x", 1)))
@@ -132,8 +132,8 @@ def test_what_is_stable_is_here() -> None:
 
 def test_it_waits_as_long_as_it_may_for_what_is_missing() -> None:
     one = member()
-    wish = List(token=Token({}, {("x", 1): key_hash_of(PEAR, True)}), wait_s=1.0)
-    assert listed(one, wish) is None
+    wanted = List(token=Token({}, {("x", 1): key_hash_of(PEAR, True)}), wait_s=1.0)
+    assert listed(one, wanted) is None
     assert not one.step("a1", events.Tick(), NOW + 0.9).replies
     item = Item({("x", 1): Version(b"v")}, Past({"x": 1}))
     one.step("a2", m.Replicate(1, "a2", PEAR, item, ("x", 1)))

@@ -21,7 +21,7 @@ def need(**options: object) -> Need:
     assert isinstance(stable, dict)
     here = options.get("plum_is_here", True)
     return Need(
-        digest=PEAR,
+        key_hash=PEAR,
         same_shard=lambda tag: tag == PEAR or bool(here),
         elsewhere=lambda actor: actor == "far",
         here=lambda dot, tag: (dot, tag) == (("c", 1), PLUM),
@@ -97,8 +97,8 @@ def test_floors_below_the_floor_of_a_past_are_covered() -> None:
     assert lacking(token, KEY, Past(oldest_view=ViewId(3, "p"))) == set()
 
 
-RED, GREEN = Version(b"red", stamp=stamp(1)), Version(b"green", stamp=stamp(2))
-GONE = Version(None, stamp=stamp(3))
+RED, GREEN = Version(b"red", timestamp=stamp(1)), Version(b"green", timestamp=stamp(2))
+GONE = Version(None, timestamp=stamp(3))
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_an_answer_names_all_versions_and_joins_what_they_depend_on() -> None:
     assert found.shown == (("b", 1), ("a", 1))
     assert set(found.dots) == {("a", 1), ("b", 1)}
     assert found.token.exact == {("z", 4): PLUM, ("a", 1): PEAR, ("b", 1): PEAR}
-    assert found.token.stamp == stamp(9)
+    assert found.token.timestamp == stamp(9)
     assert found.context == item.past
     assert found.served_by == "n1"
 
@@ -136,7 +136,7 @@ def test_absent_names_the_mark_that_explains_it() -> None:
     absent = answer(Get("pear"), need(), Item({("a", 1): RED, ("b", 1): GONE}), "n1")
     assert isinstance(absent, Absent)
     assert set(absent.dots) == absent.token.exact.keys() == {("a", 1), ("b", 1)}
-    assert absent.token.stamp == stamp(3)
+    assert absent.token.timestamp == stamp(3)
 
 
 def test_a_key_of_which_nothing_is_known_adds_nothing() -> None:

@@ -20,9 +20,9 @@ from tests.core.mends import READ_REPAIRS, mends, state
 from tests.core.one import FIG, NOW, PEAR, One
 
 THREE = first_view(["a1", "a2", "a3"], 1)
-OLD = Item({("x", 1): Version(b"old", stamp=(1, 0, "x"))}, Past({"x": 1}))
-NEW = Item({("x", 2): Version(b"new", stamp=(2, 0, "x"))}, Past({"x": 2}))
-ELSE = Item({("y", 1): Version(b"else", stamp=(3, 0, "y"))}, Past({"y": 1}))
+OLD = Item({("x", 1): Version(b"old", timestamp=(1, 0, "x"))}, Past({"x": 1}))
+NEW = Item({("x", 2): Version(b"new", timestamp=(2, 0, "x"))}, Past({"x": 2}))
+ELSE = Item({("y", 1): Version(b"else", timestamp=(3, 0, "y"))}, Past({"y": 1}))
 
 
 def member() -> One:

@@ -15,7 +15,7 @@ from node.core.requests.reading import ASK_AGAIN_S, DEADLINE_S, UNREACHABLE_S, R
 MEMBERS = ("m1", "m2", "m3")
 PEAR = key_hash_of("pear", True)
 NEED = Need(
-    digest=PEAR,
+    key_hash=PEAR,
     same_shard=lambda tag: True,
     elsewhere=lambda actor: False,
     here=lambda dot, tag: False,

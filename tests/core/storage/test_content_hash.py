@@ -91,12 +91,12 @@ class Three:
 
     def count(self, who: int, rows: int) -> None:
         space = self.held[who].keyspace
-        space.digests.go_on(space.cleanup.slots, rows)
+        space.content_hashes.go_on(space.cleanup.slots, rows)
         self.check(who)
 
     def check(self, who: int) -> None:
         self.held[who].sync()
-        known = [(content_of(held), held.keyspace.digests.content) for held in self.held]
+        known = [(content_of(held), held.keyspace.content_hashes.content) for held in self.held]
         for content, hashed in known:
             if hashed is not None:
                 assert hashed == whole(content)
@@ -114,12 +114,12 @@ def whole(content: Content) -> str:
 
 def test_nothing_has_a_hash_and_so_has_something() -> None:
     space = Held("a").keyspace
-    assert space.digests.content == EMPTY
+    assert space.content_hashes.content == EMPTY
     space.write(Put("k", b"v"), NOW)
     first = whole({row_of("k"): frozenset({("a", 1)})})
-    assert space.digests.content == first != EMPTY
+    assert space.content_hashes.content == first != EMPTY
     space.write(Put("k", b"v"), NOW)
-    assert space.digests.content == whole({row_of("k"): frozenset({("a", 2)})}) != first
+    assert space.content_hashes.content == whole({row_of("k"): frozenset({("a", 2)})}) != first
 
 
 def test_each_version_of_each_key_has_a_digest_of_its_own() -> None:
@@ -156,7 +156,7 @@ def test_equal_hashes_are_equal_stores_after_any_history(history: list[tuple[Any
         three.pull(who, source)
     for who in (0, 1, 2):
         three.settle(who)
-    assert len({held.keyspace.digests.content for held in three.held}) == 1
+    assert len({held.keyspace.content_hashes.content for held in three.held}) == 1
 
 
 def filled() -> Three:
@@ -177,7 +177,7 @@ def rows_arrive_in_any_order() -> None:
     for who in (0, 1, 2):
         for envelope in range(len(three.letters)):
             three.deliver(who, envelope if who else -1 - envelope)
-    assert len({held.keyspace.digests.content for held in three.held}) == 1
+    assert len({held.keyspace.content_hashes.content for held in three.held}) == 1
 
 
 def marks_come_and_go() -> None:
@@ -188,23 +188,23 @@ def marks_come_and_go() -> None:
     three.write(0, "k", gone=True)
     three.deliver(1, 1)
     three.deliver(2, 1)
-    assert three.held[0].keyspace.digests.content != EMPTY
+    assert three.held[0].keyspace.content_hashes.content != EMPTY
     for who in range(3):
         three.settle(who)
-    assert three.held[0].keyspace.digests.content == EMPTY
+    assert three.held[0].keyspace.content_hashes.content == EMPTY
 
 
 def rows_are_counted_again() -> None:
     three = filled()
     first, last = min(KEYS, key=row_of), max(KEYS, key=row_of)
     three.restart(0, counted=2)
-    assert three.held[0].keyspace.digests.content is None
+    assert three.held[0].keyspace.content_hashes.content is None
     for key in (first, last, "another", "and another"):
         three.write(0, key)
         three.write(0, key, gone=key == last)
     for _ in range(9):
         three.count(0, 1)
-    assert three.held[0].keyspace.digests.content is not None
+    assert three.held[0].keyspace.content_hashes.content is not None
 
 
 def a_wiped_replica_is_refilled() -> None:
@@ -214,7 +214,7 @@ def a_wiped_replica_is_refilled() -> None:
     three.held.append(empty)
     assert empty.keyspace.parts.only_grew(ALL)
     three.pull(3, 0, in_full=True)
-    assert empty.keyspace.digests.content == three.held[0].keyspace.digests.content
+    assert empty.keyspace.content_hashes.content == three.held[0].keyspace.content_hashes.content
 
 
 def own(space: Keyspace, view: ViewId, slots: Slots) -> None:
@@ -257,7 +257,7 @@ def slots_are_swept_while_rows_are_counted() -> None:
     three.count(0, 1)
     three.count(0, 100)
     again.keyspace.clean_up(1000)
-    again.keyspace.digests.go_on(0)  # in the step that has removed the rows: they are still there
+    again.keyspace.content_hashes.go_on(0)  # the step has removed the rows: they are still there
     three.check(0)
     own(again.keyspace, view, ALL)
     three.check(0)
@@ -268,11 +268,11 @@ def a_step_that_writes_does_not_count() -> None:
     three.restart(0, counted=1)
     space = three.held[0].keyspace
     space.write(Put(max(KEYS, key=row_of), b"v"), NOW)
-    space.digests.go_on(0)
+    space.content_hashes.go_on(0)
     three.held[0].sync()
-    space.digests.go_on(0)
+    space.content_hashes.go_on(0)
     three.check(0)
-    assert space.digests.is_whole
+    assert space.content_hashes.is_whole
 
 
 STORIES = (

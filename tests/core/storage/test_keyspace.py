@@ -135,11 +135,11 @@ def test_siblings_discard_what_the_context_has_seen() -> None:
 def test_a_stamp_is_above_what_was_held_and_what_the_token_names() -> None:
     held = Held("a")
     ahead = int(NOW * 1000) + 200
-    held.keyspace.take("k", Item({("b", 1): Version(b"w", stamp=(ahead, 3, "b"))}), (), NOW)
-    first = held.keyspace.write(put("l", b"v", token=Token(stamp=(ahead + 100, 0, "c"))), NOW)
-    assert first.token.stamp > (ahead + 100, 0, "c")
+    held.keyspace.take("k", Item({("b", 1): Version(b"w", timestamp=(ahead, 3, "b"))}), (), NOW)
+    first = held.keyspace.write(put("l", b"v", token=Token(timestamp=(ahead + 100, 0, "c"))), NOW)
+    assert first.token.timestamp > (ahead + 100, 0, "c")
     second = held.keyspace.write(put("k", b"v"), NOW)
-    assert second.token.stamp > first.token.stamp > NO_TIMESTAMP
+    assert second.token.timestamp > first.token.timestamp > NO_TIMESTAMP
 
 
 def delete_held() -> Held:
@@ -186,7 +186,7 @@ def test_a_mark_waits_for_what_it_depends_on() -> None:
 def test_an_lww_mark_takes_what_it_hid_along(stamp: tuple[int, int, str], stays: bool) -> None:
     held = delete_held()
     space = held.keyspace
-    beside = Version(b"w", stamp=stamp, lww=True)
+    beside = Version(b"w", timestamp=stamp, lww=True)
     space.take("k", Item({("b", 1): beside}, Past({"b": 1})), (), NOW)
     space.watermarks.shard = space.watermarks.highest_seen = {"a": 2, "b": 1}
     space.settle(10)

@@ -57,7 +57,7 @@ class Store:
     """One slot."""
 
     clock: DotClock = field(default_factory=DotClock)
-    whole: set[ViewId] = field(default_factory=set)
+    complete_for: set[ViewId] = field(default_factory=set)
 
 
 class Model:
@@ -87,12 +87,12 @@ class Model:
 
     def _kind(self, slot: int) -> object:
         store = self.stores.get(slot)
-        return store and (store.clock, store.whole, self.owned >> slot & 1)
+        return store and (store.clock, store.complete_for, self.owned >> slot & 1)
 
     def join(self, slots: Slots, clock: DotClock, claimed: AbstractSet[ViewId]) -> None:
         for store in self.within(slots):
             store.clock.join(clock)
-            store.whole.update(claimed)
+            store.complete_for.update(claimed)
 
     def add(self, slots: Slots, known: list[Dot]) -> None:
         self.join(slots, clock_of(known), frozenset())
@@ -103,25 +103,25 @@ class Model:
         self.view, self.owned, self.need = view, owned, set(need)
         self._begin(owned)
         for store in self.within(owned) if begun else ():
-            store.whole.add(begun or FIRST)
+            store.complete_for.add(begun or FIRST)
 
     def skip(self, slots: Slots, view: ViewId) -> None:
         self._begin(slots)
         for store in self.within(slots):
-            store.whole.add(view)
+            store.complete_for.add(view)
 
     def become_complete_for(self, view: ViewId) -> None:
         for store in self.within(self.owned):
-            store.whole.add(view)
+            store.complete_for.add(view)
 
     def raise_oldest_view(self, oldest_view: ViewId, need: AbstractSet[ViewId]) -> None:
         self.need = set(need)
         for store in self.stores.values():
-            store.whole = {view for view in store.whole if view >= oldest_view}
+            store.complete_for = {view for view in store.complete_for if view >= oldest_view}
 
     def count_below(self, oldest_view: ViewId) -> None:
         for store in self.within(self.owned):
-            if self.need <= store.whole:
+            if self.need <= store.complete_for:
                 store.clock.raise_oldest_view(oldest_view)
 
     def drop(self, slots: Slots) -> None:
@@ -152,9 +152,9 @@ def agree(parts: Parts, model: Model) -> None:
         assert (part is None) == (store is None)
         if part is not None and store is not None:
             is_owned = bool(model.owned >> slot & 1)
-            assert (part.clock, part.complete_for) == (store.clock, store.whole)
+            assert (part.clock, part.complete_for) == (store.clock, store.complete_for)
             assert part.owned is is_owned
-            assert part.answers is (is_owned and model.need <= store.whole)
+            assert part.answers is (is_owned and model.need <= store.complete_for)
 
 
 def are_apart(parts: Parts) -> None:

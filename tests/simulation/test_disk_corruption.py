@@ -2,7 +2,7 @@
 
 import pytest
 
-from cluster.simulator.disk_corruption import rotten
+from cluster.simulator.disk_corruption import damaged_nodes
 from cluster.simulator.disk_shadow import Shadow
 from cluster.simulator.invariants import ViolationError
 from cluster.simulator.trial import Trial
@@ -26,7 +26,7 @@ def test_what_has_changed_is_whole_again() -> None:
     figures = trial.run()
     assert figures.reached[ROTS] > 0
     assert [note for note in trial.world.voice.notes if "whole again" in note or "again" in note]
-    assert rotten(trial.world) == []
+    assert damaged_nodes(trial.world) == []
     assert figures == Trial(WITH_ROT).run()
 
 
@@ -41,7 +41,7 @@ def test_a_report_of_what_has_not_happened_is_found_out() -> None:
 def test_no_disk_is_lost_while_another_is_damaged() -> None:
     trial = Trial(WITH_ROT)
     address = next(iter(trial.world.nodes))
-    trial._monitor.rotten = lambda: [address]
+    trial._monitor.damaged_nodes = lambda: [address]
     assert not trial._monitor.may_lose(address)
 
 
@@ -51,9 +51,9 @@ def test_no_damaged_row_is_made_the_only_one() -> None:
     layouts = [first_view(["a1", "a2", "a3"], shards).layout for shards in (2, 1)]
     alone, several = sorted((shard.members for shard in layouts[0].shards), key=len)
     assert (len(alone), len(several)) == (1, 2)
-    monitor.rotten = lambda: list(alone)
+    monitor.damaged_nodes = lambda: list(alone)
     assert [monitor.may_be_owned_so(layout) for layout in layouts] == [False, True]
-    monitor.rotten = lambda: list(several)
+    monitor.damaged_nodes = lambda: list(several)
     assert all(monitor.may_be_owned_so(layout) for layout in layouts)
 
 
