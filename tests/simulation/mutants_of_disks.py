@@ -231,7 +231,7 @@ def what_a_broken_off_exchange_brought_has_no_name() -> Iterator[None]:
 
     A story shows it.
     """
-    with patch.object(closing, "count_reached", lambda keyspace, incarnation: None):
+    with patch.object(closing, "count_reached", lambda keyspace, transfers: None):
         yield
 
 

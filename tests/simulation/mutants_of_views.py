@@ -47,6 +47,13 @@ def propose_for_others_in_no_view() -> Iterator[None]:
         yield
 
 
+@OF_VIEWS.shown_by("wipe", changes=3, page_items=1)
+def leave_without_naming_what_came() -> Iterator[None]:
+    """Rows of an exchange that broke off are dropped when the owners have all that clocks name."""
+    with patch.object(Leaving, "_has_named_what_came", lambda self, slots: True):
+        yield
+
+
 # ------------------------------------------------------------------ R1, R2: adopt and write
 
 

@@ -21,6 +21,7 @@ from node.core.model.dots import Dot, DotClock, Vector, covered_by
 from node.core.model.keys import key_of
 from node.core.protocol.effects import Damaged
 from node.core.storage.keyspace import Keyspace
+from node.core.storage.transfer_progress import Transfer
 
 DOUBTED_MAX = 256
 OPEN_LOOKED_AT = 100
@@ -123,7 +124,7 @@ class Closing:
 
     def _is_counted(self, over: Actor) -> bool:
         try:
-            count_reached(self._keyspace, over)
+            count_reached(self._keyspace, self._keyspace.transfers.said_of(over))
         except Damaged as found:  # go on with the other incarnations
             self._step.suspect(found)
             return False
@@ -164,18 +165,18 @@ def has_uncounted(keyspace: Keyspace, incarnation: Actor) -> bool:
     )
 
 
-def count_reached(keyspace: Keyspace, incarnation: Actor) -> None:
-    """Name in our clocks what an exchange that has broken off brought of an incarnation that is
-    over.
+def count_reached(keyspace: Keyspace, transfers: list[Transfer]) -> None:
+    """Name in our clocks what exchanges brought before they broke off.
 
     Example: n2 takes half of the rows of n1, among them those of the writes 4 and 7 of n1.  The
     clock of n1 was to come with the last page, but n1 loses its disk.  If n2 did not name 4 and 7,
     n2 and n1 would agree that neither has a write of that incarnation, and close it, and only n2
-    would have the two values.
+    would have the two values.  And if n2 had to leave the slot to n3, n3 would have all that n2's
+    clock names, and n2 would drop the two values.
 
     In the slots whose rows have all come the clock says what the exchange was about.  In the slot
     where it broke off, the versions that have come are named one by one."""
-    for slots, past, upto in keyspace.transfers.said_of(incarnation):
+    for slots, past, upto in transfers:
         last, brought = 1 << int(upto[:3], 16), DotClock(dict(past.base))
         for dot in past.loose:
             brought.add(dot)

@@ -93,6 +93,11 @@ class TransferProgress:
                 found.append(reach._replace(past=Past(base, loose)))
         return found
 
+    def within(self, slots: Slots) -> list[Transfer]:
+        """The transfers of these slots, of these slots alone."""
+        cut = [reach._replace(slots=reach.slots & slots) for reach in self._transfers]
+        return [reach for reach in cut if reach.slots]
+
     def goes_beyond(self, slots: Slots, row: str) -> bool:
         """Whether a transfer of these slots has come further than this row."""
         return any(reach.slots & slots and reach.upto > row for reach in self._transfers)

@@ -5,12 +5,14 @@ from itertools import count
 import pytest
 from msgspec.structs import replace
 
+from cluster.simulator.memory_store import write_rows
 from node.core.maintenance.schedule import CLEANUP_EVERY_S
 from node.core.model.dots import DotClock
 from node.core.model.item import Item, Version
 from node.core.model.keys import row_of, slot_of_key
 from node.core.model.view import FIRST
 from node.core.protocol import events, messages as m
+from node.core.protocol.effects import Record
 from node.core.protocol.operations import Forget, Put
 from node.core.protocol.step import Step
 from node.core.storage.keyspace import ENCODER, ITEMS, Keyspace
@@ -33,6 +35,21 @@ def test_slots_of_others_go_when_every_owner_covers_clock_and_claims() -> None:
         one.replica.maintenance.leaving.forget()
     assert holds(one)["held"] == 0
     assert one.replica.keyspace.parts.at(slot_of_key(PEAR)) is None
+
+
+def test_what_an_exchange_brought_is_named_before_its_slots_go() -> None:
+    """The exchange broke off, its source may have lost its disk, and the clock names no dot."""
+    one = moved("a1", view_at(SECOND, "a1", "s2"))  # a2 | b1 b2 a1
+    keyspace, dot = one.replica.keyspace, ("x", 1)
+    write_rows(one.rows.tables, [Record("item", row_of(PEAR), ROW)])
+    keyspace.transfers.add(S1, DotClock({"x": 3}), row_of(PEAR))
+    one.replica.maintenance.repair.progress["a2"] = row(DotClock())
+    one.replica.maintenance.leaving.move_on()
+    assert keyspace.parts.at(slot_of_key(PEAR)) is not None
+    assert keyspace.clock_of(PEAR).has(dot)
+    one.replica.maintenance.repair.progress["a2"] = row(DotClock({"x": 3}))
+    one.replica.maintenance.leaving.move_on()
+    assert holds(one)["held"] == 0
 
 
 def test_one_owner_of_several_is_not_enough() -> None:

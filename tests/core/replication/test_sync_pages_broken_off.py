@@ -179,9 +179,9 @@ def test_what_it_brought_of_a_life_that_is_over_can_be_named() -> None:
     keyspace = target.keyspace
     assert has_uncounted(keyspace, "a")
     assert not has_uncounted(keyspace, "z")
-    count_reached(keyspace, "z")
+    count_reached(keyspace, keyspace.transfers.said_of("z"))
     assert not keyspace.clock.has(NEW)
-    count_reached(keyspace, "a")
+    count_reached(keyspace, keyspace.transfers.said_of("a"))
     target.sync()
     counted = target.restarted().keyspace
     first, *_, last = (part.clock for part in counted.parts)
@@ -201,7 +201,7 @@ def test_what_is_loose_in_its_clock_is_named_with_the_rest() -> None:
     first_page(source, target)
     counted = target.restarted().keyspace
     assert has_uncounted(counted, incarnation)
-    count_reached(counted, incarnation)
+    count_reached(counted, counted.transfers.said_of(incarnation))
     assert all(part.clock.has(("a", 7)) for part in counted.parts)
     assert not has_uncounted(counted, incarnation)
 
