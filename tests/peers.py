@@ -109,7 +109,7 @@ def address_of(port: socket.socket) -> str:
 
 
 @asynccontextmanager
-async def strangers(
+async def unlisted_peers(
     count: int = 2, silence_s: float = FOREVER_S, limits: LinkLimits = USUAL
 ) -> AsyncIterator[list[Peer]]:
     """Yield listening nodes, in the order of their addresses; none knows another or has started."""
@@ -127,7 +127,7 @@ async def cluster(
     count: int = 2, silence_s: float = FOREVER_S, limits: LinkLimits = USUAL
 ) -> AsyncIterator[list[Peer]]:
     """Yield nodes that know each other and have all met, in the order of their addresses."""
-    async with strangers(count, silence_s, limits) as peers:
+    async with unlisted_peers(count, silence_s, limits) as peers:
         for peer in peers:
             peer.start(*(other.address for other in peers))
         for peer in peers:

@@ -200,7 +200,7 @@ def test_a_cluster_that_is_not_usable_in_time_is_rolled_back(
     assert not any(is_busy(port + index) for index in range(3))
 
 
-def test_a_failed_start_is_kept_when_wished(engine: ProcessEngine, home: Path) -> None:
+def test_a_failed_start_is_kept_when_asked(engine: ProcessEngine, home: Path) -> None:
     port = free_block(3)
     settings = {"FAKE_UNREADY": str(port)}
     options = UpOptions(1, 3, port=port, settings=settings, wait_s=1, retain=True)

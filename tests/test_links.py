@@ -20,7 +20,7 @@ from tests.peers import Peer, address_of, cluster, envelope, free_ports, listeni
 encode = msgspec.msgpack.encode
 
 
-async def test_every_pair_has_one_link_and_letters_go_both_ways() -> None:
+async def test_every_pair_has_one_link_and_messages_go_both_ways() -> None:
     async with cluster(3) as peers:
         for sender in peers:
             for receiver in peers:
@@ -33,7 +33,7 @@ async def test_every_pair_has_one_link_and_letters_go_both_ways() -> None:
             assert sorted(source for source, _ in peer.events[2:]) == others
 
 
-async def test_letters_of_one_turn_leave_in_one_frame_and_in_order() -> None:
+async def test_messages_of_one_turn_leave_in_one_frame_and_in_order() -> None:
     async with cluster() as (a, b):
         for number in range(500):
             a.links.send(b.address, envelope(number))
@@ -45,7 +45,7 @@ async def test_letters_of_one_turn_leave_in_one_frame_and_in_order() -> None:
         assert (sent["up"], sent["dropped"]) == (True, 0)
 
 
-async def test_a_large_letter_goes_through_and_one_over_the_bound_is_dropped() -> None:
+async def test_a_large_message_goes_through_and_one_over_the_bound_is_dropped() -> None:
     async with cluster() as (a, b):
         large, too_large = (
             envelope(Accept(1, Put("k", b"v" * (link_module.MESSAGE_BYTES_MAX - slack))))
@@ -57,7 +57,7 @@ async def test_a_large_letter_goes_through_and_one_over_the_bound_is_dropped() -
         assert a.links.stats()[b.address]["dropped"] == 1
 
 
-async def test_other_letters_pass_a_large_one_on_its_way() -> None:
+async def test_other_messages_pass_a_large_one_on_its_way() -> None:
     """So the peer hears from the node while that sends a large message."""
     async with cluster() as (a, b):
         large = envelope(Accept(1, Put("k", b"v" * 3_000_000)))
@@ -74,7 +74,7 @@ async def test_other_letters_pass_a_large_one_on_its_way() -> None:
         assert sent["bytes_out"] == received["bytes_in"]
 
 
-async def test_a_large_letter_of_which_a_slice_is_lost_is_lost_and_no_other() -> None:
+async def test_a_large_message_of_which_a_slice_is_lost_is_lost_and_no_other() -> None:
     async with cluster() as (a, b):
         link = a.link_with(b)
         large = envelope(Accept(1, Put("k", b"v" * 1_000_000)))
@@ -96,7 +96,7 @@ async def test_a_slice_of_a_frame_that_is_too_large_ends_the_link() -> None:
         await b.sees("up", "down", "up")
 
 
-async def test_a_slow_link_is_not_given_up_while_a_large_letter_comes() -> None:
+async def test_a_slow_link_is_not_given_up_while_a_large_message_comes() -> None:
     """Each slice is a sign of life: the whole takes longer than silence may last."""
     async with cluster() as (a, b):
         heard = b.link_with(a)
@@ -317,5 +317,5 @@ async def test_backs_off_from_a_peer_that_is_away(monkeypatch: pytest.MonkeyPatc
     await enough.wait()
     await peer.links.close()
     ports[0].close()
-    wished = [0.0, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0, 1.0, 1.0]
-    assert all(w / 2 <= delay_s <= w for delay_s, w in zip(delays, wished, strict=False))
+    wanted = [0.0, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0, 1.0, 1.0]
+    assert all(w / 2 <= delay_s <= w for delay_s, w in zip(delays, wanted, strict=False))

@@ -1,4 +1,4 @@
-"""Links while the nodes of a cluster change: guests, new peers, peers known no more, two
+"""Links while the nodes of a cluster change: unlisted, new peers, peers known no more, two
 dialers.
 """
 
@@ -12,7 +12,16 @@ from aiohttp import web
 
 from node.shell.peers.handshake import VERSION, Hello
 from node.shell.peers.link_limits import LinkLimits
-from tests.peers import Peer, address_of, cluster, envelope, free_ports, listening, strangers, until
+from tests.peers import (
+    Peer,
+    address_of,
+    cluster,
+    envelope,
+    free_ports,
+    listening,
+    unlisted_peers,
+    until,
+)
 
 encode = msgspec.msgpack.encode
 NO_HEAD_START = LinkLimits(head_start_s=0.0)  # a larger address dials as soon as a smaller one
@@ -28,26 +37,28 @@ def is_in_order(peer: Peer) -> bool:
     return True
 
 
-# ------------------------------------------------------------------ guests
+# ------------------------------------------------------------------ unlisted
 
 
-@pytest.mark.parametrize("stranger", [0, 1])
-async def test_the_node_that_knows_dials_and_the_other_takes_it_as_a_guest(stranger: int) -> None:
-    async with strangers() as peers:
-        host, guest = peers[stranger], peers[1 - stranger]
+@pytest.mark.parametrize("unlisted_peer", [0, 1])
+async def test_the_node_that_knows_dials_and_the_other_takes_it_as_an_unlisted_peer(
+    unlisted_peer: int,
+) -> None:
+    async with unlisted_peers() as peers:
+        host, unlisted = peers[unlisted_peer], peers[1 - unlisted_peer]
         host.start()
-        guest.start(host.address)
-        guest_sent, host_sent = envelope(1), envelope(2)
-        await guest.sees("up")
-        guest.links.send(host.address, guest_sent)
-        await host.sees("up", guest_sent)
-        host.links.send(guest.address, host_sent)
-        await guest.sees("up", host_sent)
-        assert host.links.stats()[guest.address]["frames_in"] == 1
+        unlisted.start(host.address)
+        unlisted_sent, host_sent = envelope(1), envelope(2)
+        await unlisted.sees("up")
+        unlisted.links.send(host.address, unlisted_sent)
+        await host.sees("up", unlisted_sent)
+        host.links.send(unlisted.address, host_sent)
+        await unlisted.sees("up", host_sent)
+        assert host.links.stats()[unlisted.address]["frames_in"] == 1
 
 
-async def test_nothing_is_remembered_of_a_guest_that_has_gone() -> None:
-    async with strangers() as (a, b):
+async def test_nothing_is_remembered_of_an_unlisted_peer_that_has_gone() -> None:
+    async with unlisted_peers() as (a, b):
         b.start()
         a.start(b.address)
         await b.sees("up")
@@ -58,10 +69,10 @@ async def test_nothing_is_remembered_of_a_guest_that_has_gone() -> None:
         assert b.links.stats() == {}
 
 
-async def test_guests_are_bounded_and_known_peers_are_not_counted(
+async def test_unlisted_peers_are_bounded_and_known_peers_are_not_counted(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async with strangers(3, limits=LinkLimits(guests_max=1)) as (a, b, host):
+    async with unlisted_peers(3, limits=LinkLimits(unlisted_max=1)) as (a, b, host):
         host.start()
         a.start(host.address)
         await host.sees("up")
@@ -82,7 +93,7 @@ async def test_guests_are_bounded_and_known_peers_are_not_counted(
 
 
 async def test_a_peer_that_is_known_later_is_dialed() -> None:
-    async with strangers(3) as (a, b, c):
+    async with unlisted_peers(3) as (a, b, c):
         for peer in (a, b, c):
             peer.start()
         b.links.know([a.address, c.address])
@@ -93,8 +104,10 @@ async def test_a_peer_that_is_known_later_is_dialed() -> None:
         assert set(b.links.stats()) == {a.address, c.address}
 
 
-async def test_a_guest_that_becomes_known_keeps_its_link_and_is_dialed_when_it_ends() -> None:
-    async with strangers() as (a, b):
+async def test_an_unlisted_peer_that_becomes_known_keeps_its_link_and_is_dialed_when_it_ends() -> (
+    None
+):
+    async with unlisted_peers() as (a, b):
         a.start()
         b.start(a.address)
         await b.sees("up")
@@ -109,7 +122,7 @@ async def test_a_guest_that_becomes_known_keeps_its_link_and_is_dialed_when_it_e
         assert a.link_with(b).dialer == a.address
 
 
-async def test_a_peer_that_is_known_no_more_is_a_guest_while_it_lasts_and_is_not_dialed() -> None:
+async def test_a_peer_that_is_known_no_more_is_unlisted_and_not_dialed() -> None:
     async with cluster(3) as (a, b, c):
         b.links.know([c.address])
         a.links.send(b.address, envelope(1))
@@ -276,7 +289,7 @@ async def test_a_link_dialed_by_the_smaller_is_not_replaced_by_the_larger_one() 
 
 
 async def test_a_link_dialed_by_the_larger_is_replaced_by_the_smaller_one() -> None:
-    async with strangers(limits=NO_HEAD_START) as (a, b):
+    async with unlisted_peers(limits=NO_HEAD_START) as (a, b):
         a.start()
         b.start(a.address)
         await b.sees("up")
@@ -292,7 +305,7 @@ async def test_a_link_dialed_by_the_larger_is_replaced_by_the_smaller_one() -> N
 
 async def test_a_wave_of_links_ends_with_one_for_each_pair() -> None:
     """This holds in whatever order the six nodes come to know each other."""
-    async with strangers(6, limits=LinkLimits(head_start_s=0.01)) as peers:
+    async with unlisted_peers(6, limits=LinkLimits(head_start_s=0.01)) as peers:
         addresses = [peer.address for peer in peers]
         for number, peer in enumerate(peers):
             peer.start(*addresses[number::2])

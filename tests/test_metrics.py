@@ -83,13 +83,13 @@ async def test_the_node_and_its_links_are_told() -> None:
 
 async def test_peers_come_and_go_between_two_scrapes() -> None:
     async with served() as site:
-        site.links.tallies = {"a:1": LinkCounts(), "guest:2": LinkCounts(up=True)}
+        site.links.tallies = {"a:1": LinkCounts(), "unlisted:2": LinkCounts(up=True)}
         first = await scraped(site)
-        del site.links.tallies["guest:2"]
+        del site.links.tallies["unlisted:2"]
         second = await scraped(site)
-    assert first["coterie_peer_up", (("peer", "guest:2"),)] == 1
+    assert first["coterie_peer_up", (("peer", "unlisted:2"),)] == 1
     assert first["coterie_peer_up", (("peer", "a:1"),)] == 0
-    assert "guest:2" not in str(second)
+    assert "unlisted:2" not in str(second)
 
 
 async def test_a_node_that_knows_no_view_says_number_0() -> None:

@@ -126,7 +126,7 @@ async def test_a_foreign_page_gets_no_link_of_peers() -> None:
         with pytest.raises(aiohttp.WSServerHandshakeError) as refusal:
             await session.ws_connect(url, origin="http://page.example")
         assert refusal.value.status == 403
-        assert site.links.guests == 0
+        assert site.links.unlisted == 0
 
 
 ALLOWED: dict[str, Any] = {"origins": ("http://page.example",)}

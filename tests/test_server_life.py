@@ -61,9 +61,9 @@ async def test_malformed_faults_are_refused(body: bytes) -> None:
 async def test_peers_have_their_own_door() -> None:
     async with served() as site, aiohttp.ClientSession() as session:
         url = f"http://127.0.0.1:{site.server.port}/peer"
-        async with session.ws_connect(url) as guest:
-            await guest.send_str("hello")
-            assert await guest.receive_str() == "hello"
+        async with session.ws_connect(url) as unlisted:
+            await unlisted.send_str("hello")
+            assert await unlisted.receive_str() == "hello"
         assert (await site.ask("HEAD", "/peer")).status == 426
 
 
@@ -76,11 +76,14 @@ async def test_a_crash_at_the_peers_door_is_told(caplog: pytest.LogCaptureFixtur
 
 async def test_a_crash_after_the_upgrade_only_closes(caplog: pytest.LogCaptureFixture) -> None:
     async with served() as site, aiohttp.ClientSession() as session:
-        guest = await session.ws_connect(f"http://127.0.0.1:{site.server.port}/peer")
-        await guest.send_str("crash")
-        assert (await guest.receive()).type in (aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR)
+        unlisted = await session.ws_connect(f"http://127.0.0.1:{site.server.port}/peer")
+        await unlisted.send_str("crash")
+        assert (await unlisted.receive()).type in (
+            aiohttp.WSMsgType.CLOSED,
+            aiohttp.WSMsgType.ERROR,
+        )
         assert "GET /peer crashed" in caplog.text
-        await guest.close()
+        await unlisted.close()
 
 
 async def test_a_drain_finishes_what_is_in_flight() -> None:
@@ -103,20 +106,20 @@ async def test_a_drain_finishes_what_is_in_flight() -> None:
         await drain
 
 
-async def test_a_drain_ends_in_time_and_sends_guests_home() -> None:
+async def test_a_drain_ends_in_time_and_sends_unlisted_peers_home() -> None:
     async with served() as site, aiohttp.ClientSession() as session:
-        guest = await session.ws_connect(f"http://127.0.0.1:{site.server.port}/peer")
-        await guest.send_str("hello")
-        await guest.receive_str()
+        unlisted = await session.ws_connect(f"http://127.0.0.1:{site.server.port}/peer")
+        await unlisted.send_str("hello")
+        await unlisted.receive_str()
         site.driver.holds = True
         wire = await site.wire()
         wire.send(request("PUT", "/kvs/cart", PUT))
         _, done = await site.driver.held.get()
         await site.server.drain(0.01)
-        assert site.links.guests == 0
+        assert site.links.unlisted == 0
         assert await wire.is_closed()
         done(Unavailable("too late", definite=False))
-        await guest.close()
+        await unlisted.close()
 
 
 def say_facts(call: Call) -> Reply:

@@ -78,7 +78,7 @@ class ScriptedLinks:
 
     cut: list[tuple[list[str], float]] = field(default_factory=list)
     heals: int = 0
-    guests: int = 0
+    unlisted: int = 0
     is_broken: bool = False
     tallies: dict[str, LinkCounts] = field(
         default_factory=lambda: {NODES[1]: LinkCounts(True, 3, 300, 2, 200, 1)}
@@ -89,14 +89,14 @@ class ScriptedLinks:
             raise RuntimeError("a secret")
         socket = web.WebSocketResponse()
         await socket.prepare(request)
-        self.guests += 1
+        self.unlisted += 1
         try:
             async for message in socket:
                 if message.data == "crash":
                     raise RuntimeError("a secret")
                 await socket.send_str(str(message.data))
         finally:
-            self.guests -= 1
+            self.unlisted -= 1
         return socket
 
     def cut_off(self, peers: Iterable[str], ttl_s: float) -> None:

@@ -88,7 +88,7 @@ class Copying(Recurring):
         able = [
             address
             for address in sorted(self._kept)
-            if self._world.told[address].view.nodes != (address,)
+            if self._world.starts[address].view.nodes != (address,)
             and not self._monitor.knows_no_other(address, self._kept[address][1])
             and self._monitor.may_lose(address)
         ]
@@ -110,7 +110,7 @@ class Copying(Recurring):
         if not fresh or not known or self._monitor.damaged_nodes():
             return
         target, source = self._random.choice(sorted(fresh)), self._random.choice(sorted(known))
-        if self._world.told[target].view.nodes == (target,):
+        if self._world.starts[target].view.nodes == (target,):
             return
         self._monitor.on_copied(source, target)
         self._world.put_back(target, deepcopy(nodes[source].disk))

@@ -4,7 +4,7 @@ A seed switches on only some kinds of fault, each with its own strength: runs th
 everything look alike and find little.  Some runs change their view as well, once or often, also
 while the last change is unfinished and on both sides of a cut; other faults follow a change at
 once.  Limits on the faults keep the promises possible: one disk is lost at a time, never a shard's
-only one, and the witness excuses what only that disk had.  `heal` ends them all.  (reliability B,
+only one, and the monitor excuses what only that disk had.  `heal` ends them all.  (reliability B,
 "swarm rule"; protocol D10.)
 """
 
@@ -311,7 +311,7 @@ class Nemesis:
             address
             for address, node in self._world.nodes.items()
             if node.driver is not None
-            and self._world.told[address].view.nodes != (address,)  # it would begin a cluster
+            and self._world.starts[address].view.nodes != (address,)  # it would begin a cluster
             and self._monitor.may_lose(address)
         ]
         if able:

@@ -144,7 +144,7 @@ class World:
     def __init__(
         self, told: Told, random: Random, watch: Watch, options: Options, build: Build | None = None
     ) -> None:
-        self.told, self.random, self.watch = told, random, watch
+        self.starts, self.random, self.watch = told, random, watch
         self.timeline, self.trace, self.weather = Timeline(), Trace(), Weather()
         self.nodes = {address: SimNode(address, 0.0, watch) for address in told}
         self.cuts: set[tuple[str, str]] = set()
@@ -172,7 +172,7 @@ class World:
     def _replica(self, node: SimNode) -> Replica:
         assert node.store is not None
         chance = Random(self.random.getrandbits(64))
-        told = self.told[node.address]
+        told = self.starts[node.address]
         return self._build(node.address, told, node.store, self._options, chance)
 
     def _renew(self, node: SimNode) -> Replica:

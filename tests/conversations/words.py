@@ -193,7 +193,9 @@ class Words(Names):
         return f"{self.node(b.node_id)}{lacking}{leaving}"
 
     def _gossip(self, n: m.Gossip) -> str:
-        news = f"lives {self.incarnations(n.incarnations)} stable {self.vector(n.stable)}"
+        news = (
+            f"lives {self.incarnations(n.incarnations)} stable {self.vector(n.cluster_watermark)}"
+        )
         return f"{news}{self.reports(n.reports)}{self._lost(n.lost)}"
 
     def reports(self, reports: dict[str, ViewId]) -> str:

@@ -98,7 +98,7 @@ def test_a_new_majority_is_genesis_after_a_moment() -> None:
     assert one.replica.maintenance.arrived
 
 
-def test_a_former_life_or_a_fellow_that_has_arrived_forbid_genesis_by_majority() -> None:
+def test_a_former_incarnation_or_a_shard_peer_that_has_arrived_forbid_genesis_by_majority() -> None:
     former, shard_peer = trio("a2"), trio("a2")
     former.step("a2", m.Gossip({"a1": {"former": 1}}, {}))
     former.step("a2", row(DotClock(), node_id="id of a2", arrived=False))
@@ -116,7 +116,7 @@ def test_a_node_without_peers_to_compare_with_is_caught_up_after_a_moment() -> N
     assert one.replica.maintenance.bootstrap.caught_up
 
 
-def test_a_restart_is_over_when_it_was_level_with_every_fellow() -> None:
+def test_a_restart_is_over_when_it_was_level_with_every_shard_peer() -> None:
     one = trio("a2", "a3")
     one.arrive()
     caught_up = []
@@ -153,7 +153,7 @@ def test_a_link_that_opens_brings_a_row_soon() -> None:
     assert told(one.step("a1", events.Tick(), NOW + 10.2), m.Compare) == ["a2"]
 
 
-def test_the_last_page_of_an_arrived_fellow_is_arrival() -> None:
+def test_the_last_page_of_an_arrived_shard_peer_is_arrival() -> None:
     for whole in (True, False):
         one = trio("a2")
         [(peer, pull)] = compare(one, "a2", DotClock({"x": 1})).asks
@@ -192,7 +192,7 @@ def test_a_first_beat_is_a_life_and_another_id_is_told_the_news() -> None:
     assert told(one.step("a2", m.Heartbeat("another")), m.Gossip) == ["a2"]
 
 
-def test_a_node_that_hears_of_a_former_life_claims_the_next() -> None:
+def test_a_node_that_hears_of_a_former_incarnation_claims_the_next() -> None:
     one = trio()
     one.step("a2", m.Gossip({"a1": {"former": 3}}, {}))
     incarnations = one.replica.maintenance.incarnations
@@ -201,7 +201,7 @@ def test_a_node_that_hears_of_a_former_life_claims_the_next() -> None:
     assert One("a1", TRIO, one.rows).replica.maintenance.incarnations.table == incarnations.table
 
 
-def test_a_new_life_of_a_fellow_begins_with_an_empty_row() -> None:
+def test_a_new_incarnation_of_a_shard_peer_begins_with_an_empty_row() -> None:
     one = arrived(trio("a2", "a3"))
     for shard_peer in ("a2", "a3"):
         compare(one, shard_peer, DotClock())
@@ -223,7 +223,7 @@ def test_an_ended_life_writes_no_more() -> None:
     assert not one.replica.peek(PEAR).versions
 
 
-def test_a_pull_is_served_to_a_fellow_in_its_present_life() -> None:
+def test_a_pull_is_served_to_a_shard_peer_in_its_present_incarnation() -> None:
     one = arrived(trio("a2"))
     assert told(one.step("a2", m.Pull(1, "id of a2", SLOTS, DotClock())), m.ItemPage) == ["a2"]
     assert not one.step("a2", m.Pull(1, "another", SLOTS, DotClock())).tells
@@ -284,7 +284,7 @@ def test_an_asker_for_an_answer_gets_a_row_back() -> None:
     assert not told(one.step("x9", asking), m.Compare)
 
 
-def test_beats_go_to_all_peers_and_rows_to_fellows() -> None:
+def test_heartbeats_go_to_all_peers_and_rows_to_shard_peers() -> None:
     one = arrived(One())
     effects = one.step("a1", events.Tick(), NOW + 1.5)
     heartbeats = [peer for peer, message in effects.asks if isinstance(message, m.Heartbeat)]
@@ -294,7 +294,7 @@ def test_beats_go_to_all_peers_and_rows_to_fellows() -> None:
     assert not one.step("a1", events.Tick(), NOW + 1.6).asks
 
 
-def test_a_new_life_does_not_serve_the_snapshot_of_an_earlier_one() -> None:
+def test_a_new_incarnation_does_not_serve_the_snapshot_of_an_earlier_one() -> None:
     """It holds nothing of what that snapshot says, and would vouch for its absence."""
     one = trio("a2")
     for snapshot, pages in ((DotClock({"x": 4}), []), (None, ["a2"])):

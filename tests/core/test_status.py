@@ -117,7 +117,7 @@ def test_a_node_outside_the_view_has_no_shard() -> None:
     assert status(One("x1").replica, NOW)["shard"] is None
 
 
-def test_the_fellow_that_is_pulled_from_is_named() -> None:
+def test_the_shard_peer_that_is_pulled_from_is_named() -> None:
     one = told()
     assert status(one.replica, NOW)["repair"]["pulling_from"] == "a2"
 

@@ -279,7 +279,7 @@ def test_both_sides_of_a_cut_are_shown_until_a_client_stores(tmp_path: Path, kin
 # ------------------------------------------------------------------ before a view exists
 
 
-class Stranger(Topology):
+class Newcomer(Topology):
     """A node that is told of another one, which is absent, and of no number of shards."""
 
     def environment(self, node: TopologyNode) -> dict[str, str]:
@@ -290,7 +290,7 @@ class Stranger(Topology):
 
 @pytest.mark.xdist_group("processes")
 def test_before_a_view_exists(tmp_path: Path) -> None:
-    with speaking("process", Stranger, tmp_path, 1, 1) as cluster:
+    with speaking("process", Newcomer, tmp_path, 1, 1) as cluster:
         url = cluster.urls["alice"]
         assert eventually(lambda: ask("GET", f"{url}/v1/limits")[0] == 200, MET_S)
         told = {"error": "this node has not been told its view yet", "nodes": []}

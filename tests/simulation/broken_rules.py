@@ -81,8 +81,8 @@ from tests.simulation.mutants_of_the_unheard import (
     give_up_whom_a_lost_node_may_have_told,
     names_of_retired_runs_are_not_learned,
     reports_count_without_the_views_of_their_nodes,
-    strangers_tell_of_views,
     tell_views_to_whoever_is_named,
+    unlisted_peers_tell_of_views,
 )
 from tests.simulation.mutants_of_views import (
     OF_VIEWS,
@@ -99,7 +99,7 @@ BREAKS = (OF_A_REPLICA, OF_ANSWERS, OF_PIECES, OF_VIEWS, OF_DISKS, OF_CLAIMS)
 IN_RUNS = [(breaks, name) for breaks in BREAKS for name in breaks.mutants]
 IN_STORIES = [
     (directed.a_late_copy_meets_an_empty_disk, leave_absent_keys_out_of_a_full_exchange),
-    (directed.a_late_write_of_a_life_that_ended, take_messages_of_lives_that_ended),
+    (directed.a_late_write_of_an_incarnation_that_ended, take_messages_of_lives_that_ended),
 ]
 STORIES_OF_VIEWS = [
     (directed_views.what_the_beaten_side_took_in, the_losers_owners_forget_what_they_took_in),
@@ -139,7 +139,7 @@ STORIES_OF_VIEWS = [
     (directed_past.what_a_delete_depended_on, delete_marks_do_not_travel),
     (directed_past.what_a_delete_depended_on, leave_deletes_out_of_the_token),
     (directed_unheard.a_node_that_hears_and_is_not_heard, tell_views_to_whoever_is_named),
-    (directed_unheard.a_view_that_a_stranger_has_heard_of, strangers_tell_of_views),
+    (directed_unheard.a_view_that_an_unlisted_peer_has_heard_of, unlisted_peers_tell_of_views),
     (
         directed_unheard.two_who_know_each_other_by_their_settings,
         give_up_who_has_its_view_from_its_settings,

@@ -73,7 +73,7 @@ def a_late_copy_meets_an_empty_disk(delay_s: float, seed: int) -> None:
     stage.all_must_show([])
 
 
-def a_late_write_of_a_life_that_ended(delay_s: float, seed: int) -> None:
+def a_late_write_of_an_incarnation_that_ended(delay_s: float, seed: int) -> None:
     """A write that only its wiped home had reaches one shard peer while the others give it up."""
     stage = Stage(seed)
     stage.holds = lambda node, target, envelope: (

@@ -100,7 +100,7 @@ def two_who_know_each_other_by_their_settings(seed: int) -> None:
     cluster.must_keep(keys)
 
 
-def a_view_that_a_stranger_has_heard_of(seed: int) -> None:
+def a_view_that_an_unlisted_peer_has_heard_of(seed: int) -> None:
     """A node in no view has told others of the view before it is retired; no node asks it."""
     cluster = Unheard(seed)
     for address in (NEWCOMER, STRANGER):

@@ -25,7 +25,7 @@ def tell_views_to_whoever_is_named() -> Iterator[None]:
 
 
 @contextmanager
-def strangers_tell_of_views() -> Iterator[None]:
+def unlisted_peers_tell_of_views() -> Iterator[None]:
     """A node tells of views although no node waits for it."""
     with patch.object(KnownViews, "is_waited_for", lambda self: True):
         yield

@@ -133,7 +133,7 @@ def test_a_cut_has_a_direction_and_takes_along_what_is_on_its_way() -> None:
     assert heard_by(world, "n1").fetches() == [3]
 
 
-def test_an_unknown_node_is_a_guest_and_has_a_link_all_the_same() -> None:
+def test_an_unknown_node_is_an_unlisted_peer_and_has_a_link_all_the_same() -> None:
     world = quiet_world()
     heard_by(world, "n1").peers = []
     send(world, [1], "n2", "n1")

@@ -48,7 +48,7 @@ class Suspect:
     number: int  # of our questions
     view: ViewId
     item: Item = field(default_factory=Item)
-    told: set[str] = field(default_factory=set)
+    answered: set[str] = field(default_factory=set)
     next_ask: float = 0.0
     pieces: Pieces = field(default_factory=Pieces)
 
@@ -142,7 +142,7 @@ class RowRepair:
                 if item is None:
                     self._step.ask(source, self._fetch(key, suspect, source))
                     return None
-                suspect.told.add(source)
+                suspect.answered.add(source)
                 return key if self.offer(key, item, source) else None
         return None
 
@@ -199,10 +199,10 @@ class RowRepair:
         """Ask the reachable nodes that may hold the key; the others are asked later."""
         now, view, slot = self._step.now, self._views.view.id, slot_of_key(key)
         if suspect.view != view:
-            suspect.view, suspect.told = view, set()
+            suspect.view, suspect.answered = view, set()
         holders = [h for h in self._views.history.owners(slot) if h != self._views.address]
         has_waited = now - suspect.since >= GIVE_UP_S
-        if not holders or (has_waited and suspect.told.issuperset(holders)):
+        if not holders or (has_waited and suspect.answered.issuperset(holders)):
             raise Damaged(suspect.row, self._beyond_repair(key, suspect, holders))
         able = [holder for holder in holders if self._detector.reachable(holder, now)]
         suspect.next_ask = now + (ASK_AGAIN_S if able else LOOK_AGAIN_S)

@@ -88,7 +88,9 @@ class AntiEntropy:
         return Compare(
             self._views.node_id,
             [
-                SlotSummary(to_bytes(s), parts.told(p.clock), sorted(p.complete_for), content(p))
+                SlotSummary(
+                    to_bytes(s), parts.visible_to_peers(p.clock), sorted(p.complete_for), content(p)
+                )
                 for s, p in held
             ],
             self._incarnations.copy(),
@@ -115,8 +117,8 @@ class AntiEntropy:
         if not is_current or not self._identity.accepts(source, mark, row):
             return
         self._gossip.hear_of_us(source, compare.incarnations, compare.name)
-        is_witness = source in self._views.introducers
-        if is_witness and compare.heard == self._identity.mark.generation:
+        is_introducer = source in self._views.introducers
+        if is_introducer and compare.heard == self._identity.mark.generation:
             self._views.become_vouched_for()
         if not self._repair.learn(source, row, keyspace.parts, oldest_view, self._step.now):
             return

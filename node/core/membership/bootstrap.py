@@ -96,8 +96,8 @@ class Bootstrap:
         of each node that was heard of.
         """
         assert self.started is not None
-        witnesses, view_id = self._views.introducers, self._views.view.id
-        if all(node in views and views[node] < view_id for node in witnesses):
+        introducers, view_id = self._views.introducers, self._views.view.id
+        if all(node in views and views[node] < view_id for node in introducers):
             self._views.become_vouched_for()
         if reached or self.alone_since is None:
             self.alone_since = self._step.now

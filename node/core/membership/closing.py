@@ -143,12 +143,14 @@ class Closing:
         keyspace, repair = self._keyspace, self._repair
         if not self._views.history.settled or not keyspace.parts.owned():
             return
-        low = keyspace.parts.told(DotClock(repair.low(keyspace.parts))).base
-        frontier = repair.frontier(keyspace.parts).items()
+        shard_watermark = keyspace.parts.visible_to_peers(
+            DotClock(repair.shard_watermark(keyspace.parts))
+        ).base
+        highest_seen = repair.highest_seen(keyspace.parts).items()
         ours = {self._views.address, *repair.shard_peers}
-        highest = {a: n for a, n in frontier if self._incarnations.address_of(a) in ours}
+        highest = {a: n for a, n in highest_seen if self._incarnations.address_of(a) in ours}
         lost = repair.beyond(keyspace.parts, self.refused())
-        keyspace.watermarks.take(low, highest, lost)
+        keyspace.watermarks.take(shard_watermark, highest, lost)
 
 
 def _beyond(clock: DotClock, base: Vector, loose: Iterable[Dot]) -> Iterator[Dot]:

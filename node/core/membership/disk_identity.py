@@ -190,7 +190,7 @@ class Identity:
             newest = max(epoch.view, epoch.oldest_view, reported)
             self.begin_anew(f"its disk is older than what {source} knows of it", newest)
             return False
-        if not self._views.is_vouched_for and self._lacks_what_all_had(gossip.stable):
+        if not self._views.is_vouched_for and self._lacks_what_all_had(gossip.cluster_watermark):
             self.begin_anew(f"its disk lacks writes that {source} knows it had")
             return False
         return True
@@ -223,7 +223,7 @@ class Identity:
             if held.slots & part.slots
         )
 
-    def _lacks_what_all_had(self, stable: Vector) -> bool:
+    def _lacks_what_all_had(self, watermark: Vector) -> bool:
         """Whether our disk lacks what every member of our shard had, this node among them.
 
         Example: n1 and n2 are a shard, and both told each other that they have {n1: 30, n2: 25}.
@@ -238,7 +238,7 @@ class Identity:
         has_arrived = not keyspace.parts.lacking()
         had = {
             actor: n
-            for actor, n in stable.items()
+            for actor, n in watermark.items()
             if n < COUNT_MAX  # a closed run has this number; its writes are had or lost
             and view_of(actor) == view_id
             and self._incarnations.address_of(actor) in members

@@ -75,9 +75,9 @@ class Gossiping:
         self.next_heartbeat = now + pace_of(self._views.view).heartbeat_s
         known = self._views.peers()
         self.unlisted = {
-            guest: heard
-            for guest, heard in self.unlisted.items()
-            if now - heard < UNLISTED_S and guest not in known
+            peer: heard
+            for peer, heard in self.unlisted.items()
+            if now - heard < UNLISTED_S and peer not in known
         }
         heartbeat = self.heartbeat()
         for peer in self.peers:
@@ -191,7 +191,7 @@ class Gossiping:
 
     def on_gossip(self, source: str, gossip: Gossip, epoch: Epoch) -> None:
         self.merge_incarnations(gossip.incarnations)
-        self._keyspace.watermarks.merge(gossip.stable)
+        self._keyspace.watermarks.merge(gossip.cluster_watermark)
         self._views.hear(gossip)
         if epoch == self._views.epoch:
             self._complete(source, gossip.views)
@@ -239,9 +239,9 @@ class Gossiping:
             self._views.naming,
         )
         names, mark = dict(naming.names), self._identity.mark
-        stable, views = self._keyspace.watermarks.cluster, history.unretired()
+        watermark, views = self._keyspace.watermarks.cluster, history.unretired()
         missed, name = dict(self._views.doubts.missed), naming.name
-        return Gossip(incarnations, stable, reports, lost, names, name, mark, views, missed)
+        return Gossip(incarnations, watermark, reports, lost, names, name, mark, views, missed)
 
     def spread_names(self) -> None:
         """Gossip at once when this node begins to go under a name of the cluster."""

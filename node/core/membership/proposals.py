@@ -14,7 +14,7 @@ from node.core.protocol.messages import ForwardedProposal, Gossip, Granted, Join
 from node.core.protocol.operations import Adopted, Outdated, Propose, Unavailable
 
 COLD_S = 1.0  # so long a node without a view waits to be told of one
-EARLY_S = 2.0  # so long a node waits for a witness before it passes a proposal on
+EARLY_S = 2.0  # so long a node waits for an introducer before it passes a proposal on
 FORWARDED_S = 2.0
 NOBODY = Unavailable(
     "this node may not change the view by itself, and no other node of it can be reached",
@@ -35,7 +35,7 @@ class Proposals:
         self._number = int(self._keyspace.rows.read("meta", "proposed") or 0)
         self._pending: dict[ViewId, tuple[Waiter | None, Propose]] = {}  # not adopted yet
         self._cold: list[tuple[float, Waiter, Propose]] = []  # until we may be told of a view
-        self._early: list[tuple[float, Waiter, Propose]] = []  # until a witness is heard
+        self._early: list[tuple[float, Waiter, Propose]] = []  # until an introducer is heard
         self._forwarded: dict[int, float] = {}  # passed on, until when we wait for the answer
 
     def __len__(self) -> int:
@@ -151,14 +151,14 @@ class Proposals:
         is_seen = views.is_heard_of() and views.is_vouched_for
         return is_seen or all(self._is_out_of_reach(node, propose) for node in views.introducers)
 
-    def _is_out_of_reach(self, witness: str, propose: Propose | None) -> bool:
+    def _is_out_of_reach(self, introducer: str, propose: Propose | None) -> bool:
         """Whether an introducer cannot be heard before the proposal is adopted: the proposal
         declares it lost, or alone says where it is now (docs/decisions/0017)."""
         if propose is None:
             return False
-        said = address_in(propose.layout, witness) if propose.layout.addresses else ""
-        is_moved = bool(said) and said != self._views.history.where(witness)
-        return is_moved or witness in propose.lost
+        said = address_in(propose.layout, introducer) if propose.layout.addresses else ""
+        is_moved = bool(said) and said != self._views.history.where(introducer)
+        return is_moved or introducer in propose.lost
 
     def _propose(self, waiter: Waiter | None, propose: Propose) -> None:
         """Make the view durable and tell it to this node; only then may others hear of it."""

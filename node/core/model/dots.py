@@ -170,10 +170,10 @@ def join_vectors(one: Vector, two: Vector) -> Vector:
     return joined
 
 
-def covered_by(stable: Vector, actor: Actor) -> int:
-    """The number up to which a stable minimum has an actor's dots.  The minimum may name a whole
+def covered_by(watermark: Vector, actor: Actor) -> int:
+    """The number up to which a watermark has an actor's dots.  It may name a whole
     incarnation, whose runs are all over (D7)."""
-    return max(stable.get(actor, 0), stable.get(incarnation_of(actor), 0))
+    return max(watermark.get(actor, 0), watermark.get(incarnation_of(actor), 0))
 
 
 def lowest(vectors: Iterable[Vector]) -> Vector:

@@ -99,12 +99,12 @@ class Token(msgspec.Struct, array_like=True, gc=False):
         highest = max(self.timestamp, timestamp)
         return Token(self.floor, exact, self.keys, highest, self.view, self.name)
 
-    def trimmed(self, stable: Vector, exact_max: int = EXACT_MAX) -> "Token":
+    def trimmed(self, watermark: Vector, exact_max: int = EXACT_MAX) -> "Token":
         """Without what every replica has, and within its bound (rule 9)."""
         if not self.floor and not self.exact:
             return self
-        floor = {a: n for a, n in self.floor.items() if n > covered_by(stable, a)}
-        exact = {d: tag for d, tag in self.exact.items() if d[1] > covered_by(stable, d[0])}
+        floor = {a: n for a, n in self.floor.items() if n > covered_by(watermark, a)}
+        exact = {d: tag for d, tag in self.exact.items() if d[1] > covered_by(watermark, d[0])}
         keys = self.keys if floor else b""
         exact = _last_of_each_actor(exact) if len(exact) > 1 else exact
         return Token(floor, exact, keys, self.timestamp, self.view, self.name).within(exact_max)

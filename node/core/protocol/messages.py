@@ -228,15 +228,16 @@ class Heartbeat(Frame, tag=13, frozen=True):
 
 
 class Gossip(Frame, tag=14, frozen=True):
-    """Any -> any (tell): the incarnations of every member, what every replica has (`stable`,
-    D9.10), which view each node has left its past to (`reports`, D10 R7), and the node ids that
-    were declared lost.  `names` has the name of the cluster that each incarnation goes under,
+    """Any -> any (tell): the incarnations of every member, what every replica has
+    (`cluster_watermark`, D9.10), which view each node has left its past to (`reports`, D10 R7), and
+    the node ids that were declared lost.  `names` has the name of the cluster that each incarnation
+    goes under,
     `name` the sender's own (decision 0028); `mark` is the sender's, where it is durable (D1).
     While views are retired, `views` are those that the sender knows, and its reports count where
     all of them are known; `missed` are the past writes of other shards that it waits for."""
 
     incarnations: dict[str, dict[str, int]]
-    stable: Vector
+    cluster_watermark: Vector
     reports: dict[str, ViewId] = {}
     lost: list[str] = []
     names: dict[str, str] = {}

@@ -146,13 +146,13 @@ class Repair:
         theirs = [clock for row in rows for clock in row.clocks_of(parts.owned_slots)]
         return [part.clock for part in parts.owned()] + theirs
 
-    def low(self, parts: Parts) -> Vector:
+    def shard_watermark(self, parts: Parts) -> Vector:
         """What every member of the shard durably has; nothing until all have told."""
         if not self.complete():
             return {}
         return lowest([clock.base for clock in self._clocks(parts)])
 
-    def frontier(self, parts: Parts) -> Vector:
+    def highest_seen(self, parts: Parts) -> Vector:
         """The highest number known of each actor, by any member's clock."""
         highest: Vector = {}
         for clock in self._clocks(parts):

@@ -265,7 +265,7 @@ def _absorb_rows(keyspace: Keyspace, page: RowPage, now: float) -> None:
     """Merge every row within the page's bounds: those of the holder, and as absent ones those that
     only this node has."""
     assert not page.rest, PIECE_ALONE
-    told = page.snapshot
+    snapshot = page.snapshot
     mine = _rows_between(keyspace, page)
     slots, after = from_bytes(page.slots), page.after
     is_new = keyspace.parts.only_grew(slots) and not keyspace.transfers.goes_beyond(slots, after)
@@ -275,13 +275,13 @@ def _absorb_rows(keyspace: Keyspace, page: RowPage, now: float) -> None:
         elif mine.get(row) != blob or key_of(row) in keyspace.open_keys:
             item = ITEMS.decode(blob)
             filled = covering(item, item.past.with_all(page.base))
-            keyspace.take(key_of(row), filled, (), now, told)
+            keyspace.take(key_of(row), filled, (), now, snapshot)
     for key, item in page.items.items():
         filled = covering(item, item.past.with_all(page.base))
-        keyspace.take(key, filled, (), now, told)
+        keyspace.take(key, filled, (), now, snapshot)
     for row in mine:
         if row not in page.rows and key_of(row) not in page.items:
-            keyspace.take(key_of(row), Item({}, page.base), (), now, told)
+            keyspace.take(key_of(row), Item({}, page.base), (), now, snapshot)
 
 
 def _rows_between(keyspace: Keyspace, page: RowPage) -> dict[str, bytes]:

@@ -221,7 +221,9 @@ class DeliveryBuffer:
 
     def _shown_of(self, clock: DotClock) -> Vector:
         """For each actor, the number up to which this node shows all of its writes."""
-        return {actor: n for actor, n in self._keyspace.parts.told(clock).base.items() if n}
+        return {
+            actor: n for actor, n in self._keyspace.parts.visible_to_peers(clock).base.items() if n
+        }
 
     # ---- looking
     def look(self, request: int, look: Look) -> None:

@@ -29,7 +29,7 @@ class Need:
     same_shard: Callable[[KeyHash], bool]  # of the key hash of an exact dot
     elsewhere: Callable[[Actor], bool]  # whether an actor never wrote for this key's slot
     here: Callable[[Dot, KeyHash], bool]  # whether this node has a dot of another key
-    stable: Vector
+    cluster_watermark: Vector
     view: ViewId
     trim: Callable[[Token], Token]  # as it leaves with an answer
     spell: Callable[[Token], Token]  # with the runs that its heads stand for
@@ -47,10 +47,10 @@ class Need:
     def of(self, token: Token, scope: Scope, past: Past, clock: DotClock) -> Missing:
         """The entries of a token that a key's past, or its shard's clock, does not cover."""
         missing: Missing = {}
-        key, stable = self.key_hash >> 1, self.stable
+        key, watermark = self.key_hash >> 1, self.cluster_watermark
         for dot, tag in token.exact.items():
             actor, n = dot
-            if n <= covered_by(stable, actor):
+            if n <= covered_by(watermark, actor):
                 continue
             if tag >> 1 == key:
                 covered = past.has(dot)
@@ -61,7 +61,7 @@ class Need:
                 missing[actor] = clock.base.get(actor, 0), n
         if scope is Scope.SHARD or token.binds(self.key_hash):
             for actor, n in self.spell(token).floor.items():
-                have = max(past.base.get(actor, 0), covered_by(self.stable, actor))
+                have = max(past.base.get(actor, 0), covered_by(self.cluster_watermark, actor))
                 if n > have and not past.retires(actor) and not self.elsewhere(actor):
                     missing[actor] = have, n
         return missing

@@ -80,8 +80,8 @@ class Lists:
                 have = part.clock.base.get(actor, 0)
                 if matters and n > have and not part.clock.drops(actor):
                     missing[actor] = have, n
-        stable = self._keyspace.watermarks.cluster
-        return {a: (have, n) for a, (have, n) in missing.items() if n > covered_by(stable, a)}
+        watermark = self._keyspace.watermarks.cluster
+        return {a: (have, n) for a, (have, n) in missing.items() if n > covered_by(watermark, a)}
 
     def _listed_if_sound(self, shard: str, waiting: Waiting) -> Outcome | None:
         try:

@@ -38,7 +38,7 @@ def token_after_read(token: Token, need: Need, item: Item) -> Token:
     if not token and len(item.versions) == 1:
         ((dot, version),) = item.versions.items()
         if not version.deps:
-            is_stable = dot[1] <= covered_by(need.stable, dot[0])
+            is_stable = dot[1] <= covered_by(need.cluster_watermark, dot[0])
             exact = {} if is_stable else {dot: need.key_hash}
             timestamp = max(token.timestamp, version.timestamp, version.deps.timestamp)
             alone = Token({}, exact, b"", timestamp, token.view)

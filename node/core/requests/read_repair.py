@@ -28,7 +28,7 @@ class AnsweredRead:
     owners: frozenset[str]
     holds: dict[str, set[Dot]]
     until: float
-    told: dict[str, set[Dot]] = field(default_factory=dict)
+    sent_to: dict[str, set[Dot]] = field(default_factory=dict)
 
 
 class ReadRepairs:
@@ -68,13 +68,13 @@ class ReadRepairs:
     def _told(self, found: AnsweredRead) -> Tells:
         """The messages to owners that lack a version.  Each owner is told the same versions once.
         Where versions were replaced and only the past says so, the next comparison brings it."""
-        whole, told = set(found.item.versions), found.told
+        whole, sent_to = set(found.item.versions), found.sent_to
         behind = [
             owner
             for owner, holds in found.holds.items()
-            if whole and owner in found.owners and whole not in (holds, told.get(owner))
+            if whole and owner in found.owners and whole not in (holds, sent_to.get(owner))
         ]
-        told.update(dict.fromkeys(behind, whole))
+        sent_to.update(dict.fromkeys(behind, whole))
         return [(owner, self._repair(found, owner)) for owner in behind]
 
     def _repair(self, found: AnsweredRead, owner: str) -> ReadRepair:

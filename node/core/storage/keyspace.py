@@ -1,4 +1,4 @@
-"""What this replica holds: the items, its clock per slot, and the log of dots not yet stable.
+"""What this replica holds: the items, its clock per slot, and the log of dots that peers may lack.
 
 The one idea (I3): every dot in a slot's clock that concerns a key of the slot is in that key's item
 or obsolete.  So an item is always filled with the *old* clock before it is merged, and stripped by
@@ -269,12 +269,12 @@ class Keyspace:
         incoming: Item,
         dots: Iterable[Dot],
         now: float,
-        told: DotClock = NOTHING,
+        snapshot: DotClock = NOTHING,
     ) -> None:
         """Merge a filled item of another replica, which tells that it has these `dots`, too (D4.2).
 
-        `told` is the snapshot of a full exchange.  Its dots join the clock with the last page, so
-        they are not noted here.  No row keeps them in its past: `TransferProgress` does for all.
+        `snapshot` is the snapshot of a full exchange.  Its dots join the clock with the last page,
+        so they are not noted here.  No row keeps them in its past: `TransferProgress` does for all.
         """
         local = self.filled(key)
         merged = sync(local, incoming)
@@ -282,9 +282,9 @@ class Keyspace:
             self.hybrid.observe(version.timestamp, now)
         new_dots = dict.fromkeys((*incoming.versions, *dots))
         for dot in new_dots:
-            if told is NOTHING or not told.has(dot):
+            if snapshot is NOTHING or not snapshot.has(dot):
                 self.note(dot, key)
-        self._save(key, merged, told)
+        self._save(key, merged, snapshot)
         if self.on_change is not None:
             self.on_change(key, local, incoming, new_dots)
 
@@ -305,7 +305,7 @@ class Keyspace:
             self.note(dot, key)
         self._save(key, item)
 
-    def _save(self, key: str, item: Item, told: DotClock = NOTHING) -> None:
+    def _save(self, key: str, item: Item, snapshot: DotClock = NOTHING) -> None:
         """Store the item without done delete marks and without what the clock says (D3, D6)."""
         clock, slot, row = self.clock_of(key), slot_of_key(key), row_of(key)
         self._make_room(slot)
@@ -313,8 +313,8 @@ class Keyspace:
         has_marks = item.has_marks()
         kept = self._delete_marks.without_done(item) if has_marks else item
         kept = strip(kept, clock, self.watermarks.lost)
-        if told is not NOTHING:
-            kept = strip(kept, told)
+        if snapshot is not NOTHING:
+            kept = strip(kept, snapshot)
         kept = self.transfers.strip(key, kept)
         if not kept.versions and not kept.past:
             self.parts.has_gone(slot)

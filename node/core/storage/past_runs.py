@@ -269,7 +269,7 @@ def _of_accept(a: m.Accept, change: Change) -> m.Accept:
 
 
 def _of_gossip(n: m.Gossip, change: Change) -> m.Gossip:
-    return _with(n, stable=change(n.stable))
+    return _with(n, cluster_watermark=change(n.cluster_watermark))
 
 
 def _of_views(v: m.Views, change: Change) -> m.Views:

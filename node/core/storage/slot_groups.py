@@ -98,7 +98,7 @@ class Parts:
         part = self._at[slot]
         return part is not None and part.owned
 
-    def told(self, clock: DotClock) -> DotClock:
+    def visible_to_peers(self, clock: DotClock) -> DotClock:
         """A copy of one of the clocks as peers are told it: without what is withheld."""
         return clock.without(self.withheld) if self.withheld else clock.copy()
 

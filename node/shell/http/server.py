@@ -141,8 +141,8 @@ class Server:
             await site.stop()
         if self._in_flight:
             await self._until_idle(timeout_s)
-        for guest in self._unlisted:
-            guest.cancel()
+        for peer in self._unlisted:
+            peer.cancel()
         await self._runner.cleanup()
 
     async def _until_idle(self, timeout_s: float) -> None:

@@ -9,7 +9,7 @@ class LinkLimits:
 
     queue_messages_max: int = 65_536
     queue_bytes_max: int = 64 * 1024 * 1024  # an empty queue takes a larger message, too
-    guests_max: int = 64  # a node refuses one more
+    unlisted_max: int = 64  # a node refuses one more
     head_start_s: float = 0.5  # then the pair's larger address dials, too
 
 

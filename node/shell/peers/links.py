@@ -254,9 +254,9 @@ class PeerLinks:
         reason = objection(hello, self._hello, dialed)
         if reason or not isinstance(hello, Hello) or hello.address in self._peers:
             return reason
-        guests_max = self._limits.guests_max
-        is_full = len(self._peers) - len(self._known) >= guests_max
-        return f"this node has {guests_max} unlisted peers and takes no more" if is_full else ""
+        unlisted_max = self._limits.unlisted_max
+        is_full = len(self._peers) - len(self._known) >= unlisted_max
+        return f"this node has {unlisted_max} unlisted peers and takes no more" if is_full else ""
 
     def _log_refusal(self, peer: str, reason: str) -> None:
         """Log a refusal once for each reason, and not for each attempt."""

@@ -49,7 +49,7 @@ def test_what_was_answered_in_another_view_does_not_count() -> None:
     told(one, HELD, "a3")
     one.replica.maintenance.row_repair.suspects[PEAR].view = ViewId(0, "")
     tick(one, NOW + GIVE_UP_S)
-    assert one.replica.maintenance.row_repair.suspects[PEAR].told == set()
+    assert one.replica.maintenance.row_repair.suspects[PEAR].answered == set()
     dots: set[Dot] = set(one.replica.maintenance.row_repair.suspects[PEAR].item.versions)
     assert dots == {("x", 1)}
 

@@ -160,7 +160,7 @@ def test_a_key_of_which_there_is_nothing_any_more_has_no_row() -> None:
 
 
 @pytest.mark.parametrize("is_whole", [True, False])
-def test_a_fellows_write_is_acknowledged_if_it_makes_the_row_whole(is_whole: bool) -> None:
+def test_a_shard_peers_write_is_acknowledged_if_it_makes_the_row_whole(is_whole: bool) -> None:
     one = member(item=NEWER)
     damage(one)
     item = Item({("y", 1): Version(b"written")}, Past({"x": 2 if is_whole else 1, "y": 1}))

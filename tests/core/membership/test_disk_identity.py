@@ -193,9 +193,11 @@ def test_a_disk_that_lacks_what_all_had_is_old() -> None:
     for actor in (shard_peer, past_run(restarted())):
         one = restarted()
         one.replica.keyspace.parts.owned()[0].clock.add((shard_peer, 1))
-        assert not one.step("a2", replace(gossip(MARK), stable={shard_peer: 1})).ends
+        assert not one.step("a2", replace(gossip(MARK), cluster_watermark={shard_peer: 1})).ends
         stable = {past_run(one) if actor != shard_peer else shard_peer: 2}
-        assert "knows it had" in one.step("a2", replace(gossip(MARK), stable=stable)).ends
+        assert (
+            "knows it had" in one.step("a2", replace(gossip(MARK), cluster_watermark=stable)).ends
+        )
 
 
 def test_what_proves_nothing_of_a_disk() -> None:
@@ -208,10 +210,10 @@ def test_what_proves_nothing_of_a_disk() -> None:
     one.step("b1", m.Heartbeat("id of b1"))
     later = actor_of(ViewId(2, "p"), "id of a2", "run")
     stable = {shard_peer: COUNT_MAX, other: 7, later: 7}
-    assert not one.step("a2", replace(gossip(MARK), stable=stable)).ends
+    assert not one.step("a2", replace(gossip(MARK), cluster_watermark=stable)).ends
     one.replica.keyspace.parts.become_incomplete_for(FIRST)
-    assert not one.step("a2", replace(gossip(MARK), stable={shard_peer: 7})).ends
-    assert one.step("a2", replace(gossip(MARK), stable={past_run(one): 7})).ends
+    assert not one.step("a2", replace(gossip(MARK), cluster_watermark={shard_peer: 7})).ends
+    assert one.step("a2", replace(gossip(MARK), cluster_watermark={past_run(one): 7})).ends
 
 
 def test_a_node_is_alone_when_it_has_reached_no_witness_for_two_seconds() -> None:

@@ -6,8 +6,8 @@ from node.core.membership.gossip import FIRST_CONTACT_S
 from node.core.model.view import FIRST, NO_VIEW, View, first_view
 from node.core.protocol import events, messages as m
 from node.core.protocol.operations import Put
+from tests.core.newcomers import Newcomer
 from tests.core.one import NOW, PEAR, VIEW, One
-from tests.core.strangers import Stranger
 
 LONE = first_view(["a1", "b1", "b2"], 3)
 NOWHERE = m.Epoch(NO_VIEW, NO_VIEW)
@@ -68,7 +68,7 @@ def test_a_write_waits_for_it_and_is_given_to_a_home_then() -> None:
 
 def test_nodes_without_a_view_begin_it_soon_after_they_have_met() -> None:
     """A meeting may be shorter than the time between two beats."""
-    one = Stranger("a1", "a2")
+    one = Newcomer("a1", "a2")
     one.step("a1", events.Tick(), NOW + 9)
     met = NOW + 9.05
     effects = one.step("a2", m.Heartbeat("id of a2"), met, NOWHERE)

@@ -14,12 +14,12 @@ from node.core.protocol.operations import Adopted, Outdated, Propose, Unavailabl
 from node.core.replica import Replica, restore
 from tests.core.given import MEGABYTE, MemoryRows
 from tests.core.moves import MOVED, own_views, proposed, views
+from tests.core.newcomers import Newcomer
 from tests.core.one import NOW, VIEW, One
-from tests.core.strangers import Stranger
 
 
-def test_without_a_view_a_wish_waits_to_be_told_of_one_then_begins_one() -> None:
-    one = Stranger("a1", join=False)
+def test_without_a_view_a_request_waits_to_be_told_of_one_then_begins_one() -> None:
+    one = Newcomer("a1", join=False)
     layout = first_view(("a1", "a2"), 2).layout
     effects = one.submit(Propose(layout))
     assert (effects.peers, effects.tells) == (["a2"], [])
@@ -31,12 +31,12 @@ def test_without_a_view_a_wish_waits_to_be_told_of_one_then_begins_one() -> None
 
 
 def test_alone_it_begins_one_at_once() -> None:
-    one = Stranger("a1", join=False)
+    one = Newcomer("a1", join=False)
     assert proposed(one, Propose(first_view(("a1",), 1).layout)).nodes == ("a1",)
 
 
-def test_told_of_a_view_with_us_in_it_the_wish_is_made_from_that() -> None:
-    one = Stranger("b2", join=False)
+def test_told_of_a_view_with_us_in_it_the_request_is_made_from_that() -> None:
+    one = Newcomer("b2", join=False)
     layout = first_view(("b2", "a1"), 2).layout
     one.submit(Propose(layout))
     moved = replace(MOVED, ids=(), ancestors=())
@@ -45,8 +45,10 @@ def test_told_of_a_view_with_us_in_it_the_wish_is_made_from_that() -> None:
     assert told.views[0].ancestors == (moved.id,)
 
 
-def test_told_of_a_first_view_it_passes_the_wish_on_since_no_fellow_has_heard_of_it() -> None:
-    one = Stranger("b2", join=False)
+def test_told_of_a_first_view_it_passes_the_request_on_since_no_shard_peer_has_heard_of_it() -> (
+    None
+):
+    one = Newcomer("b2", join=False)
     layout = first_view(("b2", "a1"), 2).layout
     one.submit(Propose(layout))
     one.step("b2", events.LinkUp("a1"))
@@ -56,8 +58,8 @@ def test_told_of_a_first_view_it_passes_the_wish_on_since_no_fellow_has_heard_of
     assert not [message for _, message in effects.tells if isinstance(message, m.Views)]
 
 
-def test_told_of_a_view_without_us_the_wish_is_passed_on_to_be_made_from_that() -> None:
-    one = Stranger("c1", join=False)
+def test_told_of_a_view_without_us_the_request_is_passed_on_to_be_made_from_that() -> None:
+    one = Newcomer("c1", join=False)
     layout = replace(first_view(("c1", "a1"), 1).layout, nodes=("c1", "a1"))
     one.submit(Propose(layout))
     one.step("c1", events.LinkUp("a1"))
@@ -70,7 +72,7 @@ def test_told_of_a_view_without_us_the_wish_is_passed_on_to_be_made_from_that() 
 
 
 def test_what_was_computed_from_no_view_is_outdated_by_any() -> None:
-    one = Stranger("b2", join=False)
+    one = Newcomer("b2", join=False)
     layout = first_view(("b2", "a1"), 2).layout
     one.submit(Propose(layout, NO_VIEW))
     effects = one.step("a1", views(VIEW))
@@ -78,8 +80,8 @@ def test_what_was_computed_from_no_view_is_outdated_by_any() -> None:
     assert not [message for _, message in effects.tells if isinstance(message, m.Views)]
 
 
-def test_a_node_that_a_wish_names_can_be_called_before_there_is_a_view() -> None:
-    one = Stranger("node-1", join=False)
+def test_a_node_that_a_request_names_can_be_called_before_there_is_a_view() -> None:
+    one = Newcomer("node-1", join=False)
     layout = replace(first_view(("node-1", "node-2"), 1).layout, addresses=("h:1", "h:2"))
     assert one.submit(Propose(layout, NO_VIEW)).peers == ["node-2"]
     assert one.replica.views.history.where("node-2") == "h:2"

@@ -18,8 +18,8 @@ from node.core.protocol import events, messages as m
 from node.core.protocol.operations import Get, Put, Stored
 from tests.core.given import page_of_dots, row
 from tests.core.moves import MOVED, SECOND, moved, settled, views
+from tests.core.newcomers import Newcomer
 from tests.core.one import NOW, PEAR, One
-from tests.core.strangers import Stranger
 
 OLDER, FLOOR, SAME = m.Epoch(FIRST, FIRST), m.Epoch(SECOND, SECOND), m.Epoch(SECOND, FIRST)
 ITEM = Item({("x", 1): Version(b"v")}, Past({"x": 1}))
@@ -155,7 +155,7 @@ def test_a_node_that_is_in_no_view_is_told_ours() -> None:
 
 
 def test_a_node_of_no_view_has_no_view_to_tell() -> None:
-    one = Stranger("c1", "a1")
+    one = Newcomer("c1", "a1")
     message = one.replica.views.message(m.Gossip({}, {}))
     assert message.views == []
 
@@ -186,7 +186,7 @@ def test_of_a_settled_view_no_reports_travel() -> None:
     assert all(message.reports == {} for message in told)
 
 
-def test_beats_say_how_much_a_node_lacks_and_holds_for_others() -> None:
+def test_heartbeats_say_how_much_a_node_lacks_and_holds_for_others() -> None:
     heartbeat = moved("b2").replica.maintenance.gossip.heartbeat()
     assert (heartbeat.lacking, heartbeat.leaving) == (2048, 2048)
     heartbeat = moved("a1").replica.maintenance.gossip.heartbeat()
@@ -205,7 +205,9 @@ def test_lives_that_are_heard_of_name_the_actors_that_are_refused() -> None:
 # ---- a known node may name (a new incarnation in the view of its settings)
 
 
-def test_in_the_view_of_its_settings_a_node_names_nothing_before_a_fellow_has_heard_of_it() -> None:
+def test_in_the_view_of_its_settings_a_node_names_nothing_before_a_shard_peer_has_heard_of_it() -> (
+    None
+):
     one = One()
     one.replica.views.is_known = False
     accept = m.Accept(1, Put(PEAR, b"v"))

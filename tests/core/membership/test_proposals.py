@@ -9,8 +9,8 @@ from node.core.model.view import FIRST, NO_VIEW, View, ViewId, first_view
 from node.core.protocol import events, messages as m
 from node.core.protocol.operations import Adopted, Get, Outdated, Propose, Put, Unavailable
 from tests.core.moves import CHANGE, MOVED, own_views, proposed, views
+from tests.core.newcomers import Newcomer
 from tests.core.one import NOW, VIEW, One
-from tests.core.strangers import Stranger
 
 GROWN = with_node(VIEW, "c1")
 
@@ -119,7 +119,7 @@ def test_a_node_that_asks_to_join_is_added_and_owns_nothing() -> None:
 
 
 def test_a_stranger_asks_a_node_that_it_can_reach_until_it_is_in() -> None:
-    one = Stranger("c1", "a1", "a2")
+    one = Newcomer("c1", "a1", "a2")
     one.step("a1", views(VIEW))
     assert one.replica.view == VIEW
     asked = [e for n in range(4) for e in one.step("c1", events.Tick(), NOW + n).asks]
@@ -133,7 +133,7 @@ def test_a_stranger_asks_a_node_that_it_can_reach_until_it_is_in() -> None:
 
 
 def test_nodes_that_all_know_no_view_begin_the_first_when_they_are_a_majority() -> None:
-    one = Stranger("a1", "a2", "a3")
+    one = Newcomer("a1", "a2", "a3")
     assert not one.step("a1", events.Tick(), NOW + 9).tells
     one.step("a2", m.Heartbeat("id of a2"), NOW + 9, m.Epoch(NO_VIEW, NO_VIEW))
     told = own_views(one.step("a1", events.Tick(), NOW + 10))
@@ -144,16 +144,16 @@ def test_nodes_that_all_know_no_view_begin_the_first_when_they_are_a_majority() 
 
 
 def test_beside_nodes_that_have_forgotten_theirs_no_view_is_begun() -> None:
-    one, nowhere = Stranger("a1", "a2", "a3"), m.Epoch(NO_VIEW, NO_VIEW)
+    one, nowhere = Newcomer("a1", "a2", "a3"), m.Epoch(NO_VIEW, NO_VIEW)
     one.step("a2", m.Gossip({}, {}, {"id of a2": ViewId(4, "p")}), NOW + 9, nowhere)
-    again = Stranger("a1", "a2", "a3", rows=one.rows)
+    again = Newcomer("a1", "a2", "a3", rows=one.rows)
     again.step("a2", m.Heartbeat("id of a2"), NOW + 9, nowhere)
     tells = again.step("a1", events.Tick(), NOW + 20).tells
     assert not any(isinstance(message, m.Views) for _, message in tells)
 
 
 def test_a_node_of_no_view_answers_no_request_for_keys() -> None:
-    one = Stranger("c1", "a1")
+    one = Newcomer("c1", "a1")
     [(_, outcome)] = one.submit(Get("pear")).replies
     assert isinstance(outcome, Unavailable)
     assert outcome.definite
@@ -170,7 +170,7 @@ def outside(address: str = "c1") -> One:
     return one
 
 
-def test_a_node_outside_passes_the_wish_on_and_the_answer_back() -> None:
+def test_a_node_outside_passes_the_request_on_and_the_answer_back() -> None:
     one, inside = outside(), One()
     [(peer, forwarded)] = one.submit(Propose(GROWN)).asks
     assert (peer, forwarded) == ("a1", m.ForwardedProposal(7, GROWN, False, ()))
@@ -210,7 +210,7 @@ def test_a_node_that_has_left_the_view_does_not_propose() -> None:
     assert isinstance(forwarded, m.ForwardedProposal)
 
 
-def test_a_node_that_leaves_between_wish_and_proposal_passes_it_on() -> None:
+def test_a_node_that_leaves_between_request_and_proposal_passes_it_on() -> None:
     one = One("b2")
     told = own_views(one.submit(Propose(GROWN)))
     smaller = replace(MOVED, proposer="", nodes=("a1", "a2", "b1"), shards=VIEW.shards[:1] * 2)
@@ -223,7 +223,7 @@ def test_a_node_that_leaves_between_wish_and_proposal_passes_it_on() -> None:
 # ---- R8
 
 
-def test_when_no_owner_is_whole_for_the_view_it_is_proposed_again_with_the_ids_of_now() -> None:
+def test_when_no_owner_is_complete_for_the_view_it_is_proposed_again_with_the_ids_of_now() -> None:
     alone = replace(VIEW, number=2, proposer="p", ids=("", "", "", "former"), ancestors=(FIRST,))
     layout = reshaped(VIEW, VIEW.nodes, 4)
     alone = View(2, layout.nodes, layout.shards, layout.owner, "p", alone.ids, (FIRST,))
@@ -240,7 +240,7 @@ def test_when_no_owner_is_whole_for_the_view_it_is_proposed_again_with_the_ids_o
     )
 
 
-def test_while_a_fellow_may_bring_the_view_nothing_is_proposed() -> None:
+def test_while_a_shard_peer_may_bring_the_view_nothing_is_proposed() -> None:
     one = One("b2")
     one.step("a1", views(replace(MOVED, ids=("", "", "", "former"))))
     effects = one.step("b2", events.Tick(), NOW + 1)

@@ -35,7 +35,7 @@ def proposals(effects: Effects) -> list[m.Message]:
 
 
 @UNSEEN
-def test_a_wish_waits_for_the_word_of_a_fellow(attribute: str) -> None:
+def test_a_request_waits_for_the_word_of_a_shard_peer(attribute: str) -> None:
     one = unseen(attribute)
     effects = one.submit(CHANGE)
     assert not proposals(effects)
@@ -46,7 +46,7 @@ def test_a_wish_waits_for_the_word_of_a_fellow(attribute: str) -> None:
 
 
 @UNSEEN
-def test_without_that_word_the_wish_is_passed_on_or_refused(attribute: str) -> None:
+def test_without_that_word_the_request_is_passed_on_or_refused(attribute: str) -> None:
     one, alone = unseen(attribute), unseen(attribute)
     one.submit(CHANGE)
     one.step("a2", m.Heartbeat("id of a2"), NOW + EARLY_S)
@@ -70,14 +70,14 @@ def test_the_node_does_not_propose_for_others_either(attribute: str) -> None:
 
 
 @UNSEEN
-def test_a_wish_that_gives_up_all_fellows_does_not_wait(attribute: str) -> None:
+def test_a_wish_that_gives_up_all_shard_peers_does_not_wait(attribute: str) -> None:
     one = unseen(attribute)
     assert not proposals(one.submit(replace(CHANGE, lost=("b1",)), 8))
     assert proposals(one.submit(replace(CHANGE, lost=("a2",))))
 
 
 @UNSEEN
-def test_nor_does_one_that_says_where_all_fellows_are_now(attribute: str) -> None:
+def test_nor_does_one_that_says_where_all_shard_peers_are_now(attribute: str) -> None:
     one = unseen(attribute)
     moved = tuple(f"{node}:9000" if node == "a2" else node for node in CHANGE.layout.nodes)
     stay = replace(CHANGE.layout, addresses=CHANGE.layout.nodes)

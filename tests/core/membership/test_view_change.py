@@ -196,7 +196,7 @@ def test_nodes_that_only_older_views_name_are_waited_for() -> None:
     assert one.replica.views.waited_for() == ["b2"]
 
 
-def test_an_older_report_and_that_of_a_former_life_do_not_count() -> None:
+def test_an_older_report_and_that_of_a_former_incarnation_do_not_count() -> None:
     one = moved("b1")
     hear(one, {**everybody_reports(one), "id of a2": FIRST})
     assert one.replica.views.waited_for() == ["a2"]

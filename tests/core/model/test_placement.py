@@ -31,10 +31,10 @@ def homes(layout: Layout | View) -> dict[str, str]:
 @settings(max_examples=60)
 @given(all_wanted)
 def test_sizes_and_slots_are_within_one_of_each_other(
-    wished: list[tuple[list[str], int, int]],
+    wanted: list[tuple[list[str], int, int]],
 ) -> None:
     now: Layout | View = VIEW
-    for names, count, shards in wished:
+    for names, count, shards in wanted:
         nodes = names[:count]
         now = reshaped(now, nodes, min(shards, count))
         assert sorted(node for members in member_lists(now) for node in members) == sorted(nodes)
@@ -49,11 +49,11 @@ def test_sizes_and_slots_are_within_one_of_each_other(
 @settings(max_examples=60)
 @given(all_wanted)
 def test_a_node_stays_where_there_is_room_for_it(
-    wished: list[tuple[list[str], int, int]],
+    wanted: list[tuple[list[str], int, int]],
 ) -> None:
     """Each shard keeps as many nodes as its new size allows; no other sizes would keep more."""
     now: Layout | View = VIEW
-    for names, count, shards in wished:
+    for names, count, shards in wanted:
         nodes, shard_count = names[:count], min(shards, count)
         then = reshaped(now, nodes, shard_count)
         left = [len(set(members) & set(nodes)) for members in member_lists(now)][:shard_count]
@@ -68,9 +68,9 @@ def test_a_node_stays_where_there_is_room_for_it(
 
 @settings(max_examples=60)
 @given(all_wanted)
-def test_the_fewest_slots_move(wished: list[tuple[list[str], int, int]]) -> None:
+def test_the_fewest_slots_move(wanted: list[tuple[list[str], int, int]]) -> None:
     now: Layout | View = VIEW
-    for names, count, shards in wished:
+    for names, count, shards in wanted:
         then = reshaped(now, names[:count], min(shards, count))
         had, share = Counter(now.owner), Counter(then.owner)
         kept = sum(min(had[shard], share[shard]) for shard in share)

@@ -46,7 +46,7 @@ def beyond(repair: Repair, mine: DotClock, ended: list[str]) -> dict[str, int]:
 
 
 def low(repair: Repair, mine: DotClock) -> dict[str, int]:
-    return repair.low(parts_with(mine))
+    return repair.shard_watermark(parts_with(mine))
 
 
 @given(clocks, st.lists(clocks, min_size=1, max_size=3))
@@ -54,7 +54,7 @@ def test_low_is_what_all_have_and_frontier_what_any_has(
     mine: DotClock, rows: list[DotClock]
 ) -> None:
     repair = repair_with(*rows, mine=mine)
-    lowest, frontier = all_dots(low(repair, mine)), repair.frontier(parts_with(mine))
+    lowest, frontier = all_dots(low(repair, mine)), repair.highest_seen(parts_with(mine))
     for clock in (mine, *rows):
         assert lowest <= dots_of(clock)
         assert all(n <= frontier[actor] for actor, n in dots_of(clock))
@@ -140,7 +140,7 @@ def test_gaps_close_where_each_slot_is_equal(lower: DotClock, upper: DotClock, m
     assert repair.to_close(mine, ["a"]) == (["a"] if may else [])
 
 
-def test_a_slot_that_a_fellow_tells_nothing_of_is_not_equal() -> None:
+def test_a_slot_that_a_shard_peer_tells_nothing_of_is_not_equal() -> None:
     repair, mine = repair_with(DotClock()), parts_with(GAP)
     half = replace(row(GAP, ended=["a"]), groups=[PeerSlots(LOWER, GAP, {FIRST})])
     repair.learn("m1", half, mine, FIRST, 0.0)
@@ -157,7 +157,7 @@ def test_a_life_is_closed_in_all_slots_up_to_what_one_of_them_knows() -> None:
     mine.close("a")
     assert [part.clock for part in mine] == [A5]
     assert repair.beyond(mine, ["a"]) == {"a": COUNT_MAX}
-    assert repair.low(mine) == {"a": 5}
+    assert repair.shard_watermark(mine) == {"a": 5}
 
 
 def test_beyond_is_what_all_have_closed() -> None:
@@ -193,7 +193,7 @@ def test_after_a_start_there_is_no_grace() -> None:
     assert pulled(repair_with(DotClock(), DotClock()), 9.0, caught_up=False) is None
 
 
-def test_the_fellow_that_has_had_it_longest_is_asked() -> None:
+def test_the_shard_peer_that_has_had_it_longest_is_asked() -> None:
     repair = repair_with(DotClock(), A3)
     learn(repair, "m1", row(A3), DotClock(), 1.0)
     assert pulled(repair, 2.0) == "m2"
@@ -249,7 +249,7 @@ def test_a_page_that_an_earlier_run_asked_for_is_not_expected() -> None:
     assert [repair.expects("m1", page(number, last=True)) for number in numbers] == [False, True]
 
 
-def test_a_fellow_that_went_away_ends_the_exchange() -> None:
+def test_a_shard_peer_that_went_away_ends_the_exchange() -> None:
     repair = repair_with(A3)
     mine = parts_with(DotClock())
     first = repair.next_pull("x", mine, ["m1"], GRACE_S, GRACE_S)

@@ -173,7 +173,7 @@ def test_it_is_let_go_when_dots_have_brought_what_was_lacking() -> None:
     assert not target.keyspace.transfers
 
 
-def test_what_it_brought_of_a_life_that_is_over_can_be_named() -> None:
+def test_what_it_brought_of_an_incarnation_that_is_over_can_be_named() -> None:
     """Its source may lose its disk, and then the clock of the exchange never comes."""
     _, target, _ = broken_off()
     keyspace = target.keyspace

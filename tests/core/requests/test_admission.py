@@ -178,7 +178,7 @@ def test_a_node_goes_under_the_first_name_it_is_told_and_keeps_it() -> None:
     assert Naming("AAAAAA", {}).take("")
 
 
-def test_a_new_life_goes_under_a_name_that_its_disk_knows() -> None:
+def test_a_new_incarnation_goes_under_a_name_that_its_disk_knows() -> None:
     """No other node tells it a name; a node that is down meanwhile has heard of no other."""
     names = {"DDDDDD": "EEEEEE", "CCCCCC": "EEEEEE", "FFFFFF": "FFFFFF"}
     naming = Naming("AAAAAA", names)

@@ -206,7 +206,7 @@ def rows_asked_for(effects: Effects) -> list[str]:
     return [peer for peer, message in effects.tells if isinstance(message, m.Compare)]
 
 
-def test_the_fellows_are_asked_for_what_is_missing() -> None:
+def test_the_shard_peers_are_asked_for_what_is_missing() -> None:
     one = member()
     one.step("a2", row(DotClock(), node_id="id of a2"))
     one.replica.maintenance.bootstrap.caught_up = True

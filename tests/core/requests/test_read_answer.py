@@ -25,7 +25,7 @@ def need(**options: object) -> Need:
         same_shard=lambda tag: tag == PEAR or bool(here),
         elsewhere=lambda actor: actor == "far",
         here=lambda dot, tag: (dot, tag) == (("c", 1), PLUM),
-        stable=stable,
+        cluster_watermark=stable,
         view=FIRST,
         trim=lambda token: token.trimmed(stable),
         spell=lambda token: token,

@@ -119,7 +119,7 @@ def test_a_read_that_waits_for_it_goes_on() -> None:
     assert (request, found.values) == (4, (b"new",))
 
 
-def test_what_is_not_ours_and_what_a_life_that_has_ended_wrote_is_left_to_repair() -> None:
+def test_what_is_not_ours_and_what_an_incarnation_that_has_ended_wrote_is_left_to_repair() -> None:
     one = One()
     assert one.step("b1", m.ReadRepair(FIG, NEW)).records == []
     one.replica.views.past_incarnations["x"] = None

@@ -106,7 +106,7 @@ def test_a_write_sent_elsewhere_finds_the_next_member() -> None:
     assert next(peer for peer, _ in one.step("a1", events.Tick(), NOW + 0.1).asks) in ("b1", "b2")
 
 
-def test_what_is_sent_elsewhere_late_or_by_a_stranger_changes_nothing() -> None:
+def test_what_is_sent_elsewhere_late_or_by_an_unlisted_peer_changes_nothing() -> None:
     one = One()
     [(first, accept)] = one.submit(Put(FIG, b"v")).asks
     assert not one.step("b9", elsewhere(accept)).asks

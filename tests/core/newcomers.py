@@ -10,7 +10,7 @@ from tests.core.given import MEGABYTE, MemoryRows
 from tests.core.one import One
 
 
-class Stranger(One):
+class Newcomer(One):
     """A node that knows no view, and knows these nodes to ask."""
 
     def __init__(
