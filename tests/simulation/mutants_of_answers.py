@@ -125,7 +125,7 @@ def leave_absent_keys_out_of_a_full_exchange() -> Iterator[None]:
 def prune_at_a_majority() -> Iterator[None]:
     """A node takes what most members have for what all have."""
 
-    def low(self: Repair, parts: Parts) -> Vector:
+    def shard_watermark(self: Repair, parts: Parts) -> Vector:
         rows = [clock.base for clock in self._clocks(parts)]
         middle = (len(rows) - 1) // 2
         actors = {actor for row in rows for actor in row}
@@ -134,7 +134,7 @@ def prune_at_a_majority() -> Iterator[None]:
             for actor in sorted(actors)
         }
 
-    with patch.object(Repair, "low", low):
+    with patch.object(Repair, "shard_watermark", shard_watermark):
         yield
 
 
