@@ -230,3 +230,15 @@ def send_dots_alone_whatever_is_held() -> Iterator[None]:
     """Every content has one hash, so no node gets the items that it lacks."""
     with patch.object(ContentHashes, "of", lambda self, slots: b"the same"):
         yield
+
+
+@OF_A_REPLICA.shown_by(deletes=0.3)
+def count_no_key_whose_latest_write_is_a_delete() -> Iterator[None]:
+    """A value beside a delete counts only when the delete has been pruned."""
+
+    def is_live(self: Item) -> bool:
+        winner = self.winner()
+        return winner is not None and self.versions[winner].value is not None
+
+    with patch.object(Item, "is_live", is_live):
+        yield

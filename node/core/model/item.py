@@ -100,11 +100,9 @@ class Item(msgspec.Struct, array_like=True, gc=False):
         return self.versions[dot].timestamp, dot
 
     def is_live(self) -> bool:
-        """Whether a reader that sees one value of each key is shown one of this."""
-        if not self.has_marks():  # nearly always
-            return bool(self.versions)
-        winner = self.winner()
-        return winner is not None and self.versions[winner].value is not None
+        """Whether the key counts: whether it has a value that no delete hides or has replaced.  It
+        counts the same when a delete is pruned."""
+        return bool(self.shown()) if self.has_marks() else bool(self.versions)
 
     def has_marks(self) -> bool:
         """Whether a delete is among the versions."""

@@ -92,7 +92,7 @@ GONE = Version(None, timestamp=stamp(3))
         ({("a", 1): GONE}, ("a", 1), False),
         ({("a", 1): RED, ("b", 1): GREEN}, ("b", 1), True),
         ({("b", 1): GREEN, ("a", 1): RED}, ("b", 1), True),
-        ({("a", 1): GREEN, ("b", 1): GONE}, ("b", 1), False),
+        ({("a", 1): GREEN, ("b", 1): GONE}, ("b", 1), True),  # the delete has not replaced it
         ({("a", 1): GREEN, ("b", 1): GREEN}, ("b", 1), True),  # equal stamps: the larger dot
     ],
 )
@@ -103,6 +103,13 @@ def test_the_largest_stamp_wins_deletes_included(
     assert item.winner() == winner
     assert item.is_live() == is_live
     assert GONE not in item.live().values()
+
+
+@given(items())
+def test_a_key_counts_the_same_when_a_delete_is_pruned(item: Item) -> None:
+    """A delete beside a value may be pruned; of lww writes it takes what it hides with it."""
+    without = {d: v for d, v in item.shown().items() if v.value is not None}
+    assert item.is_live() == Item(without).is_live() == bool(without)
 
 
 # ---- what a delete hides
