@@ -15,6 +15,7 @@ from node.core.membership.disk_identity import Identity
 from node.core.membership.known_views import KnownViews
 from node.core.membership.leaving import Leaving
 from node.core.membership.proposals import Proposals
+from node.core.membership.view_change import ViewChange
 from node.core.membership.view_history import ViewHistory
 from node.core.model.actors import Actor, actor_of
 from node.core.model.dots import Dot, DotClock
@@ -44,6 +45,13 @@ def propose_for_others_in_no_view() -> Iterator[None]:
         return not self._views.view.number or original(self, propose)
 
     with patch.object(Proposals, "_may", may):
+        yield
+
+
+@OF_VIEWS.shown_by("wipe", changes=3)
+def stay_away_from_a_view_that_no_node_leads() -> Iterator[None]:
+    """A node that has forgotten its view never comes back into it, though all of its nodes have."""
+    with patch.object(ViewChange, "_is_needed_again", lambda self, message, newest: False):
         yield
 
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from node.core.membership.proposals import Proposals
 from node.core.membership.rooms import Membership
 from node.core.membership.services import Services
+from node.core.model.view import ViewId
 from node.core.protocol.messages import Epoch, Views
 
 
@@ -44,7 +45,7 @@ class ViewChange:
         proposals: Proposals,
         subscribers: Subscribers,
     ) -> None:
-        self._views, self._subscribers = services.views, subscribers
+        self._views, self._step, self._subscribers = services.views, services.step, subscribers
         self._identity, self._bootstrap = membership.identity, membership.bootstrap
         self._gossip, self._proposals = membership.gossip, proposals
         services.views.when_oldest_view_has_risen(subscribers.restart_reads)
@@ -55,9 +56,27 @@ class ViewChange:
             return
         newest = max((view.id for view in message.views), default=message.oldest_view)
         epoch = Epoch(newest, message.oldest_view)
-        if self._identity.hears(source, message.gossip, epoch, message.views):
-            self._gossip.merge_incarnations(message.gossip.incarnations)
-            self.adopt(message)
+        if not self._identity.hears(source, message.gossip, epoch, message.views):
+            return
+        if self._is_needed_again(message, newest):
+            self._identity.begin_anew(f"{source} has what only nodes of view {newest} may take")
+            return
+        self._gossip.merge_incarnations(message.gossip.incarnations)
+        self.adopt(message)
+
+    def _is_needed_again(self, message: Views, newest: ViewId) -> bool:
+        """Whether this node was told to forget a view, and the cluster cannot go on without it: the
+        view is unsettled, and each other node of it says that it is in no view.  Then no node may
+        propose another one."""
+        views = self._views
+        if views.view.number or newest != views.history.forgot or message.oldest_view >= newest:
+            return False
+        [view] = [view for view in message.views if view.id == newest]
+        others = [node for node in view.nodes if node != views.address]
+        if others:
+            views.history.request(view.layout)
+            self._step.link_with(others)
+        return views.address in view.nodes and all(map(self._gossip.knows_no_view, others))
 
     def adopt(self, message: Views) -> None:
         """Take over what is told.  If that is another view or a higher oldest view, everything that

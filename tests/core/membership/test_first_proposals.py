@@ -2,6 +2,7 @@
 
 from random import Random
 
+import pytest
 from msgspec.structs import replace
 
 from node.core.membership.proposals import COLD_S
@@ -10,6 +11,7 @@ from node.core.model.options import Options, Start
 from node.core.model.placement import reshaped
 from node.core.model.view import FIRST, NO_VIEW, ViewId, first_view, no_view
 from node.core.protocol import events, messages as m
+from node.core.protocol.effects import Effects
 from node.core.protocol.operations import Adopted, Outdated, Propose, Unavailable
 from node.core.replica import Replica, restore
 from tests.core.given import MEGABYTE, MemoryRows
@@ -130,3 +132,35 @@ def test_it_proposes_nothing_that_another_node_forwards() -> None:
     forwarded = m.ForwardedProposal(9, first_view(("a2",), 1).layout, True, ())
     effects = replica.step(NOW + 0.1, "a2", m.Envelope(m.Epoch(NO_VIEW, NO_VIEW), forwarded))
     assert not [message for _, message in effects.tells if isinstance(message, m.Views)]
+
+
+def told_of_what_it_forgot(oldest_view: ViewId, silent: str = "", forgetful: str = "") -> Effects:
+    """Return what a node does that has forgotten a view, and is told that view by a node outside
+    it.  Another node of that view may be silent, and one may say that it knows no view."""
+    others = filter(None, (silent, forgetful))
+    view = replace(first_view(("a1", *others), 1), number=5, proposer="p", ancestors=(FIRST,))
+    saved = replace(ViewHistory.begin(no_view(("a1",)), joining=False), forgot=view.id)
+    replica = Replica("a1", saved, MemoryRows(), "id", "run", Options(), Random(1))
+    if forgetful:
+        heartbeat = m.Heartbeat(f"id of {forgetful}")
+        replica.step(NOW, forgetful, m.Envelope(m.Epoch(NO_VIEW, NO_VIEW), heartbeat))
+    told = m.Envelope(m.Epoch(view.id, oldest_view), views(view, oldest_view=oldest_view))
+    effects = replica.step(NOW, "n1", told)
+    assert replica.view.number == 0
+    return effects
+
+
+@pytest.mark.parametrize("forgetful", ["", "a2"])
+def test_a_node_comes_back_into_a_view_that_no_node_leads(forgetful: str) -> None:
+    effects = told_of_what_it_forgot(FIRST, forgetful=forgetful)
+    assert "n1 has what only nodes of view 5.p may take" in (effects.ends or "")
+
+
+def test_it_stays_away_from_a_view_that_is_settled() -> None:
+    assert not told_of_what_it_forgot(ViewId(5, "p")).ends
+
+
+def test_it_asks_the_other_nodes_of_the_view_first() -> None:
+    effects = told_of_what_it_forgot(FIRST, silent="a2", forgetful="a3")
+    assert effects.peers == ["a2", "a3"]
+    assert not effects.ends

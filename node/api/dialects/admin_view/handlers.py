@@ -157,7 +157,9 @@ def _shown(shards: tuple[Shard, ...], place: int) -> dict[str, Any]:
 
 
 def delete_view(call: Call) -> Ask:
-    """Let the asked node forget its data and its view, even data that other nodes still need."""
+    """Let the asked node forget its data and its view, even data that other nodes still need.  It
+    comes back as an empty node where other nodes hold what only its view may take, and no node of
+    that view is left."""
     return Ask(Forget(), say_forgotten)
 
 
