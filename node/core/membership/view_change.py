@@ -72,11 +72,13 @@ class ViewChange:
         if views.view.number or newest != views.history.forgot or message.oldest_view >= newest:
             return False
         [view] = [view for view in message.views if view.id == newest]
+        if views.address not in view.nodes:
+            return False
         others = [node for node in view.nodes if node != views.address]
         if others:
             views.history.request(view.layout)
             self._step.link_with(others)
-        return views.address in view.nodes and all(map(self._gossip.knows_no_view, others))
+        return all(map(self._gossip.knows_no_view, others))
 
     def adopt(self, message: Views) -> None:
         """Take over what is told.  If that is another view or a higher oldest view, everything that

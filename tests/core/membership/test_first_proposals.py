@@ -164,3 +164,12 @@ def test_it_asks_the_other_nodes_of_the_view_first() -> None:
     effects = told_of_what_it_forgot(FIRST, silent="a2", forgetful="a3")
     assert effects.peers == ["a2", "a3"]
     assert not effects.ends
+
+
+def test_a_node_that_is_not_in_the_view_neither_asks_nor_comes_back() -> None:
+    view = replace(first_view(("a2",), 1), number=5, proposer="p", ancestors=(FIRST,))
+    saved = replace(ViewHistory.begin(no_view(("a1",)), joining=False), forgot=view.id)
+    replica = Replica("a1", saved, MemoryRows(), "id", "run", Options(), Random(1))
+    effects = replica.step(NOW, "n1", m.Envelope(m.Epoch(view.id, FIRST), views(view)))
+    assert effects.peers is None
+    assert not effects.ends
