@@ -36,6 +36,13 @@ def a_run_writes_under_the_name_of_the_last() -> Iterator[None]:
         yield
 
 
+@OF_DISKS.shown_by("wipe", changes=3)
+def parts_that_have_become_one_are_not_saved() -> Iterator[None]:
+    """A restart finds two parts where peers were told of one, and a node is accused wrongly."""
+    with patch.object(Parts, "_extents", lambda self: []):
+        yield
+
+
 @OF_DISKS.shown_by(copying=True)
 def an_old_disk_is_taken_for_the_present_one() -> Iterator[None]:
     """No node objects to a mark or a row, and none to itself."""

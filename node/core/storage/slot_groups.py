@@ -152,15 +152,16 @@ class Parts:
 
     def join(self, slots: Slots, clock: DotClock, complete_for: Iterable[ViewId]) -> bool:
         """Note that these slots have all dots of this clock and are complete for these views, too;
-        whether that is new."""
-        new, changed = set(complete_for), False
+        whether there is something to save.  There also is where two parts have become one: a dot
+        of an older view joins its slot's part alone, so a restart has to find the same parts."""
+        before, new, changed = self._extents(), set(complete_for), False
         for part in self._within(slots):
             changed = changed or part.clock.lacks(clock) or not new <= part.complete_for
             part.clock.join(clock)
             part.complete_for.update(new)
             part.only_grew = False
         self._settle()
-        return changed
+        return changed or self._extents() != before
 
     def add(self, slots: Slots, dots: Iterable[Dot]) -> None:
         """Add dots that concern no key of these slots to their clocks."""
@@ -267,6 +268,9 @@ class Parts:
         return lacking
 
     # ---- cutting and joining
+    def _extents(self) -> list[Slots]:
+        return [part.slots for part in self._parts]
+
     def _all_slots(self) -> Slots:
         held = 0
         for part in self._parts:

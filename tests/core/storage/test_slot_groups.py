@@ -270,3 +270,19 @@ def test_a_slot_regained_after_it_was_forgotten_is_empty() -> None:
     regained = parts.at(0)
     assert regained is not None
     assert (regained.clock, regained.complete_for) == (DotClock(), {THIRD})
+
+
+def test_two_parts_that_have_become_one_are_to_be_saved() -> None:
+    """A dot of an older view joins the part of its slot, so a restart has to find the same
+    parts."""
+    halves = (1 << FEW) - 1, REST
+    saved = [
+        SavedPart(to_bytes(half), DotClock({"a": n}), [FIRST]) for n, half in enumerate(halves)
+    ]
+    parts = Parts(saved)
+    parts.adopt(SECOND, ALL, {SECOND}, None)
+    parts.note(("a", 1), 0)
+    assert len(parts) == 2
+    assert parts.join(halves[0], DotClock(), ())
+    assert len(parts) == 1
+    assert not parts.join(halves[0], DotClock(), ())
