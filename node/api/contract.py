@@ -13,6 +13,8 @@ from typing import Any
 
 import msgspec
 
+from node.core.model.actors import Actor
+from node.core.model.item import Past
 from node.core.model.keys import Slot
 from node.core.model.view import View
 from node.core.protocol.operations import Outcome, Request
@@ -39,6 +41,8 @@ class Facts:
     cluster: str = ""  # the name of the cluster in this node's tokens
     now: float = 0.0  # seconds since the epoch, never going back
     confirmed: bool = True  # False for a moment after a restart, while this node proposes no view
+    node_of: Callable[[Actor], str] = str  # the address at which an actor writes or wrote
+    packed: Callable[[Past], Past] = lambda past: past  # short, however often nodes were started
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ add fields and rename none.
 
 from typing import Any
 
+from node.core.model.actors import Actor
 from node.core.model.dots import DotClock
 from node.core.model.keys import SLOTS
 from node.core.model.view import NO_VIEW, View
@@ -123,6 +124,11 @@ def movement(replica: Replica, now: float) -> dict[str, Any]:
         "nodes": nodes,
         "history": list(views.past),
     }
+
+
+def node_of(replica: Replica, actor: Actor) -> str:
+    """The address at which this actor writes or wrote; empty if it is not known here."""
+    return replica.views.incarnations.address_of(actor) or ""
 
 
 def slot_loads(replica: Replica) -> dict[int, tuple[int, int]]:

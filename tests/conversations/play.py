@@ -11,6 +11,7 @@ from node.core.model.item import Past
 from node.core.model.options import Options, Start
 from node.core.model.placement import reshaped, with_member, without
 from node.core.model.quorum import AVAILABLE
+from node.core.model.tags import ANY_VALUE
 from node.core.model.token import Token
 from node.core.model.view import Layout, View, first_view, no_view
 from node.core.protocol.operations import (
@@ -34,6 +35,7 @@ from node.core.protocol.operations import (
 from tests.conversations.stage import Posted, Stage
 
 Choices = dict[str, str]
+CONDITIONS = {"": (None, ()), "new": (None, (ANY_VALUE,)), "present": ((ANY_VALUE,), ())}
 
 
 @dataclass
@@ -222,11 +224,10 @@ class Play:
 
     # ---- clients
     def on_put(self, node: str, key: str, value: str, **options: str) -> None:
-        """node key value [by=session] [mode=] [level=] [refuse=key|shard] [clock=kept] [after=all]:
-        a write; the value may be `1000*x`."""
-        times, star, envelope = value.partition("*")
-        text = envelope * int(times) if star else value
-        self._write(node, key, text.encode(), options)
+        """node key value [by=session] [mode=] [level=] [refuse=key|shard] [clock=kept] [after=all]
+        [if=new|present]: a write; the value may be `1000*x`."""
+        times, star, text = value.partition("*")
+        self._write(node, key, (text * int(times) if star else value).encode(), options)
 
     def on_delete(self, node: str, key: str, **options: str) -> None:
         """node key [by=] [mode=] [level=] [refuse=] [present=yes]: a delete."""
@@ -237,18 +238,17 @@ class Play:
         mode = Mode(options.get("mode", "lww"))
         seen = session.contexts.get(key, Past()) if mode is Mode.SIBLINGS else Past()
         unmet = Scope(options["refuse"]) if "refuse" in options else None
-        refuse_when = RefuseWhen(unmet, "present" in options)
-        level = options.get("level", AVAILABLE)
-        flags = "clock" in options, "after" in options
-        put = Put(key, value, mode, session.token, seen, level, refuse_when, *flags)
+        refuse_when = RefuseWhen(unmet, "present" in options, *CONDITIONS[options.get("if", "")])
+        asked = options.get("level", AVAILABLE), refuse_when, "clock" in options, "after" in options
+        put = Put(key, value, mode, session.token, seen, *asked)
         self._submit("w", node, key, put, options)
 
     def on_get(self, node: str, key: str, **options: str) -> None:
         """node key [by=] [mode=] [scope=] [copies=] [wait=seconds] [mend=yes]: a read."""
         session = self._sessions.setdefault(options.get("by", ""), Session())
         mode, scope = Mode(options.get("mode", "lww")), Scope(options.get("scope", "key"))
-        copies, wait_s = int(options.get("copies", "1")), float(options.get("wait", "0"))
-        get = Get(key, mode, session.token, scope, copies, wait_s, "mend" in options)
+        asked = int(options.get("copies", "1")), float(options.get("wait", "0")), "mend" in options
+        get = Get(key, mode, session.token, scope, *asked)
         self._submit("r", node, key, get, options)
 
     def on_peek(self, node: str, key: str) -> None:

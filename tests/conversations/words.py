@@ -31,6 +31,7 @@ from node.core.protocol.operations import (
     Found,
     Listed,
     Looked,
+    Mismatch,
     Outcome,
     Outdated,
     Overfull,
@@ -265,6 +266,10 @@ class Words(Names):
                 return f"Found {values} at {outcome.served_by}; token {self.token(outcome.token)}"
             case Absent():
                 return f"Absent at {outcome.served_by}; token {self.token(outcome.token)}"
+            case Mismatch():
+                shows = "a value" if outcome.shown_tag else "no value"
+                where = f"{outcome.served_by} shows {shows}"
+                return f"Mismatch: {where}; token {self.token(outcome.token)}"
             case Unmet():
                 lines = (
                     f"{self._entry(entry)} has {have}, needs {need}"

@@ -30,38 +30,27 @@ from node.api.dialects.dynamo.handlers import dynamo
 from node.api.dialects.keys_view.handlers import keys_view
 from node.api.dialects.peers.handlers import peers
 from node.api.dialects.shard_view.handlers import shard_view
-from node.core.model.item import Past
-from node.core.model.token import Token, encode
+from node.api.native.key_values import key_values
+from node.core.model.token import encode
 from node.core.model.view import View
 from node.core.protocol.operations import (
-    Absent,
+    ANSWER_S,
     Adopted,
     Count,
-    Counted,
-    Early,
     Forget,
-    Forgotten,
-    Found,
     Get,
     List,
-    Listed,
     Look,
-    Looked,
     Outcome,
-    Outdated,
-    Overfull,
     Peek,
     Propose,
-    Rejected,
     Request,
-    Stored,
     StoreLocally,
-    Unavailable,
-    Unmet,
 )
 from node.shell.http.router import Table, decoded
 from tests.dialects.answering import answering
-from tests.dialects.nodes import NEXT, NODES, WRITTEN, facts_at
+from tests.dialects.nodes import NODES, WRITTEN, facts_at
+from tests.dialects.outcomes import OUTCOMES
 
 HERE = Path(__file__).parent
 DIALECTS: dict[str, Callable[[], Dialect]] = {
@@ -75,70 +64,16 @@ DIALECTS: dict[str, Callable[[], Dialect]] = {
     "shard_view": shard_view,
     "peers": peers,
     "native": native,
+    "kv": key_values,
     "views": views,
 }
 SETTINGS = ("at", "outcome", "wrong", "view", "then", "change", "hash")
 PLAIN = {"at": NODES[0], "view": "first"}
 OF_DIALECT = {"data_view": {"at": WRITTEN[0], "view": "called"}}
-METHODS = ("GET", "PUT", "POST", "DELETE")
+USUAL = ("application/json", "text/plain; charset=utf-8")  # content types that are not shown
+METHODS = ("GET", "HEAD", "PUT", "POST", "DELETE")
 
 LIMITS = Limits(value_bytes_max=200, wait_s_max=20.0)
-
-SEEN = Token({}, {("AAAAAA.1", 7): 6 << 24}, b"", (1700000000000, 0, "AAAAAA.1"))
-DOT = ("AAAAAA.1", 7)
-HOME = "10.10.0.3:8090"
-BOTH = (HOME, NODES[0])
-CLOCK = {"AAAAAA.1": 7}
-LATER = {"AAAAAA.1": 7, "BBBBBB.1": 2}
-BESIDE = {"CCCCCC.1": 4}
-
-ACTORS = {"BBBBBB.1": "10.10.0.2:8090", "AAAAAA.1": "10.10.0.3:8090", "CCCCCC.1": "10.10.0.4:8090"}
-SHOWN = {"BBBBBB.1": 4, "AAAAAA.1": 6}
-PRESENT = {node: actor for actor, node in ACTORS.items()}
-EARLY = Early("plum", b'"blue"', DOT, Token({"BBBBBB.1": 5}), {"BBBBBB.1": (4, 5)})
-OTHER = Early("fig", None, ("DDDDDD.0", 3), SEEN, {"AAAAAA.1": (6, 7)})
-
-OUTCOMES: dict[str, Outcome] = {
-    "created": Stored(SEEN, Past(), DOT, replaced=False, acks=2, copies=3, home=HOME),
-    "replaced": Stored(SEEN, Past(), DOT, replaced=True, acks=1, copies=3, home=HOME),
-    "found": Found((b'{"any":["JSON",1.50,null]}',), (DOT,), (DOT,), SEEN, Past(), HOME),
-    "found kept": Found(
-        (b'{"v":1}\n{"any":["JSON",1.50,null]}',), (DOT,), (DOT,), SEEN, Past(), HOME
-    ),
-    "found text": Found((b'"tea"',), (DOT,), (DOT,), SEEN, Past(), HOME),
-    "on two": Stored(SEEN, Past(), DOT, True, 2, 3, HOME, BOTH, LATER),
-    "kept here": Stored(SEEN, Past(), DOT, True, 1, 3, NODES[0], (NODES[0],), LATER),
-    "clocked": Found((b'"tea"',), (DOT,), (DOT,), SEEN, Past(), HOME, (CLOCK,)),
-    "siblings": Found((b'"tea"', b'["rye"]'), (DOT,), (DOT,), SEEN, Past(), HOME, (LATER, BESIDE)),
-    "superseded": Found(
-        (b'"old"', b'"tea"', b'"again"'), (DOT,), (DOT,), SEEN, Past(), HOME, (CLOCK, LATER, LATER)
-    ),
-    "absent": Absent((), SEEN, Past(), HOME),
-    "full": Overfull("the key would have 101 concurrent values; the limit is 100"),
-    "unmet": Unmet({"BBBBBB.1": (0, 4), "AAAAAA.1": (3, 7)}),
-    "unmet of an odd name": Unmet({"a\r\nSet-Cookie: b": (0, 1)}),
-    "not written": Unavailable("no replica of shard s1 can be reached", definite=True),
-    "no view": Unavailable("this node has not been told its view yet", definite=True),
-    "undecided": Unavailable("the home did not answer in time", definite=False),
-    "one acknowledged": Unavailable(
-        "level 2 was not reached in time: 1 of 3 replicas acknowledged",
-        definite=False,
-        acks=1,
-        nodes=(HOME,),
-    ),
-    "one answered": Unavailable("too few replicas of the key's shard answered", True, 0, (HOME,)),
-    "counted": Counted(17),
-    "listed": Listed("s1", {"pear": (b'"tea"',), "ant": (b'"one"', b'"two"')}, SEEN),
-    "looked": Looked(
-        ACTORS, SHOWN, {"pear": b'"tea"', "a/b": b"[1.50]"}, None, [EARLY, OTHER], PRESENT
-    ),
-    "looked more": Looked(ACTORS, {**SHOWN, "DDDDDD.0": 2}, {"a b": b"1"}, "a b", [], PRESENT),
-    "looked at nothing": Looked({}, {}, {}, None, []),
-    "another cluster": Rejected("this token is of another cluster: begin a new session"),
-    "forgotten": Forgotten(),
-    "adopted": Adopted(NEXT),
-    "outdated": Outdated(NEXT),
-}
 
 
 @dataclass
@@ -266,12 +201,20 @@ def _asked(request: Request) -> str:
     if isinstance(request, Get):
         where = f"{request.mode}, {request.scope}, {request.copies} copy, wait {request.wait_s:g} s"
         mend = ", mend" if request.repair else ""
+        mend += f", raw in {request.timeout_s:g} s" if request.raw else ""
+        mend += ", stale" if request.stale else ""
         return f"asks get of {request.key!r}: {where}{mend}; {token}"
     value = "a delete" if request.value is None else request.value.decode()
     how = f"{request.mode}, {request.level}, refuse unmet {request.refuse_when.unmet}"
     how += ", if present" if request.refuse_when.absent else ""
     how += ", clocked" if request.clocked else ""
     how += ", after all that is shown" if request.after_all else ""
+    how += f", context {request.context}" if request.context else ""
+    condition = request.refuse_when
+    how += f", if not other than {condition.other_than}" if condition.other_than is not None else ""
+    how += f", if none of {condition.one_of}" if condition.one_of else ""
+    how += f", {request.labels}" if request.labels else ""
+    how += f", in {request.timeout_s:g} s" if request.timeout_s != ANSWER_S else ""
     return f"asks put of {request.key!r} = {value}: {how}; {token}"
 
 
@@ -296,4 +239,5 @@ def _proposed(propose: Propose) -> str:
 def _lines_of(reply: Reply) -> list[str]:
     headers = [f"{name}: {value}" for name, value in reply.headers.items()]
     assert not any("\n" in header or "\r" in header for header in headers)
-    return [str(reply.status), *headers, *reply.body.decode().splitlines()]
+    kind = [f"Content-Type: {reply.content_type}"] if reply.content_type not in USUAL else []
+    return [str(reply.status), *headers, *kind, *reply.body.decode().splitlines()]

@@ -13,8 +13,9 @@ from node.core.model.item import Past
 from node.core.model.token import Token, decode, encode
 from node.core.protocol.operations import Counted, Found, Put, Unmet
 from tests.dialects.answering import handlers_of
-from tests.dialects.exchanges import HERE, LIMITS, OUTCOMES, played_file
+from tests.dialects.exchanges import HERE, LIMITS, played_file
 from tests.dialects.nodes import NODES, facts_at
+from tests.dialects.outcomes import OUTCOMES
 
 ROUTES = handlers_of(asg4())
 

@@ -8,8 +8,9 @@ from node.api.dialects.causal.handlers import PAGE_KEYS, causal
 from node.core.model.token import encode
 from node.core.protocol.operations import Get, Look, Put
 from tests.dialects.answering import handlers_of
-from tests.dialects.exchanges import HERE, LIMITS, OUTCOMES, SEEN, played_file
+from tests.dialects.exchanges import HERE, LIMITS, played_file
 from tests.dialects.nodes import NODES, facts_at
+from tests.dialects.outcomes import OUTCOMES, SEEN
 
 ROUTES = handlers_of(causal())
 PAIR = {"key": "cart", "value": "tea"}

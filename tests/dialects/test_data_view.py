@@ -13,9 +13,10 @@ from node.api.dialects.data_view.orders import TURNS_MAX
 from node.core.model.view import View, ViewId
 from node.core.protocol.operations import Adopted, Get, List, Outcome, Propose, Put, Request
 from tests.dialects.answering import handlers_of
-from tests.dialects.exchanges import HERE, LIMITS, OUTCOMES, played_file
+from tests.dialects.exchanges import HERE, LIMITS, played_file
 from tests.dialects.nodes import CALLED, STARTED, WRITTEN, facts_at, movement
 from tests.dialects.ordered import FOUR, NONE, TWO, Groups, body_of, ordered, view_of
+from tests.dialects.outcomes import OUTCOMES
 
 ROUTES = handlers_of(data_view())
 

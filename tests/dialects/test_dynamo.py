@@ -18,8 +18,9 @@ from node.core.model.token import Token
 from node.core.model.vector_clock import CLOCK_ENTRIES_MAX
 from node.core.protocol.operations import Absent, Counted, Found, Get, Put, StoreLocally
 from tests.dialects.answering import handlers_of
-from tests.dialects.exchanges import HERE, LIMITS, OUTCOMES, played_file
+from tests.dialects.exchanges import HERE, LIMITS, played_file
 from tests.dialects.nodes import NODES, VIEW, facts_at
+from tests.dialects.outcomes import OUTCOMES
 
 ROUTES = handlers_of(dynamo())
 

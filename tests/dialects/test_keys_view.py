@@ -13,8 +13,9 @@ from node.api.contract import Ask, Call, Facts, Reply, Talk
 from node.api.dialects.keys_view.handlers import keys_view
 from node.core.protocol.operations import Adopted, Count, Counted, Get, Outcome, Propose, Request
 from tests.dialects.answering import handlers_of
-from tests.dialects.exchanges import HERE, LIMITS, OUTCOMES, played_file
+from tests.dialects.exchanges import HERE, LIMITS, played_file
 from tests.dialects.nodes import NEXT, NODES, STARTED, STRANGER, facts_at, movement
+from tests.dialects.outcomes import OUTCOMES
 
 ROUTES = handlers_of(keys_view())
 CHANGE = orjson.dumps({"view": ",".join(NODES), "repl-factor": 1})

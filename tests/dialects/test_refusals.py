@@ -5,7 +5,8 @@ import pytest
 from node.api.contract import Ask, Dialect, Reply, Talk
 from node.core.protocol.operations import Outcome, Unavailable
 from node.shell.http.router import Table
-from tests.dialects.exchanges import DIALECTS, HERE, OUTCOMES, Block, said_to
+from tests.dialects.exchanges import DIALECTS, HERE, Block, said_to
+from tests.dialects.outcomes import OUTCOMES
 
 NOT_WRITTEN, UNDECIDED = OUTCOMES["not written"], OUTCOMES["undecided"]
 UNABLE = (408, 500, 503)

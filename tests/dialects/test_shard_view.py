@@ -15,8 +15,9 @@ from node.core.model.token import EXACT_MAX, Token, decode, encode
 from node.core.model.view import ViewId
 from node.core.protocol.operations import Found, Get, Put, Stored, Unmet
 from tests.dialects.answering import handlers_of
-from tests.dialects.exchanges import DOT, HERE, HOME, LIMITS, OUTCOMES, played_file
+from tests.dialects.exchanges import HERE, LIMITS, played_file
 from tests.dialects.nodes import NODES, STARTED, facts_at
+from tests.dialects.outcomes import DOT, HOME, OUTCOMES
 
 ROUTES = handlers_of(shard_view())
 STAMP = (1700000000000, 0, "AAAAAA.1")

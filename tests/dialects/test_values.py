@@ -19,8 +19,9 @@ from node.core.model.item import Past
 from node.core.model.token import Token
 from node.core.protocol.operations import Found, Put, Request, StoreLocally
 from tests.dialects.answering import handlers_of
-from tests.dialects.exchanges import DIALECTS, OUTCOMES
+from tests.dialects.exchanges import DIALECTS
 from tests.dialects.nodes import NODES, WRITTEN, facts_at
+from tests.dialects.outcomes import OUTCOMES
 
 LIMIT = 1000
 LIMITS = Limits(LIMIT, 1.0)

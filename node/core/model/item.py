@@ -14,6 +14,7 @@ import msgspec
 from node.core.model.actors import Actor, incarnation_of, view_of
 from node.core.model.dots import Dot, DotClock, Vector, join_vectors
 from node.core.model.hlc import NO_TIMESTAMP, Timestamp
+from node.core.model.labels import Labels, json_text
 from node.core.model.token import Token
 from node.core.model.view import FIRST, NO_VIEW, ViewId
 
@@ -57,13 +58,25 @@ class Past(msgspec.Struct, array_like=True, gc=False):
 class Version(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """One write: its value (None: a delete mark), what its writer depended on, when (HLC), whether
     it was written in lww mode, and its vector clock over its key's writes, where a client has asked
-    for one.  The store decides nothing by that clock, except where a client sends it back."""
+    for one.  The store decides nothing by that clock, except where a client sends it back, and
+    nothing by its labels."""
 
     value: bytes | None
     deps: Token = msgspec.field(default_factory=Token)
     timestamp: Timestamp = NO_TIMESTAMP
     lww: bool = False
     clock: Vector | None = None
+    labels: Labels | None = None
+
+    @property
+    def size(self) -> int:
+        """How many bytes its value and labels have; the rest is bounded, to a few hundred."""
+        return len(self.value or b"") + (self.labels.size if self.labels else 0)
+
+    @property
+    def text(self) -> bytes:
+        """Its value as JSON text; empty for a delete mark."""
+        return b"" if self.value is None else json_text(self.value, self.labels)
 
 
 class Item(msgspec.Struct, array_like=True, gc=False):

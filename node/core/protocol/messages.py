@@ -11,9 +11,7 @@ from node.core.model.dots import Dot, DotClock, Vector
 from node.core.model.item import Item, Past
 from node.core.model.token import Token
 from node.core.model.view import FIRST, Layout, View, ViewId
-from node.core.protocol.operations import Absent, Overfull, Put, Rejected, Unavailable, Unmet
-
-# ------------------------------------------------------------------ what nodes say to each other
+from node.core.protocol.operations import Put, Refusal
 
 
 class Frame(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -47,13 +45,14 @@ class Written(Frame, tag=3, frozen=True):
     context: Past
     replaced: bool
     clock: Vector | None = None
+    shown: tuple[Dot, ...] = ()
 
 
 class Declined(Frame, tag=4, frozen=True):
     """Home -> origin (tell): the write is certainly not done, for this reason."""
 
     request: int
-    outcome: Absent | Unmet | Unavailable | Rejected | Overfull
+    outcome: Refusal
 
 
 class Replicate(Frame, tag=5, frozen=True):

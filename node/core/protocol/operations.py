@@ -6,10 +6,15 @@ import msgspec
 
 from node.core.model.actors import Actor
 from node.core.model.dots import Dot, Vector
+from node.core.model.hlc import Timestamp
 from node.core.model.item import Past
+from node.core.model.labels import Labels
 from node.core.model.quorum import AVAILABLE, Level
+from node.core.model.tags import is_among
 from node.core.model.token import Token
 from node.core.model.view import Layout, View, ViewId
+
+ANSWER_S = 2.0  # so long a client waits for replicas, if it does not say how long
 
 
 class Mode(StrEnum):
@@ -36,10 +41,24 @@ class RefuseWhen(msgspec.Struct, frozen=True, gc=False):
     unmet: Scope | None = None
     # The key shows no value: `Absent`.  Deletes have this condition.
     absent: bool = False
+    # The key's tag is none of these: `Mismatch` (HTTP's If-Match).
+    other_than: tuple[str, ...] | None = None
+    # The key's tag is one of these: `Mismatch` (If-None-Match).
+    one_of: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         """Whether there is any condition."""
-        return self.absent or self.unmet is not None
+        return self.absent or self.unmet is not None or self.asks_for_tag
+
+    @property
+    def asks_for_tag(self) -> bool:
+        """Whether the tag of what the key shows decides."""
+        return self.other_than is not None or bool(self.one_of)
+
+    def rejects(self, tag: str) -> bool:
+        """Whether a write is refused where the key shows versions of this tag ("": no value)."""
+        is_other = self.other_than is not None and not is_among(tag, self.other_than)
+        return is_other or is_among(tag, self.one_of)
 
     @property
     def scope(self) -> Scope:
@@ -53,7 +72,8 @@ UNCONDITIONAL = RefuseWhen()
 class Put(msgspec.Struct, frozen=True, gc=False):
     """Write a value (None: delete), unless a condition of `refuse_when` holds.  `clocked` keeps a
     vector clock with it, as every write does that replaces one which has one.  `wait_s` is how long
-    it may wait for replicas that can be reached and may not name it yet."""
+    it may wait for replicas that can be reached and may not name it yet, `timeout_s` how long for
+    those that have been asked."""
 
     key: str
     value: bytes | None
@@ -66,11 +86,16 @@ class Put(msgspec.Struct, frozen=True, gc=False):
     after_all: bool = False  # it depends on all that its home shows, too
     wait_s: float = 2.0
     foretold: bool = False  # its token may name writes that are still to come
+    labels: Labels | None = None
+    timeout_s: float = ANSWER_S
 
 
 class Get(msgspec.Struct, frozen=True, gc=False):
-    """Read a key from `copies` replicas; wait `wait_s` for what the token needs (0: refuse).
-    `mend`: all owners are asked, and those that lack something of it are told (read repair)."""
+    """Read a key from `copies` replicas; wait `wait_s` for what the token needs (0: refuse), and
+    `timeout_s` for the replicas.  `repair`: all owners are asked, and those that lack something of
+    it are told (read repair).  `stale`: what the token needs and no replica has is told beside what
+    there is, instead of a refusal.  `raw`: values come as they are stored, with their labels and
+    timestamps; otherwise as JSON text."""
 
     key: str
     mode: Mode = Mode.LWW
@@ -79,6 +104,9 @@ class Get(msgspec.Struct, frozen=True, gc=False):
     copies: int = 1
     wait_s: float = 0.0
     repair: bool = False
+    timeout_s: float = ANSWER_S
+    stale: bool = False
+    raw: bool = False
 
     @property
     def is_bound(self) -> bool:
@@ -148,7 +176,8 @@ Request = Put | Get | Peek | StoreLocally | Count | List | Look | Forget | Propo
 
 class Stored(msgspec.Struct, frozen=True, gc=False):
     """The write is durable on `acks` of `copies` replicas, which are `nodes`; `context` is what the
-    client has seen of the key, `clock` the version's vector clock (None: it has none)."""
+    client has seen of the key, `clock` the version's vector clock (None: it has none), and `shown`
+    are the versions that its home shows now."""
 
     token: Token
     context: Past
@@ -159,11 +188,13 @@ class Stored(msgspec.Struct, frozen=True, gc=False):
     home: str
     nodes: tuple[str, ...] = ()
     clock: Vector | None = None
+    shown: tuple[Dot, ...] = ()
 
 
 class Found(msgspec.Struct, frozen=True, gc=False):
     """Values, newest timestamp first (lww: just one); `dots` names all versions the key holds.  Of
-    siblings `clocks` are the vector clocks."""
+    siblings `clocks` are the vector clocks, of raw values there are `labels` and `timestamps`.
+    `reads` replicas were asked; `missing` is what the token needs and they lack."""
 
     values: tuple[bytes, ...]
     shown: tuple[Dot, ...]
@@ -172,12 +203,28 @@ class Found(msgspec.Struct, frozen=True, gc=False):
     context: Past
     served_by: str
     clocks: tuple[Vector, ...] = ()
+    labels: tuple[Labels | None, ...] = ()
+    timestamps: tuple[Timestamp, ...] = ()
+    reads: int = 1
+    missing: dict[Actor, tuple[int, int]] = {}
 
 
 class Absent(msgspec.Struct, frozen=True, tag=True, gc=False):
     """No value is shown; `dots` names the delete marks, and what they hide, that explain it."""
 
     dots: tuple[Dot, ...]
+    token: Token
+    context: Past
+    served_by: str
+    reads: int = 1
+    missing: dict[Actor, tuple[int, int]] = {}
+
+
+class Mismatch(msgspec.Struct, frozen=True, tag=True, gc=False):
+    """The write is certainly not done: the key shows versions of this tag ("": no value), which its
+    condition excludes.  `context` and `token` say what was seen."""
+
+    shown_tag: str
     token: Token
     context: Past
     served_by: str
@@ -210,6 +257,9 @@ class Rejected(msgspec.Struct, frozen=True, tag=True, gc=False):
     """The request claims what cannot be, today and later.  Nothing of it was written or stored."""
 
     reason: str
+
+
+Refusal = Absent | Mismatch | Unmet | Unavailable | Rejected | Overfull  # of a write, by its home
 
 
 class Counted(msgspec.Struct, frozen=True, gc=False):
@@ -271,6 +321,7 @@ Outcome = (
     Stored
     | Found
     | Absent
+    | Mismatch
     | Unmet
     | Unavailable
     | Rejected

@@ -22,8 +22,8 @@ from node.core.protocol.operations import Overfull
 
 
 def bytes_of(versions: Iterable[Version]) -> int:
-    """The bytes of their values; the rest of a version is bounded, to a few hundred bytes."""
-    return sum(len(version.value or b"") for version in versions)
+    """The bytes of these versions."""
+    return sum(version.size for version in versions)
 
 
 def fits(item: Item, bytes_max: int) -> bool:

@@ -25,11 +25,16 @@ from node.core.model.token import Token
 from node.core.protocol.messages import WantRuns
 from node.core.protocol.operations import Get, List, Put, Rejected, StoreLocally, Unavailable
 from node.core.storage.keyspace import Keyspace
+from node.core.storage.past_runs import UnknownRuns
 
 FOREIGN = Rejected("this token is of another cluster: begin a new session")
 NOT_KNOWN = Unavailable(
     "it is not known here yet whether this token is of this cluster: not all of its nodes have"
     " been heard of; try again",
+    definite=True,
+)
+UNKNOWN_RUNS = Unavailable(
+    "this node does not know yet which runs of other nodes the context names; try again",
     definite=True,
 )
 NO_PAST, NO_TOKEN = Past(), Token()
@@ -49,9 +54,18 @@ class Admission:
             self._step.reply(request, refusal)
             return
         if self._keyspace.runs.unknown_in(getattr(operation, "token", NO_TOKEN)):
-            for peer in self._views.peers():
-                self._step.ask(peer, WantRuns())
-        self._perform(request, self._with_what_counts(operation))
+            self._ask_for_runs()
+        try:
+            counting = self._with_what_counts(operation)
+        except UnknownRuns:
+            self._ask_for_runs()
+            self._step.reply(request, UNKNOWN_RUNS)
+            return
+        self._perform(request, counting)
+
+    def _ask_for_runs(self) -> None:
+        for peer in self._views.peers():
+            self._step.ask(peer, WantRuns())
 
     def _refusal(self, operation: Any) -> Rejected | Unavailable | None:
         match operation:
@@ -75,17 +89,24 @@ class Admission:
         return Rejected(problem) if problem else None
 
     def _unlike_ours(self, token: Token, context: Past) -> Rejected | Unavailable | None:
-        """The refusal of a token with foreign names, or None.  A token of a version without names
-        is judged by the nodes whose dots are in it."""
-        if token.name == self._keyspace.name != "":
+        """The refusal of a token or a context with foreign names, or None.  A context, and a token
+        of a version without names, is judged by the nodes whose dots are in it."""
+        if token.name == self._keyspace.name != "" and not context:
             return None
-        shorts = pieces(token.name) or [short_of(actor) for actor in _actors(token, context)]
+        shorts = [short_of(actor) for actor in _seen_actors(context)]
+        if token.name != self._keyspace.name or not token.name:
+            shorts += pieces(token.name) or [short_of(actor) for actor in _actors(token)]
         if all(self._views.knows_name(short) for short in shorts):
             return None
         return FOREIGN if self._views.knows_all_names() else NOT_KNOWN
 
     def _with_what_counts(self, operation: Any) -> Any:
-        """The operation without a timestamp that is further ahead than clocks can be apart."""
+        """The operation without a timestamp that is further ahead than clocks can be apart, and
+        with all runs that its context stands for.  Raises UnknownRuns."""
+        if isinstance(operation, Put) and operation.context:
+            context = self._keyspace.runs.unpack_past(operation.context)
+            if context is not operation.context:
+                operation = replace(operation, context=context)
         token = getattr(operation, "token", None)
         if (
             token is None
@@ -121,10 +142,14 @@ def _never(dot: Dot) -> str:
     return f"no node ever named write {dot[1]} of {dot[0]} there: begin a new session"
 
 
-def _actors(token: Token, context: Past) -> set[Actor]:
-    """The actors whose dots or timestamp are in a token or a context."""
-    actors = {*token.floor, *context.base}
-    actors.update(actor for actor, _ in chain(token.exact, context.loose))
+def _seen_actors(context: Past) -> set[Actor]:
+    """The actors whose dots are in a context."""
+    return {*context.base, *(actor for actor, _ in context.loose)}
+
+
+def _actors(token: Token) -> set[Actor]:
+    """The actors whose dots or timestamp are in a token."""
+    actors = {*token.floor, *(actor for actor, _ in token.exact)}
     if token.timestamp[2]:
         actors.add(token.timestamp[2])
     return actors

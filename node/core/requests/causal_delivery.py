@@ -277,9 +277,9 @@ class DeliveryBuffer:
                     else self._keyspace.item(key)
                 )
                 winner = item.winner()
-                value = item.versions[winner].value if winner is not None else None
-                if value is not None:
-                    items[key] = value
+                text = item.versions[winner].text if winner is not None else b""
+                if text:
+                    items[key] = text
         return items, key_of(row) if row is not None else None
 
     def _early(self) -> Iterator[Early]:
@@ -288,7 +288,7 @@ class DeliveryBuffer:
             for dot, deps in entry.early.items():
                 if dot in item.versions:
                     missing = self._missing(key, deps, item.past)
-                    yield Early(key, item.versions[dot].value, dot, deps, missing)
+                    yield Early(key, item.versions[dot].text or None, dot, deps, missing)
 
 
 def _without(item: Item, early: Container[Dot]) -> Item:

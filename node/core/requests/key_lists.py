@@ -106,7 +106,7 @@ class Lists:
             shown = shown_versions(wanted.mode, item)
             if shown:
                 order = sorted(shown, key=item.rank, reverse=True)
-                items[key] = tuple(shown[dot].value or b"" for dot in order)
+                items[key] = tuple(shown[dot].text for dot in order)
             if wanted.mode is Mode.SIBLINGS:
                 missing |= self._unseen(key)
         return Unmet(missing) if missing else Listed(shard, items, self._keyspace.trim(joined))

@@ -14,8 +14,18 @@ from node.core.membership.services import Services
 from node.core.model.dots import DotClock
 from node.core.model.item import Past
 from node.core.model.keys import key_hash_of
-from node.core.protocol.operations import UNCONDITIONAL, Absent, Found, Get, Mode, Outcome, Put
+from node.core.protocol.operations import (
+    UNCONDITIONAL,
+    Absent,
+    Found,
+    Get,
+    Mismatch,
+    Mode,
+    Outcome,
+    Put,
+)
 from node.core.requests.coverage import need_of
+from node.core.requests.read_answer import refusal_by_tag
 
 LOOK_S = 0.1
 
@@ -52,14 +62,16 @@ class LookFirst:
         soon in any case."""
         until = self._step.now + LOOK_S
         self._looking[request] = Looking(put, attempts, until, self._is_bound(put))
-        self._read(request, Get(put.key, put.mode, put.token, put.refuse_when.scope))
+        mode = Mode.SIBLINGS if put.refuse_when.asks_for_tag else put.mode
+        get = Get(put.key, mode, put.token, put.refuse_when.scope, timeout_s=put.timeout_s)
+        self._read(request, get)
 
     def _is_bound(self, put: Put) -> bool:
         """Whether the write has a condition: the key must have a value, or the token names
         something of it.  Any home covers a token that is empty or names only other shards."""
         refuse_when = put.refuse_when
-        if refuse_when.absent or refuse_when.unmet is None:
-            return refuse_when.absent
+        if refuse_when.absent or refuse_when.asks_for_tag or refuse_when.unmet is None:
+            return refuse_when.absent or refuse_when.asks_for_tag
         need = need_of(key_hash_of(put.key, put.mode is Mode.LWW), self._views, self._keyspace)
         asked = need.of(put.token, refuse_when.unmet, Past(), DotClock())
         return put.token.view > need.view or bool(asked)
@@ -71,6 +83,8 @@ class LookFirst:
         if looking is None:
             return outcome
         put, found = looking.put, isinstance(outcome, Found)
+        if put.refuse_when.asks_for_tag and isinstance(outcome, Found | Absent):
+            return self._judge_tag(request, looking, outcome)
         if found or (isinstance(outcome, Absent) and not put.refuse_when.absent):
             assert isinstance(outcome, Found | Absent)
             token = outcome.token  # what the read has seen, the write replaces
@@ -80,6 +94,21 @@ class LookFirst:
             return outcome
         else:
             self._put(request, put, False, looking.attempts)
+        return None
+
+    def _judge_tag(
+        self, request: int, looking: Looking, read: Found | Absent
+    ) -> Mismatch | Absent | None:
+        """Refuse the write by what the read shows, or begin it: it replaces just that, since more
+        may have come meanwhile."""
+        put = looking.put
+        if refusal := refusal_by_tag(put.refuse_when, read):
+            return refusal
+        context = put.context if put.mode is Mode.SIBLINGS else read.context
+        allowed = replace(
+            put, token=read.token, mode=Mode.SIBLINGS, context=context, refuse_when=UNCONDITIONAL
+        )
+        self._put(request, allowed, isinstance(read, Found), looking.attempts)
         return None
 
     def tick(self) -> None:

@@ -4,31 +4,70 @@ A reader who sees a write also sees what its writer had written before.  `covera
 whether a state may be shown at all.  (protocol D9.2, D9.3, D9.11; docs/decisions/0007.)
 """
 
+from msgspec.structs import replace
+
 from node.core.model.actors import Actor
-from node.core.model.dots import Vector, covered_by
+from node.core.model.dots import Dot, Vector, covered_by
 from node.core.model.item import Item, Past, Version
+from node.core.model.tags import tag_of
 from node.core.model.token import Token, same_key
-from node.core.protocol.operations import Absent, Found, Get, Mode, Outcome
-from node.core.requests.coverage import Need
+from node.core.protocol.operations import Absent, Found, Get, Mismatch, Mode, Outcome, RefuseWhen
+from node.core.requests.coverage import Missing, Need
 
 DAMAGED_HERE = "this node's own row of it is damaged and not made whole yet"
 
 
-def answer(get: Get, need: Need, item: Item, served_by: str) -> Outcome:
-    """The outcome of a read whose token is covered."""
+def answer(get: Get, need: Need, item: Item, served_by: str, reads: int = 1) -> Found | Absent:
+    """The outcome of a read of so many replicas whose token is covered."""
     token = token_after_read(get.token, need, item)
     shown = shown_versions(get.mode, item)
     dots = tuple(item.versions)
     context = item.past if get.mode is Mode.SIBLINGS else Past()
     if not shown:
-        return Absent(dots, token, context, served_by)
+        return Absent(dots, token, context, served_by, reads)
     order = sorted(shown, key=lambda dot: (shown[dot].timestamp, dot), reverse=True)
-    values = tuple(shown[dot].value or b"" for dot in order)
+    if get.raw:
+        return _raw(order, item, token, served_by, reads)
+    values = tuple(shown[dot].text for dot in order)
     clocks: tuple[Vector, ...] = ()
     if get.mode is Mode.SIBLINGS:
         known = item.clocks()
         clocks = tuple(known[dot] for dot in order)
-    return Found(values, tuple(order), dots, token, context, served_by, clocks)
+    return Found(values, tuple(order), dots, token, context, served_by, clocks, reads=reads)
+
+
+def _raw(order: list[Dot], item: Item, token: Token, served_by: str, reads: int) -> Found:
+    """The outcome of a read that wants values as they are stored."""
+    versions = [item.versions[dot] for dot in order]
+    return Found(
+        tuple(version.value or b"" for version in versions),
+        tuple(order),
+        tuple(item.versions),
+        token,
+        item.past,
+        served_by,
+        labels=tuple(version.labels for version in versions),
+        timestamps=tuple(version.timestamp for version in versions),
+        reads=reads,
+    )
+
+
+def stale(
+    get: Get, need: Need, item: Item, missing: Missing, served_by: str, reads: int
+) -> Outcome:
+    """The outcome of a read that is answered although its token is not covered: what there is, and
+    what is missing.  Its client goes on depending on all of its token."""
+    there_is = answer(replace(get, token=Token()), need, item, served_by, reads)
+    token = get.token.joined(there_is.token)
+    return replace(there_is, token=need.trim(token), missing=missing)
+
+
+def refusal_by_tag(refuse_when: RefuseWhen, read: Found | Absent) -> Mismatch | Absent | None:
+    """Why a write is refused where a key shows this; None if its condition allows it."""
+    tag = tag_of(read.shown) if isinstance(read, Found) else ""
+    if refuse_when.rejects(tag):
+        return Mismatch(tag, read.token, read.context, read.served_by)
+    return read if refuse_when.absent and isinstance(read, Absent) else None
 
 
 def token_after_read(token: Token, need: Need, item: Item) -> Token:

@@ -33,12 +33,12 @@ from node.core.protocol.effects import Damaged
 from node.core.protocol.messages import Fetch, State
 from node.core.protocol.operations import Get, Mode, Outcome, Put, Scope, Unavailable, Unmet
 from node.core.requests.causal_delivery import DeliveryBuffer
-from node.core.requests.coverage import Need, need_of
+from node.core.requests.coverage import Missing, Need, need_of
 from node.core.requests.look_first import LookFirst
-from node.core.requests.read_answer import answer
+from node.core.requests.read_answer import answer, stale
 from node.core.requests.read_owner import ReadOwner
 from node.core.requests.read_repair import ReadRepairs, Tells
-from node.core.requests.reading import ASK_AGAIN_S, DEADLINE_S, UNREACHABLE_S, Read
+from node.core.requests.reading import ASK_AGAIN_S, UNREACHABLE_S, Read
 
 Asks = list[tuple[str, Fetch]]
 
@@ -279,14 +279,23 @@ class Reads:
         all_answered = all(m in read.senders for m in able) and read.is_enough_to_refuse()
         if missing and all_answered and not read.get.wait_s:
             del self._reads[request]
-            return [], Unmet(missing)
+            return [], self._unmet(read, missing)
         return [], None
+
+    def _unmet(self, read: Read, missing: Missing) -> Outcome:
+        """Refuse a read whose token is not covered, or answer it with what there is."""
+        if not read.get.stale:
+            return Unmet(missing)
+        served_by, reads = self._served_by(read), len(read.senders)
+        return stale(read.get, read.need, read.item, missing, served_by, reads)
 
     def _finish(self, request: int, read: Read) -> Outcome:
         del self._reads[request]
+        return answer(read.get, read.need, read.item, self._served_by(read), len(read.senders))
+
+    def _served_by(self, read: Read) -> str:
         complete = read.complete_senders() or list(read.senders)
-        served_by = self._address if self._address in complete else min(complete)
-        return answer(read.get, read.need, read.item, served_by)
+        return self._address if self._address in complete else min(complete)
 
     def restart(self) -> list[tuple[int, Read]]:
         """Forget all reads, and return them: they begin again in another view."""
@@ -313,9 +322,9 @@ class Reads:
         missing = read.missing()
         if missing and read.is_enough_to_refuse():
             patience = read.get.wait_s or ASK_AGAIN_S
-            outcome: Outcome = Unmet(missing)
+            outcome = self._unmet(read, missing)
         elif read.senders:
-            patience = max(read.get.wait_s, DEADLINE_S)
+            patience = max(read.get.wait_s, read.get.timeout_s)
             told = {view for views in read.senders.values() for view in views}
             unheard = ", ".join(str(view) for view in sorted(read.views - told))
             reason = "too few replicas of the key's shard answered"
@@ -323,7 +332,7 @@ class Reads:
             outcome = Unavailable(reason, definite=True, nodes=tuple(read.senders))
         else:
             able = any(self._detector.reachable(m, now) for m in read.holders)
-            patience = max(read.get.wait_s, DEADLINE_S) if able else UNREACHABLE_S
+            patience = max(read.get.wait_s, read.get.timeout_s) if able else UNREACHABLE_S
             outcome = Unavailable("no replica of the key's shard can be reached", definite=True)
         if waited < patience:
             return None

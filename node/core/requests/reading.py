@@ -18,7 +18,6 @@ from node.core.requests.coverage import Missing, Need
 
 ASK_AGAIN_S = 0.1  # so long after a member was asked it is asked again; then the others are, too
 UNREACHABLE_S = 0.5  # so long a read waits while no holder of the key can be reached
-DEADLINE_S = 2.0  # so long for an answer of those that can be, unless the client waits longer
 PIECE_PATIENCE_S = 1.0  # for the next piece of a large item
 
 

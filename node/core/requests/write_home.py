@@ -51,8 +51,8 @@ from node.core.protocol.operations import (
 from node.core.protocol.pieces import fits, overfull, whole_of
 from node.core.requests.admission import impossible
 from node.core.requests.causal_delivery import DeliveryBuffer
-from node.core.requests.coverage import need_of
-from node.core.requests.read_answer import answer
+from node.core.requests.coverage import Need, need_of
+from node.core.requests.read_answer import answer, refusal_by_tag
 from node.core.storage.keyspace import ANYWHERE, NamedWrite
 
 RESENT_S = 0.5  # writes named this short before a view change are replicated again
@@ -135,21 +135,38 @@ class Home:
         if refuse_when and put.token.view > self._views.view.id:  # not ours to judge (D10 R6)
             return m.CannotDecide(accept.request, accept.attempt)
         blind = m.CannotDecide(accept.request, accept.attempt) if self._is_blind(put.key) else None
-        if not refuse_when.absent and (refuse_when.unmet is None or not put.token):
+        asks_for_state = refuse_when.absent or refuse_when.asks_for_tag
+        if not asks_for_state and (refuse_when.unmet is None or not put.token):
             return blind
         need = need_of(key_hash_of(put.key, put.mode is Mode.LWW), self._views, self._keyspace)
         item, clock = self._keyspace.filled(put.key), self._keyspace.clock_of(put.key)
         missing = need.of(put.token, refuse_when.scope, item.past, clock)
         if missing:
             self._views.miss((actor, n) for actor, (_, n) in missing.items())
+            if refuse_when.asks_for_tag:
+                return m.CannotDecide(accept.request, accept.attempt)
             return self._declined(accept, Unmet(missing)) if refuse_when.unmet else None
-        if not refuse_when.absent:
+        if not asks_for_state:
             return blind
+        if refuse_when.asks_for_tag:
+            return self._judge_tag(accept, need, item)
         get = Get(put.key, put.mode, put.token)
         if need.to_show(get, item, clock):
             return None  # what a read may not show does not prove that there is no value, either
         outcome = answer(get, need, item, self._views.address)
         return self._declined(accept, outcome) if isinstance(outcome, Absent) else None
+
+    def _judge_tag(
+        self, accept: m.Accept, need: Need, item: Item
+    ) -> m.Declined | m.CannotDecide | None:
+        """Decline a write whose condition excludes what this replica shows of the key.  A replica
+        that has not arrived shows too little to judge by."""
+        put = accept.put
+        if not self._is_sure(put.key):
+            return m.CannotDecide(accept.request, accept.attempt)
+        read = answer(Get(put.key, Mode.SIBLINGS, put.token), need, item, self._views.address)
+        refusal = refusal_by_tag(put.refuse_when, read)
+        return m.Declined(accept.request, refusal) if refusal else None
 
     def _overfull(self, accept: m.Accept) -> m.Declined | None:
         """Decline a write beside siblings if there is no room for one more."""
@@ -172,11 +189,15 @@ class Home:
     def _declined(self, accept: m.Accept, outcome: Absent | Unmet) -> m.Declined | m.CannotDecide:
         """Decline for good, if that is certain: the slot has arrived here, and all older views are
         retired."""
-        part = self._keyspace.parts.at(slot_of_key(accept.put.key))
-        is_sure = self._views.is_confirmed and self._views.history.settled
-        if part is None or not part.answers or not is_sure:
+        if not self._is_sure(accept.put.key):
             return m.CannotDecide(accept.request, accept.attempt)
         return m.Declined(accept.request, outcome)
+
+    def _is_sure(self, key: str) -> bool:
+        """Whether what this replica lacks of a key proves something."""
+        part = self._keyspace.parts.at(slot_of_key(key))
+        has_arrived = part is not None and part.answers
+        return has_arrived and self._views.is_confirmed and self._views.history.settled
 
     def _name(self, source: str, accept: m.Accept) -> m.Written:
         """Name and store the write, and tell the shard peers, which answer the origin (three
@@ -199,6 +220,7 @@ class Home:
             written.context,
             written.replaced,
             written.clock,
+            tuple(written.item.shown()),
         )
 
     def _write(self, put: Put, place: Place = ANYWHERE) -> NamedWrite:

@@ -35,7 +35,6 @@ BUDGET_S = 0.1  # `available` waits this long for members that have not given a 
 SLOW_S = 1.0  # and this long for members that have, and are only slow
 UNREACHABLE_S = 0.5  # so long we look for a home before we say that there is none
 LAST_ASK_S = 0.2  # so long before a write's time is over no home is asked again
-DEADLINE_S = 2.0
 
 UNREACHABLE = Unavailable("no replica of the key's shard can be reached", definite=True)
 NOT_YET = Unavailable(
@@ -82,7 +81,8 @@ class Write(msgspec.Struct, gc=False):
 
     def deadline(self) -> float:
         """The time after which the home's answer comes too late."""
-        return min(self.asked + DEADLINE_S, self.started + max(DEADLINE_S, self.patience_s))
+        timeout_s = self.put.timeout_s
+        return min(self.asked + timeout_s, self.started + max(timeout_s, self.patience_s))
 
     def nodes(self) -> tuple[str, ...]:
         """The members that have it on disk, as far as they have said so."""
@@ -274,8 +274,9 @@ class Writes:
         del self._writes[request]
         replaced = named.replaced or bool(write.found)
         return Stored(
-            named.token, named.context, named.dot, replaced, acks, copies, home, nodes, named.clock
-        )
+            named.token, named.context, named.dot, replaced, acks, copies, home, nodes, named.clock,
+            named.shown,
+        )  # fmt: skip
 
     def tick(self, now: float) -> tuple[Asks, list[tuple[int, Outcome]]]:
         """The outcomes that acks, deadlines and silent homes decide, and the homes to ask again."""

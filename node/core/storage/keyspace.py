@@ -245,7 +245,7 @@ class Keyspace:
         timestamp = self.hybrid.next(now, self.actor, seen)
         clock = place.clock or clock_of(dot, local, rest, (*place.seen, *met), put.clocked)
         known = self.trim(put.token)
-        version = Version(put.value, self.stored_deps(known), timestamp, lww, clock)
+        version = Version(put.value, self.stored_deps(known), timestamp, lww, clock, put.labels)
         item = Item({**rest.versions, dot: version}, rest.past.joined({dot[0]: dot[1]}))
         self.note(dot, put.key)
         self._save(put.key, item)

@@ -153,6 +153,15 @@ class PastRuns:
             whole = join_vectors(whole, dict(chain.links[:links]))
         return whole
 
+    # ---- contexts
+    def pack_past(self, past: Past) -> Past:
+        """What a client has seen of a key, as it is given out."""
+        return _past(past, self.pack)
+
+    def unpack_past(self, past: Past) -> Past:
+        """What a client has seen of a key, as it comes back.  Raises UnknownRuns."""
+        return _past(past, self.unpack)
+
     # ---- tokens
     def spelled(self, token: Token) -> Token:
         """The token with floors for the runs that its heads stand for; unknown heads stay, and no

@@ -72,6 +72,8 @@ def facts_of(driver: Driver, server: "Server") -> Facts:
         cluster=replica.keyspace.name,
         now=now,
         confirmed=replica.views.is_confirmed,
+        node_of=partial(status.node_of, replica),
+        packed=replica.keyspace.runs.pack_past,
     )
 
 

@@ -7,10 +7,10 @@ from node.core.model.keys import key_hash_of
 from node.core.model.token import Token
 from node.core.model.view import FIRST, ViewId
 from node.core.protocol.messages import Fetch, State
-from node.core.protocol.operations import Absent, Found, Get, Unavailable, Unmet
+from node.core.protocol.operations import ANSWER_S, Absent, Found, Get, Unavailable, Unmet
 from node.core.requests.coverage import Need
 from node.core.requests.read_origin import Reads
-from node.core.requests.reading import ASK_AGAIN_S, DEADLINE_S, UNREACHABLE_S, Read
+from node.core.requests.reading import ASK_AGAIN_S, UNREACHABLE_S, Read
 
 MEMBERS = ("m1", "m2", "m3")
 PEAR = key_hash_of("pear", True)
@@ -111,9 +111,9 @@ def test_too_few_answers_end_at_the_deadline() -> None:
     room = reads("m1")
     read, _ = begun(room, Get("pear", copies=2))
     assert answered(room, read, "m1", EMPTY) == ([], None)
-    _, replies = room.tick(DEADLINE_S / 2)
+    _, replies = room.tick(ANSWER_S / 2)
     assert replies == []
-    _, [(request, outcome)] = room.tick(DEADLINE_S)
+    _, [(request, outcome)] = room.tick(ANSWER_S)
     assert isinstance(outcome, Unavailable)
     assert outcome.definite
     assert "too few" in outcome.reason
@@ -199,7 +199,7 @@ def test_what_is_missing_is_refused_only_when_it_is_missing_indeed() -> None:
     read = moving_read(room)
     for member in MEMBERS:
         assert answered(room, read, member, state(SECOND))[1] is None
-    _, [(_, outcome)] = room.tick(DEADLINE_S)
+    _, [(_, outcome)] = room.tick(ANSWER_S)
     assert isinstance(outcome, Unavailable)
     assert "has all of view 1" in outcome.reason
 

@@ -7,10 +7,9 @@ from node.core.membership.failure_detector import Detector
 from node.core.model.item import Past
 from node.core.model.token import Token
 from node.core.protocol.messages import Accept, Ack, CannotDecide, Declined, NotOwner, Written
-from node.core.protocol.operations import Absent, Outcome, Put, Stored, Unavailable
+from node.core.protocol.operations import ANSWER_S, Absent, Outcome, Put, Stored, Unavailable
 from node.core.requests.write_origin import (
     BUDGET_S,
-    DEADLINE_S,
     LAST_ASK_S,
     SLOW_S,
     UNREACHABLE_S,
@@ -98,8 +97,8 @@ def test_available_does_not_wait_for_members_known_to_be_away() -> None:
 def test_a_level_is_waited_for_until_the_deadline_and_then_unknown() -> None:
     room = Room(level="all")
     room.writes.on_ack("m1", WRITTEN, 0.01)
-    assert room.ticked(DEADLINE_S - 0.1) is None
-    outcome = room.ticked(DEADLINE_S)
+    assert room.ticked(ANSWER_S - 0.1) is None
+    outcome = room.ticked(ANSWER_S)
     assert isinstance(outcome, Unavailable)
     assert not outcome.definite
     assert outcome.acks == 1
@@ -111,7 +110,7 @@ def test_a_silent_home_is_asked_once() -> None:
     room.detector.hear("m1", 1.0)
     assert room.ticked(1.0) is None
     assert len(room.asked) == 1
-    outcome = room.ticked(DEADLINE_S)
+    outcome = room.ticked(ANSWER_S)
     assert isinstance(outcome, Unavailable)
     assert not outcome.definite
     assert len(room.writes) == 0

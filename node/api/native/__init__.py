@@ -1,0 +1,10 @@
+"""The native API under /v1: raw values, siblings, exact contexts, levels, conditions.
+
+    key_values     GET, PUT, HEAD and DELETE /v1/kv/{key}: from requests to operations
+    answers        from outcomes to answers
+    parameters     reads and checks what a request asks for: query, headers, key
+    opaque         tokens and contexts as the opaque text that clients send back
+    problems       refusals as problem documents, and the texts that explain each kind
+
+Read key_values, then answers.  (RFC 9110: methods, tags, conditions; RFC 9457: problems.)
+"""

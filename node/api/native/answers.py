@@ -1,0 +1,190 @@
+"""From outcomes to answers.
+
+One value is answered as its bytes, with its type and labels; several are answered as 300, with all
+of them in a JSON document.  Tokens, contexts and tags are in headers of every answer that knows
+them.
+"""
+
+import base64
+
+import orjson
+
+from node.api.contract import Reply
+from node.api.native.opaque import context_text, token_text
+from node.api.native.parameters import JSON, KeyRequest, copies_in, tags_in, wants_minimal
+from node.api.native.problems import malformed, problem
+from node.api.parsing import missing_of
+from node.core.model.item import Past
+from node.core.model.labels import Labels
+from node.core.model.tags import is_among, tag_of
+from node.core.model.token import Token
+from node.core.protocol.operations import (
+    Absent,
+    Found,
+    Mismatch,
+    Outcome,
+    Overfull,
+    Rejected,
+    Stored,
+    Unavailable,
+    Unmet,
+)
+
+MANY_SIBLINGS = 25  # from so many on, answers say how many there are
+
+Headers = dict[str, str]
+
+
+# ------------------------------------------------------------------ reads
+def say_read(asked: KeyRequest, outcome: Outcome) -> Reply:
+    """Answer a read: its value, its siblings, or why there is none."""
+    if not isinstance(outcome, Found):
+        return _say_otherwise(asked, outcome)
+    tag = tag_of(outcome.shown)
+    headers = {**_read_headers(asked, outcome), "ETag": _quoted(tag)}
+    if is_among(tag, tags_in(asked.call, "If-None-Match")):
+        return Reply(304, b"", headers)
+    if wanted := asked.call.query.get("sibling"):
+        return _say_sibling(asked, headers, outcome, wanted)
+    if len(outcome.values) == 1 and asked.call.query.get("envelope") != "true":
+        return _say_value(headers, outcome, 0)
+    status = 200 if len(outcome.values) == 1 else 300
+    return Reply(status, _envelope(asked, outcome), headers)
+
+
+def _say_value(headers: Headers, found: Found, place: int) -> Reply:
+    labels = found.labels[place] or Labels(JSON)
+    meta = {f"Kv-Meta-{name}": text for name, text in labels.meta.items()}
+    return Reply(200, found.values[place], {**headers, **meta}, labels.content_type)
+
+
+def _say_sibling(asked: KeyRequest, headers: Headers, found: Found, wanted: str) -> Reply:
+    """Answer one of several values, as if it were alone; the tag and the context are of all."""
+    for place, dot in enumerate(found.shown):
+        if tag_of((dot,)) == wanted:
+            return _say_value(headers, found, place)
+    raise malformed(asked.call, f"the key has no sibling {wanted!r} now: read it without `sibling`")
+
+
+def _envelope(asked: KeyRequest, found: Found) -> bytes:
+    siblings = [_sibling(asked, found, place) for place in range(len(found.values))]
+    context = context_text(asked.key, asked.call.facts().packed(found.context))
+    return orjson.dumps({"key": asked.key, "siblings": siblings, "context": context})
+
+
+def _sibling(asked: KeyRequest, found: Found, place: int) -> dict[str, object]:
+    dot, labels = found.shown[place], found.labels[place] or Labels(JSON, is_json=True)
+    tag = tag_of((dot,))
+    return {
+        "id": tag,
+        "etag": _quoted(tag),
+        "content_type": labels.content_type,
+        **_shown_value(found.values[place], labels),
+        "meta": labels.meta,
+        "written_at": found.timestamps[place][0] / 1000,  # seconds since the epoch
+        "node": asked.call.facts().node_of(dot[0]),
+    }
+
+
+def _shown_value(value: bytes, labels: Labels) -> dict[str, object]:
+    """Return a value inside a JSON document: JSON and text as they are, other bytes in base64."""
+    if labels.is_json:
+        return {"value": orjson.Fragment(value)}
+    if labels.content_type.startswith("text/"):
+        try:
+            return {"value": value.decode()}
+        except UnicodeDecodeError:
+            pass
+    return {"value_base64": base64.b64encode(value).decode()}
+
+
+def _read_headers(asked: KeyRequest, read: Found | Absent) -> Headers:
+    copies = copies_in(asked)
+    headers = {
+        **_seen(asked, read.token, read.context, read.served_by),
+        "Kv-Reads": f"{read.reads}/{copies}",
+    }
+    if read.missing:
+        headers["Kv-Missing"] = missing_of(Unmet(read.missing))
+    if isinstance(read, Found) and len(read.values) >= MANY_SIBLINGS:
+        headers["Kv-Siblings"] = str(len(read.values))
+    return headers
+
+
+# ------------------------------------------------------------------ writes
+def say_write(asked: KeyRequest, outcome: Outcome) -> Reply:
+    """Answer a PUT: 201 where no value was known before, 200 otherwise."""
+    if not isinstance(outcome, Stored):
+        return _say_otherwise(asked, outcome)
+    tag, headers = tag_of(outcome.shown), _write_headers(asked, outcome)
+    headers["ETag"] = _quoted(tag)
+    if wants_minimal(asked.call):
+        return Reply(204, b"", {**headers, "Preference-Applied": "return=minimal"})
+    body = {
+        "key": asked.key,
+        "etag": _quoted(tag),
+        "context": headers["Kv-Context"],
+        "token": headers["Kv-Token"],
+        "acks": outcome.acks,
+        "copies": outcome.copies,
+    }
+    return Reply(200 if outcome.replaced else 201, orjson.dumps(body), headers)
+
+
+def say_delete(asked: KeyRequest, outcome: Outcome) -> Reply:
+    """Answer a DELETE: 204, or 404 where nothing was there."""
+    if not isinstance(outcome, Stored):
+        return _say_otherwise(asked, outcome)
+    return Reply(204, b"", _write_headers(asked, outcome))
+
+
+def _write_headers(asked: KeyRequest, stored: Stored) -> Headers:
+    context = stored.context.joined({}, {stored.dot})
+    headers = {
+        **_seen(asked, stored.token, context, stored.home),
+        "Kv-Acks": f"{stored.acks}/{stored.copies}",
+    }
+    if len(stored.shown) >= MANY_SIBLINGS:
+        headers["Kv-Siblings"] = str(len(stored.shown))
+    return headers
+
+
+# ------------------------------------------------------------------ all others
+def _say_otherwise(asked: KeyRequest, outcome: Outcome) -> Reply:
+    """Answer with a problem; it gives the token back, so that a client can always keep the last."""
+    seen = {"Kv-Token": token_text(asked.token)}
+    match outcome:
+        case Absent():
+            return problem(
+                asked.call, "absent", "the key has no value", _read_headers(asked, outcome)
+            )
+        case Mismatch(shown_tag=tag, token=token, context=context, served_by=served_by):
+            shown = {"ETag": _quoted(tag)} if tag else {}
+            words = f"the key has {'other versions' if tag else 'no value'} at {served_by}"
+            headers = {**_seen(asked, token, context, served_by), **shown}
+            return problem(asked.call, "condition", words, headers)
+        case Unmet(missing=missing):
+            entries = [{"actor": a, "have": h, "need": n} for a, (h, n) in missing.items()]
+            words = "no replica that can be reached has all that the token depends on"
+            return problem(asked.call, "unmet", words, seen, missing=entries)
+        case Unavailable(reason=reason, definite=definite, acks=acks, nodes=nodes):
+            reached = {"acks": acks, "reached": nodes}
+            return problem(asked.call, "unavailable", reason, seen, definite=definite, **reached)
+        case Overfull(reason=reason):
+            return problem(asked.call, "siblings", reason, seen)
+        case Rejected(reason=reason):
+            return problem(asked.call, "malformed", reason, seen)
+        case _:
+            raise AssertionError(f"{type(outcome).__name__} answers no request of this API")
+
+
+def _seen(asked: KeyRequest, token: Token, context: Past, served_by: str) -> Headers:
+    return {
+        "Kv-Token": token_text(token),
+        "Kv-Context": context_text(asked.key, asked.call.facts().packed(context)),
+        "Kv-Served-By": served_by,
+    }
+
+
+def _quoted(tag: str) -> str:
+    return f'"{tag}"'

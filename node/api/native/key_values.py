@@ -1,0 +1,100 @@
+"""GET, PUT, HEAD and DELETE of one key.
+
+A write replaces exactly what its context has seen; without a context, whatever its home holds, as
+HTTP's PUT means it.  A read shows all concurrent values.
+"""
+
+from functools import partial
+
+from node.api.contract import Ask, Call, Dialect, Route
+from node.api.native.answers import say_delete, say_read, say_write
+from node.api.native.parameters import (
+    KeyRequest,
+    check_query,
+    choice_of,
+    conditions_of,
+    context_sent,
+    copies_of,
+    labels_of,
+    request_of,
+    value_of,
+    write_level_of,
+)
+from node.api.native.problems import PATH, explain, malformed
+from node.api.parsing import refused
+from node.core.model.item import Past
+from node.core.model.labels import Labels
+from node.core.protocol.operations import Get, Mode, Put
+
+BOOLEANS = ("true", "false")
+ON_MISS = ("wait", "fail", "stale")
+READ_PARAMETERS = frozenset({"r", "timeout", "on-miss", "sibling", "envelope"})
+WRITE_PARAMETERS = frozenset({"w", "timeout"})
+
+
+def key_values() -> Dialect:
+    """Return the routes of single keys, and of the texts about problems."""
+    return Dialect(
+        "kv",
+        (
+            Route("GET", "/v1/kv/{key}", get_key),
+            Route("PUT", "/v1/kv/{key}", put_key),
+            Route("DELETE", "/v1/kv/{key}", delete_key),
+            Route("GET", PATH + "{kind}", explain),
+        ),
+        lambda path: refused(404, "No such path"),
+    )
+
+
+def get_key(call: Call) -> Ask:
+    check_query(call, READ_PARAMETERS)
+    asked = request_of(call)
+    choice_of(call, "envelope", BOOLEANS, "false")
+    on_miss = choice_of(call, "on-miss", ON_MISS, "wait")
+    copies = copies_of(asked)
+    get = Get(
+        asked.key,
+        Mode.SIBLINGS,
+        asked.token,
+        copies=copies,
+        wait_s=asked.timeout_s if on_miss == "wait" else 0.0,
+        repair=copies > 1,
+        timeout_s=asked.timeout_s,
+        stale=on_miss == "stale",
+        raw=True,
+    )
+    return Ask(get, partial(say_read, asked))
+
+
+def put_key(call: Call) -> Ask:
+    asked = _write_request(call)
+    put = _write(asked, value_of(call), labels_of(call))
+    return Ask(put, partial(say_write, asked))
+
+
+def delete_key(call: Call) -> Ask:
+    asked = _write_request(call)
+    if call.body:
+        raise malformed(call, "a DELETE has no body")
+    return Ask(_write(asked, None, None), partial(say_delete, asked))
+
+
+def _write_request(call: Call) -> KeyRequest:
+    check_query(call, WRITE_PARAMETERS)
+    return request_of(call)
+
+
+def _write(asked: KeyRequest, value: bytes | None, labels: Labels | None) -> Put:
+    context = context_sent(asked)
+    return Put(
+        asked.key,
+        value,
+        Mode.LWW if context is None else Mode.SIBLINGS,
+        asked.token,
+        Past() if context is None else context,
+        write_level_of(asked),
+        conditions_of(asked.call, absent=value is None),
+        wait_s=asked.timeout_s,
+        labels=labels,
+        timeout_s=asked.timeout_s,
+    )

@@ -1,0 +1,84 @@
+"""Tokens and contexts as the opaque text that clients send back.
+
+A token is over all keys; a context is of one key, and says so: a context of another key would
+replace what its client never saw.  Both are base64url, so that a shell or a URL does not change
+them.
+"""
+
+import base64
+
+import msgspec
+import orjson
+
+from node.core.model import token as tokens
+from node.core.model.actors import Actor, is_actor
+from node.core.model.dots import Dot
+from node.core.model.item import Past
+from node.core.model.keys import KeyHash, key_hash_of
+from node.core.model.token import COUNT_MAX, TOKEN_BYTES_MAX, Malformed, Token
+from node.core.model.view import ViewId
+
+CONTEXT_BYTES_MAX = 8192  # of the text; 100 replicas and 100 siblings need about half
+VERSION = 1
+
+
+class _Context(msgspec.Struct, array_like=True):
+    """A context on its way: of which key it is, and what was seen of it."""
+
+    version: int
+    key_hash: KeyHash
+    base: dict[Actor, int]
+    loose: list[Dot]
+    oldest_view: ViewId
+
+
+_decoder = msgspec.msgpack.Decoder(_Context)
+
+
+def token_text(token: Token) -> str:
+    """Return a token as clients send it back."""
+    return _text(tokens.encode(token))
+
+
+def token_of(text: str) -> Token:
+    """Return the token that a client sends back; raise Malformed."""
+    if len(text) > TOKEN_BYTES_MAX:
+        raise Malformed(f"it has {len(text)} bytes; the limit is {TOKEN_BYTES_MAX}")
+    try:
+        return tokens.decode(orjson.loads(_bytes(text)))
+    except orjson.JSONDecodeError:
+        raise Malformed("it is not a token of this API") from None
+
+
+def context_text(key: str, past: Past) -> str:
+    """Return what a client has seen of a key, as it sends it back."""
+    loose = sorted(past.loose)
+    wire = _Context(VERSION, key_hash_of(key, False), past.base, loose, past.oldest_view)
+    return _text(msgspec.msgpack.encode(wire))
+
+
+def context_of(key: str, text: str) -> Past:
+    """Return what a client has seen of a key; raise Malformed, also for another key's context."""
+    if len(text) > CONTEXT_BYTES_MAX:
+        raise Malformed(f"it has {len(text)} bytes; the limit is {CONTEXT_BYTES_MAX}")
+    try:
+        wire = _decoder.decode(_bytes(text))
+    except msgspec.MsgspecError:
+        raise Malformed("it is not a context of this API") from None
+    dots = [*wire.base.items(), *wire.loose]
+    if wire.version != VERSION or not all(is_actor(a) and 0 < n < COUNT_MAX for a, n in dots):
+        raise Malformed("it is not a context of this API")
+    if wire.key_hash != key_hash_of(key, False):
+        raise Malformed("it is of another key: send the context of an answer about this one")
+    return Past(wire.base, set(wire.loose), wire.oldest_view)
+
+
+def _text(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
+
+
+def _bytes(text: str) -> bytes:
+    try:
+        return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except ValueError:
+        raise Malformed("it is not base64url text") from None

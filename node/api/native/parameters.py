@@ -1,0 +1,226 @@
+"""What a request asks for: reads and checks its key, query and headers.
+
+Every parameter that is unknown, repeated or out of its range is refused by name, so a misspelled
+one is never ignored.
+"""
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import reduce
+
+import orjson
+
+from node.api.contract import Call, Refused
+from node.api.native.opaque import context_of, token_of
+from node.api.native.problems import malformed, problem
+from node.api.repeated_names import all_of
+from node.core.model.item import Past
+from node.core.model.keys import slot_of_key
+from node.core.model.labels import Labels
+from node.core.model.quorum import AVAILABLE, Level, wanted
+from node.core.model.tags import ANY_VALUE
+from node.core.model.token import Malformed, Token
+from node.core.protocol.operations import RefuseWhen
+
+KEY_BYTES_MAX = 1024
+TIMEOUT_S_MAX = 60.0
+META = "kv-meta-"
+META_MAX = 32
+LABEL_BYTES_MAX = 8192
+BINARY = "application/octet-stream"
+JSON = "application/json"
+NOTHING_SEEN = "none"  # a context that has seen nothing of the key
+
+ENTITY_TAG = re.compile(r'\s*(?:(\*)|(W/)?"([\x21\x23-\x7e]*)")\s*(?:,|$)')
+WAIT = re.compile(r"\bwait\s*=\s*(\d+)")
+SECONDS = re.compile(r"\d{1,4}(\.\d{1,6})?")
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRequest:
+    """What every request about one key says: the key, what its client has seen of all keys
+    (`token`), and how long it waits."""
+
+    call: Call
+    key: str
+    token: Token
+    timeout_s: float
+
+
+def check_query(call: Call, names: Collection[str]) -> None:
+    """Refuse a parameter that is unknown, or given twice."""
+    for name in call.query:
+        if name not in names:
+            known = ", ".join(sorted(names))
+            raise malformed(call, f"there is no parameter {name!r}; there are {known}")
+        if len(all_of(call.query, name)) > 1:
+            raise malformed(call, f"the parameter {name} is given more than once")
+
+
+def request_of(call: Call) -> KeyRequest:
+    return KeyRequest(call, _key(call), _token(call), _timeout_s(call))
+
+
+def _key(call: Call) -> str:
+    key = call.path["key"]
+    size = len(key.encode())
+    if size > KEY_BYTES_MAX:
+        raise malformed(call, f"the key has {size} bytes; the limit is {KEY_BYTES_MAX}")
+    if "\0" in key:
+        raise malformed(call, "the key has a NUL character")
+    return key
+
+
+def _token(call: Call) -> Token:
+    """Return what the client depends on; of several tokens all count."""
+    texts = [text for text in all_of(call.headers, "Kv-Token") if text]
+    try:
+        return reduce(Token.joined, map(token_of, texts), Token())
+    except Malformed as error:
+        raise malformed(call, f"Kv-Token is malformed: {error}") from error
+
+
+def _timeout_s(call: Call) -> float:
+    """Return how long the client waits: `timeout`, or else `Prefer: wait`, or else the node's
+    bound."""
+    preferred = WAIT.search(call.headers.get("Prefer", ""))
+    text = call.query.get("timeout", preferred[1] if preferred else "")
+    if not text:
+        return min(call.limits.wait_s_max, TIMEOUT_S_MAX)
+    if not SECONDS.fullmatch(text) or not 0 < float(text) <= TIMEOUT_S_MAX:
+        bound = f"a number of seconds above 0, up to {TIMEOUT_S_MAX:g}"
+        raise malformed(call, f"timeout is {text!r}; expected {bound}")
+    return float(text)
+
+
+def wants_minimal(call: Call) -> bool:
+    """Whether the client wants no body in the answer to a write."""
+    return "return=minimal" in call.headers.get("Prefer", "").replace(" ", "")
+
+
+def choice_of(call: Call, name: str, choices: Collection[str], default: str) -> str:
+    """Return a parameter that has few values."""
+    text = call.query.get(name, default)
+    if text not in choices:
+        raise malformed(call, f"{name} is {text!r}; expected {', '.join(choices)}")
+    return text
+
+
+def write_level_of(asked: KeyRequest) -> Level:
+    """Return how many replicas must have a write before it is answered."""
+    level = asked.call.query.get("w", AVAILABLE)
+    _wanted(asked, "w", level)
+    return level
+
+
+def copies_of(asked: KeyRequest) -> int:
+    """Return how many replicas a read is made from."""
+    level = asked.call.query.get("r", "one")
+    if level == AVAILABLE:
+        raise malformed(asked.call, "r is 'available'; expected one, quorum, all or a number")
+    return _wanted(asked, "r", level)
+
+
+def _wanted(asked: KeyRequest, name: str, level: Level) -> int:
+    try:
+        return wanted(level, copies_in(asked))
+    except ValueError as error:
+        raise malformed(asked.call, f"{name}: {error}") from error
+
+
+def copies_in(asked: KeyRequest) -> int:
+    """Return how many replicas the key has in the current view."""
+    view = asked.call.facts().view
+    return len(view.shard_of(slot_of_key(asked.key)).members) if view.shards else 1
+
+
+def context_sent(asked: KeyRequest) -> Past | None:
+    """Return what the client has seen of the key; None if it does not say."""
+    texts = all_of(asked.call.headers, "Kv-Context")
+    if not texts:
+        return None
+    if len(texts) > 1:
+        raise malformed(asked.call, "Kv-Context is given more than once")
+    try:
+        return Past() if texts[0] == NOTHING_SEEN else context_of(asked.key, texts[0])
+    except Malformed as error:
+        raise malformed(asked.call, f"Kv-Context is malformed: {error}") from error
+
+
+def conditions_of(call: Call, *, absent: bool = False) -> RefuseWhen:
+    """Return when a write is refused, by If-Match and If-None-Match; `absent`: also where the key
+    has no value."""
+    match = all_of(call.headers, "If-Match")
+    return RefuseWhen(
+        absent=absent,
+        other_than=tags_in(call, "If-Match", is_strong=True) if match else None,
+        one_of=tags_in(call, "If-None-Match"),
+    )
+
+
+def tags_in(call: Call, name: str, *, is_strong: bool = False) -> tuple[str, ...]:
+    """Return the entity tags in a header; `*` stands for any value.  A weak tag is never equal
+    where strong ones are compared (RFC 9110, section 8.8.3.2)."""
+    text = ",".join(all_of(call.headers, name))
+    tags, position = [], 0
+    while position < len(text):
+        found = ENTITY_TAG.match(text, position)
+        if found is None:
+            raise malformed(call, f'{name} is {text!r}; expected * or tags such as "abc"')
+        any_value, weak, tag = found.groups()
+        if any_value:
+            tags.append(ANY_VALUE)
+        elif not (weak and is_strong):
+            tags.append(tag)
+        position = found.end()
+    return tuple(tags)
+
+
+def labels_of(call: Call) -> Labels | None:
+    """Return the content type and the client's own labels; None for plain JSON text."""
+    content_type = call.headers.get("Content-Type") or BINARY
+    meta = _meta_of(call)
+    labels = Labels(content_type, meta, _is_json(content_type, call.body))
+    if labels.size > LABEL_BYTES_MAX:
+        raise _too_many(call, f"they have {labels.size} bytes; the limit is {LABEL_BYTES_MAX}")
+    for text in (content_type, *meta.values()):
+        if not text.isprintable():
+            raise malformed(call, f"the header value {text!r} is not printable text")
+    return None if labels.is_json and content_type == JSON and not meta else labels
+
+
+def _meta_of(call: Call) -> dict[str, str]:
+    meta: dict[str, str] = {}
+    for name, text in call.headers.items():
+        if name.lower().startswith(META):
+            own = name[len(META) :]
+            if own.lower() in map(str.lower, meta):
+                raise malformed(call, f"the header {name} is given more than once")
+            meta[own] = text
+    if len(meta) > META_MAX:
+        raise _too_many(call, f"there are {len(meta)}; the limit is {META_MAX}")
+    return meta
+
+
+def _too_many(call: Call, what: str) -> Refused:
+    return Refused(problem(call, "labels", f"Kv-Meta headers are too large: {what}"))
+
+
+def _is_json(content_type: str, body: bytes) -> bool:
+    if content_type.partition(";")[0].strip().lower() != JSON:
+        return False
+    try:
+        orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return False
+    return True
+
+
+def value_of(call: Call) -> bytes:
+    """Return the body, which is the value; refuse one that is too large."""
+    limit = call.limits.value_bytes_max
+    if len(call.body) > limit:
+        words = f"the value has {len(call.body)} bytes; the limit is {limit}"
+        raise Refused(problem(call, "too-large", words, limit=limit))
+    return call.body

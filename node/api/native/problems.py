@@ -1,0 +1,117 @@
+"""Refusals as problem documents.  (RFC 9457.)
+
+Every refusal says of what kind it is, what was wrong with this request, whether anything may have
+been written (`definite`: certainly nothing), and whether the same request may succeed later
+(`retryable`).  `type` is a path under which every node explains the kind.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import orjson
+
+from node.api.contract import Call, Refused, Reply
+
+PROBLEM_JSON = "application/problem+json"
+TEXT = "text/plain; charset=utf-8"
+PATH = "/v1/problems/"
+
+
+class ProblemKind(NamedTuple):
+    """One kind of problem: its status, its title, and what a person should know of it."""
+
+    status: int
+    title: str
+    text: str
+
+
+KINDS = {
+    "malformed": ProblemKind(
+        400,
+        "The request is malformed",
+        "A parameter, a header, the key or the body is not as the API wants it.  The detail names\n"
+        "it and says what was expected.  Nothing was written.",
+    ),
+    "absent": ProblemKind(
+        404,
+        "The key has no value",
+        "Nothing was written under this key, or it was deleted, as far as the replicas that were\n"
+        "asked know.  Ask more replicas with r=quorum or r=all.",
+    ),
+    "siblings": ProblemKind(
+        409,
+        "The key has too many concurrent values",
+        "The write would stand beside the values that there are, and a key may have only so many.\n"
+        "Read the key, and write one value with the Kv-Context of that answer.",
+    ),
+    "condition": ProblemKind(
+        412,
+        "A condition of the request does not hold",
+        "If-Match or If-None-Match excludes what the key shows.  Nothing was written.  Read the\n"
+        "key again, and decide anew.",
+    ),
+    "too-large": ProblemKind(
+        413,
+        "The value is too large",
+        "The detail says the limit.  Nothing was written.",
+    ),
+    "labels": ProblemKind(
+        431,
+        "The labels of the value are too large",
+        "A value may have 32 headers Kv-Meta-NAME, which have 8 KiB together with its content\n"
+        "type.  Nothing was written.",
+    ),
+    "unmet": ProblemKind(
+        503,
+        "The token is ahead of all replicas that can be reached",
+        "The client depends on writes that no replica within reach has.  `missing` names them.\n"
+        "Try again, ask with a longer timeout, or read with on-miss=stale.",
+    ),
+    "unavailable": ProblemKind(
+        503,
+        "Too few replicas can be reached",
+        "If `definite` is true nothing was written.  If it is false the write may be done: read\n"
+        "the key, or write again with the context that you had.",
+    ),
+}
+
+
+def problem(
+    call: Call,
+    kind: str,
+    detail: str,
+    headers: Mapping[str, str] | None = None,
+    *,
+    definite: bool = True,
+    **more: Any,
+) -> Reply:
+    """Return the problem document as a reply; `more` are fields that belong to the kind."""
+    status, title, _ = KINDS[kind]
+    body = {
+        "type": PATH + kind,
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "definite": definite,
+        "retryable": status == 503,
+        "node": call.facts().address,
+        **more,
+    }
+    more_headers = {"Kv-Served-By": call.facts().address}
+    if status == 503:
+        more_headers["Retry-After"] = "1"
+        more_headers["Kv-Outcome"] = "definite" if definite else "unknown"
+    return Reply(status, orjson.dumps(body), {**more_headers, **(headers or {})}, PROBLEM_JSON)
+
+
+def malformed(call: Call, detail: str) -> Refused:
+    """Return the exception to raise for a request that is not as the API wants it."""
+    return Refused(problem(call, "malformed", detail))
+
+
+def explain(call: Call) -> Reply:
+    """Explain one kind of problem, for a person."""
+    kind = KINDS.get(call.path["kind"])
+    if kind is None:
+        raise malformed(call, f"there is no such kind of problem; there are {', '.join(KINDS)}")
+    return Reply(200, f"{kind.title} ({kind.status})\n{kind.text}\n".encode(), content_type=TEXT)

@@ -1,0 +1,150 @@
+"""The native API on a running cluster: two editors, a cut, levels, and the contracts beside it."""
+
+import json
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.scenarios.conftest import Cluster
+from tests.scenarios.script import ask, eventually
+
+HEALED_S = 10.0
+
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+@dataclass
+class Said:
+    """One answer of the native API."""
+
+    status: int
+    body: bytes
+    headers: dict[str, str]
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def context(self) -> str:
+        return self.headers["Kv-Context"]
+
+
+def kv(url: str, method: str, key: str, body: bytes = b"", /, **headers: str) -> Said:
+    """Ask for a key; the key may have a query behind it."""
+    named = {name.replace("_", "-"): text for name, text in headers.items()}
+    data = body if method == "PUT" else None
+    request = urllib.request.Request(f"{url}/v1/kv/{key}", data, named, method=method)
+    try:
+        with _OPENER.open(request, timeout=30.0) as reply:
+            return Said(reply.status, reply.read(), dict(reply.headers))
+    except urllib.error.HTTPError as error:
+        with error:
+            return Said(error.code, error.read(), dict(error.headers))
+
+
+def values_of(said: Said) -> list[str]:
+    return sorted(sibling["value"] for sibling in said.json["siblings"])
+
+
+TEXT = {"Content_Type": "text/plain"}
+
+
+def test_two_editors_make_siblings_and_one_resolves_them(cluster: Cluster) -> None:
+    urls = list(cluster.urls.values())
+    first = kv(urls[0], "PUT", "doc/1", b"one", **TEXT, Kv_Meta_By="eve")
+    assert first.status == 201
+    seen = [kv(url, "GET", "doc/1", Kv_Token=first.headers["Kv-Token"]) for url in urls]
+    assert {(said.status, said.body, said.headers["Kv-Meta-By"]) for said in seen} == {
+        (200, b"one", "eve")
+    }
+    assert len({said.headers["ETag"] for said in seen}) == 1
+    edits = [
+        kv(urls[n], "PUT", "doc/1", text, **TEXT, Kv_Context=seen[n].context)
+        for n, text in ((1, b"two"), (4, b"three"))
+    ]
+    assert [said.status for said in edits] == [200, 200]
+    tokens = {"Kv_Token": edits[1].headers["Kv-Token"]}
+    both = kv(urls[2], "GET", "doc/1", **tokens)
+    assert eventually(lambda: kv(urls[2], "GET", "doc/1", **tokens).status == 300, HEALED_S)
+    both = kv(urls[2], "GET", "doc/1", **tokens)
+    assert values_of(both) == ["three", "two"]
+    one_of = kv(urls[2], "GET", f"doc/1?sibling={both.json['siblings'][0]['id']}")
+    assert (one_of.status, one_of.headers["Content-Type"]) == (200, "text/plain")
+    merged = kv(urls[5], "PUT", "doc/1", b"both", **TEXT, Kv_Context=both.context)
+    after = kv(urls[3], "GET", "doc/1", Kv_Token=merged.headers["Kv-Token"])
+    assert (after.status, after.body) == (200, b"both")
+    assert after.headers["ETag"] == merged.headers["ETag"]
+    assert kv(urls[3], "GET", "doc/1", If_None_Match=after.headers["ETag"]).status == 304
+
+
+def test_conditions_are_kept_at_every_node(cluster: Cluster) -> None:
+    urls = list(cluster.urls.values())
+    made = kv(urls[0], "PUT", "cond", b"1", If_None_Match="*")
+    assert made.status == 201
+    for url in urls:
+        token = {"Kv_Token": made.headers["Kv-Token"]}
+        assert kv(url, "PUT", "cond", b"2", **token, If_None_Match="*").status == 412
+        assert kv(url, "PUT", "cond", b"2", **token, If_Match='"x"').status == 412
+    over = kv(urls[4], "PUT", "cond", b"2", If_Match=made.headers["ETag"], **{
+        "Kv_Token": made.headers["Kv-Token"]
+    })  # fmt: skip
+    assert over.status == 200
+    gone = kv(urls[1], "DELETE", "cond", Kv_Token=over.headers["Kv-Token"])
+    assert (gone.status, gone.body) == (204, b"")
+    again = kv(urls[2], "DELETE", "cond", Kv_Token=gone.headers["Kv-Token"])
+    assert (again.status, again.json["type"]) == (404, "/v1/problems/absent")
+
+
+def test_contracts_see_the_values_and_write_them(cluster: Cluster) -> None:
+    urls = list(cluster.urls.values())
+    kv(urls[0], "PUT", "mixed?w=all", b'say "hi"', **TEXT)
+    assert ask("GET", f"{urls[3]}/kvs/mixed")[1]["value"] == 'say "hi"'
+    kv(urls[0], "PUT", "mixed?w=all", b"\xff", Content_Type="image/x")
+    assert ask("GET", f"{urls[3]}/kvs/mixed")[1]["value"] == "/w=="
+    ask("PUT", f"{urls[1]}/kvs/mixed", {"value": {"a": 1.50}, "causal-metadata": {}})
+    said = kv(urls[1], "GET", "mixed?r=all")
+    assert (said.status, said.headers["Content-Type"]) == (200, "application/json")
+    assert said.json == {"a": 1.5}
+    assert said.headers["Kv-Reads"] == "3/3"
+
+
+@pytest.mark.timeout(120)
+def test_both_sides_of_a_cut_go_on_and_levels_say_what_was_reached(cluster: Cluster) -> None:
+    alone, *others = cluster.names[: cluster.topology.replicas]
+    here, there = cluster.urls[alone], cluster.urls[others[0]]
+    address = cluster.address(alone)
+    key = next(
+        f"cut/{n}"
+        for n in range(100)
+        if kv(here, "PUT", f"cut/{n}", b"0", **TEXT).headers["Kv-Served-By"] == address
+    )
+    cluster.engine.split([[alone], [name for name in cluster.names if name != alone]])
+    try:
+        mine = kv(here, "PUT", key, b"here", **TEXT)
+        assert (mine.status, mine.headers["Kv-Acks"]) == (200, "1/3")
+        ahead = kv(there, "PUT", key, b"there", **TEXT).headers["Kv-Token"]
+        missed = kv(here, "PUT", f"{key}?w=all&timeout=0.5", b"here", **TEXT)
+        problem = missed.json
+        assert (missed.status, problem["type"]) == (503, "/v1/problems/unavailable")
+        assert (problem["definite"], problem["acks"], problem["reached"]) == (False, 1, [address])
+        assert kv(here, "GET", f"{key}?r=all&timeout=0.5").status == 503
+        unmet = kv(here, "GET", f"{key}?on-miss=fail", Kv_Token=ahead)
+        assert (unmet.status, unmet.json["type"]) == (503, "/v1/problems/unmet")
+        stale = kv(here, "GET", f"{key}?on-miss=stale", Kv_Token=ahead)
+        assert (stale.status, stale.body) == (200, b"here")
+        assert stale.headers["Kv-Missing"]
+    finally:
+        cluster.engine.heal()
+
+    def has_both() -> bool:
+        shown = [kv(cluster.urls[name], "GET", key) for name in (alone, *others)]
+        return all(said.status == 300 and values_of(said) == ["here", "there"] for said in shown)
+
+    assert eventually(has_both, HEALED_S)
+    both = kv(there, "GET", key)
+    assert kv(there, "PUT", f"{key}?w=all", b"one", **TEXT, Kv_Context=both.context).status == 200
+    assert kv(here, "GET", key).body == b"one"
