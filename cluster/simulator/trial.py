@@ -19,6 +19,7 @@ import msgspec
 from cluster.checker.check import check
 from cluster.checker.history import History, Operation
 from cluster.checker.violations import Final, FinalState
+from cluster.simulator.conditions import Conditions
 from cluster.simulator.core_bounds import options_of
 from cluster.simulator.disk_copies import Copying
 from cluster.simulator.disk_corruption import DiskCorruption, damaged_nodes
@@ -88,7 +89,7 @@ class Trial:
         self._copying = Copying(self.world, self._monitor, seed, self._nemesis.has_all)
         self._monitor.damaged_nodes = lambda: damaged_nodes(self.world)
         self._monitor.now = lambda: self.world.timeline.now
-        self._workload = Workload(self.world, self.swarm, self._monitor)
+        self._workload = Workload(self.world, self.swarm, self._monitor, Conditions(seed))
         self._foreign_clients = ForeignClients(self.world, self._monitor, seed, self._workload.keys)
         self._timeline = self.world.timeline
 

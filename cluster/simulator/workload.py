@@ -14,6 +14,7 @@ from random import Random
 import msgspec
 
 from cluster.checker.history import History, Kind, Mode as KeyMode, Operation, Status
+from cluster.simulator.conditions import Conditions
 from cluster.simulator.invariants import InvariantMonitor, ViolationError
 from cluster.simulator.nemesis import Swarm
 from cluster.simulator.world import World
@@ -24,6 +25,7 @@ from node.core.protocol.operations import (
     Absent,
     Found,
     Get,
+    Mismatch,
     Mode,
     Outcome,
     Overfull,
@@ -84,6 +86,7 @@ class Session:
         self.token = NO_TOKEN
         self.parents: tuple[int, ...] = ()
         self.contexts: dict[str, tuple[bytes, int]] = {}
+        self.read: dict[str, Found] = {}  # the last one of each key
         self.script: deque[tuple[Kind, str]] = deque()
         self.waiting = 0
 
@@ -94,6 +97,8 @@ class Session:
             raise ViolationError("TokenTooLarge", f"{len(self.token)} bytes: {self.token.decode()}")
         self.parents = (operation.id,)
         self.contexts[operation.key] = ENCODER.encode(answer.context), operation.id
+        if isinstance(answer, Found):
+            self.read[operation.key] = answer
 
     def meet(self, other: "Session") -> None:
         """Go on with what both sessions have seen."""
@@ -103,7 +108,7 @@ class Session:
     def take_over(self, other: "Session", number: int) -> None:
         """Begin a new session with the token of another; forget the own one."""
         self.number, self.token, self.parents = number, other.token, other.parents
-        self.contexts = dict(other.contexts)
+        self.contexts, self.read = dict(other.contexts), dict(other.read)
 
 
 class OpenRequest:
@@ -117,8 +122,10 @@ class OpenRequest:
 class Workload:
     """All sessions of a run and the history that they make."""
 
-    def __init__(self, world: World, swarm: Swarm, monitor: InvariantMonitor) -> None:
-        self._world, self._monitor = world, monitor
+    def __init__(
+        self, world: World, swarm: Swarm, monitor: InvariantMonitor, conditions: Conditions
+    ) -> None:
+        self._world, self._monitor, self._conditions = world, monitor, conditions
         self._think_s, self._deletes = swarm.think_s, swarm.deletes
         self._random, self._timeline = world.random, world.timeline
         self.keys = keys_of(world.random, swarm.keys)
@@ -235,6 +242,9 @@ class Workload:
         level = self._random.choice(LEVELS)
         unmet = Scope.SHARD if refuses else None
         absent = refuses and operation.value is None and self._random.random() < 0.5
+        refuse_when = self._conditions.drawn(
+            operation, session.read.get(operation.key), RefuseWhen(unmet, absent)
+        )
         return Put(
             operation.key,
             None if operation.value is None else operation.value.encode(),
@@ -242,7 +252,7 @@ class Workload:
             token_of(session.token),
             PASTS.decode(context[0]) if context else Past(),
             level,
-            RefuseWhen(unmet, absent),
+            refuse_when,
             clocked=operation.id % CLOCKED_EVERY == 0,
         )
 
@@ -265,6 +275,18 @@ class Workload:
         )
         return self.history.append(operation)
 
+    def _note_evidence(self, operation: Operation, outcome: Outcome) -> None:
+        """Record what the condition of a write has read, as a read of its own."""
+        if (read := self._conditions.read_by(operation, outcome)) is None:
+            return
+        self.history.append(
+            Operation(
+                len(self.history), operation.session, operation.node, "get", operation.key,
+                operation.mode, started=operation.started, ended=self._timeline.now, status="ok",
+                parents=operation.parents, values=read.values, dots=read.dots, shown=read.shown,
+            )
+        )  # fmt: skip
+
     def _submit(self, session: Session, operation: Operation, request: Put | Get) -> None:
         call = OpenRequest(session, operation, request)
         session.waiting += 1
@@ -280,6 +302,7 @@ class Workload:
         self._monitor.reached[f"{call.operation.kind} {type(outcome).__name__}"] += 1
         if call.over:
             return
+        self._note_evidence(call.operation, outcome)
         match outcome:
             case Stored():
                 assert isinstance(call.request, Put)
@@ -291,7 +314,7 @@ class Workload:
                 self._finish(call, "ok", outcome)
             case Rejected():
                 raise ViolationError("RejectedAsForeign", f"#{call.operation.id}: {outcome}")
-            case Unmet() | Unavailable(definite=True) | Overfull():
+            case Unmet() | Unavailable(definite=True) | Overfull() | Mismatch():
                 self._finish(call, "fail")
             case _:
                 self._finish(call, "unknown")
