@@ -9,9 +9,8 @@ found, and what was expected.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from node.addresses import AN_ADDRESS, canonical
 from node.api.dialects import listing
@@ -37,8 +36,7 @@ class HelpWanted(Exception):
     """The flags ask for the table of settings."""
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """What a node starts with, checked."""
 
     socket_address: str
@@ -165,7 +163,7 @@ def read(environ: Mapping[str, str], argv: Sequence[str]) -> Settings:
         settings = entry.checked(settings)
     if not texts["DATA_DIR"]:
         folder = re.sub(r"[\[\]:]", "_", settings.node_name)
-        settings = replace(settings, data_dir=Path("data", folder))
+        settings = settings._replace(data_dir=Path("data", folder))
     _check_view(settings, texts)
     return settings
 

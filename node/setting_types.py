@@ -7,8 +7,7 @@ expected.
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from node.addresses import canonical
 
@@ -28,8 +27,7 @@ class BadSetting(Exception):
         self.name, self.value, self.expected = name, value, expected
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(NamedTuple):
     """How to read a value (ValueError: it is wrong), and the words for what is expected."""
 
     read: Callable[[str], Any]
@@ -108,8 +106,7 @@ ORIGINS = Kind(
 SWITCH = one_of(**{"0": False, "1": True})
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(NamedTuple):
     """One row of the table; `default` is None for a setting that must be given."""
 
     name: str

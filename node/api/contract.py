@@ -45,8 +45,7 @@ class Facts:
     packed: Callable[[Past], Past] = lambda past: past  # short, however often nodes were started
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(msgspec.Struct, frozen=True):
     """The bounds that dialects enforce."""
 
     value_bytes_max: int  # in the form in which the value is stored
@@ -101,8 +100,7 @@ class Ask(msgspec.Struct, frozen=True, gc=False):
 Steps = Generator[Sequence[Request] | float, Sequence[Outcome], Reply]
 
 
-@dataclass(frozen=True, slots=True)
-class Talk:
+class Talk(msgspec.Struct, frozen=True):
     """Several requests for one reply.
 
     The generator yields requests, to be done at once, and receives their outcomes; or it yields a
@@ -112,8 +110,7 @@ class Talk:
     steps: Steps
 
 
-@dataclass(frozen=True, slots=True)
-class Events:
+class Events(msgspec.Struct, frozen=True):
     """A stream of server-sent events.
 
     The server calls `poll` every `every_s`; it returns the new bytes, which may be empty, or None
@@ -128,8 +125,7 @@ Handler = Callable[[Call], Reply | Ask | Talk | Events]
 Reword = Callable[[Call, Reply], Reply]
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(msgspec.Struct, frozen=True):
     """`pattern` is a path such as /kvs/{key}; a placeholder stands for one or more characters
     that are not a slash, except the last one, which takes the rest of the path."""
 

@@ -12,10 +12,10 @@ nodes, since such a change ends the wait for them.
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+import msgspec
 import orjson
 from msgspec.structs import replace
 
@@ -70,8 +70,7 @@ def _place_of(view: View, key: str) -> dict[str, Any]:
     }
 
 
-@dataclass
-class Begun:
+class Begun(msgspec.Struct):
     """What this node saw first of a job: the time, and the items that it had pulled until then.
 
     `slots` is the highest number of lacking slots that it has seen.
@@ -82,12 +81,11 @@ class Begun:
     slots: int = 0
 
 
-@dataclass
-class Desk:
+class Desk(msgspec.Struct):
     """This node's memory of plans, and of the sizes of jobs."""
 
-    plans: "OrderedDict[str, Plan]" = field(default_factory=OrderedDict)
-    jobs: "OrderedDict[str, Begun]" = field(default_factory=OrderedDict)
+    plans: "OrderedDict[str, Plan]" = msgspec.field(default_factory=OrderedDict)
+    jobs: "OrderedDict[str, Begun]" = msgspec.field(default_factory=OrderedDict)
 
     # -------------------------------------------------------------- plan and commit
 
@@ -242,8 +240,7 @@ def _why(node: Mapping[str, Any]) -> str:
     return "has not reported yet"
 
 
-@dataclass
-class Watcher:
+class Watcher(msgspec.Struct):
     """One client that reads the events of a job."""
 
     job: Callable[[], dict[str, Any]]

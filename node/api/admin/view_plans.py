@@ -6,7 +6,6 @@ the others by its own density, since keys spread evenly over slots.  Slots and n
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
@@ -24,8 +23,7 @@ NODES_MAX = 1024
 About = Callable[[Iterable[Slot]], dict[str, int | None]]  # the keys and bytes of some slots
 
 
-@dataclass(frozen=True, slots=True)
-class ChangeRequest:
+class ChangeRequest(msgspec.Struct, frozen=True):
     """What a client wants: these nodes in so many shards.
 
     It declares the disks of `lost` given up.
@@ -37,8 +35,7 @@ class ChangeRequest:
     force: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True):
     """A layout that a client may commit while `base` is the current view.
 
     `copies` is the number of pairs of slot and node that the change makes.

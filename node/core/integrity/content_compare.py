@@ -24,7 +24,8 @@ in slot 2.  The scrub of n1 finds the sum of slot 2 short, and n1's hash becomes
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+
+import msgspec
 
 from node.core.integrity.row_repair import RowRepair
 from node.core.membership.services import Services
@@ -44,8 +45,7 @@ PATIENCE_S = 2.0  # for a page; then the search is given up, until the next comp
 FIRST_ROW = ""
 
 
-@dataclass(slots=True)
-class Search:
+class Search(msgspec.Struct):
     """The search for a difference from one shard peer: `asked` are the slots in question, `left`
     those to come.  Of a single slot all rows are compared; `after` is the last one so far."""
 
@@ -56,7 +56,7 @@ class Search:
     asked: Slots = 0
     at: float = 0.0
     after: str = FIRST_ROW
-    pieces: Pieces = field(default_factory=Pieces)
+    pieces: Pieces = msgspec.field(default_factory=Pieces)
 
 
 class ContentCompare:

@@ -9,8 +9,9 @@ has one of these dots, the write is lost: this node names it and ends, rather th
 without it.  (docs/decisions/0020; reliability P9, B21.)
 """
 
-from dataclasses import dataclass, field
 from itertools import islice
+
+import msgspec
 
 from node.core.membership.services import Services
 from node.core.model.dots import Dot, DotClock
@@ -39,18 +40,17 @@ CANNOT_VOUCH = (
 )
 
 
-@dataclass(slots=True)
-class Suspect:
+class Suspect(msgspec.Struct):
     """A key whose row is damaged: what other nodes have told of it, and which have in this view."""
 
     row: str
     since: float
     number: int  # of our questions
     view: ViewId
-    item: Item = field(default_factory=Item)
-    answered: set[str] = field(default_factory=set)
+    item: Item = msgspec.field(default_factory=Item)
+    answered: set[str] = msgspec.field(default_factory=set)
     next_ask: float = 0.0
-    pieces: Pieces = field(default_factory=Pieces)
+    pieces: Pieces = msgspec.field(default_factory=Pieces)
 
 
 class RowRepair:

@@ -1,7 +1,8 @@
 """The parts of membership, made in the order of their dependencies."""
 
 import random
-from dataclasses import dataclass
+
+import msgspec
 
 from node.core.membership.bootstrap import Bootstrap
 from node.core.membership.closing import Closing
@@ -11,8 +12,7 @@ from node.core.membership.leaving import Leaving
 from node.core.membership.services import Services
 
 
-@dataclass(frozen=True, slots=True)
-class Membership:
+class Membership(msgspec.Struct, frozen=True):
     """The parts of membership that the folders above use, beside `Services`."""
 
     bootstrap: Bootstrap

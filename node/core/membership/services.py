@@ -1,6 +1,6 @@
 """What all parts of one replica share, as one struct."""
 
-from dataclasses import dataclass
+import msgspec
 
 from node.core.membership.failure_detector import Detector
 from node.core.membership.incarnations import Incarnations
@@ -10,8 +10,7 @@ from node.core.replication.pull import Repair
 from node.core.storage.keyspace import Keyspace
 
 
-@dataclass(frozen=True, slots=True)
-class Services:
+class Services(msgspec.Struct, frozen=True):
     """`step` is the event in hand, `store` what this replica has, `views` what it knows of views,
     `peers` what its shard peers have, `incarnations` which node incarnations at which address, and
     `detector` which nodes can be reached."""

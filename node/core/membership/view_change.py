@@ -14,7 +14,8 @@ Example: n1 is in view 1 and is told view 2, in which n4 owns half of the slots 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from node.core.membership.proposals import Proposals
 from node.core.membership.rooms import Membership
@@ -23,8 +24,7 @@ from node.core.model.view import ViewId
 from node.core.protocol.messages import Epoch, Views
 
 
-@dataclass(frozen=True, slots=True)
-class Subscribers:
+class Subscribers(msgspec.Struct, frozen=True):
     """The actions of other folders that follow a view change, in the order of
     `ViewChange.adopt`."""
 

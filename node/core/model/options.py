@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import msgspec
+
 from node.core.model.token import EXACT_MAX
 from node.core.model.view import View
 
@@ -44,8 +46,7 @@ class Options:
     judged_dots_max: int = 4096  # a peer that lacks more of what we have does not help yet
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(msgspec.Struct, frozen=True):
     """What a node whose disk knows no view begins with; `join`: it asks to be added to the view
     of the others."""
 

@@ -8,6 +8,8 @@ knows of messages under way or of time.
 from dataclasses import dataclass
 from itertools import islice
 
+import msgspec
+
 from node.core.model.actors import Actor, short_name, short_of
 from node.core.model.dots import DotClock
 from node.core.model.slots import ALL, Slots, from_bytes
@@ -18,8 +20,7 @@ from node.core.storage.slot_groups import Part
 LOOKED_AT_MAX = 64  # missing dots, to see who wrote them
 
 
-@dataclass(slots=True)
-class PeerSlots:
+class PeerSlots(msgspec.Struct):
     """Slots of a peer that share one clock, and the views that they are complete for."""
 
     slots: Slots

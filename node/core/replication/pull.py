@@ -9,7 +9,8 @@ keeps its state here; the holder that serves it needs none.  (protocol D5-D7, D1
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+
+import msgspec
 
 from node.core.model.actors import Actor
 from node.core.model.dots import DotClock, Vector, join_vectors, lowest
@@ -30,8 +31,7 @@ REST_MAX_S = 0.15
 GENESIS_WAIT_S = 2.0
 
 
-@dataclass(slots=True)
-class Exchange:
+class Exchange(msgspec.Struct):
     """One pull from `holder`, page by page.
 
     `snapshot`: the holder's clock when it made the first page; None before that.
@@ -48,7 +48,7 @@ class Exchange:
     tries: int = 0
     rest_until: float | None = None  # then the next page may be asked for; None: it has been
     quickest_s: float = math.inf  # of its pages
-    pieces: Pieces = field(default_factory=Pieces)
+    pieces: Pieces = msgspec.field(default_factory=Pieces)
 
     def rest_s(self, page_s: float) -> float:
         """How long to rest after a page.  A page that took more than twice as long as the quickest

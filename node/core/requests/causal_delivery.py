@@ -23,8 +23,9 @@ at first, and the search adds only keys that wait for a stuck one.
 """
 
 from collections.abc import Callable, Container, Iterable, Iterator
-from dataclasses import dataclass, field
 from itertools import islice
+
+import msgspec
 
 from node.core.membership.services import Services
 from node.core.model.actors import Actor, actor_of, incarnation_of
@@ -44,16 +45,15 @@ JUDGED_S = 0.05  # unless something has come, what is held is not judged again f
 NEVER = float("inf")
 
 
-@dataclass(slots=True)
-class Undelivered:
+class Undelivered(msgspec.Struct):
     """A key with early versions: the item that readers see, until when, what each early version
     depends on, and the dots of the key that the shown item lacks.  The time runs from the first
     early version, so a key with a steady stream of writes is shown, too."""
 
     shown: Item
     until: float
-    early: dict[Dot, Token] = field(default_factory=dict)
-    hidden: set[Dot] = field(default_factory=set)
+    early: dict[Dot, Token] = msgspec.field(default_factory=dict)
+    hidden: set[Dot] = msgspec.field(default_factory=set)
 
 
 class DeliveryBuffer:

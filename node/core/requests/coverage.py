@@ -6,7 +6,8 @@ D9.2, R6.)
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from node.core.membership.known_views import KnownViews
 from node.core.model.actors import Actor
@@ -21,8 +22,7 @@ from node.core.storage.keyspace import Keyspace
 Missing = dict[Actor, tuple[int, int]]  # actor -> (have, need)
 
 
-@dataclass(slots=True)
-class Need:
+class Need(msgspec.Struct):
     """What tokens ask of one key, and of the clock of its shard."""
 
     key_hash: KeyHash

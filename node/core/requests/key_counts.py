@@ -2,7 +2,7 @@
 shard.
 """
 
-from dataclasses import dataclass, field
+import msgspec
 
 from node.core.membership.failure_detector import Detector
 from node.core.membership.services import Services
@@ -13,14 +13,13 @@ ASK_AGAIN_S = 0.2
 DEADLINE_S = 2.0
 
 
-@dataclass(slots=True)
-class Counting:
+class Counting(msgspec.Struct):
     """One count under way."""
 
     members: tuple[str, ...]
     started: float
     asked_at: float = float("-inf")
-    tried: list[str] = field(default_factory=list)
+    tried: list[str] = msgspec.field(default_factory=list)
 
 
 class CountOrigin:

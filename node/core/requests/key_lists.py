@@ -5,7 +5,7 @@ says of this shard.  The answer's token joins those of all keys listed.  A list 
 waits for what they depend on within their key, as a read does.  (protocol D9.)
 """
 
-from dataclasses import dataclass
+import msgspec
 
 from node.core.membership.services import Services
 from node.core.model.actors import Actor
@@ -25,8 +25,7 @@ NOT_SOUND = Unavailable(f"of some key: {DAMAGED_HERE}", definite=True)
 NOT_ARRIVED = Unavailable("not all of this node's slots have arrived here yet", definite=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(msgspec.Struct, frozen=True):
     list: List
     until: float
 

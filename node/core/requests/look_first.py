@@ -6,8 +6,8 @@ again soon even if the read has not answered.  (protocol D10 R6.)
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
+import msgspec
 from msgspec.structs import replace
 
 from node.core.membership.services import Services
@@ -30,8 +30,7 @@ from node.core.requests.read_answer import refusal_by_tag
 LOOK_S = 0.1
 
 
-@dataclass(frozen=True, slots=True)
-class Looking:
+class Looking(msgspec.Struct, frozen=True):
     """A write whose origin reads the key first, and the number of attempts before.  `is_bound`: the
     write must not be done unless the read allows it."""
 

@@ -5,7 +5,7 @@ further states into account for a moment.  No request waits for these messages; 
 next comparison makes up for it.  (Dynamo, SOSP 2007, section 5; protocol D4.3.)
 """
 
-from dataclasses import dataclass, field
+import msgspec
 
 from node.core.model.dots import Dot
 from node.core.model.item import Item, sync
@@ -18,8 +18,7 @@ LATE_S = 1.0  # so long after its answer a read takes note of what owners hold
 Tells = list[tuple[str, ReadRepair]]
 
 
-@dataclass(slots=True)
-class AnsweredRead:
+class AnsweredRead(msgspec.Struct):
     """What one read has found of a key, which versions each owner has said that it holds, and which
     versions it was told."""
 
@@ -28,7 +27,7 @@ class AnsweredRead:
     owners: frozenset[str]
     holds: dict[str, set[Dot]]
     until: float
-    sent_to: dict[str, set[Dot]] = field(default_factory=dict)
+    sent_to: dict[str, set[Dot]] = msgspec.field(default_factory=dict)
 
 
 class ReadRepairs:

@@ -4,8 +4,8 @@
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
+import msgspec
 from msgspec.structs import replace
 
 from node.core.model.dots import Dot, DotClock
@@ -21,8 +21,7 @@ UNREACHABLE_S = 0.5  # so long a read waits while no holder of the key can be re
 PIECE_PATIENCE_S = 1.0  # for the next piece of a large item
 
 
-@dataclass(slots=True)
-class Read:
+class Read(msgspec.Struct):
     """One read under way: the join of the states that nodes have sent."""
 
     get: Get
@@ -31,12 +30,14 @@ class Read:
     holders: tuple[str, ...]  # the nodes that may hold the slot, the owners first
     views: set[ViewId]  # those that it takes
     started: float
-    item: Item = field(default_factory=Item)
-    clock: DotClock = field(default_factory=DotClock)
-    senders: dict[str, list[ViewId]] = field(default_factory=dict)  # and what they are complete for
-    asked: dict[str, float] = field(default_factory=dict)
-    holds: dict[str, set[Dot]] = field(default_factory=dict)  # the versions each has, for mending
-    pieces: Pieces = field(default_factory=Pieces)
+    item: Item = msgspec.field(default_factory=Item)
+    clock: DotClock = msgspec.field(default_factory=DotClock)
+    # those that have sent, and what they are complete for
+    senders: dict[str, list[ViewId]] = msgspec.field(default_factory=dict)
+    asked: dict[str, float] = msgspec.field(default_factory=dict)
+    # the versions each has, for mending
+    holds: dict[str, set[Dot]] = msgspec.field(default_factory=dict)
+    pieces: Pieces = msgspec.field(default_factory=Pieces)
     is_large: bool = False  # an item has come in pieces
 
     def whole_state(self, source: str, state: State) -> State | None:

@@ -12,7 +12,8 @@ Only the store's writer uses this module.
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
+
+import msgspec
 
 from node.core.protocol.effects import Record
 from node.shell.disk.disk_limits import USUAL, DiskLimits
@@ -26,15 +27,14 @@ Rows = dict[Row, Record]
 Place = tuple[str, str]
 
 
-@dataclass(slots=True)
-class Portion:
+class Portion(msgspec.Struct):
     """The rows that settle with one commit.
 
     The last portion of a generation has `ends`: the store then removes all commits up to this
     number.
     """
 
-    records: list[Record] = field(default_factory=list)
+    records: list[Record] = msgspec.field(default_factory=list)
     ends: int | None = None
 
 

@@ -1,10 +1,9 @@
 """When the store moves rows from its log into their tables, and how many at a time."""
 
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(frozen=True, slots=True)
-class DiskLimits:
+class DiskLimits(msgspec.Struct, frozen=True):
     """SQLite's log takes each commit at once; the rows settle in their tables later."""
 
     idle_s: float = 0.05  # after this time without a write the thread moves the log into the tables

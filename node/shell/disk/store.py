@@ -16,10 +16,11 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from node.core.protocol.effects import DAMAGED, Damaged, Record
 from node.shell.disk import sqlite_file
@@ -40,12 +41,11 @@ logger = logging.getLogger("coterie.store")
 Done = Callable[[], None]
 
 
-@dataclass(slots=True)
-class _Batch:
+class _Batch(msgspec.Struct):
     """One transaction: the last record of each row, and the callbacks that wait for it."""
 
-    records: dict[Row, Record] = field(default_factory=dict)
-    dones: deque[Done] = field(default_factory=deque)
+    records: dict[Row, Record] = msgspec.field(default_factory=dict)
+    dones: deque[Done] = msgspec.field(default_factory=deque)
 
 
 class SqliteStore:

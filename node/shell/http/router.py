@@ -6,16 +6,17 @@ of one route are a mistake in the settings: the table refuses them when it is ma
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from urllib.parse import unquote
+
+import msgspec
+from msgspec.structs import replace
 
 from node.api.contract import Dialect, Handler, Reword
 
 NOTHING: Mapping[str, str] = {}
 
 
-@dataclass(slots=True, eq=False)
-class Endpoint:
+class Endpoint(msgspec.Struct, eq=False):
     """One method of one pattern, and its counts."""
 
     owner: str
@@ -24,7 +25,7 @@ class Endpoint:
     handler: Handler | None = None  # None: counts requests that have no route
     reword: Reword = lambda call, reply: reply
     seconds_sum: float = 0.0
-    codes: dict[int, int] = field(default_factory=dict)
+    codes: dict[int, int] = msgspec.field(default_factory=dict)
 
     def count(self, code: int, seconds: float) -> None:
         """Count one request, in plain numbers: labelled counters cost several times as much."""

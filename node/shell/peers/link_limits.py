@@ -1,10 +1,9 @@
 """What a link holds for its peer, and which node of a pair dials first."""
 
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(frozen=True, slots=True)
-class LinkLimits:
+class LinkLimits(msgspec.Struct, frozen=True):
     """A link drops a message that its queue has no room for, and counts it."""
 
     queue_messages_max: int = 65_536

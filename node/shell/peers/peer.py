@@ -1,7 +1,9 @@
 """What a node remembers of a peer: its address, the link with it, and its traffic."""
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+import msgspec
 
 from node.shell.peers.link import Link
 
@@ -18,16 +20,17 @@ class LinkCounts:
     dropped: int = 0
 
 
-@dataclass(slots=True)
-class Peer:
+class Peer(msgspec.Struct):
     """Another node: a known one, or an unlisted peer while its link lasts."""
 
-    counts: LinkCounts = field(default_factory=LinkCounts)
+    counts: LinkCounts = msgspec.field(default_factory=LinkCounts)
     where: str = ""  # where to dial it
     link: Link | None = None
     dialer: asyncio.Task[None] | None = None
-    attempts: set[asyncio.Task[None]] = field(default_factory=set)  # side by side, if sought
-    apart: asyncio.Event = field(default_factory=asyncio.Event)  # set while there is no link
+    # side by side, if sought
+    attempts: set[asyncio.Task[None]] = msgspec.field(default_factory=set)
+    # set while there is no link
+    apart: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
 
     def dial_no_more(self) -> None:
         """Stop the dialer and every attempt that it has begun."""

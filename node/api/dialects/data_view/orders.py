@@ -6,8 +6,9 @@ every order says its address anew.  Pure arithmetic on views.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from node.api.dialects.data_view.names import name_of
 from node.api.parsing import address_of, bad_request
@@ -25,8 +26,7 @@ ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 Nodes = dict[str, str]  # the address of each node, by its name
 
 
-@dataclass(frozen=True, slots=True)
-class ViewOrder:
+class ViewOrder(msgspec.Struct, frozen=True):
     """Nodes, their addresses, and their shards; an order without nodes asks for no view."""
 
     nodes: tuple[str, ...]

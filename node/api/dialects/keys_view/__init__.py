@@ -1,7 +1,6 @@
 """The keys_view contract: a causal context with every request, and a view that an operator puts."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from node.api.dialects import address_setting
@@ -48,7 +47,7 @@ class KeysView(Entry):
             raise BadSetting(COPIES.name, str(factor), "no SHARD_COUNT beside it")
         if factor > nodes:
             raise BadSetting(COPIES.name, str(factor), f"at most {nodes}, as many as nodes in VIEW")
-        return replace(settings, shard_count=nodes // factor)
+        return settings._replace(shard_count=nodes // factor)
 
     def start(self, settings: "Settings") -> "Start | None":
         """Let a node that VIEW does not name begin without a view, until a view names it."""
