@@ -5,6 +5,7 @@ connects.  It runs until it is told to stop, and then drains.  A node that canno
 line on stderr and exits with code 2.  A node whose store fails later stops with exit code 1.
 """
 
+import gc
 import os
 import sys
 
@@ -12,6 +13,7 @@ from node import door
 
 if __name__ == "__main__":  # the imports below take half of the start; clients wait meanwhile
     door.open_early(os.environ, sys.argv[1:])
+    gc.disable()  # imports leave hardly any cycles; `GarbageCollection` begins to look for them
 
 import asyncio
 import logging

@@ -21,11 +21,15 @@ QUIET_SHARE = 0.05  # of a core's time: a process that takes less is only waitin
 
 
 class GarbageCollection:
-    """Runs the collector until the current loop ends; it skips what exists at the start."""
+    """Runs the collector until the current loop ends; it skips what exists at the start.
+
+    The collector does not run before that: `node/__main__.py` has disabled it.
+    """
 
     def __init__(self) -> None:
         gc.collect()
         gc.freeze()
+        gc.enable()
         gc.set_threshold(YOUNG_OBJECTS, YOUNG_PASSES_MAX, OLD_PASSES_MAX)
         self._loop = asyncio.get_running_loop()
         self._worked_s = self._made_new_s = time.process_time()
