@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, Protocol
 
 import orjson
-from aiohttp import web
+from aiohttp.web_request import BaseRequest
+from aiohttp.web_response import StreamResponse
 
 from node.api.contract import Call, Dialect, Handler, Reply, Route
 from node.api.parsing import bad_request, fields_of, refused
@@ -22,7 +23,7 @@ PEERS_ONLY = refused(426, "this path is for the links of other nodes", {"Upgrade
 class LinkControl(Protocol):
     """The connections to other nodes; `stats` has numbers for each peer."""
 
-    def accept(self, request: web.BaseRequest) -> Awaitable[web.StreamResponse]: ...
+    def accept(self, request: BaseRequest) -> Awaitable[StreamResponse]: ...
     def cut_off(self, peers: Sequence[str], ttl_s: float) -> None: ...
     def heal(self) -> None: ...
     def stats(self) -> Mapping[str, Mapping[str, Any]]: ...

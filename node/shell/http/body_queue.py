@@ -10,9 +10,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from aiohttp import web
 from aiohttp.hdrs import EXPECT
 from aiohttp.streams import StreamReader
+from aiohttp.web_request import BaseRequest
 
 from node.api.contract import Reply
 from node.api.parsing import refused
@@ -44,7 +44,7 @@ class Bodies:
                 wait.reschedule(0.0)
 
     @asynccontextmanager
-    async def read(self, request: web.BaseRequest) -> AsyncIterator[bytes | Reply]:
+    async def read(self, request: BaseRequest) -> AsyncIterator[bytes | Reply]:
         """Yield the whole body, or the reply that says why not; keep its room inside the block."""
         size = request.content_length
         room = self._bytes_max if size is None else size
@@ -72,7 +72,7 @@ class Bodies:
             return False
         return True
 
-    async def _body_of(self, request: web.BaseRequest) -> bytes | Reply:
+    async def _body_of(self, request: BaseRequest) -> bytes | Reply:
         try:
             async with self._patience(self._limits.body_timeout_s):
                 if request.headers.get(EXPECT, "").lower() == "100-continue":

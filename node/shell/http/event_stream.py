@@ -7,7 +7,8 @@ streams is bounded, and so is the time that a reader may take for what was sent.
 import asyncio
 from collections.abc import Mapping
 
-from aiohttp import web
+from aiohttp.web_request import BaseRequest
+from aiohttp.web_response import StreamResponse
 
 from node.api.contract import Events
 from node.shell.http.router import NOTHING
@@ -37,10 +38,10 @@ class Streams:
         self._ending.set()
 
     async def serve(
-        self, request: web.BaseRequest, events: Events, more: Mapping[str, str] = NOTHING
-    ) -> web.StreamResponse:
+        self, request: BaseRequest, events: Events, more: Mapping[str, str] = NOTHING
+    ) -> StreamResponse:
         """Send what `events` has to say until it has said all; `more` are headers."""
-        response = web.StreamResponse(headers={**HEADERS, **more})
+        response = StreamResponse(headers={**HEADERS, **more})
         self._open += 1
         try:
             await response.prepare(request)
@@ -53,9 +54,7 @@ class Streams:
             self._open -= 1
         return response
 
-    async def _send(
-        self, request: web.BaseRequest, response: web.StreamResponse, events: Events
-    ) -> None:
+    async def _send(self, request: BaseRequest, response: StreamResponse, events: Events) -> None:
         while (said := events.poll()) is not None and not self._ending.is_set():
             if request.transport is None or request.transport.is_closing():
                 raise ConnectionError("the client went away")

@@ -9,7 +9,6 @@ origin.  (Fetch standard, fetch.spec.whatwg.org, "CORS protocol"; RFC 6454.)
 
 from collections.abc import Collection, Mapping, Sequence
 
-from aiohttp import web
 from aiohttp.hdrs import (
     ACCESS_CONTROL_ALLOW_HEADERS,
     ACCESS_CONTROL_ALLOW_METHODS,
@@ -22,6 +21,7 @@ from aiohttp.hdrs import (
     UPGRADE,
     VARY,
 )
+from aiohttp.web_request import BaseRequest
 
 from node.api.contract import Reply
 from node.api.parsing import METADATA_HEADER, refused
@@ -62,7 +62,7 @@ class Origins:
     def is_allowed(self, origin: str) -> bool:
         return ANY_ORIGIN in self._allowed or origin.lower() in self._allowed
 
-    def refusal(self, request: web.BaseRequest, host: str | None) -> Reply | None:
+    def refusal(self, request: BaseRequest, host: str | None) -> Reply | None:
         """Return the refusal of a request that its origin may not make; None: it may.
 
         `host` is that of the target, if it names one.  A peer's link may change everything, so it
@@ -81,7 +81,7 @@ class Origins:
         advice = "name this origin in the setting CORS_ORIGINS of the node to allow them"
         return refused(403, f"{words}: {advice}", {"Kv-Outcome": "definite"})
 
-    def headers(self, request: web.BaseRequest) -> Mapping[str, str]:
+    def headers(self, request: BaseRequest) -> Mapping[str, str]:
         """Return the headers that every answer has for a page of an allowed origin."""
         origin = request.headers.get(ORIGIN)
         if origin is None or not self.is_allowed(origin):
@@ -93,7 +93,7 @@ class Origins:
         }
 
 
-def is_asked_first(request: web.BaseRequest) -> bool:
+def is_asked_first(request: BaseRequest) -> bool:
     """Whether the request is a preflight: a browser asks what a page may do."""
     return ORIGIN in request.headers and ACCESS_CONTROL_REQUEST_METHOD in request.headers
 

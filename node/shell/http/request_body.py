@@ -6,15 +6,20 @@ refuses malformed requests; this module words the refusals as JSON, and logs no 
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+import socket
+from collections.abc import Awaitable, Callable, Sequence
 
-from aiohttp import web
 from aiohttp.hdrs import CONTENT_ENCODING
 from aiohttp.http_exceptions import LineTooLong
 from aiohttp.streams import EMPTY_PAYLOAD
+from aiohttp.web_protocol import RequestHandler
+from aiohttp.web_request import BaseRequest
+from aiohttp.web_response import StreamResponse
+from aiohttp.web_server import Server
 
 from node.api.contract import Reply
 from node.api.parsing import refused
+from node.door import BACKLOG_CONNECTIONS
 from node.shell.http.port_limits import PortLimits
 
 LINE_BYTES_MAX = 16 * 1024  # of a request line, and of one header
@@ -22,11 +27,11 @@ HEADERS_MAX = 100
 
 log = logging.getLogger(__name__)
 
-Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
-Refuse = Callable[[Reply], web.StreamResponse]
+Answer = Callable[[BaseRequest], Awaitable[StreamResponse]]
+Refuse = Callable[[Reply], StreamResponse]
 
 
-class Connection(web.RequestHandler):
+class Connection(RequestHandler):
     """aiohttp's protocol of one connection, with our words for a malformed request."""
 
     __slots__ = ("_refuse",)
@@ -35,7 +40,7 @@ class Connection(web.RequestHandler):
         self,
         refuse: Refuse,
         limits: PortLimits,
-        manager: web.Server,
+        manager: Server,
         loop: asyncio.AbstractEventLoop,
     ):
         super().__init__(
@@ -53,11 +58,11 @@ class Connection(web.RequestHandler):
 
     def handle_error(
         self,
-        request: web.BaseRequest,
+        request: BaseRequest,
         status: int = 500,
         exc: BaseException | None = None,
         message: str | None = None,
-    ) -> web.StreamResponse:
+    ) -> StreamResponse:
         """Answer an error of the request or of its handler.
 
         aiohttp also calls this when a WebSocket's handler raises; that is a bug of ours, unless the
@@ -80,14 +85,36 @@ class Connection(web.RequestHandler):
             super().resume_reading(resume_parser)
 
 
-class Listener(web.Server):
-    """Makes a `Connection` for each client."""
+class Listener(Server):
+    """Makes a `Connection` for each client of the listening sockets.
+
+    aiohttp's runners and `aiohttp.web` would do this too, but a start would import all of its
+    applications, routes and files for them.
+    """
 
     def __init__(self, answer: Answer, refuse: Refuse, limits: PortLimits) -> None:
         super().__init__(answer)
         self._refuse, self._limits = refuse, limits
+        self._ports: list[asyncio.Server] = []
 
-    def __call__(self) -> web.RequestHandler:
+    async def open(self, sockets: Sequence[socket.socket]) -> None:
+        """Accept the clients of these listening sockets."""
+        for each in sockets:
+            port = await self._loop.create_server(self, sock=each, backlog=BACKLOG_CONNECTIONS)
+            self._ports.append(port)
+
+    def accept_no_more(self) -> None:
+        """Close the listening sockets; clients that are connected stay so."""
+        for port in self._ports:
+            port.close()
+
+    async def close(self) -> None:
+        """Disconnect all clients: idle ones at once, the others when their answers are written."""
+        await asyncio.sleep(0)  # so that requests that have just come begin
+        self.pre_shutdown()
+        await self.shutdown(self._limits.close_timeout_s)
+
+    def __call__(self) -> RequestHandler:
         return Connection(self._refuse, self._limits, self, self._loop)
 
 
@@ -100,7 +127,7 @@ def _reply_to_error(status: int, error: BaseException | None, message: str | Non
     return refused(status, lines[0].rstrip(":"))  # the other lines show the request
 
 
-def arrived_body_of(request: web.BaseRequest, bytes_max: int) -> bytes | Reply | None:
+def arrived_body_of(request: BaseRequest, bytes_max: int) -> bytes | Reply | None:
     """Return the body, or the reply that says why not; None while it has not arrived (rare)."""
     content = request.content
     if content is EMPTY_PAYLOAD:

@@ -9,8 +9,10 @@ from email.utils import formatdate
 from http import HTTPStatus
 from time import time
 
-from aiohttp import HttpVersion11, web
+from aiohttp import HttpVersion11
 from aiohttp.abc import AbstractStreamWriter
+from aiohttp.web_request import BaseRequest
+from aiohttp.web_response import StreamResponse
 
 from node.api.contract import Reply
 
@@ -18,7 +20,7 @@ STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}" for sta
 BODILESS = frozenset({204, 304})
 
 
-class Answer(web.StreamResponse):
+class Answer(StreamResponse):
     """One reply; `closes` ends the connection after it.  ValueError: a header has two lines."""
 
     def __init__(self, reply: Reply, view_number: int, closes: bool) -> None:
@@ -35,7 +37,7 @@ class Answer(web.StreamResponse):
     def keep_alive(self) -> bool:
         return not self._closes
 
-    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter:
+    async def prepare(self, request: BaseRequest) -> AbstractStreamWriter:
         """Write the whole answer, and wait for a slow reader, so that answers do not pile up."""
         self._closes = self._closes or not request.keep_alive
         head, body, writer = self._head, self._reply.body, request.writer

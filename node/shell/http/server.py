@@ -15,7 +15,8 @@ from functools import partial
 from time import perf_counter
 from typing import Any
 
-from aiohttp import web
+from aiohttp.web_request import BaseRequest
+from aiohttp.web_response import StreamResponse
 from msgspec.structs import replace
 
 from node.api.contract import (
@@ -33,7 +34,6 @@ from node.api.contract import (
 from node.api.parsing import refused
 from node.core import status
 from node.core.protocol.operations import Outcome, Request
-from node.door import BACKLOG_CONNECTIONS
 from node.driver import Driver
 from node.shell.http.admin_routes import LinkControl, server_routes
 from node.shell.http.body_queue import Bodies
@@ -114,7 +114,7 @@ class Server:
         self._idle = asyncio.Event()
         self._unlisted: set[asyncio.Task[Any]] = set()  # the WebSockets of peers
         self._streams = Streams(port_limits.streams_max)
-        self._runner: web.ServerRunner | None = None
+        self._listener: Listener | None = None
         self.port = 0  # the port it listens on, once started
 
     # -------------------------------------------------------------- incarnation
@@ -123,11 +123,8 @@ class Server:
         """Serve clients at these listening sockets; the drain closes them."""
         self._new_future = asyncio.get_running_loop().create_future
         listener = Listener(self._answer, self._refuse, self._port_limits)
-        runner = web.ServerRunner(listener, shutdown_timeout=self._port_limits.close_timeout_s)
-        await runner.setup()
-        for each in sockets:
-            await web.SockSite(runner, each, backlog=BACKLOG_CONNECTIONS).start()
-        self._runner, self.port = runner, int(runner.addresses[0][1])
+        await listener.open(sockets)
+        self._listener, self.port = listener, int(sockets[0].getsockname()[1])
 
     async def drain(self, timeout_s: float) -> None:
         """Stop being ready, accept no clients, finish the requests in flight, close everything.
@@ -137,15 +134,14 @@ class Server:
         self.draining = True
         self._streams.end()
         self._bodies.give_up()
-        if self._runner is None:
+        if self._listener is None:
             return
-        for site in self._runner.sites:
-            await site.stop()
+        self._listener.accept_no_more()
         if self._in_flight:
             await self._until_idle(timeout_s)
         for peer in self._unlisted:
             peer.cancel()
-        await self._runner.cleanup()
+        await self._listener.close()
 
     async def _until_idle(self, timeout_s: float) -> None:
         try:
@@ -156,7 +152,7 @@ class Server:
 
     # -------------------------------------------------------------- one request
 
-    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _answer(self, request: BaseRequest) -> StreamResponse:
         started = perf_counter()
         target, host = origin_form(request.raw_path)
         path, _, query = target.partition("?")
@@ -193,7 +189,7 @@ class Server:
 
     async def _reply(
         self,
-        request: web.BaseRequest,
+        request: BaseRequest,
         endpoint: Endpoint,
         placeholders: Mapping[str, str],
         query: str,
@@ -268,7 +264,7 @@ class Server:
         metrics.endpoints = (*endpoints, self._nobody, self._malformed)
         return metrics.reply(call)
 
-    def _reply_of_nobody(self, request: web.BaseRequest, path: str) -> Reply:
+    def _reply_of_nobody(self, request: BaseRequest, path: str) -> Reply:
         methods = self._table.methods_of(path)
         if not methods:
             return self._not_found(path)
@@ -290,7 +286,7 @@ class Server:
         self._malformed.count(reply.status, 0.0)
         return Answer(reply, self._driver.replica.view.number, closes=True)
 
-    async def _accept(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _accept(self, request: BaseRequest) -> StreamResponse:
         task = asyncio.current_task()
         assert task is not None
         self._unlisted.add(task)

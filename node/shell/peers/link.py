@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import aiohttp
-from aiohttp import web
+from aiohttp.web_ws import WebSocketResponse
 
 from node.shell.peers.link_limits import USUAL, LinkLimits
 
@@ -32,7 +32,7 @@ CLOSE_S = 1.0
 REFUSED = 4403
 REASON_BYTES_MAX = 123  # the most that a close frame holds
 
-WebSocket = web.WebSocketResponse | aiohttp.ClientWebSocketResponse
+WebSocket = WebSocketResponse | aiohttp.ClientWebSocketResponse
 Silence = Callable[[], float]  # how long a link may hear nothing, at this moment
 LIST_HEADER: Final = struct.Struct(">BI")  # msgpack's array 32
 SLICE_HEADER: Final = struct.Struct(">BII")  # a mark, the bytes of the whole, where the slice is

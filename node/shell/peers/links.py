@@ -20,7 +20,7 @@ from typing import Any
 
 import aiohttp
 import msgspec
-from aiohttp import web
+from aiohttp import web_request, web_response, web_ws
 
 from node.core.protocol.events import Envelopes, together
 from node.core.protocol.messages import Envelope
@@ -169,12 +169,12 @@ class PeerLinks:
 
     # -------------------------------------------------------------- how links begin
 
-    async def accept(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def accept(self, request: web_request.BaseRequest) -> web_response.StreamResponse:
         """Serve GET /peer for as long as the link lasts."""
         transport = request.transport
         if self._session is None or transport is None:
-            return web.Response(status=503, text="not open to peers")
-        web_socket = web.WebSocketResponse(compress=False, max_msg_size=RECEIVE_BYTES_MAX)
+            return web_response.Response(status=503, text="not open to peers")
+        web_socket = web_ws.WebSocketResponse(compress=False, max_msg_size=RECEIVE_BYTES_MAX)
         await web_socket.prepare(request)  # ConnectionError: the caller has given up meanwhile
         link = self._new_link(web_socket, transport)
         try:
