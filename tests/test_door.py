@@ -107,6 +107,22 @@ def test_a_start_imports_what_it_needs_and_no_more() -> None:
     assert not needless & set(said.stdout.split())
 
 
+def test_a_start_imports_no_applications_of_aiohttp() -> None:
+    """The server needs connections, requests and answers; it has a router of its own."""
+    code = "import sys, node.__main__; print(*sys.modules)"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    applications = {"aiohttp.web", "aiohttp.web_app", "aiohttp.web_runner", "argparse"}
+    assert not applications & set(said.stdout.split())
+
+
+def test_the_door_makes_no_dataclasses() -> None:
+    """Python compiles each of them anew at every start."""
+    code = "import sys, node.door; print(*sys.modules)"
+    env = {name: each for name, each in os.environ.items() if not name.startswith("COV")}
+    said = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+    assert {"dataclasses", "msgspec", "asyncio"}.isdisjoint(said.stdout.split())
+
+
 def test_no_certificates_are_read_by_a_start_and_all_of_them_later() -> None:
     code = (
         "import ssl; before = ssl.SSLContext.set_default_verify_paths; import node.shell;"

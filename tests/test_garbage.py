@@ -34,6 +34,15 @@ async def test_what_exists_at_the_start_is_frozen(collected: list[int]) -> None:
     assert gc.get_freeze_count() > 0
 
 
+async def test_a_collector_that_the_start_has_disabled_runs_again(collected: list[int]) -> None:
+    gc.disable()
+    try:
+        GarbageCollection()
+        assert gc.isenabled()
+    finally:
+        gc.enable()
+
+
 @pytest.mark.parametrize(
     ("worked_s", "young_passes", "old_passes", "generations"),
     [
