@@ -26,6 +26,8 @@ help: ## list the targets
 
 venv: $(STAMP) ## make the virtual environment
 
+# The last step is for shells that forbid Python to keep what it compiles: without it, every start of
+# a node would compile all of the node's modules again.
 $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo 'make: $(PYTHON) is older than 3.11; name a newer one: make PYTHON=python3.11' >&2; exit 1; }
@@ -34,6 +36,7 @@ $(STAMP): pyproject.toml
 	  $(PYTHON) -m venv $(VENV); }
 	@echo 'installing what pyproject.toml names into $(VENV)' >&2
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -e '.[cluster,test]'
+	@$(VENV)/bin/python -m compileall -q node
 	@touch $@
 
 cluster: $(STAMP) ## start a cluster: SHARDS=2 REPLICAS=3 ENGINE=auto|docker|process NAME=dev SUBNET= PORT= FRESH=
