@@ -6,9 +6,9 @@ one is never ignored.
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
 from functools import reduce
 
+import msgspec
 import orjson
 
 from node.api.contract import Call, Refused
@@ -37,8 +37,7 @@ WAIT = re.compile(r"\bwait\s*=\s*(\d+)")
 SECONDS = re.compile(r"\d{1,4}(\.\d{1,6})?")
 
 
-@dataclass(frozen=True, slots=True)
-class KeyRequest:
+class KeyRequest(msgspec.Struct, frozen=True):
     """What every request about one key says: the key, what its client has seen of all keys
     (`token`), and how long it waits."""
 
