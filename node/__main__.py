@@ -31,7 +31,8 @@ from node.api.native.key_values import key_values
 from node.config import HelpWanted, Settings
 from node.core.model.options import Options, Start
 from node.core.model.pace import pace_of
-from node.core.model.view import View, first_view, no_view
+from node.core.model.placement import first_view
+from node.core.model.view import View, no_view
 from node.core.protocol.events import LinkDown, LinkUp
 from node.core.replica import Replica, restore
 from node.driver import Driver

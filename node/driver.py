@@ -16,6 +16,7 @@ from node.core.protocol.events import Event, Submit, Tick
 from node.core.protocol.messages import Envelope, Epoch, Message
 from node.core.protocol.operations import Outcome, Request, Unavailable
 from node.core.replica import Replica
+from node.core.storage.row_scan import Rows
 
 
 class Timer(Protocol):
@@ -36,24 +37,13 @@ class Links(Protocol):
         """Have links with these nodes, and no others, from now on."""
 
 
-class Store(Protocol):
+class Store(Rows, Protocol):
     """Rows that survive a crash once `done` has been called, in the order of the writes.
 
-    Reads see every write, durable or not.
+    Reads (`Rows`, all that the core uses) see every write, durable or not.
     """
 
     def write(self, records: Sequence[Record], done: Callable[[], None]) -> None: ...
-    def read(self, table: str, key: str) -> bytes | None: ...
-    def scan(
-        self, table: str, after: str | None, limit: int, before: str | None = None
-    ) -> list[tuple[str, bytes]]: ...
-    def open_keys(self, table: str) -> list[str]: ...
-    def counts(self, table: str) -> dict[str, tuple[int, int]]:
-        """Count rows and the bytes of their values, by the first three characters of the keys."""
-
-    def reread(
-        self, after: str | None, limit: int, before: str | None = None
-    ) -> list[tuple[str, bytes]]: ...
 
 
 class Voice(Protocol):

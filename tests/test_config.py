@@ -9,7 +9,8 @@ from node.api.dialects.data_view.names import name_of
 from node.api.dialects.listing import BY_NAME
 from node.config import SETTINGS, HelpWanted, help_text, read
 from node.core.model.options import Start
-from node.core.model.view import first_view, no_view
+from node.core.model.placement import first_view
+from node.core.model.view import no_view
 from node.setting_types import BadSetting
 from node.shell.http.router import Table
 

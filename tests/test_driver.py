@@ -8,8 +8,8 @@ import pytest
 from cluster.simulator.memory_store import write_rows
 from node.core.model.keys import row_of
 from node.core.model.options import Options, Start
-from node.core.model.placement import with_member, with_node
-from node.core.model.view import FIRST, View, ViewId, first_view, no_view
+from node.core.model.placement import first_view, with_member, with_node
+from node.core.model.view import FIRST, View, ViewId, no_view
 from node.core.protocol import events, messages as m
 from node.core.protocol.effects import DAMAGED, Record
 from node.core.protocol.operations import (

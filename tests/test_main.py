@@ -16,7 +16,8 @@ import pytest
 from node.__main__ import start_of
 from node.config import read
 from node.core.model.options import Start
-from node.core.model.view import first_view, no_view
+from node.core.model.placement import first_view
+from node.core.model.view import no_view
 from node.shell.event_loop import LoopTimer
 from tests.node_process import (
     PATIENCE_S,

@@ -11,7 +11,8 @@ import pytest
 from node.api.contract import Call, Dialect, Reply, Route
 from node.api.dialects.asg4.handlers import asg4
 from node.core.model.options import Start
-from node.core.model.view import FIRST, first_view, no_view
+from node.core.model.placement import first_view
+from node.core.model.view import FIRST, no_view
 from node.core.protocol.messages import Envelope, Epoch, Gossip, Views
 from node.core.protocol.operations import Unavailable
 from node.shell.http.response import lines_of

@@ -19,8 +19,8 @@ from node.api.contract import Call, Dialect, Limits, Reply, Route
 from node.api.dialects.asg4.handlers import asg4
 from node.core.model.item import Past
 from node.core.model.options import Options, Start
+from node.core.model.placement import first_view
 from node.core.model.token import Token
-from node.core.model.view import first_view
 from node.core.protocol.operations import Absent, Found, Outcome, Put, Request, Stored
 from node.core.replica import restore
 from node.driver import Driver

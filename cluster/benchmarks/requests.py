@@ -30,7 +30,7 @@ from cluster.engines.console import Report
 from cluster.engines.processes import ProcessEngine
 from cluster.engines.topology import Topology
 from node.core.model.keys import key_hash_of, slot_of
-from node.core.model.view import first_view
+from node.core.model.placement import first_view
 
 CONNECTIONS = 32
 KEYS = 1000

@@ -26,8 +26,8 @@ from cluster.benchmarks.requests import VALUE, nodes
 from cluster.engines.console import Report
 from cluster.engines.topology import Topology
 from node.core.model.keys import SLOTS
-from node.core.model.placement import moved_slots, reshaped
-from node.core.model.view import Layout, first_view
+from node.core.model.placement import first_view, moved_slots, reshaped
+from node.core.model.view import Layout
 
 FIRST_PORT = 18200
 FILLERS = 32

@@ -1,12 +1,17 @@
 """A cluster in one thread, one seed and no real time: the product's own driver and core.
 
-    world           machines, links and disks         timeline      virtual time
+    world           machines, links and disks
+    timeline        virtual time, and the clock of each node
     sim_voice       what nodes tell their operators
-    trial           one seed from its first draw to its verdict
+    trial           one seed from its first draw to its verdict; it makes and begins all faults
     campaign        plays seeds; soak: seeds that were never played
-    nemesis         drawn faults; recurring: those that leave all other draws of a seed as they were
-    disk_corruption  disk_copies  foreign_clients  item_sizes  core_bounds  random_layouts
+    nemesis         faults that are drawn with the seed; a new one changes what all seeds draw
+    recurring       the base of faults with draws of their own, which leave all others as they were:
+                    disk_corruption, disk_copies, foreign_clients
+    item_sizes      how much messages and keys hold; core_bounds: other bounds
+    random_layouts  the layouts of proposed views
     workload        sessions of clients, their keys and values
+    conditions      conditions of some of their writes
     invariants      checks every message and every durable row; disk_shadow: what a disk has
     memory_store    the disk
 

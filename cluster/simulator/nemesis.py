@@ -35,7 +35,7 @@ class Swarm(msgspec.Struct, frozen=True):
     nodes: int
     shards: int
     changes: int  # of the view, at most
-    spares: tuple[str, ...]  # what further machines do (`reshaping.SPARES`)
+    spares: tuple[str, ...]  # what further machines do (`random_layouts.SPARES`)
     faults: tuple[str, ...]
     weather: Weather
     limits: DrawnLimits

@@ -34,8 +34,9 @@ from node.core import status
 from node.core.model.actors import view_of
 from node.core.model.keys import row_of, slot_of_key
 from node.core.model.options import Options, Start
+from node.core.model.placement import first_view
 from node.core.model.token import encode
-from node.core.model.view import View, first_view
+from node.core.model.view import View
 from node.core.protocol.operations import Count, Counted, Get, Mode, Outcome
 from node.core.replica import Replica
 from node.core.requests.read_answer import shown_versions

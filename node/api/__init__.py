@@ -6,6 +6,7 @@
     json_values    values as the text that a client sent; repeated_names: names that come twice
     view_change    changes the view, for all contracts
     kept_values    values that are stored with what their writer had seen
+    native/        the native API under /v1: single keys, raw, with siblings and contexts
     dialects/      the contracts that graders' scripts speak, one folder each
     admin/         our own routes: health, views
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 
 from node.core.model.item import Past
 from node.core.model.options import Options, Start
-from node.core.model.placement import reshaped, with_member, without
+from node.core.model.placement import first_view, reshaped, with_member, without
 from node.core.model.quorum import AVAILABLE
 from node.core.model.tags import ANY_VALUE
 from node.core.model.token import Token
-from node.core.model.view import Layout, View, first_view, no_view
+from node.core.model.view import Layout, View, no_view
 from node.core.protocol.operations import (
     Absent,
     Count,

@@ -5,7 +5,8 @@ from node.core.model.dots import DotClock
 from node.core.model.item import Item, Past, Version
 from node.core.model.keys import row_of, slot_of_key
 from node.core.model.options import Options
-from node.core.model.view import FIRST, View, first_view
+from node.core.model.placement import first_view
+from node.core.model.view import FIRST, View
 from node.core.protocol import events, messages as m
 from node.core.protocol.effects import DAMAGED, Effects, Record
 from node.core.protocol.operations import Peek

@@ -8,8 +8,9 @@ from node.core.membership.view_history import ViewHistory
 from node.core.model.actors import Actor, actor_of
 from node.core.model.keys import key_hash_of
 from node.core.model.options import Options, Start
+from node.core.model.placement import first_view
 from node.core.model.token import Token
-from node.core.model.view import FIRST, View, ViewId, first_view
+from node.core.model.view import FIRST, View, ViewId
 from node.core.protocol import events, messages as m
 from node.core.protocol.effects import Effects
 from node.core.protocol.operations import Request

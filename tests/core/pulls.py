@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from node.core.model.dots import DotClock
-from node.core.model.view import FIRST, first_view
+from node.core.model.placement import first_view
+from node.core.model.view import FIRST
 from node.core.protocol.messages import Page
 from node.core.replication.progress import PeerProgress, progress_of
 from node.core.replication.pull import Repair

@@ -4,7 +4,8 @@ from cluster.simulator.memory_store import write_rows
 from node.core.integrity.content_compare import SURE_S
 from node.core.model.keys import row_of
 from node.core.model.options import Options
-from node.core.model.view import View, first_view
+from node.core.model.placement import first_view
+from node.core.model.view import View
 from node.core.protocol import messages as m
 from node.core.protocol.effects import Effects, Record
 from node.core.protocol.operations import Put

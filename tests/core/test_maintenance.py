@@ -6,9 +6,10 @@ from node.core.model.actors import actor_of
 from node.core.model.dots import Dot, DotClock
 from node.core.model.item import Item, Past, Version
 from node.core.model.pace import USUAL
+from node.core.model.placement import first_view
 from node.core.model.slots import ALL, from_bytes, to_bytes
 from node.core.model.token import COUNT_MAX
-from node.core.model.view import FIRST, ViewId, first_view
+from node.core.model.view import FIRST, ViewId
 from node.core.protocol import events, messages as m
 from node.core.protocol.effects import Effects
 from node.core.protocol.operations import Put

@@ -8,7 +8,7 @@ from random import Random
 from cluster.simulator.memory_store import write_rows
 from node.core.model.keys import SLOTS
 from node.core.model.options import Options, Start
-from node.core.model.view import first_view
+from node.core.model.placement import first_view
 from node.core.protocol import events
 from node.core.protocol.effects import Record
 from node.core.protocol.operations import Absent, Found, Get, Outcome, Request

@@ -5,7 +5,8 @@ from collections import Counter
 from node.core.model.dots import DotClock
 from node.core.model.item import Item, Past, Version
 from node.core.model.keys import slot_of_key
-from node.core.model.view import FIRST, first_view
+from node.core.model.placement import first_view
+from node.core.model.view import FIRST
 from node.core.protocol import events, messages as m
 from node.core.protocol.operations import Put
 from node.core.protocol.step import Step

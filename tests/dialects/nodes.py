@@ -7,8 +7,8 @@ from msgspec.structs import replace
 
 from node.api.contract import Facts
 from node.api.dialects.admin_view.handlers import WHOLE
-from node.core.model.placement import reshaped
-from node.core.model.view import Shard, View, first_view, no_view
+from node.core.model.placement import first_view, reshaped
+from node.core.model.view import Shard, View, no_view
 
 NODES = [f"10.10.0.{host}:8090" for host in range(2, 7)]
 DEAD = "10.10.0.4:8090"

@@ -5,7 +5,8 @@ import pytest
 from node.__main__ import dialects_of, start_of
 from node.api.dialects.listing import BY_NAME
 from node.config import read
-from node.core.model.view import first_view, no_view
+from node.core.model.placement import first_view
+from node.core.model.view import no_view
 from node.setting_types import BadSetting
 from tests.dialects.exchanges import HERE, played_file
 from tests.dialects.nodes import NODES

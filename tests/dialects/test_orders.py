@@ -16,8 +16,8 @@ from node.api.dialects.data_view.orders import (
     without_address,
 )
 from node.core.model.keys import SLOTS, key_hash_of, slot_of
-from node.core.model.placement import moved_slots
-from node.core.model.view import View, first_view
+from node.core.model.placement import first_view, moved_slots
+from node.core.model.view import View
 from tests.dialects.nodes import CALLED, VIEWS, WRITTEN
 from tests.dialects.ordered import FOUR, NONE, TWO, Groups, ordered, view_of
 

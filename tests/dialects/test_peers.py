@@ -15,7 +15,7 @@ from node.api.dialects.peers.handlers import KEY_BYTES_MAX, peers
 from node.api.parsing import refused
 from node.config import read
 from node.core.model.options import Start
-from node.core.model.view import first_view
+from node.core.model.placement import first_view
 from node.core.protocol.operations import Get, Put
 from node.setting_types import BadSetting
 from node.shell.http.router import Table

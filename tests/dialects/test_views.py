@@ -17,7 +17,7 @@ from node.api.admin.view_jobs import (
 from node.api.admin.view_plans import ChangeRequest, plan_of
 from node.api.contract import Ask, Call, Events, Facts, Refused, Reply, Talk
 from node.core.model.keys import SLOTS
-from node.core.model.view import first_view
+from node.core.model.placement import first_view
 from node.core.protocol.operations import Adopted, Forgotten
 from tests.dialects.answering import answering
 from tests.dialects.exchanges import HERE, LIMITS, played_file

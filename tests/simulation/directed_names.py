@@ -11,8 +11,9 @@ from copy import deepcopy
 from cluster.simulator.invariants import ViolationError
 from node.core.model.hlc import NO_TIMESTAMP
 from node.core.model.keys import SLOTS, key_hash_of, slot_of
+from node.core.model.placement import first_view
 from node.core.model.token import Token
-from node.core.model.view import Layout, Shard, first_view
+from node.core.model.view import Layout, Shard
 from node.core.protocol.operations import (
     Adopted,
     Get,

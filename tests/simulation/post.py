@@ -6,7 +6,8 @@ from random import Random
 from cluster.simulator.invariants import InvariantMonitor
 from cluster.simulator.world import SimNode, World
 from node.core.model.options import Options, Start
-from node.core.model.view import first_view, no_view
+from node.core.model.placement import first_view
+from node.core.model.view import no_view
 from node.core.protocol.messages import Envelope
 
 OPTIONS = Options(repair_every_s=0.3)

@@ -5,7 +5,7 @@ from typing import cast
 
 from cluster.simulator.world import SimNode, Watch, World
 from node.core.model.options import Options, Start
-from node.core.model.view import first_view
+from node.core.model.placement import first_view
 from node.core.protocol.effects import Effects, Record
 from node.core.protocol.events import Event
 from node.core.protocol.messages import Envelope, Fetch, Message

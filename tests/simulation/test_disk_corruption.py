@@ -8,7 +8,8 @@ from cluster.simulator.invariants import ViolationError
 from cluster.simulator.trial import Trial
 from node.core.model.dots import DotClock
 from node.core.model.keys import slot_of_key
-from node.core.model.view import FIRST, ViewId, first_view
+from node.core.model.placement import first_view
+from node.core.model.view import FIRST, ViewId
 
 ROTS = "a row has changed by itself"
 WITH_ROT = 13  # a seed whose rows change often

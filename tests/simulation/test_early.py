@@ -12,8 +12,8 @@ import pytest
 from cluster.simulator.trial import Trial
 from cluster.simulator.world import SimNode, World
 from node.core.model.options import Options, Start
+from node.core.model.placement import first_view
 from node.core.model.token import Token
-from node.core.model.view import first_view
 from node.core.protocol import messages as m
 from node.core.protocol.effects import Record
 from node.core.protocol.operations import (

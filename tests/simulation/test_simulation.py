@@ -19,7 +19,7 @@ from cluster.simulator.trial import Trial
 from cluster.simulator.world import SimStore, World
 from node.core.model.dots import DotClock
 from node.core.model.item import Item
-from node.core.model.view import first_view
+from node.core.model.placement import first_view
 from node.core.protocol.effects import Record
 from node.core.protocol.events import Event, LinkDown, LinkUp
 from node.core.protocol.messages import Envelope, Epoch, Fetch, Message, State

@@ -15,8 +15,8 @@ from node.addresses import canonical
 from node.api.contract import Facts, Refused
 from node.api.parsing import bad_request, said
 from node.core.model.keys import SLOTS, Slot
-from node.core.model.placement import moved_slots, reshaped
-from node.core.model.view import SHARDS_MAX, Layout, View, ViewId
+from node.core.model.placement import SHARDS_MAX, moved_slots, reshaped
+from node.core.model.view import Layout, View, ViewId
 
 NODES_MAX = 1024
 

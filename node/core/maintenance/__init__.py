@@ -1,6 +1,7 @@
 """Background work: what a replica does without a client that waits for it.
 
-    schedule      which work comes after which, with the reason; its periods, but the heartbeat's
+    schedule      which work comes after which, with the reason, and its periods; those of
+                  heartbeats are in model/pace, those of gossip in membership/gossip
     anti_entropy  comparing with peers, and pulling what this replica lacks
 
 Imports integrity and below, not requests.  Read schedule first.  anti_entropy is not in

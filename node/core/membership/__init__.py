@@ -12,9 +12,10 @@
     doubts            past runs of which something is missing
     closing           runs and incarnations that are over
     bootstrap         how a run begins
-    gossip            heartbeats, views, incarnations: what nodes tell each other all the time
+    gossip            what nodes tell each other all the time: the message `Heartbeat` (I am here)
+                      and the message `Gossip` (incarnations, reports, names), and their periods
     rooms             the parts above, made in order; services: what all parts share
-    failure_detector  which peers can be reached
+    failure_detector  which peers can be reached; the silence that it allows is in model/pace
 
 Imports replication and below.  Read view_history, known_views, view_change.
 """

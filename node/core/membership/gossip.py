@@ -15,8 +15,9 @@ from node.core.membership.disk_identity import Identity
 from node.core.membership.incarnations import Table
 from node.core.membership.services import Services
 from node.core.model.pace import UNLISTED_S, pace_of
+from node.core.model.placement import first_view
 from node.core.model.quorum import majority
-from node.core.model.view import FIRST, NO_VIEW, ViewId, first_view
+from node.core.model.view import FIRST, NO_VIEW, ViewId
 from node.core.protocol.messages import (
     NO_MARK,
     DeclaredRuns,

@@ -237,4 +237,4 @@ def like(forwarded: Layout, now: View) -> Layout:
     layout = reshaped(now, forwarded.nodes, len(forwarded.shards))
     named = zip(forwarded.shards, layout.shards, strict=True)
     shards = tuple(Shard(requested.id, shard.members) for requested, shard in named)
-    return Layout(layout.nodes, shards, layout.owner)
+    return Layout(layout.nodes, shards, layout.owner, policies=forwarded.policies)

@@ -182,8 +182,8 @@ class ViewHistory:
     def propose(self, layout: Layout, name: str, number: int, ids: tuple[str, ...]) -> View:
         """Make a view above all that are known, with at least this number.  `name` is that of its
         proposer's run, so no two views have one id.  If the layout has no addresses, the nodes keep
-        those that views last said.  A cluster that was once sharded never counts as unsharded
-        again."""
+        those that views last said; if it has no policies, they stay.  A cluster that was once
+        sharded never counts as unsharded again."""
         now, nodes = self.current, layout.nodes
         said = [address_in(now, node) if node in now.nodes else self.where(node) for node in nodes]
         return View(
@@ -196,4 +196,5 @@ class ViewHistory:
             ancestors=tuple(sorted(old for old in self.views if old > NO_VIEW)),
             addresses=layout.addresses or (tuple(said) if now.addresses else ()),
             unsharded=now.unsharded and len(layout.shards) == 1,
+            policies=now.policies if layout.policies is None else layout.policies,
         )

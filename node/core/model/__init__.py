@@ -2,16 +2,20 @@
 
     keys           key -> hash -> slot -> row
     slots          sets of slots
-    view           which node owns which slot; placement: the layouts that follow
+    view           which node owns which slot, as a value
+    placement      the first layout, and those that follow: nodes to shards, slots to shards
+    policies       how the native API treats the keys of a prefix; a view carries them
     pace           the heartbeat's period, and all bounds of a peer's silence
     actors         the names under which nodes write
     dots           names of writes, and clocks that say which of them are known
     item           all that a replica knows of one key: versions, and what they have replaced
+    labels         what a client says of a value beside its bytes; tags: entity tags of versions
     hlc            timestamps
     token          what a client depends on; cluster_name: the cluster that gave it
     vector_clock   vector clocks, for contracts that show one
     quorum         the number of copies that is enough
-    options        bounds that the core is given: siblings, messages, pages, tokens, log, scrub
+    options        all bounds that the core is given: siblings, messages, pages, tokens, log, scrub,
+                   cache, and how many accepted writes a home remembers
 
 Read keys, dots and item first.
 """

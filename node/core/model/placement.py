@@ -8,7 +8,32 @@ layout, and the view carries it.  ValueError says why there is none.  (protocol 
 from collections.abc import Sequence
 
 from node.core.model.keys import SLOTS, Slot
-from node.core.model.view import Layout, Shard, View, spread
+from node.core.model.view import Layout, Shard, View
+
+SHARDS_MAX = 256  # a layout says the shard of a slot in a byte
+
+
+def first_view(
+    nodes: tuple[str, ...] | list[str], shard_count: int, unsharded: bool = False
+) -> View:
+    """The view that all nodes compute from the same VIEW and SHARD_COUNT; `unsharded`: from VIEW
+    alone, in the contract that has no shards.
+
+    Raises ValueError when there are fewer nodes than shards, or an address comes twice.
+    """
+    if len(set(nodes)) != len(nodes):
+        twice = sorted({node for node in nodes if nodes.count(node) > 1})
+        raise ValueError(
+            f"VIEW names {', '.join(twice)} more than once; every node has one address"
+        )
+    if not 1 <= shard_count <= len(nodes):
+        raise ValueError(f"SHARD_COUNT={shard_count} needs between 1 and {len(nodes)} shards")
+    cuts = [len(nodes) * i // shard_count for i in range(shard_count + 1)]
+    shards = tuple(
+        Shard(f"s{i + 1}", tuple(nodes[cuts[i] : cuts[i + 1]])) for i in range(shard_count)
+    )
+    owner = spread(b"\0" * SLOTS, shard_count)
+    return View(1, tuple(nodes), shards, owner, unsharded=unsharded)
 
 
 def reshaped(now: Layout | View, nodes: Sequence[str], shard_count: int) -> Layout:
@@ -96,3 +121,26 @@ def _sizes(staying: list[int], nodes: int) -> list[int]:
 
 def _dealt(now: Layout | View, shard_count: int) -> bytes:
     return spread(now.owner or bytes(SLOTS), shard_count)
+
+
+def spread(owner: bytes, shard_count: int) -> bytes:
+    """Equal shares of the slots for `shard_count` shards, moving the fewest.
+
+    Takes and gives the shard of each slot.  Slots of shards that go, and the surplus of those that
+    stay, are dealt to the shards that have too few, lowest slot first.
+    Raises ValueError when these are more than SHARDS_MAX.
+    """
+    if shard_count > SHARDS_MAX:
+        raise ValueError(f"{shard_count} shards; there may be {SHARDS_MAX} at most")
+    share = [SLOTS // shard_count + (i < SLOTS % shard_count) for i in range(shard_count)]
+    dealt = bytearray(owner)
+    homeless: list[Slot] = []
+    for slot, shard in enumerate(owner):
+        if shard < shard_count and share[shard]:
+            share[shard] -= 1
+        else:
+            homeless.append(slot)
+    takers = (shard for shard, wanted in enumerate(share) for _ in range(wanted))
+    for slot, shard in zip(homeless, takers, strict=True):
+        dealt[slot] = shard
+    return bytes(dealt)

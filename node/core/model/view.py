@@ -12,9 +12,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from node.core.model.keys import SLOTS, Slot
-
-SHARDS_MAX = 256  # a layout says the shard of a slot in a byte
+from node.core.model.keys import Slot
+from node.core.model.policies import Policies
 
 
 class Shard(msgspec.Struct, array_like=True, frozen=True):
@@ -45,16 +44,18 @@ class Layout(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a view change changes: nodes, shards, and the shard (by its place) of each slot.
 
     A node's name is its address, unless there are `addresses`: then these say where the nodes are,
-    in their order ("": not said), and may be others in the next view.
+    in their order ("": not said), and may be others in the next view.  `policies` are those of the
+    next view; None: they stay.
     """
 
     nodes: tuple[str, ...]
     shards: tuple[Shard, ...]
     owner: bytes
     addresses: tuple[str, ...] = ()
+    policies: Policies | None = None
 
 
-class View(msgspec.Struct, frozen=True, dict=True):
+class View(msgspec.Struct, frozen=True, dict=True, omit_defaults=True):
     """A layout with its place in history.
 
     `ids` are the node ids that the proposer knew at `nodes`, in their order ("" where it knew
@@ -71,6 +72,7 @@ class View(msgspec.Struct, frozen=True, dict=True):
     ancestors: tuple[ViewId, ...] = ()
     addresses: tuple[str, ...] = ()
     unsharded: bool = False
+    policies: Policies = ()
 
     @cached_property
     def id(self) -> ViewId:
@@ -162,49 +164,3 @@ def no_view(nodes: tuple[str, ...], unsharded: bool = False) -> View:
     """The view of a node that knows none yet: it owns nothing and asks these nodes.  If none of
     them knows one, they begin a first view, which is `unsharded` or not."""
     return View(0, nodes, (), b"", unsharded=unsharded)
-
-
-def first_view(
-    nodes: tuple[str, ...] | list[str], shard_count: int, unsharded: bool = False
-) -> View:
-    """The view that all nodes compute from the same VIEW and SHARD_COUNT; `unsharded`: from VIEW
-    alone, in the contract that has no shards.
-
-    Raises ValueError when there are fewer nodes than shards, or an address comes twice.
-    """
-    if len(set(nodes)) != len(nodes):
-        twice = sorted({node for node in nodes if nodes.count(node) > 1})
-        raise ValueError(
-            f"VIEW names {', '.join(twice)} more than once; every node has one address"
-        )
-    if not 1 <= shard_count <= len(nodes):
-        raise ValueError(f"SHARD_COUNT={shard_count} needs between 1 and {len(nodes)} shards")
-    cuts = [len(nodes) * i // shard_count for i in range(shard_count + 1)]
-    shards = tuple(
-        Shard(f"s{i + 1}", tuple(nodes[cuts[i] : cuts[i + 1]])) for i in range(shard_count)
-    )
-    owner = spread(b"\0" * SLOTS, shard_count)
-    return View(1, tuple(nodes), shards, owner, unsharded=unsharded)
-
-
-def spread(owner: bytes, shard_count: int) -> bytes:
-    """Equal shares of the slots for `shard_count` shards, moving the fewest.
-
-    Takes and gives the shard of each slot.  Slots of shards that go, and the surplus of those that
-    stay, are dealt to the shards that have too few, lowest slot first.
-    Raises ValueError when these are more than SHARDS_MAX.
-    """
-    if shard_count > SHARDS_MAX:
-        raise ValueError(f"{shard_count} shards; there may be {SHARDS_MAX} at most")
-    share = [SLOTS // shard_count + (i < SLOTS % shard_count) for i in range(shard_count)]
-    dealt = bytearray(owner)
-    homeless: list[Slot] = []
-    for slot, shard in enumerate(owner):
-        if shard < shard_count and share[shard]:
-            share[shard] -= 1
-        else:
-            homeless.append(slot)
-    takers = (shard for shard, wanted in enumerate(share) for _ in range(wanted))
-    for slot, shard in zip(homeless, takers, strict=True):
-        dealt[slot] = shard
-    return bytes(dealt)

@@ -35,7 +35,7 @@ class Scope(StrEnum):
 class RefuseWhen(msgspec.Struct, frozen=True, gc=False):
     """The optional conditions of a write: if one of them holds, the home refuses it, and it is
     certainly not done (`Home._decline`).  Where the home cannot tell, the origin reads first
-    and judges them by the outcome (`ReadOrigin.look_first`)."""
+    and judges them by the outcome (`LookFirst`)."""
 
     # The home does not cover what the token says of the key, or of its whole shard: `Unmet`.
     unmet: Scope | None = None

@@ -2,7 +2,7 @@
 
     write_origin     a write at its origin        write_home      naming, storing, refusing
     read_origin      a read at its origin         read_owner      the state of a key
-    reading          one read under way, and all its times
+    reading          one read under way; how long it waits before it asks again
     look_first       a write that waits for a read
     coverage         what a token asks of a key   read_answer     what a covered read answers
     read_repair      sends owners the versions that they lack

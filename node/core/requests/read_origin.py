@@ -38,7 +38,7 @@ from node.core.requests.look_first import LookFirst
 from node.core.requests.read_answer import answer, stale
 from node.core.requests.read_owner import ReadOwner
 from node.core.requests.read_repair import ReadRepairs, Tells
-from node.core.requests.reading import ASK_AGAIN_S, UNREACHABLE_S, Read
+from node.core.requests.reading import ASK_AGAIN_S, REFUSED_AFTER_S, UNREACHABLE_S, Read
 
 Asks = list[tuple[str, Fetch]]
 
@@ -321,7 +321,7 @@ class Reads:
         waited = now - read.started
         missing = read.missing()
         if missing and read.is_enough_to_refuse():
-            patience = read.get.wait_s or ASK_AGAIN_S
+            patience = read.get.wait_s or REFUSED_AFTER_S
             outcome = self._unmet(read, missing)
         elif read.senders:
             patience = max(read.get.wait_s, read.get.timeout_s)

@@ -16,7 +16,9 @@ from node.core.protocol.operations import Get
 from node.core.protocol.pieces import Pieces
 from node.core.requests.coverage import Missing, Need
 
+# Times are looked at with each tick of a replica that has requests (`replica.WAITING_TICK_S`).
 ASK_AGAIN_S = 0.1  # so long after a member was asked it is asked again; then the others are, too
+REFUSED_AFTER_S = 0.1  # so long a read that does not wait looks for what its token needs
 UNREACHABLE_S = 0.5  # so long a read waits while no holder of the key can be reached
 PIECE_PATIENCE_S = 1.0  # for the next piece of a large item
 

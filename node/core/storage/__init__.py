@@ -5,7 +5,7 @@
     key_log            which key a write belongs to
     watermarks         what all replicas have; delete_marks: when a deleted key leaves nothing
     item_cache         items in memory, bounded by bytes
-    row_scan           rows in order
+    row_scan           `Rows`: all that the core reads of the store; rows in order
     slot_counts        live keys and bytes of each slot
     content_hash       one hash of all versions; slot_cleanup: rows of slots that have left
     past_runs          earlier runs of nodes, said by one name

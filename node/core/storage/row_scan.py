@@ -31,7 +31,9 @@ class Rows(ReadsAndScans, Protocol):
     items reads as `Damaged` is raised, and scans as `DAMAGED`."""
 
     def open_keys(self, table: str) -> list[str]: ...
-    def counts(self, table: str) -> dict[str, tuple[int, int]]: ...
+    def counts(self, table: str) -> dict[str, tuple[int, int]]:
+        """Count rows and the bytes of their values, by the first three characters of the keys."""
+
     def reread(self, after: str | None, limit: int, before: str | None = None) -> list[Row]:
         """A scan of the items that looks at the disk, past what the store keeps in memory of it."""
 

@@ -4,7 +4,7 @@
     router         finds the handler of a path
     request_body   connections and bodies that come in; body_queue: large bodies take turns
     response       one answer that goes out; event_stream: answers that go on
-    origins        pages of other origins (CORS)
+    origins        pages of other origins (CORS), and the headers that they may see and send
     port_limits    how long the port waits, how much it holds
     metrics        what a node counts; admin_routes: /metrics, /v1/faults and the peers' door
 

@@ -6,8 +6,9 @@ from node.core.integrity.row_repair import ASK_AGAIN_S, GIVE_UP_S
 from node.core.model.dots import Dot, DotClock
 from node.core.model.item import Item, Past
 from node.core.model.keys import row_of, slot_of_key
+from node.core.model.placement import first_view
 from node.core.model.slots import ALL
-from node.core.model.view import ViewId, first_view
+from node.core.model.view import ViewId
 from node.core.protocol.effects import Damaged
 from tests.core.damage import ALONE, HELD, NEWER, suffering, tick, told
 from tests.core.moves import SECOND

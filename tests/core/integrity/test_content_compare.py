@@ -12,8 +12,9 @@ from node.core.integrity.content_compare import PATIENCE_S, SURE_S
 from node.core.model.dots import DotClock
 from node.core.model.item import Item, Past, Version
 from node.core.model.keys import row_of
+from node.core.model.placement import first_view
 from node.core.model.slots import ALL
-from node.core.model.view import View, first_view
+from node.core.model.view import View
 from node.core.protocol import messages as m
 from node.core.protocol.operations import Peek, Put
 from tests.core.damage import damage, tick

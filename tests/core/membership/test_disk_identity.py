@@ -10,9 +10,10 @@ from node.core.model.actors import Actor, actor_of
 from node.core.model.dots import Dot, DotClock
 from node.core.model.item import Item, Past, Version
 from node.core.model.options import Options, Start
+from node.core.model.placement import first_view
 from node.core.model.slots import ALL, to_bytes
 from node.core.model.token import COUNT_MAX
-from node.core.model.view import FIRST, View, ViewId, first_view
+from node.core.model.view import FIRST, View, ViewId
 from node.core.protocol import events, messages as m
 from node.core.protocol.effects import Effects
 from node.core.protocol.operations import Forget, Get, Put, Unavailable

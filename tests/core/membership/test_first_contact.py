@@ -3,7 +3,8 @@
 import pytest
 
 from node.core.membership.gossip import FIRST_CONTACT_S
-from node.core.model.view import FIRST, NO_VIEW, View, first_view
+from node.core.model.placement import first_view
+from node.core.model.view import FIRST, NO_VIEW, View
 from node.core.protocol import events, messages as m
 from node.core.protocol.operations import Put
 from tests.core.newcomers import Newcomer

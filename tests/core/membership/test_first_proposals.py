@@ -8,8 +8,8 @@ from msgspec.structs import replace
 from node.core.membership.proposals import COLD_S
 from node.core.membership.view_history import ViewHistory
 from node.core.model.options import Options, Start
-from node.core.model.placement import reshaped
-from node.core.model.view import FIRST, NO_VIEW, ViewId, first_view, no_view
+from node.core.model.placement import first_view, reshaped
+from node.core.model.view import FIRST, NO_VIEW, ViewId, no_view
 from node.core.protocol import events, messages as m
 from node.core.protocol.effects import Effects
 from node.core.protocol.operations import Adopted, Outdated, Propose, Unavailable

@@ -11,9 +11,10 @@ from node.core.model.actors import actor_of
 from node.core.model.dots import DotClock
 from node.core.model.item import Item, Past, Version
 from node.core.model.pace import UNLISTED_S
+from node.core.model.placement import first_view
 from node.core.model.slots import ALL, to_bytes
 from node.core.model.token import Token
-from node.core.model.view import FIRST, NO_VIEW, ViewId, first_view
+from node.core.model.view import FIRST, NO_VIEW, ViewId
 from node.core.protocol import events, messages as m
 from node.core.protocol.operations import Get, Put, Stored
 from tests.core.given import page_of_dots, row

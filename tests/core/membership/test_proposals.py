@@ -4,8 +4,8 @@ it like every other node.  A node that may not propose passes the request on."""
 from msgspec.structs import replace
 
 from node.core.membership.proposals import FORWARDED_S, NOBODY, UNHEARD
-from node.core.model.placement import reshaped, with_node
-from node.core.model.view import FIRST, NO_VIEW, View, ViewId, first_view
+from node.core.model.placement import first_view, reshaped, with_node
+from node.core.model.view import FIRST, NO_VIEW, View, ViewId
 from node.core.protocol import events, messages as m
 from node.core.protocol.operations import Adopted, Get, Outdated, Propose, Put, Unavailable
 from tests.core.moves import CHANGE, MOVED, own_views, proposed, views

@@ -3,7 +3,8 @@
 Only such a node waits for the nodes of all these views (protocol R7; docs/decisions/0030).
 """
 
-from node.core.model.view import FIRST, View, ViewId, first_view, no_view
+from node.core.model.placement import first_view
+from node.core.model.view import FIRST, View, ViewId, no_view
 from node.core.protocol import messages as m
 from node.core.protocol.effects import Effects
 from tests.core.moves import MOVED, SECOND, THIRD, view_at, views

@@ -8,9 +8,9 @@ from node.core.membership.view_history import ViewHistory
 from node.core.model.keys import key_hash_of
 from node.core.model.options import Options
 from node.core.model.pace import DEAD_AFTER_S, SUSPECT_AFTER_S, UNSHARDED, USUAL, pace_of
-from node.core.model.placement import reshaped, with_node
+from node.core.model.placement import first_view, reshaped, with_node
 from node.core.model.token import Token
-from node.core.model.view import FIRST, NO_VIEW, View, first_view, no_view
+from node.core.model.view import FIRST, NO_VIEW, View, no_view
 from node.core.protocol import events, messages as m
 from node.core.protocol.operations import Get, Scope, Unmet
 from node.core.replica import Replica

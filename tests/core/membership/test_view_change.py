@@ -10,8 +10,9 @@ from msgspec.structs import replace
 from node.core.model.actors import actor_of
 from node.core.model.dots import DotClock
 from node.core.model.keys import SLOTS, slot_of_key
+from node.core.model.placement import first_view
 from node.core.model.slots import to_bytes
-from node.core.model.view import FIRST, Shard, View, ViewId, first_view
+from node.core.model.view import FIRST, Shard, View, ViewId
 from node.core.protocol import events, messages as m
 from node.core.protocol.effects import Effects
 from node.core.protocol.operations import Put

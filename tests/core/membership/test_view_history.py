@@ -5,7 +5,8 @@ from hypothesis import given, strategies as st
 from msgspec.structs import replace
 
 from node.core.membership.view_history import SavedViews, ViewHistory
-from node.core.model.view import FIRST, NO_VIEW, Layout, View, ViewId, first_view, no_view
+from node.core.model.placement import first_view
+from node.core.model.view import FIRST, NO_VIEW, Layout, View, ViewId, no_view
 
 NODES = ("x", "y", "z")
 LAYOUT = first_view(NODES, 1).layout

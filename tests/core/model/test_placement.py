@@ -6,8 +6,15 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from node.core.model.keys import SLOTS
-from node.core.model.placement import moved_slots, reshaped, with_member, with_node, without
-from node.core.model.view import Layout, View, first_view, no_view
+from node.core.model.placement import (
+    first_view,
+    moved_slots,
+    reshaped,
+    with_member,
+    with_node,
+    without,
+)
+from node.core.model.view import Layout, View, no_view
 
 NODES = [f"n{i}" for i in range(9)]
 VIEW = first_view(NODES[:6], 2)

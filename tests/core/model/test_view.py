@@ -7,7 +7,8 @@ from hypothesis import given, strategies as st
 
 from node.core.model.actors import actor_of
 from node.core.model.keys import SLOTS, key_hash_of, slot_of
-from node.core.model.view import FIRST, SHARDS_MAX, View, ViewId, first_view, spread
+from node.core.model.placement import SHARDS_MAX, first_view, spread
+from node.core.model.view import FIRST, View, ViewId
 
 
 def nodes(count: int) -> list[str]:

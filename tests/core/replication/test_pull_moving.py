@@ -7,8 +7,9 @@ from msgspec.structs import replace
 
 from node.core.model.dots import DotClock
 from node.core.model.keys import SLOTS as SLOT_COUNT
+from node.core.model.placement import first_view
 from node.core.model.slots import ALL, Slots, from_bytes, to_bytes
-from node.core.model.view import FIRST, ViewId, first_view
+from node.core.model.view import FIRST, ViewId
 from node.core.replication.progress import PeerProgress, PeerSlots, progress_of
 from node.core.replication.pull import GRACE_S, Repair
 from node.core.storage.slot_groups import Part, Parts

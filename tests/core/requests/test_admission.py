@@ -15,8 +15,9 @@ from node.core.model.hlc import AHEAD_MS_MAX, MILLISECONDS_MAX, TIMESTAMP_COUNT_
 from node.core.model.item import Item, Past, Version
 from node.core.model.keys import key_hash_of
 from node.core.model.options import Options, Start
+from node.core.model.placement import first_view
 from node.core.model.token import ALL_KEYS, Malformed, Token, decode, encode
-from node.core.model.view import FIRST, first_view, no_view
+from node.core.model.view import FIRST, no_view
 from node.core.protocol import events, messages as m, operations as ops
 from node.core.replica import restore
 from node.core.requests.admission import FOREIGN, NOT_KNOWN

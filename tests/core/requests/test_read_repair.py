@@ -2,7 +2,8 @@
 
 from node.core.model.dots import DotClock
 from node.core.model.item import Item, Past, Version
-from node.core.model.view import FIRST, first_view
+from node.core.model.placement import first_view
+from node.core.model.view import FIRST
 from node.core.protocol import events, messages as m
 from node.core.protocol.operations import (
     Absent,

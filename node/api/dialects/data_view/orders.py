@@ -13,7 +13,8 @@ import msgspec
 from node.api.dialects.data_view.names import name_of
 from node.api.parsing import address_of, bad_request
 from node.core.model.keys import SLOTS
-from node.core.model.view import Layout, Shard, View, address_in, spread
+from node.core.model.placement import spread
+from node.core.model.view import Layout, Shard, View, address_in
 
 NODES_MAX = 1024
 SHARDS_MAX = 255  # a slot's shard is one byte, and 255 stands for no shard
