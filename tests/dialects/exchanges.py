@@ -31,6 +31,7 @@ from node.api.dialects.keys_view.handlers import keys_view
 from node.api.dialects.peers.handlers import peers
 from node.api.dialects.shard_view.handlers import shard_view
 from node.api.native.key_values import key_values
+from node.api.native.policies import policies
 from node.core.model.token import encode
 from node.core.model.view import View
 from node.core.protocol.operations import (
@@ -65,6 +66,7 @@ DIALECTS: dict[str, Callable[[], Dialect]] = {
     "peers": peers,
     "native": native,
     "kv": key_values,
+    "policies": policies,
     "views": views,
 }
 SETTINGS = ("at", "outcome", "wrong", "view", "then", "change", "hash")
@@ -233,6 +235,8 @@ def _proposed(propose: Propose) -> str:
         layout.addresses
     )
     more += [f"lost: {' '.join(propose.lost)}"] if propose.lost else []
+    if layout.policies is not None:
+        more += [f"policies: {' '.join(map(str, layout.policies)) or 'none'}"]
     return "; ".join([f"asks view instead of {propose.base}: {', '.join(shards)}", *more])
 
 

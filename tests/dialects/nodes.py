@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from node.api.contract import Facts
 from node.api.dialects.admin_view.handlers import WHOLE
 from node.core.model.placement import first_view, reshaped
+from node.core.model.policies import Policy
 from node.core.model.view import Shard, View, no_view
 
 NODES = [f"10.10.0.{host}:8090" for host in range(2, 7)]
@@ -27,7 +28,16 @@ GROUPS = (Shard("Shard1", tuple(WRITTEN[:2])), Shard("Shard2", tuple(WRITTEN[2:]
 CALLED = View(
     3, tuple(WRITTEN), GROUPS, first_view(WRITTEN, 2).owner, "Zz90", addresses=tuple(PLACES)
 )
+RULED = replace(
+    VIEW,
+    policies=(
+        Policy("carts/", "union", "refuse", "all", "quorum"),
+        Policy("last/", "lww"),
+        Policy("top/", "max", "sibling"),
+    ),
+)
 VIEWS = {
+    "ruled": RULED,
     "none": no_view(tuple(NODES[1:3])),
     "nothing": no_view(()),
     "called": CALLED,

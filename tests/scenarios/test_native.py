@@ -112,6 +112,40 @@ def test_contracts_see_the_values_and_write_them(cluster: Cluster) -> None:
     assert said.headers["Kv-Reads"] == "3/3"
 
 
+def set_policy(url: str, prefix: str, policy: object) -> Any:
+    status, body, _ = ask("PUT", f"{url}/v1/policies/{prefix}", policy)
+    assert status == 200, body
+    return body
+
+
+def policies_of(url: str) -> Any:
+    return ask("GET", f"{url}/v1/policies")[1]["policies"]
+
+
+@pytest.mark.timeout(120)
+def test_a_policy_is_the_same_at_all_nodes_and_stays_when_the_view_changes(
+    cluster: Cluster,
+) -> None:
+    urls = list(cluster.urls.values())
+    set_policy(urls[0], "carts/", {"merge": "union", "blind": "sibling"})
+    told = set_policy(urls[4], "once/", {"blind": "refuse"})["policies"]
+    assert eventually(lambda: all(policies_of(url) == told for url in urls), HEALED_S)
+    for url, text in ((urls[0], b'["milk"]'), (urls[5], b'["eggs","milk"]')):
+        assert kv(url, "PUT", "carts/1?w=all", text, Content_Type="application/json").status < 300
+    union = kv(urls[3], "GET", "carts/1?r=all")
+    assert (union.status, sorted(union.json)) == (200, ["eggs", "milk"])
+    assert union.headers["Kv-Siblings"] == "2"
+    assert kv(urls[1], "PUT", "once/1", b"x").status == 428
+    assert kv(urls[1], "PUT", "once/1", b"x", If_None_Match="*").status == 201
+    for shards in (3, 2):
+        status, body, _ = ask("PUT", f"{urls[2]}/shard/reshard", {"shard-count": shards})
+        assert status == 200, body
+        assert eventually(lambda: all(policies_of(url) == told for url in urls), HEALED_S)
+    for prefix in ("carts/", "once/"):
+        assert ask("DELETE", f"{urls[1]}/v1/policies/{prefix}")[0] == 200
+    assert eventually(lambda: not any(map(policies_of, urls)), HEALED_S)
+
+
 @pytest.mark.timeout(120)
 def test_both_sides_of_a_cut_go_on_and_levels_say_what_was_reached(cluster: Cluster) -> None:
     alone, *others = cluster.names[: cluster.topology.replicas]

@@ -10,6 +10,7 @@ import base64
 import orjson
 
 from node.api.contract import Reply
+from node.api.native.merging import merged
 from node.api.native.opaque import context_text, token_text
 from node.api.native.parameters import JSON, KeyRequest, copies_in, tags_in, wants_minimal
 from node.api.native.problems import malformed, problem
@@ -46,10 +47,14 @@ def say_read(asked: KeyRequest, outcome: Outcome) -> Reply:
         return Reply(304, b"", headers)
     if wanted := asked.call.query.get("sibling"):
         return _say_sibling(asked, headers, outcome, wanted)
-    if len(outcome.values) == 1 and asked.call.query.get("envelope") != "true":
+    if asked.call.query.get("envelope") == "true":
+        return Reply(200, _envelope(asked, outcome), headers)
+    if len(outcome.values) == 1:
         return _say_value(headers, outcome, 0)
-    status = 200 if len(outcome.values) == 1 else 300
-    return Reply(status, _envelope(asked, outcome), headers)
+    one = merged(asked.policy, outcome)
+    if one is not None:
+        return Reply(200, one, {**headers, "Kv-Siblings": str(len(outcome.values))})
+    return Reply(300, _envelope(asked, outcome), headers)
 
 
 def _say_value(headers: Headers, found: Found, place: int) -> Reply:

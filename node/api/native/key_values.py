@@ -6,7 +6,7 @@ HTTP's PUT means it.  A read shows all concurrent values.
 
 from functools import partial
 
-from node.api.contract import Ask, Call, Dialect, Route
+from node.api.contract import Ask, Call, Dialect, Refused, Route
 from node.api.native.answers import say_delete, say_read, say_write
 from node.api.native.parameters import (
     KeyRequest,
@@ -16,11 +16,12 @@ from node.api.native.parameters import (
     context_sent,
     copies_of,
     labels_of,
+    mode_of,
     request_of,
     value_of,
     write_level_of,
 )
-from node.api.native.problems import PATH, explain, malformed
+from node.api.native.problems import PATH, explain, malformed, problem
 from node.api.parsing import refused
 from node.core.model.item import Past
 from node.core.model.labels import Labels
@@ -54,7 +55,7 @@ def get_key(call: Call) -> Ask:
     copies = copies_of(asked)
     get = Get(
         asked.key,
-        Mode.SIBLINGS,
+        mode_of(asked),
         asked.token,
         copies=copies,
         wait_s=asked.timeout_s if on_miss == "wait" else 0.0,
@@ -85,7 +86,12 @@ def _write_request(call: Call) -> KeyRequest:
 
 
 def _write(asked: KeyRequest, value: bytes | None, labels: Labels | None) -> Put:
-    context = context_sent(asked)
+    context, refuse_when = context_sent(asked), conditions_of(asked, absent=value is None)
+    if context is None and asked.policy.blind == "refuse" and not refuse_when.asks_for_tag:
+        words = "the policy of this key wants a Kv-Context, an If-Match or an If-None-Match"
+        raise Refused(problem(asked.call, "context", words))
+    if context is None and asked.policy.blind == "sibling":
+        context = Past()
     return Put(
         asked.key,
         value,
@@ -93,7 +99,7 @@ def _write(asked: KeyRequest, value: bytes | None, labels: Labels | None) -> Put
         asked.token,
         Past() if context is None else context,
         write_level_of(asked),
-        conditions_of(asked.call, absent=value is None),
+        refuse_when,
         wait_s=asked.timeout_s,
         labels=labels,
         timeout_s=asked.timeout_s,

@@ -18,10 +18,11 @@ from node.api.repeated_names import all_of
 from node.core.model.item import Past
 from node.core.model.keys import slot_of_key
 from node.core.model.labels import Labels
+from node.core.model.policies import Policy, policy_of
 from node.core.model.quorum import AVAILABLE, Level, wanted
 from node.core.model.tags import ANY_VALUE
 from node.core.model.token import Malformed, Token
-from node.core.protocol.operations import RefuseWhen
+from node.core.protocol.operations import Mode, RefuseWhen
 
 KEY_BYTES_MAX = 1024
 TIMEOUT_S_MAX = 60.0
@@ -39,9 +40,10 @@ SECONDS = re.compile(r"\d{1,4}(\.\d{1,6})?")
 
 class KeyRequest(msgspec.Struct, frozen=True):
     """What every request about one key says: the key, what its client has seen of all keys
-    (`token`), and how long it waits."""
+    (`token`), and how long it waits; and the policy of the key."""
 
     call: Call
+    policy: Policy
     key: str
     token: Token
     timeout_s: float
@@ -58,7 +60,9 @@ def check_query(call: Call, names: Collection[str]) -> None:
 
 
 def request_of(call: Call) -> KeyRequest:
-    return KeyRequest(call, _key(call), _token(call), _timeout_s(call))
+    key = _key(call)
+    policy = policy_of(call.facts().view.policies, key)
+    return KeyRequest(call, policy, key, _token(call), _timeout_s(call))
 
 
 def _key(call: Call) -> str:
@@ -108,14 +112,14 @@ def choice_of(call: Call, name: str, choices: Collection[str], default: str) -> 
 
 def write_level_of(asked: KeyRequest) -> Level:
     """Return how many replicas must have a write before it is answered."""
-    level = asked.call.query.get("w", AVAILABLE)
+    level = asked.call.query.get("w", asked.policy.w)
     _wanted(asked, "w", level)
     return level
 
 
 def copies_of(asked: KeyRequest) -> int:
     """Return how many replicas a read is made from."""
-    level = asked.call.query.get("r", "one")
+    level = asked.call.query.get("r", asked.policy.r)
     if level == AVAILABLE:
         raise malformed(asked.call, "r is 'available'; expected one, quorum, all or a number")
     return _wanted(asked, "r", level)
@@ -147,14 +151,20 @@ def context_sent(asked: KeyRequest) -> Past | None:
         raise malformed(asked.call, f"Kv-Context is malformed: {error}") from error
 
 
-def conditions_of(call: Call, *, absent: bool = False) -> RefuseWhen:
+def mode_of(asked: KeyRequest) -> Mode:
+    """Return what a key shows by its policy: all its siblings, or one value."""
+    return Mode.LWW if asked.policy.merge == "lww" else Mode.SIBLINGS
+
+
+def conditions_of(asked: KeyRequest, *, absent: bool = False) -> RefuseWhen:
     """Return when a write is refused, by If-Match and If-None-Match; `absent`: also where the key
     has no value."""
-    match = all_of(call.headers, "If-Match")
+    match = all_of(asked.call.headers, "If-Match")
     return RefuseWhen(
         absent=absent,
-        other_than=tags_in(call, "If-Match", is_strong=True) if match else None,
-        one_of=tags_in(call, "If-None-Match"),
+        other_than=tags_in(asked.call, "If-Match", is_strong=True) if match else None,
+        one_of=tags_in(asked.call, "If-None-Match"),
+        shown_as=mode_of(asked),
     )
 
 

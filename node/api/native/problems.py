@@ -50,6 +50,12 @@ KINDS = {
         "If-Match or If-None-Match excludes what the key shows.  Nothing was written.  Read the\n"
         "key again, and decide anew.",
     ),
+    "context": ProblemKind(
+        428,
+        "The policy of the key wants a context",
+        "A policy of this prefix refuses writes that do not say what their client has seen.  Read\n"
+        "the key, and send the Kv-Context of that answer, or a condition.",
+    ),
     "too-large": ProblemKind(
         413,
         "The value is too large",

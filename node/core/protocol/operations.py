@@ -45,6 +45,8 @@ class RefuseWhen(msgspec.Struct, frozen=True, gc=False):
     other_than: tuple[str, ...] | None = None
     # The key's tag is one of these: `Mismatch` (If-None-Match).
     one_of: tuple[str, ...] = ()
+    # What the key shows, of which the tag is: all its siblings, or one value.
+    shown_as: Mode = Mode.SIBLINGS
 
     def __bool__(self) -> bool:
         """Whether there is any condition."""

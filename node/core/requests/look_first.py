@@ -61,7 +61,7 @@ class LookFirst:
         soon in any case."""
         until = self._step.now + LOOK_S
         self._looking[request] = Looking(put, attempts, until, self._is_bound(put))
-        mode = Mode.SIBLINGS if put.refuse_when.asks_for_tag else put.mode
+        mode = put.refuse_when.shown_as if put.refuse_when.asks_for_tag else put.mode
         get = Get(put.key, mode, put.token, put.refuse_when.scope, timeout_s=put.timeout_s)
         self._read(request, get)
 
@@ -98,15 +98,14 @@ class LookFirst:
     def _judge_tag(
         self, request: int, looking: Looking, read: Found | Absent
     ) -> Mismatch | Absent | None:
-        """Refuse the write by what the read shows, or begin it: it replaces just that, since more
-        may have come meanwhile."""
+        """Refuse the write by what the read shows, or begin it.  Where a key shows its siblings,
+        the write replaces just those that were read, since more may have come meanwhile."""
         put = looking.put
         if refusal := refusal_by_tag(put.refuse_when, read):
             return refusal
-        context = put.context if put.mode is Mode.SIBLINGS else read.context
-        allowed = replace(
-            put, token=read.token, mode=Mode.SIBLINGS, context=context, refuse_when=UNCONDITIONAL
-        )
+        allowed = replace(put, token=read.token, refuse_when=UNCONDITIONAL)
+        if put.mode is Mode.LWW and put.refuse_when.shown_as is Mode.SIBLINGS:
+            allowed = replace(allowed, mode=Mode.SIBLINGS, context=read.context)
         self._put(request, allowed, isinstance(read, Found), looking.attempts)
         return None
 

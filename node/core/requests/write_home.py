@@ -164,7 +164,8 @@ class Home:
         put = accept.put
         if not self._is_sure(put.key):
             return m.CannotDecide(accept.request, accept.attempt)
-        read = answer(Get(put.key, Mode.SIBLINGS, put.token), need, item, self._views.address)
+        get = Get(put.key, put.refuse_when.shown_as, put.token)
+        read = answer(get, need, item, self._views.address)
         refusal = refusal_by_tag(put.refuse_when, read)
         return m.Declined(accept.request, refusal) if refusal else None
 

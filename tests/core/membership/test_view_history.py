@@ -6,6 +6,7 @@ from msgspec.structs import replace
 
 from node.core.membership.view_history import SavedViews, ViewHistory
 from node.core.model.placement import first_view
+from node.core.model.policies import Policy
 from node.core.model.view import FIRST, NO_VIEW, Layout, View, ViewId, no_view
 
 NODES = ("x", "y", "z")
@@ -171,3 +172,13 @@ def test_the_first_view_begins_settled_and_no_view_does_not() -> None:
     later = ViewHistory(ViewHistory.begin(view_at(2), joining=False))
     assert later.oldest_view == NO_VIEW
     assert not later.settled
+
+
+def test_policies_stay_unless_the_layout_has_others() -> None:
+    rules = (Policy("carts/", "union"),)
+    known = history()
+    ruled = known.propose(replace(LAYOUT, policies=rules), "p", 1, ())
+    assert ruled.policies == rules
+    known.learn([ruled], FIRST)
+    assert known.propose(LAYOUT, "p", 1, ()).policies == rules
+    assert known.propose(replace(LAYOUT, policies=()), "p", 1, ()).policies == ()

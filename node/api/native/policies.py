@@ -1,0 +1,129 @@
+"""The policies of prefixes: shown, set and removed.  A change is a view of its own, so all nodes
+of one view have the same policies.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import orjson
+from msgspec.structs import replace
+
+from node.api.contract import Call, Dialect, Reply, Route, Steps, Talk
+from node.api.native.problems import malformed, problem
+from node.api.parsing import refused
+from node.api.view_change import adopting
+from node.core.model.policies import (
+    BLINDS,
+    MERGES,
+    Policies,
+    Policy,
+    with_policy,
+    without_policy,
+)
+from node.core.model.quorum import AVAILABLE, Level
+from node.core.model.view import Layout, View
+from node.core.protocol.operations import Unavailable
+
+PATH = "/v1/policies"
+TRIES = 5  # if other views come at the same time
+LEVELS = (AVAILABLE, "one", "quorum", "all")
+
+Change = Callable[[Policies], Policies]
+
+
+def policies() -> Dialect:
+    """Return the routes of policies.  The path without a prefix is that of the empty prefix."""
+    return Dialect(
+        "policies",
+        (
+            Route("GET", PATH, show),
+            Route("PUT", PATH, put),
+            Route("DELETE", PATH, delete),
+            Route("PUT", PATH + "/{prefix}", put),
+            Route("DELETE", PATH + "/{prefix}", delete),
+        ),
+        lambda path: refused(404, "No such path"),
+    )
+
+
+def show(call: Call) -> Reply:
+    """Show all policies of this node's view."""
+    return _shown(call.facts().view)
+
+
+def _shown(view: View) -> Reply:
+    shown = [msgspec.structs.asdict(policy) for policy in view.policies]
+    return Reply(200, orjson.dumps({"view": str(view.id), "policies": shown}))
+
+
+def put(call: Call) -> Talk:
+    policy = _policy_in(call)
+    return Talk(_changed(call, lambda known: with_policy(known, policy)))
+
+
+def delete(call: Call) -> Talk:
+    prefix = _prefix(call)
+    return Talk(_changed(call, lambda known: without_policy(known, prefix)))
+
+
+def _changed(call: Call, change: Change) -> Steps:
+    """Propose a view with the changed policies, and say which policies there are then."""
+    if not call.facts().view.number:
+        return problem(call, "unavailable", "this node has not been told its view yet")
+
+    def layout_of(view: View) -> Layout:
+        changed = change(view.policies)
+        return view.layout if changed == view.policies else replace(view.layout, policies=changed)
+
+    try:
+        outcome = yield from adopting(call, layout_of, TRIES)
+    except ValueError as error:
+        raise malformed(call, str(error)) from error
+    if isinstance(outcome, View):
+        return _shown(outcome)
+    if isinstance(outcome, Unavailable):
+        return problem(call, "unavailable", outcome.reason, definite=outcome.definite)
+    words = "other views came at the same time; try again"
+    return problem(call, "unavailable", words)
+
+
+# ------------------------------------------------------------------ reading a policy
+def _prefix(call: Call) -> str:
+    return call.path.get("prefix", "")
+
+
+def _policy_in(call: Call) -> Policy:
+    try:
+        fields = orjson.loads(call.body)
+    except orjson.JSONDecodeError as error:
+        raise malformed(call, f"the policy is not JSON: {error}") from error
+    if type(fields) is not dict:
+        raise malformed(call, "the policy is not a JSON object")
+    if unknown := sorted(fields.keys() - {"merge", "blind", "w", "r"}):
+        raise malformed(call, f"a policy has no field {unknown[0]!r}; it has merge, blind, w, r")
+    usual = Policy("")
+    policy = Policy(
+        _prefix(call),
+        _one_of(call, "merge", fields.get("merge", usual.merge), MERGES),
+        _one_of(call, "blind", fields.get("blind", usual.blind), BLINDS),
+        _level(call, "w", fields.get("w", usual.w)),
+        _level(call, "r", fields.get("r", usual.r)),
+    )
+    if policy.r == AVAILABLE:
+        raise malformed(call, "r is 'available'; expected one, quorum, all or a number")
+    return policy
+
+
+def _one_of(call: Call, name: str, value: Any, choices: tuple[str, ...]) -> str:
+    if value not in choices:
+        raise malformed(call, f"{name} is {value!r}; expected {', '.join(choices)}")
+    return str(value)
+
+
+def _level(call: Call, name: str, value: Any) -> Level:
+    """Read a level.  A number that exceeds the replicas of a key is refused with each request."""
+    text = str(value) if type(value) is int else value
+    if text in LEVELS or (isinstance(text, str) and text.isdecimal() and int(text) > 0):
+        return str(text)
+    raise malformed(call, f"{name} is {value!r}; expected {', '.join(LEVELS)} or a number")
