@@ -31,6 +31,7 @@ from node.core.protocol.step import Step
 from node.core.replication.pull import Repair
 from node.core.requests.admission import Admission
 from node.core.requests.causal_delivery import DeliveryBuffer
+from node.core.requests.expiring import Expiring
 from node.core.requests.key_counts import CountOrigin
 from node.core.requests.key_lists import Lists
 from node.core.requests.read_answer import DAMAGED_HERE
@@ -91,6 +92,7 @@ class Replica:
         )
         self._writes = WriteOrigin(services, self._handle, self._read_origin.looks.begin)
         self._lists = Lists(services)
+        self._expiring = Expiring(services, self._delete)
         self._view_change = self._change_of_views(services)
         self.is_over = False  # it does nothing now: the rows are those of another replica
         self._epoch = m.Epoch()  # of the message in hand
@@ -317,6 +319,11 @@ class Replica:
         self._lists.tick()
         self._writes.tick()
         self._counts.tick()
+        self._expiring.tick()
+
+    def _delete(self, put: ops.Put) -> None:
+        """Name a write that no client waits for."""
+        self._handle(self.address, m.Accept(self.next_request(self._step.now), put))
 
 
 def restore(

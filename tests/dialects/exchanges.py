@@ -73,7 +73,7 @@ SETTINGS = ("at", "outcome", "wrong", "view", "then", "change", "hash")
 PLAIN = {"at": NODES[0], "view": "first"}
 OF_DIALECT = {"data_view": {"at": WRITTEN[0], "view": "called"}}
 USUAL = ("application/json", "text/plain; charset=utf-8")  # content types that are not shown
-METHODS = ("GET", "HEAD", "PUT", "POST", "DELETE")
+METHODS = ("GET", "HEAD", "PUT", "PATCH", "POST", "DELETE")
 
 LIMITS = Limits(value_bytes_max=200, wait_s_max=20.0)
 
@@ -217,6 +217,7 @@ def _asked(request: Request) -> str:
     how += f", if none of {condition.one_of}" if condition.one_of else ""
     how += f", {request.labels}" if request.labels else ""
     how += f", in {request.timeout_s:g} s" if request.timeout_s != ANSWER_S else ""
+    how += f", until {request.expires / 1000}" if request.expires else ""
     return f"asks put of {request.key!r} = {value}: {how}; {token}"
 
 

@@ -66,6 +66,7 @@ OUTCOMES: dict[str, Outcome] = {
         (),
         (Labels("text/plain", {"Cup": "big"}),),
         (WRITTEN_AT,),
+        expires=(1700000100500,),
     ),
     "one stale value": Found(
         (b'{"a":1}',),
@@ -79,6 +80,7 @@ OUTCOMES: dict[str, Outcome] = {
         (WRITTEN_AT,),
         2,
         {"BBBBBB.1": (0, 4)},
+        (0,),
     ),
     "three values": Found(
         (b"tea", b'["rye"]', b"\xff"),
@@ -91,6 +93,7 @@ OUTCOMES: dict[str, Outcome] = {
         (Labels("text/plain"), None, Labels("image/x")),
         (WRITTEN_AT,) * 3,
         2,
+        expires=(0, 1700000100500, 0),
     ),
     "two arrays": Found(
         (b'["rye", 1.0]', b'["tea","rye"]'),
@@ -103,6 +106,7 @@ OUTCOMES: dict[str, Outcome] = {
         (None, None),
         (WRITTEN_AT,) * 2,
         2,
+        expires=(0, 0),
     ),
     "two numbers": Found(
         (b"1e2", b"99.50"),
@@ -114,6 +118,7 @@ OUTCOMES: dict[str, Outcome] = {
         (),
         (None, None),
         (WRITTEN_AT,) * 2,
+        expires=(0, 0),
     ),
     "written": Stored(SEEN, CONTEXT, DOT, False, 2, 3, HOME, BOTH, None, (DOT,)),
     "written over": Stored(SEEN, CONTEXT, DOT, True, 2, 3, HOME, BOTH, None, (DOT,)),

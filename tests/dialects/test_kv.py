@@ -109,7 +109,9 @@ def test_many_siblings_are_counted(number: int) -> None:
     stored = Stored(SEEN, Past(), dots[-1], True, 2, 2, NODES[0], shown=dots)
     values, labels = (b"1",) * number, (None,) * number
     timestamps = ((0, 0, ""),) * number
-    found = Found(values, dots, dots, SEEN, Past(), NODES[0], (), labels, timestamps)
+    found = Found(
+        values, dots, dots, SEEN, Past(), NODES[0], (), labels, timestamps, expires=(0,) * number
+    )
     expected = "25" if number == 25 else None
     assert asked.say(stored).headers.get("Kv-Siblings") == expected
     assert read.say(found).headers.get("Kv-Siblings") == expected

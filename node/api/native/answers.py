@@ -87,6 +87,7 @@ def _sibling(asked: KeyRequest, found: Found, place: int) -> dict[str, object]:
         **_shown_value(found.values[place], labels),
         "meta": labels.meta,
         "written_at": found.timestamps[place][0] / 1000,  # seconds since the epoch
+        "expires_at": found.expires[place] / 1000 if found.expires[place] else None,
         "node": asked.call.facts().node_of(dot[0]),
     }
 
@@ -113,16 +114,20 @@ def _read_headers(asked: KeyRequest, read: Found | Absent) -> Headers:
         headers["Kv-Missing"] = missing_of(Unmet(read.missing))
     if isinstance(read, Found) and len(read.values) >= MANY_SIBLINGS:
         headers["Kv-Siblings"] = str(len(read.values))
+    if isinstance(read, Found) and any(read.expires):
+        headers["Kv-Expires"] = _instant(min(filter(None, read.expires)))
     return headers
 
 
 # ------------------------------------------------------------------ writes
-def say_write(asked: KeyRequest, outcome: Outcome) -> Reply:
+def say_write(asked: KeyRequest, expires: int, outcome: Outcome) -> Reply:
     """Answer a PUT: 201 where no value was known before, 200 otherwise."""
     if not isinstance(outcome, Stored):
         return _say_otherwise(asked, outcome)
     tag, headers = tag_of(outcome.shown), _write_headers(asked, outcome)
     headers["ETag"] = _quoted(tag)
+    if expires:
+        headers["Kv-Expires"] = _instant(expires)
     if wants_minimal(asked.call):
         return Reply(204, b"", {**headers, "Preference-Applied": "return=minimal"})
     body = {
@@ -189,6 +194,11 @@ def _seen(asked: KeyRequest, token: Token, context: Past, served_by: str) -> Hea
         "Kv-Context": context_text(asked.key, asked.call.facts().packed(context)),
         "Kv-Served-By": served_by,
     }
+
+
+def _instant(milliseconds: int) -> str:
+    """Return an instant in seconds since the epoch."""
+    return f"{milliseconds / 1000:.3f}"
 
 
 def _quoted(tag: str) -> str:

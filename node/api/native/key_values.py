@@ -1,4 +1,4 @@
-"""GET, PUT, HEAD and DELETE of one key.
+"""GET, PUT, HEAD, PATCH and DELETE of one key.
 
 A write replaces exactly what its context has seen; without a context, whatever its home holds, as
 HTTP's PUT means it.  A read shows all concurrent values.
@@ -6,7 +6,9 @@ HTTP's PUT means it.  A read shows all concurrent values.
 
 from functools import partial
 
-from node.api.contract import Ask, Call, Dialect, Refused, Route
+from msgspec.structs import replace
+
+from node.api.contract import Ask, Call, Dialect, Refused, Route, Steps, Talk
 from node.api.native.answers import say_delete, say_read, say_write
 from node.api.native.parameters import (
     KeyRequest,
@@ -15,6 +17,7 @@ from node.api.native.parameters import (
     conditions_of,
     context_sent,
     copies_of,
+    expiry_of,
     labels_of,
     mode_of,
     request_of,
@@ -25,12 +28,14 @@ from node.api.native.problems import PATH, explain, malformed, problem
 from node.api.parsing import refused
 from node.core.model.item import Past
 from node.core.model.labels import Labels
-from node.core.protocol.operations import Get, Mode, Put
+from node.core.model.quorum import Level
+from node.core.protocol.operations import Found, Get, Mode, Put
 
 BOOLEANS = ("true", "false")
 ON_MISS = ("wait", "fail", "stale")
 READ_PARAMETERS = frozenset({"r", "timeout", "on-miss", "sibling", "envelope"})
 WRITE_PARAMETERS = frozenset({"w", "timeout"})
+PUT_PARAMETERS = WRITE_PARAMETERS | {"ttl"}
 
 
 def key_values() -> Dialect:
@@ -40,6 +45,7 @@ def key_values() -> Dialect:
         (
             Route("GET", "/v1/kv/{key}", get_key),
             Route("PUT", "/v1/kv/{key}", put_key),
+            Route("PATCH", "/v1/kv/{key}", patch_key),
             Route("DELETE", "/v1/kv/{key}", delete_key),
             Route("GET", PATH + "{kind}", explain),
         ),
@@ -68,20 +74,46 @@ def get_key(call: Call) -> Ask:
 
 
 def put_key(call: Call) -> Ask:
-    asked = _write_request(call)
-    put = _write(asked, value_of(call), labels_of(call))
-    return Ask(put, partial(say_write, asked))
+    asked = _write_request(call, PUT_PARAMETERS)
+    put = replace(_write(asked, value_of(call), labels_of(call)), expires=expiry_of(asked))
+    return Ask(put, partial(say_write, asked, put.expires))
 
 
 def delete_key(call: Call) -> Ask:
-    asked = _write_request(call)
+    asked = _write_request(call, WRITE_PARAMETERS)
     if call.body:
         raise malformed(call, "a DELETE has no body")
     return Ask(_write(asked, None, None), partial(say_delete, asked))
 
 
-def _write_request(call: Call) -> KeyRequest:
-    check_query(call, WRITE_PARAMETERS)
+def patch_key(call: Call) -> Talk:
+    """Give the value another instant at which it expires, without sending it."""
+    asked = _write_request(call, PUT_PARAMETERS)
+    if "ttl" not in call.query:
+        raise malformed(call, "a PATCH sets how long the value lives: give ttl")
+    if call.body:
+        raise malformed(call, "a PATCH has no body: it keeps the value, and sets its ttl")
+    return Talk(_prolonged(asked, write_level_of(asked), expiry_of(asked)))
+
+
+def _prolonged(asked: KeyRequest, level: Level, expires: int) -> Steps:
+    """Read the value and write it back with its new instant, over just what was read."""
+    get = Get(asked.key, Mode.SIBLINGS, asked.token, raw=True, timeout_s=asked.timeout_s)
+    (read,) = yield (replace(get, wait_s=asked.timeout_s),)
+    if not isinstance(read, Found):
+        return say_read(asked, read)
+    if len(read.values) > 1:
+        words = f"the key has {len(read.values)} values: write one in their place first"
+        return problem(asked.call, "siblings", words)
+    value, labels, token = read.values[0], read.labels[0], asked.token.joined(read.token)
+    put = Put(asked.key, value, Mode.SIBLINGS, token, read.context, level, labels=labels)
+    timeout_s = asked.timeout_s
+    (written,) = yield (replace(put, expires=expires, wait_s=timeout_s, timeout_s=timeout_s),)
+    return say_write(asked, expires, written)
+
+
+def _write_request(call: Call, parameters: frozenset[str]) -> KeyRequest:
+    check_query(call, parameters)
     return request_of(call)
 
 

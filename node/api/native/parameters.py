@@ -26,6 +26,7 @@ from node.core.protocol.operations import Mode, RefuseWhen
 
 KEY_BYTES_MAX = 1024
 TIMEOUT_S_MAX = 60.0
+TTL_S_MAX = 10 * 366 * 86_400.0  # ten years
 META = "kv-meta-"
 META_MAX = 32
 LABEL_BYTES_MAX = 8192
@@ -35,7 +36,7 @@ NOTHING_SEEN = "none"  # a context that has seen nothing of the key
 
 ENTITY_TAG = re.compile(r'\s*(?:(\*)|(W/)?"([\x21\x23-\x7e]*)")\s*(?:,|$)')
 WAIT = re.compile(r"\bwait\s*=\s*(\d+)")
-SECONDS = re.compile(r"\d{1,4}(\.\d{1,6})?")
+SECONDS = re.compile(r"\d{1,9}(\.\d{1,6})?")
 
 
 class KeyRequest(msgspec.Struct, frozen=True):
@@ -91,10 +92,23 @@ def _timeout_s(call: Call) -> float:
     text = call.query.get("timeout", preferred[1] if preferred else "")
     if not text:
         return min(call.limits.wait_s_max, TIMEOUT_S_MAX)
-    if not SECONDS.fullmatch(text) or not 0 < float(text) <= TIMEOUT_S_MAX:
-        bound = f"a number of seconds above 0, up to {TIMEOUT_S_MAX:g}"
-        raise malformed(call, f"timeout is {text!r}; expected {bound}")
+    return seconds_in(call, "timeout", text, TIMEOUT_S_MAX)
+
+
+def seconds_in(call: Call, name: str, text: str, most_s: float) -> float:
+    """Return a number of seconds, above 0 and at most this."""
+    if not SECONDS.fullmatch(text) or not 0 < float(text) <= most_s:
+        words = f"{name} is {text!r}; expected a number of seconds above 0, up to {most_s:.0f}"
+        raise malformed(call, words)
     return float(text)
+
+
+def expiry_of(asked: KeyRequest) -> int:
+    """Return when the value that is written expires, by `ttl` or by the policy, in milliseconds
+    since the epoch; 0: never."""
+    text = asked.call.query.get("ttl", "")
+    ttl_s = seconds_in(asked.call, "ttl", text, TTL_S_MAX) if text else asked.policy.ttl_s
+    return int((asked.call.facts().now + ttl_s) * 1000) if ttl_s else 0
 
 
 def wants_minimal(call: Call) -> bool:

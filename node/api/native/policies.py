@@ -5,11 +5,11 @@ of one view have the same policies.
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
 import orjson
 from msgspec.structs import replace
 
 from node.api.contract import Call, Dialect, Reply, Route, Steps, Talk
+from node.api.native.parameters import TTL_S_MAX, seconds_in
 from node.api.native.problems import malformed, problem
 from node.api.parsing import refused
 from node.api.view_change import adopting
@@ -27,6 +27,7 @@ from node.core.protocol.operations import Unavailable
 
 PATH = "/v1/policies"
 TRIES = 5  # if other views come at the same time
+FIELDS = frozenset({"merge", "blind", "w", "r", "ttl"})
 LEVELS = (AVAILABLE, "one", "quorum", "all")
 
 Change = Callable[[Policies], Policies]
@@ -53,7 +54,17 @@ def show(call: Call) -> Reply:
 
 
 def _shown(view: View) -> Reply:
-    shown = [msgspec.structs.asdict(policy) for policy in view.policies]
+    shown = [
+        {
+            "prefix": policy.prefix,
+            "merge": policy.merge,
+            "blind": policy.blind,
+            "w": policy.w,
+            "r": policy.r,
+            "ttl": policy.ttl_s or None,
+        }
+        for policy in view.policies
+    ]
     return Reply(200, orjson.dumps({"view": str(view.id), "policies": shown}))
 
 
@@ -100,8 +111,9 @@ def _policy_in(call: Call) -> Policy:
         raise malformed(call, f"the policy is not JSON: {error}") from error
     if type(fields) is not dict:
         raise malformed(call, "the policy is not a JSON object")
-    if unknown := sorted(fields.keys() - {"merge", "blind", "w", "r"}):
-        raise malformed(call, f"a policy has no field {unknown[0]!r}; it has merge, blind, w, r")
+    if unknown := sorted(fields.keys() - FIELDS):
+        known = ", ".join(sorted(FIELDS))
+        raise malformed(call, f"a policy has no field {unknown[0]!r}; it has {known}")
     usual = Policy("")
     policy = Policy(
         _prefix(call),
@@ -109,6 +121,7 @@ def _policy_in(call: Call) -> Policy:
         _one_of(call, "blind", fields.get("blind", usual.blind), BLINDS),
         _level(call, "w", fields.get("w", usual.w)),
         _level(call, "r", fields.get("r", usual.r)),
+        seconds_in(call, "ttl", str(fields["ttl"]), TTL_S_MAX) if "ttl" in fields else 0.0,
     )
     if policy.r == AVAILABLE:
         raise malformed(call, "r is 'available'; expected one, quorum, all or a number")

@@ -40,9 +40,10 @@ KINDS = {
     ),
     "siblings": ProblemKind(
         409,
-        "The key has too many concurrent values",
-        "The write would stand beside the values that there are, and a key may have only so many.\n"
-        "Read the key, and write one value with the Kv-Context of that answer.",
+        "The key has several concurrent values",
+        "A write would stand beside the values that there are, and a key may have only so many.\n"
+        "Or a PATCH cannot tell which of them lives on.  Read the key, and write one value with\n"
+        "the Kv-Context of that answer.",
     ),
     "condition": ProblemKind(
         412,

@@ -26,6 +26,7 @@ from node.core.membership.services import Services
 from node.core.model.options import Options
 from node.core.model.pace import pace_of
 from node.core.protocol.effects import Damaged
+from node.core.storage.pruning import prune, settle
 
 RECOVERING_EVERY_S = 0.3
 MOVING_EVERY_S = 0.5
@@ -112,18 +113,18 @@ class Maintenance:
 
     def _settle(self) -> None:
         """Prune what every member has: log entries, open items."""
-        self._keyspace.prune()
+        prune(self._keyspace)
         if self.settled:
             self._keyspace.log.drop_off_disk()
         try:
-            self._keyspace.settle(COMPACTED_AT_ONCE_MAX)
+            settle(self._keyspace, COMPACTED_AT_ONCE_MAX)
         except Damaged as found:
             self._step.suspect(found)
 
     def _clean_up(self) -> None:
         """Go on with long work, a little each time."""
         if self._keyspace.log.is_behind:
-            self._keyspace.prune()
+            prune(self._keyspace)
         damaged = self._keyspace.content_hashes.go_on(self._keyspace.cleanup.slots)
         self._step.suspect_rows(damaged)
         if self.repair.exchange is None:  # incoming rows go before cleaning

@@ -59,7 +59,8 @@ class Version(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """One write: its value (None: a delete mark), what its writer depended on, when (HLC), whether
     it was written in lww mode, and its vector clock over its key's writes, where a client has asked
     for one.  The store decides nothing by that clock, except where a client sends it back, and
-    nothing by its labels."""
+    nothing by its labels.  `expires`: from this instant on it is not shown (milliseconds since the
+    epoch; 0: never)."""
 
     value: bytes | None
     deps: Token = msgspec.field(default_factory=Token)
@@ -67,6 +68,7 @@ class Version(msgspec.Struct, array_like=True, frozen=True, gc=False):
     lww: bool = False
     clock: Vector | None = None
     labels: Labels | None = None
+    expires: int = 0
 
     @property
     def size(self) -> int:
@@ -84,6 +86,17 @@ class Item(msgspec.Struct, array_like=True, gc=False):
 
     versions: dict[Dot, Version] = msgspec.field(default_factory=dict)
     past: Past = msgspec.field(default_factory=Past)
+
+    def at(self, now_ms: float) -> "Item":
+        """The item as it shows at this moment: without the versions whose time is over."""
+        for version in self.versions.values():
+            if 0 < version.expires <= now_ms:
+                break
+        else:
+            return self
+        return Item(
+            {d: v for d, v in self.versions.items() if not 0 < v.expires <= now_ms}, self.past
+        )
 
     def live(self) -> dict[Dot, Version]:
         """The versions that carry a value."""

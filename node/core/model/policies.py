@@ -20,7 +20,7 @@ class Policy(msgspec.Struct, array_like=True, frozen=True):
 
     `merge`: what a read shows of several values.  `blind`: what a write without a context does:
     replace what its home holds, stand beside it, or be refused.  `w`, `r`: the levels of requests
-    that name none.
+    that name none.  `ttl_s`: how long values live; 0: for ever.
     """
 
     prefix: str
@@ -28,6 +28,7 @@ class Policy(msgspec.Struct, array_like=True, frozen=True):
     blind: str = "replace"
     w: Level = AVAILABLE
     r: Level = "one"
+    ttl_s: float = 0.0
 
 
 Policies = tuple[Policy, ...]

@@ -75,7 +75,7 @@ class Put(msgspec.Struct, frozen=True, gc=False):
     """Write a value (None: delete), unless a condition of `refuse_when` holds.  `clocked` keeps a
     vector clock with it, as every write does that replaces one which has one.  `wait_s` is how long
     it may wait for replicas that can be reached and may not name it yet, `timeout_s` how long for
-    those that have been asked."""
+    those that have been asked.  `expires` is when its version is not shown any more."""
 
     key: str
     value: bytes | None
@@ -90,6 +90,7 @@ class Put(msgspec.Struct, frozen=True, gc=False):
     foretold: bool = False  # its token may name writes that are still to come
     labels: Labels | None = None
     timeout_s: float = ANSWER_S
+    expires: int = 0  # milliseconds since the epoch; 0: never
 
 
 class Get(msgspec.Struct, frozen=True, gc=False):
@@ -195,7 +196,7 @@ class Stored(msgspec.Struct, frozen=True, gc=False):
 
 class Found(msgspec.Struct, frozen=True, gc=False):
     """Values, newest timestamp first (lww: just one); `dots` names all versions the key holds.  Of
-    siblings `clocks` are the vector clocks, of raw values there are `labels` and `timestamps`.
+    siblings `clocks` are the vector clocks; raw values have `labels`, `timestamps` and `expires`.
     `reads` replicas were asked; `missing` is what the token needs and they lack."""
 
     values: tuple[bytes, ...]
@@ -209,6 +210,7 @@ class Found(msgspec.Struct, frozen=True, gc=False):
     timestamps: tuple[Timestamp, ...] = ()
     reads: int = 1
     missing: dict[Actor, tuple[int, int]] = {}
+    expires: tuple[int, ...] = ()
 
 
 class Absent(msgspec.Struct, frozen=True, tag=True, gc=False):

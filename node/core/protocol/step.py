@@ -103,6 +103,11 @@ class Step:
         """Replace the messages that leave by others of the same meaning."""
         self.asks, self.tells = rename(self.asks), rename(self.tells)
 
+    @property
+    def now_ms(self) -> float:
+        """The time of the step in milliseconds since the epoch."""
+        return self.now * 1000
+
     def link_with(self, peers: list[str]) -> None:
         """Have links with these nodes from now on."""
         self.peers = peers

@@ -276,6 +276,7 @@ class DeliveryBuffer:
                     if key in self._undelivered
                     else self._keyspace.item(key)
                 )
+                item = item.at(self._step.now_ms)
                 winner = item.winner()
                 text = item.versions[winner].text if winner is not None else b""
                 if text:

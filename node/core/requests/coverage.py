@@ -33,6 +33,7 @@ class Need(msgspec.Struct):
     view: ViewId
     trim: Callable[[Token], Token]  # as it leaves with an answer
     spell: Callable[[Token], Token]  # with the runs that its heads stand for
+    now_ms: float = 0.0
 
     def to_show(self, get: Get, item: Item, clock: DotClock) -> Missing:
         """What a read of this filled item lacks; empty: it may be answered."""
@@ -86,5 +87,5 @@ def need_of(key_hash: KeyHash, views: KnownViews, keyspace: Keyspace) -> Need:
 
     return Need(
         key_hash, same_shard, elsewhere, here, keyspace.watermarks.cluster, view.id, keyspace.trim,
-        keyspace.runs.spelled,
+        keyspace.runs.spelled, keyspace.expiry.now_ms,
     )  # fmt: skip

@@ -102,7 +102,7 @@ class Lists:
                 joined = joined.joined(version.deps)
                 if dot[1] > covered_by(self._keyspace.watermarks.cluster, dot[0]):
                     joined.exact[dot] = key_hash
-            shown = shown_versions(wanted.mode, item)
+            shown = shown_versions(wanted.mode, item.at(self._step.now_ms))
             if shown:
                 order = sorted(shown, key=item.rank, reverse=True)
                 items[key] = tuple(shown[dot].text for dot in order)

@@ -20,7 +20,7 @@ DAMAGED_HERE = "this node's own row of it is damaged and not made whole yet"
 def answer(get: Get, need: Need, item: Item, served_by: str, reads: int = 1) -> Found | Absent:
     """The outcome of a read of so many replicas whose token is covered."""
     token = token_after_read(get.token, need, item)
-    shown = shown_versions(get.mode, item)
+    shown = shown_versions(get.mode, item.at(need.now_ms))
     dots = tuple(item.versions)
     context = item.past if get.mode is Mode.SIBLINGS else Past()
     if not shown:
@@ -48,6 +48,7 @@ def _raw(order: list[Dot], item: Item, token: Token, served_by: str, reads: int)
         served_by,
         labels=tuple(version.labels for version in versions),
         timestamps=tuple(version.timestamp for version in versions),
+        expires=tuple(version.expires for version in versions),
         reads=reads,
     )
 

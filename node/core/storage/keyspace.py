@@ -39,6 +39,7 @@ from node.core.protocol.operations import Mode, Put
 from node.core.protocol.step import Step
 from node.core.storage.content_hash import ContentHashes
 from node.core.storage.delete_marks import DeleteMarks
+from node.core.storage.expiry import Expiry
 from node.core.storage.item_cache import ItemCache, OnChange
 from node.core.storage.key_log import KeyLog
 from node.core.storage.past_runs import PastRuns
@@ -100,6 +101,7 @@ class Keyspace:
         self.slot_counts = SlotCounts(counts)
         self.slot_counts.forget(self.cleanup.slots)
         self.content_hashes = ContentHashes(rows, step, is_empty=not counts)
+        self.expiry = Expiry(rows, step)
         for key in self.open_keys:
             with suppress(Damaged):
                 self.slot_counts.change(slot_of_key(key), -(not self.item(key).is_live()), 0)
@@ -245,13 +247,15 @@ class Keyspace:
         timestamp = self.hybrid.next(now, self.actor, seen)
         clock = place.clock or clock_of(dot, local, rest, (*place.seen, *met), put.clocked)
         known = self.trim(put.token)
-        version = Version(put.value, self.stored_deps(known), timestamp, lww, clock, put.labels)
+        version = Version(
+            put.value, self.stored_deps(known), timestamp, lww, clock, put.labels, put.expires
+        )
         item = Item({**rest.versions, dot: version}, rest.past.joined({dot[0]: dot[1]}))
         self.note(dot, put.key)
         self._save(put.key, item)
         token = known.after_write(key_hash, dot, timestamp, replaced).within(self._exact_dots_max)
         context = put.context if lww else put.context.joined({}, {dot})
-        return NamedWrite(dot, item, token, context, local.is_live(), clock)
+        return NamedWrite(dot, item, token, context, local.at(self._step.now_ms).is_live(), clock)
 
     def trim(self, token: Token) -> Token:
         """The token as it leaves with an answer, or is stored."""
@@ -295,6 +299,7 @@ class Keyspace:
         self._cache.drop(key_of(row))
         self.slot_counts.change(slot, 1, len(blob))
         self.content_hashes.adopt(row, blob)
+        self.expiry.adopt(row, blob)
         self._step.record("item", row, blob)
 
     def rewrite(self, key: str, item: Item) -> None:
@@ -331,19 +336,11 @@ class Keyspace:
         self.slot_counts.change(slot, more, size - self._cache.bytes_of(key))
         self._cache.put(key, kept, size)
         self.content_hashes.change(row, before, kept)
+        self.expiry.note(row, before, kept)
         self._step.record("item", row, blob, is_open)
 
-    def prune(self) -> None:
-        """Drop some log entries of dots that every member has, under a clock that is saved."""
-        marks = self.watermarks
-        gone = {**marks.shard, **self.log.bounds_below(marks.oldest_view)}
-        if self.log.has_below(gone):
-            self.save_parts()
-        self.log.drop_below(gone)
-
-    def settle(self, limit: int) -> None:
-        """Look again at open items: strip what the clock covers, erase marks that are done."""
-        self.transfers.let_go(self.is_covered)
+    def resave(self, limit: int) -> None:
+        """Store some open items again, without what has become needless."""
         for key in list(self.open_keys)[:limit]:
             self.open_keys[key] = self.open_keys.pop(key)  # the next call begins behind it
             self._save(key, self.item(key))

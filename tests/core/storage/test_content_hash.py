@@ -19,10 +19,10 @@ from node.core.protocol.operations import Mode, Put
 from node.core.replication.sync_pages import absorb, serve
 from node.core.storage.content_hash import ContentHashes, version_hash_of
 from node.core.storage.keyspace import ITEMS, Keyspace, NamedWrite
+from node.core.storage.pruning import settle
 from tests.core.given import OPTIONS, Held
 
-NOW = 1000.0
-EMPTY = "0" * 32
+NOW, EMPTY = 1000.0, "0" * 32
 KEYS = [f"key{n}" for n in range(6)]
 HALF, WHO = ALL >> 2048, st.integers(0, 2)
 
@@ -81,7 +81,7 @@ class Three:
         low = {a: min(clock.base.get(a, 0) for clock in clocks) for a in "abc"}
         high = {a: max(clock.highest(a) for clock in clocks) for a in "abc"}
         self.held[who].keyspace.watermarks.take(low, high, {})
-        self.held[who].keyspace.settle(100)
+        settle(self.held[who].keyspace, 100)
         self.check(who)
 
     def restart(self, who: int, counted: int) -> None:
