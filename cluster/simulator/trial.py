@@ -26,6 +26,7 @@ from cluster.simulator.disk_corruption import DiskCorruption, damaged_nodes
 from cluster.simulator.foreign_clients import ForeignClients
 from cluster.simulator.invariants import InvariantMonitor, ViolationError
 from cluster.simulator.item_sizes import sized
+from cluster.simulator.lost_views import went_above
 from cluster.simulator.nemesis import Nemesis, Swarm, spares_of, swarm_of
 from cluster.simulator.random_layouts import start_of
 from cluster.simulator.workload import Session, Workload, mode_of, token_of
@@ -83,11 +84,9 @@ class Trial:
         self._monitor.message_bytes_max = self.options.message_bytes_max
         self.world = World(told, random, self._monitor, self.options)
         self._nemesis = Nemesis(self.world, self.swarm, self._monitor)
-        room = self.swarm.limits.log_entries
-        self._corruption = DiskCorruption(
-            self.world, self._monitor, seed, room, self._nemesis.has_all
-        )
-        self._copying = Copying(self.world, self._monitor, seed, self._nemesis.has_all)
+        room, has_all = self.swarm.limits.log_entries, self._nemesis.has_all
+        self._corruption = DiskCorruption(self.world, self._monitor, seed, room, has_all)
+        self._copying = Copying(self.world, self._monitor, seed, has_all)
         self._monitor.damaged_nodes = lambda: damaged_nodes(self.world)
         self._monitor.now = lambda: self.world.timeline.now
         self._workload = Workload(self.world, self.swarm, self._monitor, Conditions(seed))
@@ -131,6 +130,8 @@ class Trial:
 
     def _demand(self) -> None:
         """Demand what a client may demand of every node at rest."""
+        if went_above(self.world, self._monitor, self._view(), self._workload.sessions):
+            self._come_to_rest()
         self._read_everywhere()
         self._count_keys()
         self._foreign_clients.demand_refusal(self._told(), self._until)

@@ -48,6 +48,13 @@ def propose_for_others_in_no_view() -> Iterator[None]:
         yield
 
 
+@OF_VIEWS.shown_by("one way", changes=3)
+def propose_below_a_view_that_tokens_name() -> Iterator[None]:
+    """Clients that have met a view that is lost are refused for ever, also in the next view."""
+    with patch.object(ViewHistory, "hear_of", lambda self, view: None):
+        yield
+
+
 @OF_VIEWS.shown_by("wipe", changes=3)
 def stay_away_from_a_view_that_no_node_leads() -> Iterator[None]:
     """A node that has forgotten its view never comes back into it, though all of its nodes have."""

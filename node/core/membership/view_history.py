@@ -15,6 +15,7 @@ from node.core.model.actors import short_name
 from node.core.model.view import FIRST, NO_VIEW, Layout, View, ViewId, address_in
 
 PROPOSER_CHARACTERS = 4
+AHEAD_MAX = 16  # so far ahead of the current view may be one that a token names
 
 
 class SavedViews(msgspec.Struct, array_like=True):
@@ -41,6 +42,7 @@ class ViewHistory:
     `joining`: this node has asked to be added to the others' view, and is in none yet.
     `forgot`: the view that this node was told to forget; it learns nothing older.
     `requested`: the layout that a client has asked of a node that knows no view.
+    `named`: the highest view that tokens of clients have named.  No node may know it any more.
     """
 
     def __init__(self, saved: SavedViews) -> None:
@@ -52,6 +54,7 @@ class ViewHistory:
         self.joining = saved.joining
         self.forgot = saved.forgot
         self.requested: Layout | None = None
+        self.named = NO_VIEW
         self._nodes: list[str] = []  # of the views known, once somebody has asked for them
 
     @staticmethod
@@ -103,6 +106,11 @@ class ViewHistory:
     def request(self, layout: Layout) -> None:
         """Note the layout that a client wants while no view is known."""
         self.requested = layout
+
+    def hear_of(self, view: ViewId) -> None:
+        """Note that a client's token names this view.  A number far ahead was made up."""
+        if self.named < view and view.number <= self.current.number + AHEAD_MAX:
+            self.named = view
 
     def take_reports(self, said: dict[str, ViewId]) -> bool:
         """Take over reports of a node all of whose views this node knows; return whether any is
@@ -187,7 +195,7 @@ class ViewHistory:
         now, nodes = self.current, layout.nodes
         said = [address_in(now, node) if node in now.nodes else self.where(node) for node in nodes]
         return View(
-            number=max(self.current.number + 1, self.forgot.number + 1, number),
+            number=max(number, 1 + max(self.current.number, self.forgot.number, self.named.number)),
             nodes=layout.nodes,
             shards=layout.shards,
             owner=layout.owner,

@@ -53,7 +53,10 @@ class Admission:
         if refusal is not None:
             self._step.reply(request, refusal)
             return
-        if self._keyspace.runs.unknown_in(getattr(operation, "token", NO_TOKEN)):
+        token = getattr(operation, "token", NO_TOKEN)
+        if token.view > self._views.view.id:
+            self._views.history.hear_of(token.view)
+        if self._keyspace.runs.unknown_in(token):
             self._ask_for_runs()
         try:
             counting = self._with_what_counts(operation)

@@ -4,7 +4,7 @@ import msgspec
 from hypothesis import given, strategies as st
 from msgspec.structs import replace
 
-from node.core.membership.view_history import SavedViews, ViewHistory
+from node.core.membership.view_history import AHEAD_MAX, SavedViews, ViewHistory
 from node.core.model.placement import first_view
 from node.core.model.policies import Policy
 from node.core.model.view import FIRST, NO_VIEW, Layout, View, ViewId, no_view
@@ -182,3 +182,12 @@ def test_policies_stay_unless_the_layout_has_others() -> None:
     known.learn([ruled], FIRST)
     assert known.propose(LAYOUT, "p", 1, ()).policies == rules
     assert known.propose(replace(LAYOUT, policies=()), "p", 1, ()).policies == ()
+
+
+def test_a_proposal_is_above_a_view_that_a_token_names() -> None:
+    known = history()
+    known.hear_of(ViewId(4, "zz"))
+    known.hear_of(ViewId(3, "zz"))
+    assert known.propose(LAYOUT, "p", 1, ()).number == 5
+    known.hear_of(ViewId(FIRST.number + AHEAD_MAX + 1, "zz"))  # made up
+    assert known.propose(LAYOUT, "p", 1, ()).number == 5
