@@ -15,8 +15,8 @@ from multiprocessing import get_context
 from random import Random
 from typing import NamedTuple
 
-from cluster.simulator.nemesis import swarm_of
-from cluster.simulator.trial import Figures, Trial, describe
+from cluster.simulator.nemesis import describe, swarm_of
+from cluster.simulator.trial import Figures, Trial
 
 TRACE_LINES = 40
 SEEDS_A_TASK = 4

@@ -61,9 +61,19 @@ class Conditions:
             return RefuseWhen(one_of=(ANY_VALUE,))
         return RefuseWhen(other_than=(ANY_VALUE,))
 
-    def read_by(self, operation: Operation, outcome: Outcome) -> Evidence | None:
-        """Return what the outcome of a write says that its condition has read, if anything."""
-        if isinstance(outcome, Stored):
-            return self._taken.get(operation.id)
+    def read_by(
+        self, operation: Operation, outcome: Outcome, number: int, now: float
+    ) -> Operation | None:
+        """Return what the condition of a write has read, by the outcome of the write, as a read
+        with this number; None if it says nothing."""
         has_none = isinstance(outcome, Mismatch) and not outcome.shown_tag
-        return NO_VALUE if has_none else None
+        read = NO_VALUE if has_none else None
+        if isinstance(outcome, Stored):
+            read = self._taken.get(operation.id)
+        if read is None:
+            return None
+        return Operation(
+            number, operation.session, operation.node, "get", operation.key, operation.mode,
+            started=operation.started, ended=now, status="ok", parents=operation.parents,
+            values=read.values, dots=read.dots, shown=read.shown,
+        )  # fmt: skip

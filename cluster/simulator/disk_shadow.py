@@ -82,7 +82,8 @@ class Shadow:
         self.items[key] = item = ITEMS.decode(value) if value else NOTHING
         for dot in item.versions:
             self._note(dot, key)
-        return {dot for dot, version in item.versions.items() if version.value is None}
+        versions = item.versions.items()
+        return {dot for dot, version in versions if version.value is None and not version.expires}
 
     def _note(self, dot: Dot, key: str) -> None:
         self.held[dot] = key

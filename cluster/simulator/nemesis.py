@@ -91,6 +91,11 @@ def swarm_of(random: Random) -> Swarm:
     )
 
 
+def describe(swarm: Swarm) -> str:
+    """Return what was drawn, as JSON."""
+    return msgspec.json.encode(swarm).decode()
+
+
 def spares_of(swarm: Swarm) -> dict[str, str]:
     """The machines beyond the first view, and what each does."""
     return {f"m{i + 1}": spare for i, spare in enumerate(swarm.spares)}

@@ -14,12 +14,9 @@ from functools import partial
 from random import Random
 from typing import NamedTuple
 
-import msgspec
-
 from cluster.checker.check import check
 from cluster.checker.history import History, Operation
 from cluster.checker.violations import Final, FinalState
-from cluster.simulator.conditions import Conditions
 from cluster.simulator.core_bounds import options_of
 from cluster.simulator.disk_copies import Copying
 from cluster.simulator.disk_corruption import DiskCorruption, damaged_nodes
@@ -89,7 +86,7 @@ class Trial:
         self._copying = Copying(self.world, self._monitor, seed, has_all)
         self._monitor.damaged_nodes = lambda: damaged_nodes(self.world)
         self._monitor.now = lambda: self.world.timeline.now
-        self._workload = Workload(self.world, self.swarm, self._monitor, Conditions(seed))
+        self._workload = Workload(self.world, self.swarm, self._monitor, seed)
         self._foreign_clients = ForeignClients(self.world, self._monitor, seed, self._workload.keys)
         self._timeline = self.world.timeline
 
@@ -206,6 +203,8 @@ class Trial:
         yield from (f"{address} has {store[name]} {name}" for name in AT_REST if store[name])
         if exchange := replica.maintenance.repair.exchange:
             yield f"{address} pulls from {exchange.holder}"
+        if view.shard_with(address) and replica.keyspace.expiry and not self.swarm.skew_s:
+            yield f"{address} has values that expire"
         shadow = self._monitor.shadows[address]
         yield from (f"{address} keeps the past of {key}" for key in shadow.pasts())
         if shadow.slots != view.slots_of(address):
@@ -325,8 +324,9 @@ class Trial:
 
     # ------------------------------------------------------------------ the verdict
     def _judge(self, states: States) -> None:
-        final = Final(states)
-        for found in check(self.history, final, excused=self._monitor.excuses, by_context=True):
+        for found in check(
+            self.history, Final(states), excused=self._workload.excuses, by_context=True
+        ):
             raise ViolationError(found.kind, found.text)
 
     def _fail_power(self) -> None:
@@ -344,7 +344,3 @@ def _are_answered(reads: list[Operation]) -> bool:
 
 def _note_count(counts: list[Counting], shard: str, live: int, outcome: Outcome) -> None:
     counts.append((shard, live, outcome))
-
-
-def describe(swarm: Swarm) -> str:
-    return msgspec.json.encode(swarm).decode()

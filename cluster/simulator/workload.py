@@ -16,6 +16,7 @@ import msgspec
 from cluster.checker.history import History, Kind, Mode as KeyMode, Operation, Status
 from cluster.simulator.conditions import Conditions
 from cluster.simulator.invariants import InvariantMonitor, ViolationError
+from cluster.simulator.lifetimes import Lifetimes
 from cluster.simulator.nemesis import Swarm
 from cluster.simulator.world import World
 from node.core.model.item import Past
@@ -122,10 +123,9 @@ class OpenRequest:
 class Workload:
     """All sessions of a run and the history that they make."""
 
-    def __init__(
-        self, world: World, swarm: Swarm, monitor: InvariantMonitor, conditions: Conditions
-    ) -> None:
-        self._world, self._monitor, self._conditions = world, monitor, conditions
+    def __init__(self, world: World, swarm: Swarm, monitor: InvariantMonitor, seed: int) -> None:
+        self._world, self._monitor = world, monitor
+        self._conditions, self._lifetimes = Conditions(seed), Lifetimes(seed, swarm.skew_s)
         self._think_s, self._deletes = swarm.think_s, swarm.deletes
         self._random, self._timeline = world.random, world.timeline
         self.keys = keys_of(world.random, swarm.keys)
@@ -143,6 +143,10 @@ class Workload:
     def stop(self) -> None:
         """Begin no more operations; those under way may still be answered."""
         self._stopped = True
+
+    def excuses(self, write: Operation) -> bool:
+        """Whether a lost disk may have taken this write along, or its time."""
+        return self._monitor.excuses(write) or self._lifetimes.excuses(write)
 
     def read(self, session: Session, key: str, node: str, get: Get) -> Operation:
         """Begin one read with the session's token, and record it; its answer comes later."""
@@ -254,6 +258,7 @@ class Workload:
             level,
             refuse_when,
             clocked=operation.id % CLOCKED_EVERY == 0,
+            expires=self._lifetimes.drawn(operation),
         )
 
     # ------------------------------------------------------------------ requests and answers
@@ -275,18 +280,6 @@ class Workload:
         )
         return self.history.append(operation)
 
-    def _note_evidence(self, operation: Operation, outcome: Outcome) -> None:
-        """Record what the condition of a write has read, as a read of its own."""
-        if (read := self._conditions.read_by(operation, outcome)) is None:
-            return
-        self.history.append(
-            Operation(
-                len(self.history), operation.session, operation.node, "get", operation.key,
-                operation.mode, started=operation.started, ended=self._timeline.now, status="ok",
-                parents=operation.parents, values=read.values, dots=read.dots, shown=read.shown,
-            )
-        )  # fmt: skip
-
     def _submit(self, session: Session, operation: Operation, request: Put | Get) -> None:
         call = OpenRequest(session, operation, request)
         session.waiting += 1
@@ -302,7 +295,9 @@ class Workload:
         self._monitor.reached[f"{call.operation.kind} {type(outcome).__name__}"] += 1
         if call.over:
             return
-        self._note_evidence(call.operation, outcome)
+        number, now = len(self.history), self._timeline.now
+        if read := self._conditions.read_by(call.operation, outcome, number, now):
+            self.history.append(read)
         match outcome:
             case Stored():
                 assert isinstance(call.request, Put)
@@ -327,6 +322,7 @@ class Workload:
         match answer:
             case Found(values=values, shown=shown, dots=dots):
                 texts = tuple(value.decode() for value in values)
+                self._lifetimes.judge(operation, texts)
                 marks = self._monitor.marks_among(dots)
                 self.history.finish(
                     operation.id, ended=now, status=status, values=texts, shown=shown, dots=dots,

@@ -1,6 +1,7 @@
 """The native API on a running cluster: two editors, a cut, levels, and the contracts beside it."""
 
 import json
+import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
@@ -144,6 +145,32 @@ def test_a_policy_is_the_same_at_all_nodes_and_stays_when_the_view_changes(
     for prefix in ("carts/", "once/"):
         assert ask("DELETE", f"{urls[1]}/v1/policies/{prefix}")[0] == 200
     assert eventually(lambda: not any(map(policies_of, urls)), HEALED_S)
+
+
+def test_a_value_expires_everywhere_and_what_stands_beside_it_stays(cluster: Cluster) -> None:
+    urls = list(cluster.urls.values())
+    short = kv(urls[0], "PUT", "ttl/1?ttl=1.5&w=all", b"short", **TEXT)
+    assert short.status == 201
+    ends = float(short.headers["Kv-Expires"])
+    beside = kv(urls[3], "PUT", "ttl/1?w=all", b"beside", **TEXT, Kv_Context="none")
+    alone = kv(urls[0], "PUT", "ttl/2?ttl=1.5&w=all", b"alone", **TEXT)
+    longer = kv(urls[0], "PUT", "ttl/3?ttl=1.5&w=all", b"longer", **TEXT, Kv_Meta_By="eve")
+    longer = kv(urls[4], "PATCH", "ttl/3?ttl=600&w=all", Kv_Token=longer.headers["Kv-Token"])
+    assert (beside.status, alone.status, longer.status) == (200, 201, 200)
+    both = kv(urls[1], "GET", "ttl/1?r=all")
+    assert (both.status, both.headers["Kv-Expires"]) == (300, short.headers["Kv-Expires"])
+
+    def is_over() -> bool:
+        said = [kv(url, "GET", "ttl/2") for url in urls]
+        return {each.status for each in said} == {404} and time.time() > ends
+
+    assert eventually(is_over, HEALED_S)
+    for url in urls:
+        left = kv(url, "GET", "ttl/1?r=all")
+        assert (left.status, left.body) == (200, b"beside")
+        assert "Kv-Expires" not in left.headers
+        kept = kv(url, "GET", "ttl/3?r=all")
+        assert (kept.body, kept.headers["Kv-Meta-By"]) == (b"longer", "eve")
 
 
 @pytest.mark.timeout(120)

@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 from unittest.mock import patch
 
-from node.core.protocol.operations import RefuseWhen
+from node.core.model.item import Item
+from node.core.protocol.operations import Mode, Put, RefuseWhen
+from node.core.requests.expiring import Expiring
 from node.core.requests.write_home import Home
 from tests.simulation.breaks import Breaks
 
@@ -21,4 +23,24 @@ def judge_a_condition_before_the_past_has_arrived() -> Iterator[None]:
 def take_a_write_whose_condition_does_not_hold() -> Iterator[None]:
     """If-Match and If-None-Match mean nothing."""
     with patch.object(RefuseWhen, "rejects", lambda self, tag: False):
+        yield
+
+
+@OF_THE_API.shown_by()
+def show_what_has_expired() -> Iterator[None]:
+    """Only the delete that follows ends a value."""
+    with patch.object(Item, "at", lambda self, now_ms: self):
+        yield
+
+
+@OF_THE_API.shown_by()
+def delete_what_stands_beside_an_expired_value() -> Iterator[None]:
+    """The delete has seen all that its node holds of the key."""
+
+    def delete_expired(self: Expiring, key: str, upto_ms: int) -> None:
+        item = self._keyspace.filled(key)
+        if any(0 < version.expires <= upto_ms for version in item.live().values()):
+            self._delete(Put(key, None, Mode.SIBLINGS, context=item.past, expires=upto_ms))
+
+    with patch.object(Expiring, "_delete_expired", delete_expired):
         yield

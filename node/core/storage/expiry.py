@@ -42,6 +42,10 @@ class Expiry:
         self.next_ms = NEVER
         self._look()
 
+    def __bool__(self) -> bool:
+        """Whether some version may expire."""
+        return self.next_ms < NEVER
+
     @property
     def now_ms(self) -> float:
         """The moment at which it is judged what has expired: that of the step."""
@@ -54,7 +58,8 @@ class Expiry:
     def note(self, row: str, before: Item, after: Item) -> None:
         """Note the instants of the versions that a row has got."""
         for dot, version in after.versions.items():
-            if version.expires and dot not in before.versions:
+            is_new = dot not in before.versions
+            if version.expires and version.value is not None and is_new:
                 self._add(version.expires, row)
 
     def adopt(self, row: str, blob: bytes) -> None:
