@@ -15,6 +15,7 @@ from functools import partial
 from time import perf_counter
 from typing import Any
 
+from aiohttp.hdrs import ORIGIN
 from aiohttp.web_request import BaseRequest
 from aiohttp.web_response import StreamResponse
 from msgspec.structs import replace
@@ -157,7 +158,8 @@ class Server:
         target, host = origin_form(request.raw_path)
         path, _, query = target.partition("?")
         endpoint, placeholders = self._table.find(request.method, path) or (self._nobody, NOTHING)
-        refusal = self._origins.refusal(request, host)
+        is_of_page = ORIGIN in request.headers
+        refusal = self._origins.refusal(request, host) if is_of_page else None
         if endpoint is self._peer and refusal is None:
             return await self._accept(request)
         self._in_flight += 1
@@ -169,7 +171,7 @@ class Server:
                 reply = self._reply_of_nobody(request, path)
             else:
                 reply = await self._reply(request, endpoint, placeholders, query)
-            allowed = self._origins.headers(request)
+            allowed = self._origins.headers(request) if is_of_page else NOTHING
             answer = reply if isinstance(reply, Events) else self._say(reply, allowed)
         except ConnectionError:  # the client left in the middle of its body
             raise
@@ -197,33 +199,34 @@ class Server:
         path = decoded(placeholders)
         if path is None:
             return NOT_TEXT
-        words = request.rel_url.query if query else NOTHING
-
-        async def with_body(body: bytes | Reply) -> Reply | Events:
-            if isinstance(body, Reply):
-                return body
-            call = Call(
-                request.method, path, words, request.headers, body, self._facts, self._limits
-            )
-            assert endpoint.handler is not None
-            try:
-                return await self._carried_out(endpoint.handler(call))
-            except Refused as refusal:
-                return endpoint.reword(call, refusal.reply)
-
         body = arrived_body_of(request, self._body_bytes_max)
         if body is not None:
-            return await with_body(body)
+            return await self._reply_to(request, endpoint, path, query, body)
         async with self._bodies.read(request) as late:
-            return await with_body(late)
+            return await self._reply_to(request, endpoint, path, query, late)
 
-    async def _carried_out(self, said: Reply | Ask | Talk | Events) -> Reply | Events:
-        if isinstance(said, Ask):
-            return said.say(
-                await self._outcome(said.request)
-            )  # an early outcome needs no turn of the loop
-        if isinstance(said, Talk):
-            return await self._talk(said.steps)
+    async def _reply_to(
+        self,
+        request: BaseRequest,
+        endpoint: Endpoint,
+        path: Mapping[str, str],
+        query: str,
+        body: bytes | Reply,
+    ) -> Reply | Events:
+        """Let the handler decide, and carry out what it says."""
+        if isinstance(body, Reply):
+            return body
+        words = request.rel_url.query if query else NOTHING
+        call = Call(request.method, path, words, request.headers, body, self._facts, self._limits)
+        assert endpoint.handler is not None
+        try:
+            said = endpoint.handler(call)
+            if isinstance(said, Ask):  # an early outcome needs no turn of the loop
+                return said.say(await self._outcome(said.request))
+            if isinstance(said, Talk):
+                return await self._talk(said.steps)
+        except Refused as refusal:
+            return endpoint.reword(call, refusal.reply)
         return STREAMS_FULL if isinstance(said, Events) and self._streams.is_full else said
 
     def _outcome(self, request: Request) -> asyncio.Future[Outcome]:
