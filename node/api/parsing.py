@@ -21,6 +21,7 @@ from node.core.protocol.operations import Outcome, Rejected, Stored, Unavailable
 
 METADATA_HEADER = "X-Causal-Metadata"
 DEFINITE = {"Kv-Outcome": "definite"}
+NOTHING_SEEN: tuple[list[Any], ...] = ([], [{}])  # what most requests say that they have seen
 MISSING_MAX = 32  # entries of Kv-Missing, so that the header stays short
 
 
@@ -68,14 +69,16 @@ def token_of(call: Call, fields: Mapping[str, Any], name: str) -> Token:
     """
     try:
         seen = each_in(call.body, fields, name) if fields else []
-        if texts := [text for text in all_of(call.headers, METADATA_HEADER) if text]:
-            seen += _listed(texts)
+        if METADATA_HEADER in call.headers:
+            seen += _listed([text for text in all_of(call.headers, METADATA_HEADER) if text])
     except RepeatedError as error:
         raise bad_request(f"{name} is malformed: {error}") from error
     except RecursionError as error:
         raise bad_request(f"{name} is malformed: the body is nested too deeply") from error
     except ValueError as error:
         raise bad_request(f"header {METADATA_HEADER} is not JSON: {error}") from error
+    if seen in NOTHING_SEEN:
+        return Token()
     if len(call.body) > TOKEN_BYTES_MAX and any(
         len(_text_of(each)) > TOKEN_BYTES_MAX for each in seen
     ):

@@ -74,5 +74,7 @@ class Standing:
         """Whether no view is retired without this incarnation's report.  In the view of its
         settings, or of old rows, an introducer must have heard of it: the others may have retired
         that view with another incarnation of this node."""
+        if self.is_known:
+            return True
         is_first = self.view.id == FIRST and bool(self.introducers)
-        return self.is_known or not (is_first or self.may_be_left())
+        return not (is_first or self.may_be_left())

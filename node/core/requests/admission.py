@@ -49,6 +49,9 @@ class Admission:
 
     def admit(self, request: int, operation: Any) -> None:
         """Do what the client asks, or refuse it and keep nothing of it."""
+        if _claims_nothing(operation):
+            self._perform(request, operation)
+            return
         refusal = self._refusal(operation)
         if refusal is not None:
             self._step.reply(request, refusal)
@@ -119,9 +122,20 @@ class Admission:
         return replace(operation, token=replace(token, timestamp=timestamp))
 
 
+def _claims_nothing(operation: Any) -> bool:
+    """Whether it is a read or a write whose client has sent neither a token nor a context."""
+    if isinstance(operation, Get):
+        return operation.token == NO_TOKEN
+    if isinstance(operation, Put):
+        return operation.token == NO_TOKEN and operation.context == NO_PAST
+    return False
+
+
 def impossible(token: Token, context: Past, views: KnownViews, keyspace: Keyspace) -> str:
     """Describe a write that the client claims and that no node can have named; empty if there is
     none."""
+    if not token and not context:
+        return ""
     dots = chain(token.floor.items(), token.exact, context.base.items(), context.loose)
     own = _above(dots, keyspace)
     if own or not views.may_name():  # the view of its settings may be another than that of all
