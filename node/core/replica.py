@@ -93,6 +93,10 @@ class Replica:
         self._writes = WriteOrigin(services, self._handle, self._read_origin.looks.begin)
         self._lists = Lists(services)
         self._expiring = Expiring(services, self._delete)
+        self._under_way = (
+            self._writes.under_way, self._read_origin.under_way, self._lists.under_way,
+            self._counts.under_way, self._proposals,
+        )  # fmt: skip
         self._view_change = self._change_of_views(services)
         self.is_over = False  # it does nothing now: the rows are those of another replica
         self._epoch = m.Epoch()  # of the message in hand
@@ -210,7 +214,7 @@ class Replica:
         except UnknownRuns:
             self._step.ask(source, m.WantRuns())
             return
-        if self.maintenance.identity.goes_with(source, message):
+        if self.views.is_vouched_for or self.maintenance.identity.goes_with(source, message):
             self._handle(source, message)
 
     def on_envelopes(self, source: str, envelopes: events.Envelopes) -> None:
@@ -220,7 +224,7 @@ class Replica:
     def _wake_at(self, now: float) -> float:
         if self.is_over:
             return float("inf")
-        if self._writes or self._read_origin or self._lists or self._counts or self._proposals:
+        if any(self._under_way):
             return min(now + WAITING_TICK_S, self.maintenance.anti_entropy.next_page)
         keyspace = self.keyspace
         busy = (

@@ -54,8 +54,7 @@ class Step:
 
     def finish(self, epoch: Epoch, wake_at: float) -> Effects:
         """End the step: all that it has caused."""
-        records = self.records.copy()
-        self.records.clear()
+        records, self.records = self.records, []
         return Effects(
             self.asks, self.relays, records, self.tells, self.replies,
             wake_at, epoch, self.peers, self.ends, self.notes,

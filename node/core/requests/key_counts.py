@@ -23,14 +23,13 @@ class Counting(msgspec.Struct):
 
 
 class CountOrigin:
-    """What an origin does with a count: it answers from its own store, or asks a member."""
+    """What an origin does with a count: it answers from its own store, or asks a member.
+    `under_way`: the counts that wait for a member."""
 
     def __init__(self, services: Services) -> None:
         self._views, self._step, self._keyspace = services.views, services.step, services.store
         self._counts = Counts(services.detector)
-
-    def __len__(self) -> int:
-        return len(self._counts)
+        self.under_way = self._counts.under_way
 
     def begin(self, request: int, count: Count) -> None:
         shard = self._views.view.shard_named(count.shard)
@@ -64,7 +63,7 @@ class Counts:
 
     def __init__(self, detector: Detector) -> None:
         self._detector = detector
-        self._counts: dict[int, Counting] = {}
+        self.under_way = self._counts = dict[int, Counting]()
 
     def __len__(self) -> int:
         return len(self._counts)

@@ -31,14 +31,11 @@ class Waiting(msgspec.Struct, frozen=True):
 
 
 class Lists:
-    """The lists whose clients wait at this node."""
+    """The lists of this node's clients.  `under_way`: those that still wait."""
 
     def __init__(self, services: Services) -> None:
         self._views, self._keyspace, self._step = services.views, services.store, services.step
-        self._waiting: dict[int, Waiting] = {}
-
-    def __len__(self) -> int:
-        return len(self._waiting)
+        self.under_way = self._waiting = dict[int, Waiting]()
 
     def begin(self, request: int, wanted: List) -> None:
         self._waiting[request] = Waiting(wanted, self._step.now + wanted.wait_s)

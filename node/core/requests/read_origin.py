@@ -46,7 +46,7 @@ Asks = list[tuple[str, Fetch]]
 class ReadOrigin:
     """The reads of this node's clients.  `owner` is this node's own side of a read.  `put` begins a
     write that has waited for a read; its arguments say whether the key has a value, and how many
-    attempts were made before."""
+    attempts were made before.  `under_way`: the reads that still wait."""
 
     def __init__(
         self,
@@ -60,6 +60,7 @@ class ReadOrigin:
         self._views, self._step, self._keyspace = services.views, services.step, services.store
         self._owner, self._delivery_buffer, self._row_repair = owner, delivery_buffer, row_repair
         self._reads = Reads(self._views.address, services.detector)
+        self.under_way = self._reads.under_way
         self._read_repairs = ReadRepairs(self._views.address, options.message_bytes_max)
         self.looks = LookFirst(services, self.begin, self._reads.drop, put)
 
@@ -218,7 +219,7 @@ class Reads:
     def __init__(self, address: str, detector: Detector) -> None:
         self._address = address
         self._detector = detector
-        self._reads: dict[int, Read] = {}
+        self.under_way = self._reads = dict[int, Read]()
 
     def __len__(self) -> int:
         return len(self._reads)
@@ -299,8 +300,9 @@ class Reads:
 
     def restart(self) -> list[tuple[int, Read]]:
         """Forget all reads, and return them: they begin again in another view."""
-        reads, self._reads = self._reads, {}
-        return list(reads.items())
+        reads = list(self._reads.items())
+        self._reads.clear()
+        return reads
 
     def tick(self, now: float) -> tuple[Asks, list[tuple[int, Outcome]]]:
         """The outcomes at deadlines, and the members to ask again."""

@@ -91,7 +91,7 @@ class Write(msgspec.Struct, gc=False):
 
 class WriteOrigin:
     """The writes of this node's clients.  `home` is its own side of a write; `look_first` reads the
-    key before a write that a home cannot judge."""
+    key before a write that a home cannot judge.  `under_way`: those that still wait."""
 
     def __init__(
         self,
@@ -102,6 +102,7 @@ class WriteOrigin:
         self._views, self._step = services.views, services.step
         self._home, self._look_first = home, look_first
         self._writes = Writes(self._views.address, services.detector)
+        self.under_way = self._writes.under_way
 
     def __len__(self) -> int:
         return len(self._writes)
@@ -170,7 +171,7 @@ class Writes:
     def __init__(self, address: str, detector: Detector) -> None:
         self._address = address
         self._detector = detector
-        self._writes: dict[int, Write] = {}
+        self.under_way = self._writes = dict[int, Write]()
 
     def __len__(self) -> int:
         return len(self._writes)
