@@ -6,7 +6,7 @@ obsolete. Clients may send absurd timestamps, and older versions may have stored
 that no clock can have reached does not count. (Kulkarni et al., OPODIS 2014; protocol D11.)
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 Timestamp = tuple[int, int, str]
 NO_TIMESTAMP: Timestamp = (0, 0, "")
@@ -52,13 +52,15 @@ class HybridClock:
         if timestamp[0] == self.milliseconds:
             self.count = max(self.count, timestamp[1])
 
-    def next(self, now: float, actor: str, above: Iterable[Timestamp]) -> Timestamp:
+    def next(self, now: float, actor: str, above: Collection[Timestamp]) -> Timestamp:
         """A timestamp above these and above all given before; `now` in seconds.
 
         A timestamp from far ahead lifts this one write, as causality demands, but not this clock:
         the timestamps of independent writes stay near the wall clock.
         """
-        highest = max((bounded(timestamp, now) for timestamp in above), default=NO_TIMESTAMP)
+        highest = max(above, default=NO_TIMESTAMP)
+        if bounded(highest, now) != highest:  # then the others count, too
+            highest = max([bounded(timestamp, now) for timestamp in above])
         self.observe(highest, now)
         milliseconds = int(now * 1000)
         if milliseconds > self.milliseconds:

@@ -103,7 +103,9 @@ class Token(msgspec.Struct, array_like=True, gc=False):
         """Without what every replica has, and within its bound (rule 9)."""
         if not self.floor and not self.exact:
             return self
-        floor = {a: n for a, n in self.floor.items() if n > covered_by(watermark, a)}
+        floor = self.floor
+        if floor:
+            floor = {a: n for a, n in floor.items() if n > covered_by(watermark, a)}
         exact = {d: tag for d, tag in self.exact.items() if d[1] > covered_by(watermark, d[0])}
         keys = self.keys if floor else b""
         exact = _last_of_each_actor(exact) if len(exact) > 1 else exact

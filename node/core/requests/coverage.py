@@ -22,7 +22,7 @@ from node.core.storage.keyspace import Keyspace
 Missing = dict[Actor, tuple[int, int]]  # actor -> (have, need)
 
 
-class Need(msgspec.Struct):
+class Need(msgspec.Struct, gc=False):
     """What tokens ask of one key, and of the clock of its shard."""
 
     key_hash: KeyHash

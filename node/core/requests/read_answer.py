@@ -14,6 +14,7 @@ from node.core.model.token import Token, same_key
 from node.core.protocol.operations import Absent, Found, Get, Mismatch, Mode, Outcome, RefuseWhen
 from node.core.requests.coverage import Missing, Need
 
+NO_PAST = Past()
 DAMAGED_HERE = "this node's own row of it is damaged and not made whole yet"
 
 
@@ -22,13 +23,15 @@ def answer(get: Get, need: Need, item: Item, served_by: str, reads: int = 1) -> 
     token = token_after_read(get.token, need, item)
     shown = shown_versions(get.mode, item.at(need.now_ms))
     dots = tuple(item.versions)
-    context = item.past if get.mode is Mode.SIBLINGS else Past()
+    context = item.past if get.mode is Mode.SIBLINGS else NO_PAST
     if not shown:
         return Absent(dots, token, context, served_by, reads)
-    order = sorted(shown, key=lambda dot: (shown[dot].timestamp, dot), reverse=True)
+    order = list(shown)
+    if len(order) > 1:
+        order.sort(key=lambda dot: (shown[dot].timestamp, dot), reverse=True)
     if get.raw:
         return _raw(order, item, token, served_by, reads)
-    values = tuple(shown[dot].text for dot in order)
+    values = tuple([shown[dot].text for dot in order])
     clocks: tuple[Vector, ...] = ()
     if get.mode is Mode.SIBLINGS:
         known = item.clocks()
@@ -104,5 +107,7 @@ def shown_versions(mode: Mode, item: Item) -> dict[tuple[Actor, int], Version]:
     value."""
     if mode is Mode.SIBLINGS:
         return item.shown()
-    live, winner = item.live(), item.winner()
-    return {winner: live[winner]} if winner in live else {}
+    winner = item.winner()
+    if winner is None or item.versions[winner].value is None:
+        return {}
+    return {winner: item.versions[winner]}

@@ -32,10 +32,11 @@ class ReadOwner:
     def on_fetch(self, source: str, fetch: Fetch) -> None:
         """Tell a peer that reads the key what is held here, or a piece of it if the item is
         large."""
-        self._views.doubt(fetch.doubts)
+        if fetch.doubts:
+            self._views.doubt(fetch.doubts)
         state = self.state(fetch.request, fetch.key, fetch.bound)
         item, rest = piece_of(state.item, fetch.have, self._bytes_max)
-        self._step.tell(source, replace(state, item=item, rest=rest))
+        self._step.tell(source, replace(state, item=item, rest=rest) if rest else state)
 
     def state(self, request: int, key: str, bound: bool) -> State:
         """What this node holds of a key; nothing if the row is damaged.  `bound`: the reader has a

@@ -6,6 +6,7 @@
 from collections.abc import Iterable
 
 import msgspec
+from msgspec import field
 from msgspec.structs import replace
 
 from node.core.model.dots import Dot, DotClock
@@ -53,7 +54,9 @@ class Read(msgspec.Struct):
 
     def have(self, source: str) -> tuple[Dot, ...]:
         """The versions that a node need not send again; empty for small items."""
-        return self.pieces.have(source) or (tuple(self.item.versions) if self.is_large else ())
+        if not self.is_large:
+            return ()
+        return self.pieces.have(source) or tuple(self.item.versions)
 
     def ask(self, members: Iterable[str], now: float) -> None:
         """Note that these members are asked now."""

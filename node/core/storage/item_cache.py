@@ -25,7 +25,9 @@ OnChange = Callable[[str, Item, Item, Iterable[Dot]], None]
 
 def weight_of(key: str, item: Item) -> int:
     """About how many bytes an item takes in memory, its key and its place in the cache included."""
-    weight = ITEM_BYTES + len(key) + _weight_of_past(item.past)
+    weight, past = ITEM_BYTES + len(key), item.past
+    if past.base or past.loose:
+        weight += _weight_of_past(past)
     if item.versions:
         weight += FIRST_VERSION_BYTES
         for version in item.versions.values():

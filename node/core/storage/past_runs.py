@@ -270,15 +270,18 @@ def _of_dots(p: m.SamePage, change: Change) -> m.Page:
 
 
 def _of_state(s: m.State, change: Change) -> m.State:
-    return _with(s, item=_item(s.item, change), clock=_clock(s.clock, change))
+    item, clock = _item(s.item, change), _clock(s.clock, change)
+    return s if item is s.item and clock is s.clock else replace(s, item=item, clock=clock)
 
 
 def _of_item(message: m.Replicate | m.ReadRepair, change: Change) -> m.Message:
-    return _with(message, item=_item(message.item, change))
+    item = _item(message.item, change)
+    return message if item is message.item else replace(message, item=item)
 
 
 def _of_written(n: m.Written, change: Change) -> m.Written:
-    return _with(n, context=_past(n.context, change))
+    context = _past(n.context, change)
+    return n if context is n.context else replace(n, context=context)
 
 
 def _of_accept(a: m.Accept, change: Change) -> m.Accept:

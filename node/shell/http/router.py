@@ -138,7 +138,10 @@ class Table:
 
 def decoded(placeholders: Mapping[str, str]) -> Mapping[str, str] | None:
     """Decode the percent signs of placeholders; None when they are not UTF-8 text."""
-    if not any("%" in text for text in placeholders.values()):
+    for text in placeholders.values():
+        if "%" in text:
+            break
+    else:
         return placeholders
     try:
         return {name: unquote(text, errors="strict") for name, text in placeholders.items()}
