@@ -39,7 +39,7 @@ def each_in(body: bytes, fields: Mapping[str, Any], name: str) -> list[Any]:
     if name not in fields:
         return []
     is_escaped = b"\\u" in body
-    if body.count(b'"%b"' % name.encode()) > 1 or is_escaped:
+    if is_escaped or body.count(_quoted(name)) > 1:
         if is_escaped and len(_written(name).findall(body)) < 2:
             return [_checked(body, fields[name], name)]
         pairs = json.loads(body, object_pairs_hook=_Pairs)
@@ -67,6 +67,11 @@ def _whole(value: Any) -> Any:
             raise RepeatedError("an object in it has a name more than once")
         return {name: _whole(each) for name, each in value}
     return [_whole(each) for each in value] if isinstance(value, list) else value
+
+
+@lru_cache
+def _quoted(name: str) -> bytes:
+    return b'"%b"' % name.encode()
 
 
 @lru_cache

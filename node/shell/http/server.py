@@ -169,8 +169,10 @@ class Server:
                 reply = refusal
             elif endpoint.handler is None:
                 reply = self._reply_of_nobody(request, path)
+            elif (body := arrived_body_of(request, self._body_bytes_max)) is None:  # rare
+                reply = await self._late_reply(request, endpoint, placeholders, query)
             else:
-                reply = await self._reply(request, endpoint, placeholders, query)
+                reply = await self._reply(request, endpoint, placeholders, query, body)
             allowed = self._origins.headers(request) if is_of_page else NOTHING
             answer = reply if isinstance(reply, Events) else self._say(reply, allowed)
         except ConnectionError:  # the client left in the middle of its body
@@ -189,31 +191,31 @@ class Server:
             return await self._streams.serve(request, answer, self._origins.headers(request))
         return answer
 
-    async def _reply(
+    async def _late_reply(
         self,
         request: BaseRequest,
         endpoint: Endpoint,
         placeholders: Mapping[str, str],
         query: str,
     ) -> Reply | Events:
-        path = decoded(placeholders)
-        if path is None:
+        """Wait for the body, unless the path is malformed."""
+        if decoded(placeholders) is None:
             return NOT_TEXT
-        body = arrived_body_of(request, self._body_bytes_max)
-        if body is not None:
-            return await self._reply_to(request, endpoint, path, query, body)
         async with self._bodies.read(request) as late:
-            return await self._reply_to(request, endpoint, path, query, late)
+            return await self._reply(request, endpoint, placeholders, query, late)
 
-    async def _reply_to(
+    async def _reply(
         self,
         request: BaseRequest,
         endpoint: Endpoint,
-        path: Mapping[str, str],
+        placeholders: Mapping[str, str],
         query: str,
         body: bytes | Reply,
     ) -> Reply | Events:
         """Let the handler decide, and carry out what it says."""
+        path = decoded(placeholders)
+        if path is None:
+            return NOT_TEXT
         if isinstance(body, Reply):
             return body
         words = request.rel_url.query if query else NOTHING
