@@ -254,7 +254,7 @@ class Replica:
             self._proposals.on_propose(request, operation)
         elif isinstance(operation, ops.Forget):
             self._forget(request)
-        elif not self.view.shards:
+        elif not self.views.view.shards:
             self._step.reply(request, NO_VIEW_YET)
         else:
             self._admission.admit(request, operation)

@@ -339,7 +339,7 @@ class KnownViews(Standing):
     def replicas_of(self, key: str, request: int) -> tuple[str, ...]:
         """The nodes to ask for a key: this node first if it owns the key; otherwise the owners,
         each in its turn by the number of the request."""
-        return self.view.asked_by(self.address, slot_of_key(key), request)
+        return self.history.current.asked_by(self.address, slot_of_key(key), request)
 
     def slots_of_actor(self, actor: Actor) -> int | None:
         """The slots for which this actor may have written; None when its view or its node is not

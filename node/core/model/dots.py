@@ -51,7 +51,7 @@ class DotClock(msgspec.Struct, array_like=True, gc=False):
 
     def add(self, dot: Dot) -> None:
         actor, n = dot
-        if self.drops(actor):
+        if self.oldest_view > FIRST and self.drops(actor):
             return
         base = self.base.get(actor, 0)
         if n > base + 1:

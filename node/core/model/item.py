@@ -128,7 +128,10 @@ class Item(msgspec.Struct, array_like=True, gc=False):
     def is_live(self) -> bool:
         """Whether the key counts: whether it has a value that no delete hides or has replaced.  It
         counts the same when a delete is pruned."""
-        return bool(self.shown()) if self.has_marks() else bool(self.versions)
+        for version in self.versions.values():
+            if version.value is None:
+                return bool(self.shown())
+        return bool(self.versions)
 
     def has_marks(self) -> bool:
         """Whether a delete is among the versions."""
@@ -146,8 +149,11 @@ def fill(item: Item, clock: DotClock) -> Item:
 def covering(item: Item, past: Past) -> Item:
     """The item with this past, and its own versions in it: in the middle of a full exchange a store
     holds versions whose dots its clock does not know yet."""
-    unknown = [dot for dot in item.versions if not past.has(dot)]
-    return Item(item.versions, past.joined({}, unknown) if unknown else past)
+    for dot in item.versions:
+        if not past.has(dot):
+            unknown = [each for each in item.versions if not past.has(each)]
+            return Item(item.versions, past.joined({}, unknown))
+    return Item(item.versions, past)  # nearly always
 
 
 def strip(item: Item, clock: DotClock, lost: Container[Actor] = ()) -> Item:

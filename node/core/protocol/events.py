@@ -5,6 +5,8 @@ import msgspec
 from node.core.protocol.messages import Ack, Envelope, Message, Replicate
 from node.core.protocol.operations import Request
 
+FREQUENT = (Replicate, Ack)
+
 
 class Envelopes(msgspec.Struct, frozen=True, gc=False):
     """Envelopes of one peer that came together.  One step handles all of them, so with one write to
@@ -18,7 +20,7 @@ def together(envelopes: list[Envelope]) -> list[Envelope | Envelopes]:
     these changes the view, so all that one step causes leaves under one epoch."""
     grouped: list[Envelope | Envelopes] = []
     for envelope in envelopes:
-        if not isinstance(envelope.message, Replicate | Ack):
+        if not isinstance(envelope.message, FREQUENT):
             grouped.append(envelope)
         elif grouped and isinstance(grouped[-1], Envelopes):
             grouped[-1].envelopes.append(envelope)

@@ -187,6 +187,8 @@ class ReadOrigin:
 
     def feed(self, key: str) -> None:
         """Judge the reads that wait for this key again: it has changed here."""
+        if not self.under_way:
+            return
         for request, read in self._reads.waiting_for(key):
             if self._reads.get(request) is not read:  # answered by what another read has led to
                 continue

@@ -332,7 +332,8 @@ class Keyspace:
             del self.open_keys[key]
         blob = ENCODER.encode(kept) if kept.versions or kept.past else None
         size = len(blob) if blob else 0
-        more = kept.is_live() - before.is_live()
+        is_live = kept.is_live() if has_marks else bool(kept.versions)
+        more = is_live - before.is_live()
         self.slot_counts.change(slot, more, size - self._cache.bytes_of(key))
         self._cache.put(key, kept, size)
         self.content_hashes.change(row, before, kept)
