@@ -100,7 +100,9 @@ class Replica:
         self._view_change = self._change_of_views(services)
         self.is_over = False  # it does nothing now: the rows are those of another replica
         self._epoch = m.Epoch()  # of the message in hand
-        self._handlers = self._table()
+        handlers = self._table()
+        self._handlers = {kind: handler for kind, (handler, _) in handlers.items()}
+        self._if_damaged = {kind: instead for kind, (_, instead) in handlers.items()}
         self._admission = Admission(services, self._handle)
 
     def _change_of_views(self, services: Services) -> ViewChange:
@@ -165,10 +167,10 @@ class Replica:
 
     def _handle(self, source: str | int, event: Any) -> None:
         """Handle an event of a source, or the operation of a client's request."""
-        handler, if_damaged = self._handlers[type(event)]
         try:
-            handler(source, event)
+            self._handlers[type(event)](source, event)
         except Damaged as found:
+            if_damaged = self._if_damaged.get(type(event))
             if if_damaged is None:
                 raise
             self._step.suspect(found)
@@ -283,8 +285,8 @@ class Replica:
             self._step.reply(submit.request, refusal)
 
         self._step.say_nothing()
-        self._handlers = dict.fromkeys(self._handlers, (lambda source, event: None, None))
-        self._handlers[events.Submit] = refuse, None
+        self._handlers = dict.fromkeys(self._handlers, lambda source, event: None)
+        self._handlers[events.Submit] = refuse
         self.is_over = True
 
     def _begin_write(self, request: int, put: ops.Put, found: bool, attempts: int) -> None:
