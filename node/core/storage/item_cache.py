@@ -31,7 +31,9 @@ def weight_of(key: str, item: Item) -> int:
     if item.versions:
         weight += FIRST_VERSION_BYTES
         for version in item.versions.values():
-            weight += _weight_of_version(version)
+            weight += VERSION_BYTES + len(version.value or b"")
+            if version.deps.exact or version.deps.floor or version.clock:
+                weight += _weight_of_causes(version)
     return weight
 
 
@@ -44,8 +46,8 @@ def _weight_of_past(past: Past) -> int:
     return weight
 
 
-def _weight_of_version(version: Version) -> int:
-    deps, weight = version.deps, VERSION_BYTES + len(version.value or b"")
+def _weight_of_causes(version: Version) -> int:
+    deps, weight = version.deps, 0
     if deps.exact:
         weight += TABLE_BYTES + DOT_BYTES * len(deps.exact)
     if deps.floor:
