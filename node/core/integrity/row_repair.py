@@ -132,6 +132,8 @@ class RowRepair:
     # ---- what others tell
     def has_asked(self, number: int) -> bool:
         """Whether this is the number of a question about a row that is still damaged."""
+        if not self.suspects:
+            return False
         return any(suspect.number == number for suspect in self.suspects.values())
 
     def on_state(self, source: str, state: State) -> str | None:

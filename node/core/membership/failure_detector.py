@@ -41,7 +41,7 @@ class Detector:
     def reachable(self, peer: str, now: float) -> bool:
         if peer == self.address:
             return True
-        return peer in self._up and now - self.heard(peer) <= SUSPECT_AFTER_S
+        return peer in self._up and now - self._heard.get(peer, NEVER) <= SUSPECT_AFTER_S
 
     def alive(self, peer: str, now: float) -> bool:
         return peer == self.address or now - self.heard(peer) <= DEAD_AFTER_S

@@ -122,6 +122,8 @@ class ViewHistory:
     def need(self) -> set[ViewId]:
         """The views a store must be complete for to answer in the current one (R5a)."""
         view = self.current
+        if not view.ancestors:
+            return {view.id}
         return {view.id, *(old for old in view.ancestors if old >= self.oldest_view)}
 
     def nodes(self) -> list[str]:

@@ -45,9 +45,7 @@ class HybridClock:
 
     def observe(self, timestamp: Timestamp, now: float) -> None:
         """Give later timestamps above this one, unless it is too far ahead to be true."""
-        self._follow(bounded(timestamp, now), now)
-
-    def _follow(self, timestamp: Timestamp, now: float) -> None:
+        timestamp = bounded(timestamp, now)
         milliseconds = min(timestamp[0], int(now * 1000) + LEAD_MS_MAX)
         if milliseconds > self.milliseconds:
             self.milliseconds, self.count = milliseconds, 0
@@ -63,7 +61,7 @@ class HybridClock:
         highest = max(above, default=NO_TIMESTAMP)
         if bounded(highest, now) != highest:  # then the others count, too
             highest = max([bounded(timestamp, now) for timestamp in above])
-        self._follow(highest, now)
+        self.observe(highest, now)
         milliseconds = int(now * 1000)
         if milliseconds > self.milliseconds:
             self.milliseconds, self.count = milliseconds, 0

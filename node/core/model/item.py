@@ -150,7 +150,7 @@ def covering(item: Item, past: Past) -> Item:
     """The item with this past, and its own versions in it: in the middle of a full exchange a store
     holds versions whose dots its clock does not know yet."""
     for dot in item.versions:
-        if not past.has(dot):
+        if dot[1] > past.base.get(dot[0], 0) and not past.has(dot):
             unknown = [each for each in item.versions if not past.has(each)]
             return Item(item.versions, past.joined({}, unknown))
     return Item(item.versions, past)  # nearly always
@@ -179,7 +179,9 @@ def sync(one: Item, two: Item) -> Item:
     """Join two filled states: a version stays if both have it, or one has and the other never saw
     it.  Commutative, associative, idempotent."""
     kept = {d: v for d, v in one.versions.items() if d in two.versions or not two.past.has(d)}
-    kept.update((d, v) for d, v in two.versions.items() if d in one.versions or not one.past.has(d))
+    for dot, version in two.versions.items():
+        if dot in one.versions or not one.past.has(dot):
+            kept[dot] = version
     return Item(kept, one.past.with_all(two.past))
 
 

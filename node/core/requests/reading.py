@@ -33,28 +33,26 @@ class Read(msgspec.Struct):
     holders: tuple[str, ...]  # the nodes that may hold the slot, the owners first
     views: set[ViewId]  # those that it takes
     started: float
-    item: Item = msgspec.field(default_factory=Item)
-    clock: DotClock = msgspec.field(default_factory=DotClock)
-    # those that have sent, and what they are complete for
-    senders: dict[str, list[ViewId]] = msgspec.field(default_factory=dict)
-    asked: dict[str, float] = msgspec.field(default_factory=dict)
-    # the versions each has, for mending
-    holds: dict[str, set[Dot]] = msgspec.field(default_factory=dict)
-    pieces: Pieces = msgspec.field(default_factory=Pieces)
-    is_large: bool = False  # an item has come in pieces
+    item: Item = field(default_factory=Item)
+    clock: DotClock = field(default_factory=DotClock)
+    senders: dict[str, list[ViewId]] = field(default_factory=dict)  # and what they are complete for
+    asked: dict[str, float] = field(default_factory=dict)
+    holds: dict[str, set[Dot]] = field(default_factory=dict)  # the versions each has, for mending
+    pieces: Pieces | None = None  # since an item has come in pieces
 
     def whole_state(self, source: str, state: State) -> State | None:
         """The state with its whole item; None while pieces of a large item are missing."""
         if not state.rest:
             return state
-        self.is_large = True
+        if self.pieces is None:
+            self.pieces = Pieces()
         here = Item(self.item.versions)  # a replaced one counts, too: the state may be kept, alone
         item = self.pieces.add(source, state.item, state.rest, here)
         return None if item is None else replace(state, item=item)
 
     def have(self, source: str) -> tuple[Dot, ...]:
         """The versions that a node need not send again; empty for small items."""
-        if not self.is_large:
+        if self.pieces is None:
             return ()
         return self.pieces.have(source) or tuple(self.item.versions)
 
@@ -64,7 +62,8 @@ class Read(msgspec.Struct):
 
     def is_due(self, member: str, now: float) -> bool:
         """Whether a member that was asked is to be asked again."""
-        patience_s = PIECE_PATIENCE_S if self.pieces.have(member) else ASK_AGAIN_S
+        is_large = self.pieces is not None and self.pieces.have(member)
+        patience_s = PIECE_PATIENCE_S if is_large else ASK_AGAIN_S
         return now - self.asked[member] >= patience_s
 
     def add(self, source: str, state: State) -> None:
@@ -94,4 +93,7 @@ class Read(msgspec.Struct):
         wanted."""
         copies = min(self.get.copies, len(self.owners))
         told = [view for views in self.senders.values() for view in views]
-        return bool(copies) and all(told.count(view) >= copies for view in self.views)
+        for view in self.views:
+            if told.count(view) < copies:
+                return False
+        return bool(copies)
