@@ -30,7 +30,9 @@ class DotClock(msgspec.Struct, array_like=True, gc=False):
         if n <= self.base.get(actor, 0):
             return True
         loose = self.loose.get(actor)
-        return (loose is not None and n in loose) or self.drops(actor)
+        if loose is not None and n in loose:
+            return True
+        return self.oldest_view > FIRST and self.drops(actor)
 
     def drops(self, actor: Actor) -> bool:
         """Whether this actor wrote below the oldest view."""

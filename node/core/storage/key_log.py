@@ -47,15 +47,17 @@ class KeyLog:
             after = page[-1][0]
 
     def add(self, dot: Dot, key: str) -> None:
+        actor, n = dot
+        keys = self._keys.setdefault(actor, {})
         if dot in self._off_disk:
             self._off_disk.remove(dot)
-        elif self.key_of(dot) is not None:
+        elif n in keys:
             return
         else:
-            self._keys.setdefault(dot[0], {})[dot[1]] = key
+            keys[n] = key
             self.entries += 1
-        if dot[1] <= self._dropped_below.get(dot[0], 0):
-            self._dropped_below[dot[0]] = dot[1] - 1
+        if n <= self._dropped_below.get(actor, 0):
+            self._dropped_below[actor] = n - 1
         self._step.record("log", log_row(dot), key.encode())
 
     def is_full(self) -> bool:
