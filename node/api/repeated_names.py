@@ -44,7 +44,7 @@ def each_in(body: bytes, fields: Mapping[str, Any], name: str) -> list[Any]:
             return [_checked(body, fields[name], name)]
         pairs = json.loads(body, object_pairs_hook=_Pairs)
         return [_whole(value) for each, value in pairs if each == name]
-    return [_checked(body, fields[name], name)] if fields[name] else [fields[name]]
+    return [_checked(body, fields[name], name)]
 
 
 def parsed(text: bytes) -> Any:

@@ -197,10 +197,8 @@ class Identity:
 
     def goes_with(self, source: str, message: Message) -> bool:
         """Whether a message, other than a comparison, names only those of our writes that are here.
-        The node looks at messages until a peer has vouched for this disk, because that peer may be
-        gone before it does."""
-        if self._views.is_vouched_for:
-            return True
+        The caller asks until a peer has vouched for this disk, because that peer may be gone before
+        it does."""
         owned = self._keyspace.parts.owned()
         clocks = clocks_in(message) if owned else ()
         if any(all(_lacks_of(p.clock, clock, self._ours) for p in owned) for clock in clocks):

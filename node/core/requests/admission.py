@@ -134,7 +134,7 @@ def _claims_nothing(operation: Any) -> bool:
 def impossible(token: Token, context: Past, views: KnownViews, keyspace: Keyspace) -> str:
     """Describe a write that the client claims and that no node can have named; empty if there is
     none."""
-    if not token and not context:
+    if token == NO_TOKEN and context == NO_PAST:
         return ""
     dots = chain(token.floor.items(), token.exact, context.base.items(), context.loose)
     own = _above(dots, keyspace)

@@ -132,7 +132,7 @@ class Home:
         if accept.looked:
             return None
         refuse_when = put.refuse_when
-        if refuse_when and put.token.view > self._views.view.id:  # not ours to judge (D10 R6)
+        if put.token.view > self._views.epoch.view and refuse_when:  # not ours to judge (D10 R6)
             return m.CannotDecide(accept.request, accept.attempt)
         blind = m.CannotDecide(accept.request, accept.attempt) if self._is_blind(put.key) else None
         asks_for_state = refuse_when.absent or refuse_when.asks_for_tag
