@@ -15,6 +15,7 @@ from node.core.model.item import Item, Past, Version
 ITEM_BYTES = 620  # without versions, with its place in the cache; the characters of its key beside
 FIRST_VERSION_BYTES = 140
 VERSION_BYTES = 715  # without a value
+LABELS_BYTES = 390  # of one version; their texts beside
 TABLE_BYTES = 170  # a dict or a set that is not empty
 ENTRY_BYTES = 50  # an actor with a number
 DOT_BYTES = 205  # an actor and a number that are a pair, with what it is the key of
@@ -32,6 +33,8 @@ def weight_of(key: str, item: Item) -> int:
         weight += FIRST_VERSION_BYTES
         for version in item.versions.values():
             weight += VERSION_BYTES + len(version.value or b"")
+            if version.labels is not None:
+                weight += LABELS_BYTES + version.labels.size
             if version.deps.exact or version.deps.floor or version.clock:
                 weight += _weight_of_causes(version)
     return weight
