@@ -12,7 +12,14 @@ import orjson
 from node.api.contract import Reply
 from node.api.native.merging import merged
 from node.api.native.opaque import context_text, token_text
-from node.api.native.parameters import JSON, KeyRequest, copies_in, tags_in, wants_minimal
+from node.api.native.parameters import (
+    JSON,
+    KeyRequest,
+    conditions_of,
+    copies_in,
+    tags_in,
+    wants_minimal,
+)
 from node.api.native.problems import malformed, problem
 from node.api.parsing import missing_of
 from node.core.model.item import Past
@@ -43,6 +50,9 @@ def say_read(asked: KeyRequest, outcome: Outcome) -> Reply:
         return _say_otherwise(asked, outcome)
     tag = tag_of(outcome.shown)
     headers = {**_read_headers(asked, outcome), "ETag": _quoted(tag)}
+    if conditions_of(asked).is_other(tag):
+        words = f"the key has other versions at {outcome.served_by}"
+        return problem(asked.call, "condition", words, headers)
     if is_among(tag, tags_in(asked.call, "If-None-Match")):
         return Reply(304, b"", headers)
     if wanted := asked.call.query.get("sibling"):

@@ -24,7 +24,7 @@ from node.api.native.parameters import (
     value_of,
     write_level_of,
 )
-from node.api.native.problems import PATH, explain, malformed, problem
+from node.api.native.problems import PATH, explain, malformed, problem, reworded
 from node.api.parsing import refused
 from node.core.model.item import Past
 from node.core.model.labels import Labels
@@ -50,6 +50,7 @@ def key_values() -> Dialect:
             Route("GET", PATH + "{kind}", explain),
         ),
         lambda path: refused(404, "No such path"),
+        reworded,
     )
 
 

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from node.api.contract import Call, Dialect, Reply, Route, Steps, Talk
 from node.api.native.parameters import TTL_S_MAX, seconds_in
-from node.api.native.problems import malformed, problem
+from node.api.native.problems import malformed, problem, reworded
 from node.api.parsing import refused
 from node.api.view_change import adopting
 from node.core.model.policies import (
@@ -45,6 +45,7 @@ def policies() -> Dialect:
             Route("DELETE", PATH + "/{prefix}", delete),
         ),
         lambda path: refused(404, "No such path"),
+        reworded,
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from node.api.contract import Call, Refused, Reply
+from node.api.parsing import words_in
 
 PROBLEM_JSON = "application/problem+json"
 TEXT = "text/plain; charset=utf-8"
@@ -68,6 +69,11 @@ KINDS = {
         "A value may have 32 headers Kv-Meta-NAME, which have 8 KiB together with its content\n"
         "type.  Nothing was written.",
     ),
+    "encoding": ProblemKind(
+        415,
+        "The body is encoded",
+        "A value is stored as the bytes that are sent: send it without Content-Encoding.",
+    ),
     "unmet": ProblemKind(
         503,
         "The token is ahead of all replicas that can be reached",
@@ -81,6 +87,9 @@ KINDS = {
         "the key, or write again with the context that you had.",
     ),
 }
+
+
+KIND_OF = {413: "too-large", 415: "encoding", 503: "unavailable"}
 
 
 def problem(
@@ -114,6 +123,14 @@ def problem(
 def malformed(call: Call, detail: str) -> Refused:
     """Return the exception to raise for a request that is not as the API wants it."""
     return Refused(problem(call, "malformed", detail))
+
+
+def reworded(call: Call, reply: Reply) -> Reply:
+    """Turn a refusal of the server, of a request that no handler has seen, into a problem."""
+    if reply.content_type == PROBLEM_JSON:
+        return reply
+    kind = KIND_OF.get(reply.status, "malformed")
+    return problem(call, kind, words_in(reply), reply.headers)
 
 
 def explain(call: Call) -> Reply:

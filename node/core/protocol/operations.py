@@ -59,8 +59,11 @@ class RefuseWhen(msgspec.Struct, frozen=True, gc=False):
 
     def rejects(self, tag: str) -> bool:
         """Whether a write is refused where the key shows versions of this tag ("": no value)."""
-        is_other = self.other_than is not None and not is_among(tag, self.other_than)
-        return is_other or is_among(tag, self.one_of)
+        return self.is_other(tag) or is_among(tag, self.one_of)
+
+    def is_other(self, tag: str) -> bool:
+        """Whether this tag is none of those that it has to be."""
+        return self.other_than is not None and not is_among(tag, self.other_than)
 
     @property
     def scope(self) -> Scope:

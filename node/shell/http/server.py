@@ -214,11 +214,11 @@ class Server:
     ) -> Reply | Events:
         """Let the handler decide, and carry out what it says."""
         path = decoded(placeholders)
-        if path is None:
-            return NOT_TEXT
-        if isinstance(body, Reply):
-            return body
         words = request.rel_url.query if query else NOTHING
+        if path is None or isinstance(body, Reply):
+            refusal = body if isinstance(body, Reply) else NOT_TEXT
+            said_of = request.method, path or NOTHING, words, request.headers, b""
+            return endpoint.reword(Call(*said_of, self._facts, self._limits), refusal)
         call = Call(request.method, path, words, request.headers, body, self._facts, self._limits)
         assert endpoint.handler is not None
         try:
