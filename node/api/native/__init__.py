@@ -1,8 +1,10 @@
 """The native API under /v1: raw values, siblings, exact contexts, levels, conditions.
 
     key_values     GET, PUT, HEAD and DELETE /v1/kv/{key}: from requests to operations
-    answers        from outcomes to answers; merging: several values shown as one, by a policy
-    policies       GET, PUT and DELETE /v1/policies/{prefix}
+    answers        from outcomes to answers
+    policies       GET, PUT and DELETE /v1/policies/{prefix}; which words a policy may have is in
+                   core/model/policies
+    merging        several values shown as one: what each `merge` of a policy does
     parameters     reads and checks what a request asks for: query, headers, key
     opaque         tokens and contexts as the opaque text that clients send back
     problems       refusals as problem documents, and the texts that explain each kind

@@ -6,14 +6,16 @@
     leaving           what a node leaves to the next owners, and when older views end
     proposals         views that clients and nodes want: judged, then passed on or taken
     incarnations      which incarnations have lived at which address
-    disk_identity     whether this disk is the one that it was
+    disk_identity     whether this disk is the one that it was; if not, begins a new incarnation,
+                      and says so to operators
     own_writes        what messages say of writes that a node has named
     standing          what other nodes may rely on in this run
     doubts            past runs of which something is missing
     closing           runs and incarnations that are over
     bootstrap         how a run begins
-    gossip            what nodes tell each other all the time: the message `Heartbeat` (I am here)
-                      and the message `Gossip` (incarnations, reports, names), and their periods
+    gossip            what nodes tell each other all the time: the message `Heartbeat` (I am here;
+                      its period is in model/pace) and the message `Gossip` (incarnations, reports,
+                      names; its period is here)
     rooms             the parts above, made in order; services: what all parts share
     failure_detector  which peers can be reached; the silence that it allows is in model/pace
 

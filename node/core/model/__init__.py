@@ -4,7 +4,7 @@
     slots          sets of slots
     view           which node owns which slot, as a value
     placement      the first layout, and those that follow: nodes to shards, slots to shards
-    policies       how the native API treats the keys of a prefix; a view carries them
+    policies       what policies of prefixes may say, and which one counts; a view carries them
     pace           the heartbeat's period, and all bounds of a peer's silence
     actors         the names under which nodes write
     dots           names of writes, and clocks that say which of them are known

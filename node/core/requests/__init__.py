@@ -6,7 +6,7 @@
     look_first       a write that waits for a read
     coverage         what a token asks of a key   read_answer     what a covered read answers
     read_repair      sends owners the versions that they lack
-    expiring         deletes versions whose time is over
+    expiring         deletes versions whose time is over: which owner does it, and when
     causal_delivery  hides versions that come before their past
     key_counts       keys of a shard              key_lists       the keys held here
     admission        the first check of a request, at the node that takes it: token, context

@@ -5,7 +5,8 @@
     request_body   connections and bodies that come in; body_queue: large bodies take turns
     response       one answer that goes out; event_stream: answers that go on
     origins        pages of other origins (CORS), and the headers that they may see and send
-    port_limits    how long the port waits, how much it holds
+    port_limits    all times and bounds of the port: how long bodies wait for their turn, how much
+                   it holds
     metrics        what a node counts; admin_routes: /metrics, /v1/faults and the peers' door
 
 Imports api.contract, the driver and values of the core.  Read server first.
