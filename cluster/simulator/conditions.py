@@ -10,7 +10,14 @@ from random import Random
 
 from cluster.checker.history import Dot, Operation
 from node.core.model.tags import ANY_VALUE, tag_of
-from node.core.protocol.operations import Found, Mismatch, Outcome, RefuseWhen, Stored
+from node.core.protocol.operations import (
+    Found,
+    Mismatch,
+    Mode,
+    Outcome,
+    RefuseWhen,
+    Stored,
+)
 
 SHARE = 0.5  # of the seeds
 OFTEN = 0.25  # of the puts of such a run
@@ -52,14 +59,15 @@ class Conditions:
         is_put = operation.kind == "put" and refuse_when.unmet is None
         if not self._is_drawn or not is_put or self._random.random() >= OFTEN:
             return refuse_when
+        mode = Mode(operation.mode)
         if read is not None and operation.mode == "siblings" and self._random.random() < 0.5:
             values = tuple(value.decode() for value in read.values)
             self._taken[operation.id] = Evidence(values, read.shown, read.dots)
-            return RefuseWhen(other_than=(tag_of(read.shown),))
+            return RefuseWhen(other_than=(tag_of(read.shown),), shown_as=mode)
         if self._random.random() < 0.5:
             self._taken[operation.id] = NO_VALUE
-            return RefuseWhen(one_of=(ANY_VALUE,))
-        return RefuseWhen(other_than=(ANY_VALUE,))
+            return RefuseWhen(one_of=(ANY_VALUE,), shown_as=mode)
+        return RefuseWhen(other_than=(ANY_VALUE,), shown_as=mode)
 
     def read_by(
         self, operation: Operation, outcome: Outcome, number: int, now: float

@@ -203,7 +203,7 @@ class Trial:
         yield from (f"{address} has {store[name]} {name}" for name in AT_REST if store[name])
         if exchange := replica.maintenance.repair.exchange:
             yield f"{address} pulls from {exchange.holder}"
-        if view.shard_with(address) and replica.keyspace.expiry and not self.swarm.skew_s:
+        if view.shard_with(address) and replica.keyspace.expiry:
             yield f"{address} has values that expire"
         shadow = self._monitor.shadows[address]
         yield from (f"{address} keeps the past of {key}" for key in shadow.pasts())

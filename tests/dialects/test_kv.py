@@ -8,7 +8,7 @@ from hypothesis import given, strategies as st
 
 from node.api.contract import Ask, Call, Reply
 from node.api.native.key_values import key_values
-from node.api.native.opaque import context_of, context_text, token_of, token_text
+from node.api.native.opaque import KeyContext, context_of, context_text, token_of, token_text
 from node.api.native.parameters import LABEL_BYTES_MAX, META_MAX
 from node.api.native.problems import KINDS, PATH
 from node.core.model.item import Past
@@ -69,7 +69,8 @@ def test_every_kind_of_problem_is_explained() -> None:
 
 @given(pasts, st.text(min_size=1, max_size=20).filter(lambda key: key.isprintable()))
 def test_a_context_that_is_given_out_is_taken_back(past: Past, key: str) -> None:
-    assert context_of(key, context_text(key, past)) == past
+    for cluster in ("", "AAAAAA", "AAAAAABBBBBB"):
+        assert context_of(key, context_text(key, KeyContext(past, cluster))) == (past, cluster)
 
 
 def test_a_token_that_is_given_out_is_taken_back() -> None:
@@ -89,7 +90,15 @@ def test_other_texts_are_no_tokens(text: str) -> None:
 @pytest.mark.parametrize("base", [{"a b": 1}, {"AAAAAA.1": 0}, {"AAAAAA.1": 2**53}])
 def test_a_context_of_what_no_node_can_have_named_is_malformed(base: dict[str, int]) -> None:
     with pytest.raises(Malformed):
-        context_of(KEY, context_text(KEY, Past(base)))
+        context_of(KEY, context_text(KEY, KeyContext(Past(base))))
+
+
+def test_a_context_says_of_which_cluster_it_is() -> None:
+    text = context_text(KEY, KeyContext(Past({"AAAAAA.1": 3}), "BBBBBB"))
+    asked = said("PUT", b"tea", Kv_Context=text, Kv_Token=token_text(Token(name="AAAAAA")))
+    assert isinstance(asked, Ask)
+    assert isinstance(asked.request, Put)
+    assert asked.request.token.name == "AAAAAABBBBBB"
 
 
 def test_the_context_of_a_write_has_seen_the_write() -> None:
@@ -97,7 +106,8 @@ def test_the_context_of_a_write_has_seen_the_write() -> None:
     assert isinstance(asked, Ask)
     stored = Stored(SEEN, Past(), ("AAAAAA.1", 7), False, 2, 2, NODES[0], shown=BOTH_DOTS)
     reply = asked.say(stored)
-    assert context_of(KEY, reply.headers["Kv-Context"]) == Past({}, {("AAAAAA.1", 7)})
+    seen = context_of(KEY, reply.headers["Kv-Context"])
+    assert seen.past == Past({}, {("AAAAAA.1", 7)})
 
 
 @pytest.mark.parametrize("number", [24, 25])

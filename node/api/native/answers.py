@@ -11,7 +11,7 @@ import orjson
 
 from node.api.contract import Reply
 from node.api.native.merging import merged
-from node.api.native.opaque import context_text, token_text
+from node.api.native.opaque import KeyContext, context_text, token_text
 from node.api.native.parameters import (
     JSON,
     KeyRequest,
@@ -83,7 +83,7 @@ def _say_sibling(asked: KeyRequest, headers: Headers, found: Found, wanted: str)
 
 def _envelope(asked: KeyRequest, found: Found) -> bytes:
     siblings = [_sibling(asked, found, place) for place in range(len(found.values))]
-    context = context_text(asked.key, asked.call.facts().packed(found.context))
+    context = _context(asked, found.context)
     return orjson.dumps({"key": asked.key, "siblings": siblings, "context": context})
 
 
@@ -201,9 +201,14 @@ def _say_otherwise(asked: KeyRequest, outcome: Outcome) -> Reply:
 def _seen(asked: KeyRequest, token: Token, context: Past, served_by: str) -> Headers:
     return {
         "Kv-Token": token_text(token),
-        "Kv-Context": context_text(asked.key, asked.call.facts().packed(context)),
+        "Kv-Context": _context(asked, context),
         "Kv-Served-By": served_by,
     }
+
+
+def _context(asked: KeyRequest, past: Past) -> str:
+    facts = asked.call.facts()
+    return context_text(asked.key, KeyContext(facts.packed(past), facts.cluster))
 
 
 def _instant(milliseconds: int) -> str:

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from node.api.contract import Ask, Call, Dialect, Refused, Route, Steps, Talk
 from node.api.native.answers import say_delete, say_read, say_write
+from node.api.native.opaque import KeyContext
 from node.api.native.parameters import (
     KeyRequest,
     check_query,
@@ -26,6 +27,7 @@ from node.api.native.parameters import (
 )
 from node.api.native.problems import PATH, explain, malformed, problem, reworded
 from node.api.parsing import refused
+from node.core.model.cluster_name import joined
 from node.core.model.item import Past
 from node.core.model.labels import Labels
 from node.core.model.quorum import Level
@@ -119,18 +121,18 @@ def _write_request(call: Call, parameters: frozenset[str]) -> KeyRequest:
 
 
 def _write(asked: KeyRequest, value: bytes | None, labels: Labels | None) -> Put:
-    context, refuse_when = context_sent(asked), conditions_of(asked, absent=value is None)
-    if context is None and asked.policy.blind == "refuse" and not refuse_when.asks_for_tag:
+    seen, refuse_when = context_sent(asked), conditions_of(asked, absent=value is None)
+    if seen is None and asked.policy.blind == "refuse" and not refuse_when.asks_for_tag:
         words = "the policy of this key wants a Kv-Context, an If-Match or an If-None-Match"
         raise Refused(problem(asked.call, "context", words))
-    if context is None and asked.policy.blind == "sibling":
-        context = Past()
+    mode = Mode.LWW if seen is None and asked.policy.blind != "sibling" else Mode.SIBLINGS
+    past, cluster = seen or KeyContext(Past())
     return Put(
         asked.key,
         value,
-        Mode.LWW if context is None else Mode.SIBLINGS,
-        asked.token,
-        Past() if context is None else context,
+        mode,
+        replace(asked.token, name=joined(asked.token.name, cluster)),
+        past,
         write_level_of(asked),
         refuse_when,
         wait_s=asked.timeout_s,

@@ -6,6 +6,7 @@ them.
 """
 
 import base64
+from typing import NamedTuple
 
 import msgspec
 import orjson
@@ -22,14 +23,22 @@ CONTEXT_BYTES_MAX = 8192  # of the text; 100 replicas and 100 siblings need abou
 VERSION = 1
 
 
+class KeyContext(NamedTuple):
+    """What a client has seen of a key, and the name of the cluster that has shown it."""
+
+    past: Past
+    cluster: str = ""
+
+
 class _Context(msgspec.Struct, array_like=True):
-    """A context on its way: of which key it is, and what was seen of it."""
+    """A context on its way: of which key it is, what was seen of it, and in which cluster."""
 
     version: int
     key_hash: KeyHash
     base: dict[Actor, int]
     loose: list[Dot]
     oldest_view: ViewId
+    cluster: str
 
 
 _decoder = msgspec.msgpack.Decoder(_Context)
@@ -50,14 +59,15 @@ def token_of(text: str) -> Token:
         raise Malformed("it is not a token of this API") from None
 
 
-def context_text(key: str, past: Past) -> str:
+def context_text(key: str, seen: KeyContext) -> str:
     """Return what a client has seen of a key, as it sends it back."""
+    past, key_hash = seen.past, key_hash_of(key, False)
     loose = sorted(past.loose)
-    wire = _Context(VERSION, key_hash_of(key, False), past.base, loose, past.oldest_view)
+    wire = _Context(VERSION, key_hash, past.base, loose, past.oldest_view, seen.cluster)
     return _text(msgspec.msgpack.encode(wire))
 
 
-def context_of(key: str, text: str) -> Past:
+def context_of(key: str, text: str) -> KeyContext:
     """Return what a client has seen of a key; raise Malformed, also for another key's context."""
     if len(text) > CONTEXT_BYTES_MAX:
         raise Malformed(f"it has {len(text)} bytes; the limit is {CONTEXT_BYTES_MAX}")
@@ -70,7 +80,8 @@ def context_of(key: str, text: str) -> Past:
         raise Malformed("it is not a context of this API")
     if wire.key_hash != key_hash_of(key, False):
         raise Malformed("it is of another key: send the context of an answer about this one")
-    return Past(wire.base, set(wire.loose), wire.oldest_view)
+    past = Past(wire.base, set(wire.loose), wire.oldest_view)
+    return KeyContext(past, tokens.checked_name(wire.cluster))
 
 
 def _text(raw: bytes) -> str:

@@ -12,7 +12,7 @@ import msgspec
 import orjson
 
 from node.api.contract import Call, Refused
-from node.api.native.opaque import context_of, token_of
+from node.api.native.opaque import KeyContext, context_of, token_of
 from node.api.native.problems import malformed, problem
 from node.api.repeated_names import all_of
 from node.core.model.item import Past
@@ -152,7 +152,7 @@ def copies_in(asked: KeyRequest) -> int:
     return len(view.shard_of(slot_of_key(asked.key)).members) if view.shards else 1
 
 
-def context_sent(asked: KeyRequest) -> Past | None:
+def context_sent(asked: KeyRequest) -> KeyContext | None:
     """Return what the client has seen of the key; None if it does not say."""
     texts = all_of(asked.call.headers, "Kv-Context")
     if not texts:
@@ -160,7 +160,7 @@ def context_sent(asked: KeyRequest) -> Past | None:
     if len(texts) > 1:
         raise malformed(asked.call, "Kv-Context is given more than once")
     try:
-        return Past() if texts[0] == NOTHING_SEEN else context_of(asked.key, texts[0])
+        return KeyContext(Past()) if texts[0] == NOTHING_SEEN else context_of(asked.key, texts[0])
     except Malformed as error:
         raise malformed(asked.call, f"Kv-Context is malformed: {error}") from error
 

@@ -226,11 +226,12 @@ def _checked(wire: _Wire) -> Token:
         token.timestamp[2] == "" or is_actor(token.timestamp[2])
     ):
         raise Malformed("a timestamp out of range")
-    token.name = _checked_name(wire.c)
+    token.name = checked_name(wire.c)
     return token
 
 
-def _checked_name(name: str) -> str:
+def checked_name(name: str) -> str:
+    """The name of a cluster, as a client sends it back.  Raises Malformed."""
     names = len(name) // cluster_name.NAME_CHARACTERS
     is_whole = len(name) == names * cluster_name.NAME_CHARACTERS
     if not is_whole or names > cluster_name.NAMES_IN_TOKEN_MAX or not NAME.fullmatch(name):

@@ -95,13 +95,11 @@ class Admission:
         return Rejected(problem) if problem else None
 
     def _unlike_ours(self, token: Token, context: Past) -> Rejected | Unavailable | None:
-        """The refusal of a token or a context with foreign names, or None.  A context, and a token
-        of a version without names, is judged by the nodes whose dots are in it."""
-        if token.name == self._keyspace.name != "" and not context:
+        """The refusal of a token with foreign names, or None.  A token without names, such as that
+        of a version, and the context beside it are judged by the nodes whose dots are in them."""
+        if token.name == self._keyspace.name != "":
             return None
-        shorts = [short_of(actor) for actor in _seen_actors(context)]
-        if token.name != self._keyspace.name or not token.name:
-            shorts += pieces(token.name) or [short_of(actor) for actor in _actors(token)]
+        shorts = pieces(token.name) or [short_of(actor) for actor in _actors(token, context)]
         if all(self._views.knows_name(short) for short in shorts):
             return None
         return FOREIGN if self._views.knows_all_names() else NOT_KNOWN
@@ -159,14 +157,10 @@ def _never(dot: Dot) -> str:
     return f"no node ever named write {dot[1]} of {dot[0]} there: begin a new session"
 
 
-def _seen_actors(context: Past) -> set[Actor]:
-    """The actors whose dots are in a context."""
-    return {*context.base, *(actor for actor, _ in context.loose)}
-
-
-def _actors(token: Token) -> set[Actor]:
-    """The actors whose dots or timestamp are in a token."""
-    actors = {*token.floor, *(actor for actor, _ in token.exact)}
+def _actors(token: Token, context: Past) -> set[Actor]:
+    """The actors whose dots or timestamp are in a token or a context."""
+    actors = {*token.floor, *context.base}
+    actors.update(actor for actor, _ in chain(token.exact, context.loose))
     if token.timestamp[2]:
         actors.add(token.timestamp[2])
     return actors
