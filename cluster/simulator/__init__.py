@@ -5,7 +5,8 @@
     sim_voice       what nodes tell their operators
     trial           one seed from its first draw to its verdict; it makes and begins all faults
     campaign        plays seeds; soak: seeds that were never played
-    nemesis         faults that are drawn with the seed; a new one changes what all seeds draw
+    nemesis         the swarm (what is drawn of a run: faults, sizes, weather) and the faults in it;
+                    a new one changes what all seeds draw
     recurring       the base of faults with draws of their own, which leave all others as they were:
                     disk_corruption, disk_copies, foreign_clients
     item_sizes      how much messages and keys hold; core_bounds: other bounds

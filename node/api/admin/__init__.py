@@ -1,6 +1,6 @@
 """Our own routes, which every node serves beside its contract.
 
-health         /livez, /readyz, /v1/status and limits (core/status says what is in them)
+health         /livez, /readyz, /v1/status (core/status says what is in it), and /v1/limits
 view_jobs      /v1/view: plan a change, commit it, watch it, take it back
 view_plans     what a change would do
 """

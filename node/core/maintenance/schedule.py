@@ -26,7 +26,7 @@ from node.core.membership.services import Services
 from node.core.model.options import Options
 from node.core.model.pace import pace_of
 from node.core.protocol.effects import Damaged
-from node.core.storage.pruning import prune, settle
+from node.core.storage.pruning import compact, prune
 
 RECOVERING_EVERY_S = 0.3
 MOVING_EVERY_S = 0.5
@@ -81,7 +81,7 @@ class Maintenance:
         if self.gossip.tick(started):
             self.closing.tick()
             self.closing.take_minima()
-            self._settle()
+            self._prune()
         if now >= self._next_compare:
             every = self._compare_every_s * self._chance.uniform(0.75, 1.25)
             self._next_compare = now + min(every, self._pace_s())
@@ -111,13 +111,13 @@ class Maintenance:
         is_quiet = self.settled and not self._keyspace.parts.held()
         return self._compare_every_s * 2 if is_quiet else MOVING_EVERY_S
 
-    def _settle(self) -> None:
+    def _prune(self) -> None:
         """Prune what every member has: log entries, open items."""
         prune(self._keyspace)
         if self.settled:
             self._keyspace.log.drop_off_disk()
         try:
-            settle(self._keyspace, COMPACTED_AT_ONCE_MAX)
+            compact(self._keyspace, COMPACTED_AT_ONCE_MAX)
         except Damaged as found:
             self._step.suspect(found)
 

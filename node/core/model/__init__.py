@@ -11,7 +11,8 @@
     item           all that a replica knows of one key: versions, and what they have replaced
     labels         what a client says of a value beside its bytes; tags: entity tags of versions
     hlc            timestamps
-    token          what a client depends on; cluster_name: the cluster that gave it
+    token          what a client depends on, and how much of it a token holds (EXACT_MAX);
+                   cluster_name: the cluster that gave it
     vector_clock   vector clocks, for contracts that show one
     quorum         the number of copies that is enough
     options        all bounds that the core is given: siblings, messages, pages, tokens, log, scrub,

@@ -1,7 +1,9 @@
 """Clients' operations: what their node (the origin) does, and what the owners of the key do.
 
-    write_origin     a write at its origin        write_home      naming, storing, refusing
-    read_origin      a read at its origin         read_owner      the state of a key
+    write_origin     a write at its origin, and how long it waits for members
+    write_home       naming, storing, refusing
+    read_origin      a read at its origin
+    read_owner       the state of a key
     reading          one read under way; how long it waits before it asks again
     look_first       a write that waits for a read
     coverage         what a token asks of a key   read_answer     what a covered read answers

@@ -218,7 +218,7 @@ class Writes:
         write.acks.add(source)
         if isinstance(ack, Written):
             write.written = ack
-        return self._settle(ack.request, write, now)
+        return self._outcome(ack.request, write, now)
 
     def without_home(self, source: str, refusal: NotOwner | CannotDecide) -> Write | None:
         """The write whose home certainly did not write it; None if the refusal is of another
@@ -262,7 +262,7 @@ class Writes:
         known = self._writes.pop(declined.request, None) is not None
         return declined.outcome if known else None
 
-    def _settle(self, request: int, write: Write, now: float) -> Outcome | None:
+    def _outcome(self, request: int, write: Write, now: float) -> Outcome | None:
         """The answer, if the level is reached and the name has come."""
         named, home, copies = write.written, write.home, len(write.members)
         if named is None or home is None:
@@ -284,7 +284,7 @@ class Writes:
         asks: Asks = []
         replies: list[tuple[int, Outcome]] = []
         for request, write in list(self._writes.items()):
-            outcome = self._settle(request, write, now) or self._expired(request, write, now)
+            outcome = self._outcome(request, write, now) or self._expired(request, write, now)
             if outcome is not None:
                 replies.append((request, outcome))
             elif write.home is None and write.may_ask(now):

@@ -3,8 +3,9 @@
     keyspace           the items and their clocks: read this first
     slot_groups        slots that share one clock
     key_log            which key a write belongs to
-    pruning            what need not be kept any longer
-    watermarks         what all replicas have; delete_marks: when a deleted key leaves nothing
+    pruning            when log entries and open items are looked at again
+    watermarks         what all replicas have
+    delete_marks       when a deleted key leaves nothing; keyspace applies it as it saves an item
     expiry             when versions expire
     item_cache         items in memory, bounded by bytes
     row_scan           `Rows`: all that the core reads of the store; rows in order

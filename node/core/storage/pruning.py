@@ -12,7 +12,7 @@ def prune(keyspace: Keyspace) -> None:
     log.drop_below(gone)
 
 
-def settle(keyspace: Keyspace, limit: int) -> None:
+def compact(keyspace: Keyspace, limit: int) -> None:
     """Look again at open items: strip what the clock covers, erase marks that are done."""
     keyspace.transfers.let_go(keyspace.is_covered)
     keyspace.resave(limit)

@@ -160,7 +160,7 @@ class Parts:
             part.clock.join(clock)
             part.complete_for.update(new)
             part.only_grew = False
-        self._settle()
+        self._join_equal()
         return changed or self._extents() != before
 
     def add(self, slots: Slots, dots: Iterable[Dot]) -> None:
@@ -170,7 +170,7 @@ class Parts:
             part.only_grew = False
             for dot in noted:
                 part.clock.add(dot)
-        self._settle()
+        self._join_equal()
 
     def close(self, incarnation: Actor) -> None:
         """Fill the gaps of a past incarnation (D7): in every owned slot up to the highest dot that
@@ -185,7 +185,7 @@ class Parts:
             ):
                 part.clock.close(actor, highest.get(actor, 0) if part.owned else 0)
             part.only_grew = False
-        self._settle()
+        self._join_equal()
 
     # ---- views
     def adopt(self, view: ViewId, owned: Slots, need: set[ViewId], begun: ViewId | None) -> None:
@@ -201,7 +201,7 @@ class Parts:
             part.owned = bool(part.slots & owned)
             if part.owned and begun is not None:
                 part.complete_for.add(begun)
-        self._settle()
+        self._join_equal()
 
     def skip(self, slots: Slots, view: ViewId) -> None:
         """Become complete for a view that gave the node these slots and that it took no part in: no
@@ -213,13 +213,13 @@ class Parts:
         for part in self._parts:
             if part.slots & slots:
                 part.complete_for.add(view)
-        self._settle()
+        self._join_equal()
 
     def become_incomplete_for(self, view: ViewId) -> None:
         """Be complete for this view no longer: it was mistaken for another."""
         for part in self._parts:
             part.complete_for.discard(view)
-        self._settle()
+        self._join_equal()
 
     def become_incomplete_for_all(self) -> None:
         """Be complete for no view: the rows are to be those of a new node."""
@@ -230,14 +230,14 @@ class Parts:
         """Become complete for this view in all owned slots."""
         for part in self.owned():
             part.complete_for.add(view)
-        self._settle()
+        self._join_equal()
 
     def raise_oldest_view(self, oldest_view: ViewId, need: set[ViewId]) -> None:
         """Be complete for no view below the oldest one: these views are retired."""
         self.need = need
         for part in self._parts:
             part.complete_for = {view for view in part.complete_for if view >= oldest_view}
-        self._settle()
+        self._join_equal()
 
     def count_below(self, oldest_view: ViewId) -> bool:
         """Note that every owned store that has arrived has all dots below the oldest view; whether
@@ -250,14 +250,14 @@ class Parts:
         for part in arrived:
             part.clock.raise_oldest_view(oldest_view)
             part.only_grew = False
-        self._settle()
+        self._join_equal()
         return bool(arrived)
 
     def drop(self, slots: Slots) -> None:
         """Forget these slots."""
         self._cut(slots)
         self._parts = [part for part in self._parts if not part.slots & slots]
-        self._settle()
+        self._join_equal()
 
     def lacking(self) -> Slots:
         """The owned slots whose past has not arrived."""
@@ -291,7 +291,7 @@ class Parts:
         self._cut(slots)
         return [part for part in self._parts if part.slots & slots]
 
-    def _settle(self) -> None:
+    def _join_equal(self) -> None:
         """Make one part of equal ones."""
         merged: list[Part] = []
         for part in self._parts:

@@ -1,7 +1,8 @@
 """One link for each pair of nodes, over a WebSocket.
 
-    links          all links: dialing, accepting, what is sent and dropped
-    link           one open link: frames, slices, silence
+    links          all links: dialing, accepting; what is sent, received and dropped; which frames
+                   end a link
+    link           one open link: cuts frames into slices and joins them, ends after silence
     handshake      the hello of two nodes: their names, their version; what they object to
     peer           what a node remembers of a peer; redial_pace: when to try again
     link_limits    what a link holds, and which node of a pair dials first

@@ -145,7 +145,7 @@ def test_a_page_is_not_merged_over_it() -> None:
 def test_what_is_open_is_looked_at_again_later() -> None:
     one = member(item=MARK)
     damage(one)
-    one.replica.maintenance._settle()
+    one.replica.maintenance._prune()
     tick(one)
     assert list(one.replica.maintenance.row_repair.suspects) == [PEAR]
 

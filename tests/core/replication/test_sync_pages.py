@@ -15,7 +15,7 @@ from node.core.model.options import Options
 from node.core.model.slots import ALL
 from node.core.protocol.messages import RowPage
 from node.core.replication.sync_pages import absorb
-from node.core.storage.pruning import settle
+from node.core.storage.pruning import compact
 from tests.core.given import Held, page_of_dots, page_of_rows, small_pages
 from tests.core.pages import (
     GONE,
@@ -167,7 +167,7 @@ def deleted_and_forgotten(target: Held) -> tuple[Held, Item]:
     write(source, GONE, None)
     forget_log(source)
     source.keyspace.watermarks.shard = dict(source.keyspace.clock.base)
-    settle(source.keyspace, 10)
+    compact(source.keyspace, 10)
     source.sync()
     assert source.keyspace.item(GONE) == Item()
     return source, old
@@ -182,7 +182,7 @@ def test_a_delete_travels_as_absence() -> None:
     [page] = pages_of(source.keyspace, target)
     assert isinstance(page, RowPage)
     assert not target.keyspace.item(GONE).versions
-    settle(target.keyspace, 10)
+    compact(target.keyspace, 10)
     assert target.keyspace.item(GONE) == Item()
     assert target.keyspace.item("key9").versions == mine.versions
 
@@ -220,7 +220,7 @@ def test_a_row_that_has_gone_here_since_does_not_come_back_with_a_late_page() ->
     target.keyspace.take(GONE, old, (), NOW)
     write(target, GONE, None)
     target.keyspace.watermarks.shard = {"a": 1, "b": 1}
-    settle(target.keyspace, 10)
+    compact(target.keyspace, 10)
     target.sync()
     assert target.keyspace.item(GONE) == Item()
     absorb(target.keyspace, late, NOW)
@@ -269,7 +269,7 @@ def test_items_are_filled_with_the_clock_that_stripped_them() -> None:
     source.keyspace.take("key0", Item({("x", 2): Version(b"new")}, Past({"x": 2})), (), NOW)
     first = served(source.keyspace, pull_of(DotClock()))
     source.keyspace.join(ALL, DotClock({"x": 2}), ())
-    settle(source.keyspace, 10)
+    compact(source.keyspace, 10)
     assert not source.keyspace.item("key0").past
     target.keyspace.take("key0", Item({("x", 1): Version(b"old")}, Past({"x": 1})), (), NOW)
     later = served(source.keyspace, pull_of(DotClock(), first.snapshot))

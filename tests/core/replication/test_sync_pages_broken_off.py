@@ -13,7 +13,7 @@ from node.core.model.view import ViewId
 from node.core.protocol.messages import RowPage
 from node.core.protocol.step import Step
 from node.core.replication.sync_pages import absorb
-from node.core.storage.pruning import settle
+from node.core.storage.pruning import compact
 from node.core.storage.transfer_progress import TransferProgress
 from tests.core.given import Held, MemoryRows, small_pages
 from tests.core.pages import (
@@ -80,7 +80,7 @@ def test_what_had_gone_does_not_come_back_after_a_crash() -> None:
     write(source, "a third")
     forget_log(source)
     source.keyspace.watermarks.shard = dict(source.keyspace.clock.base)
-    settle(source.keyspace, 10)
+    compact(source.keyspace, 10)
     source.sync()
     assert source.keyspace.item(KEY) == Item()
     target = Held("b")
@@ -170,7 +170,7 @@ def test_it_is_let_go_when_dots_have_brought_what_was_lacking() -> None:
     _, target, _ = broken_off()
     for n in (1, 2, 3):
         target.keyspace.note(("a", n), KEY)
-    settle(target.keyspace, 10)
+    compact(target.keyspace, 10)
     assert not target.keyspace.transfers
 
 

@@ -19,7 +19,7 @@ from node.core.protocol.operations import Mode, Put
 from node.core.replication.sync_pages import absorb, serve
 from node.core.storage.content_hash import ContentHashes, version_hash_of
 from node.core.storage.keyspace import ITEMS, Keyspace, NamedWrite
-from node.core.storage.pruning import settle
+from node.core.storage.pruning import compact
 from tests.core.given import OPTIONS, Held
 
 NOW, EMPTY = 1000.0, "0" * 32
@@ -81,7 +81,7 @@ class Three:
         low = {a: min(clock.base.get(a, 0) for clock in clocks) for a in "abc"}
         high = {a: max(clock.highest(a) for clock in clocks) for a in "abc"}
         self.held[who].keyspace.watermarks.take(low, high, {})
-        settle(self.held[who].keyspace, 100)
+        compact(self.held[who].keyspace, 100)
         self.check(who)
 
     def restart(self, who: int, counted: int) -> None:

@@ -17,7 +17,7 @@ from node.core.model.token import Token
 from node.core.model.view import FIRST, ViewId
 from node.core.protocol.operations import Mode, Put
 from node.core.storage.keyspace import PARTS, NamedWrite
-from node.core.storage.pruning import prune, settle
+from node.core.storage.pruning import compact, prune
 from node.core.storage.slot_groups import SavedPart
 from tests.core.given import Held, clock_of, dots_of
 
@@ -154,16 +154,16 @@ def test_a_mark_goes_when_all_members_have_it_and_what_was_written_beside_it() -
     held = delete_held()
     space = held.keyspace
     mark = {("a", 2)}
-    settle(space, 10)
+    compact(space, 10)
     assert space.item("k").versions.keys() == mark  # no other member is known to have it
     space.watermarks.shard, space.watermarks.highest_seen = {"a": 2}, {"a": 2, "b": 7}
-    settle(space, 10)
+    compact(space, 10)
     assert space.item("k").versions.keys() == mark  # b had written up to 7 by then
     space.watermarks.shard, space.watermarks.highest_seen = {"a": 2, "b": 6}, {"a": 2, "b": 9}
-    settle(space, 10)
+    compact(space, 10)
     assert space.item("k").versions.keys() == mark  # the highest seen then, not now
     space.watermarks.shard = {"a": 2, "b": 7}
-    settle(space, 10)
+    compact(space, 10)
     assert space.item("k") == Item()
     assert space.open_keys == {}
     assert held.sync()[-1].value is None
@@ -176,10 +176,10 @@ def test_a_mark_waits_for_what_it_depends_on() -> None:
     token = Token({}, {("z", 4): 8})
     space.write(put("k", None, token=token), NOW)
     space.watermarks.shard = {"a": 1}
-    settle(space, 10)
+    compact(space, 10)
     assert space.item("k").versions
     space.watermarks.cluster = {"z": 4}
-    settle(space, 10)
+    compact(space, 10)
     assert not space.item("k").versions
 
 
@@ -190,7 +190,7 @@ def test_an_lww_mark_takes_what_it_hid_along(stamp: tuple[int, int, str], stays:
     beside = Version(b"w", timestamp=stamp, lww=True)
     space.take("k", Item({("b", 1): beside}, Past({"b": 1})), (), NOW)
     space.watermarks.shard = space.watermarks.highest_seen = {"a": 2, "b": 1}
-    settle(space, 10)
+    compact(space, 10)
     assert space.item("k").versions.keys() == ({("b", 1)} if stays else set())
 
 
@@ -200,9 +200,9 @@ def test_settling_goes_round() -> None:
     for n in range(4):
         space.write(put(f"k{n}", None), NOW)
     space.watermarks.shard = {"a": 4}
-    settle(space, 3)
+    compact(space, 3)
     assert len(space.open_keys) == 1
-    settle(space, 3)
+    compact(space, 3)
     assert space.open_keys == {}
 
 
@@ -212,7 +212,7 @@ def test_an_item_whose_past_the_clock_covers_is_open_no_more() -> None:
     space.take("k", Item({("b", 2): Version(b"w")}, Past({"b": 2})), (), NOW)
     assert list(space.open_keys) == ["k"]
     space.take("l", Item({("b", 1): Version(b"u")}, Past({"b": 1})), (), NOW)
-    settle(space, 10)
+    compact(space, 10)
     assert space.open_keys == {}
     assert space.item("k").past == Past()
 
