@@ -51,8 +51,7 @@ def say_read(asked: KeyRequest, outcome: Outcome) -> Reply:
     tag = tag_of(outcome.shown)
     headers = {**_read_headers(asked, outcome), "ETag": _quoted(tag)}
     if conditions_of(asked).is_other(tag):
-        words = f"the key has other versions at {outcome.served_by}"
-        return problem(asked.call, "condition", words, headers)
+        return say_excluded(asked, outcome)
     if is_among(tag, tags_in(asked.call, "If-None-Match")):
         return Reply(304, b"", headers)
     if wanted := asked.call.query.get("sibling"):
@@ -65,6 +64,13 @@ def say_read(asked: KeyRequest, outcome: Outcome) -> Reply:
     if one is not None:
         return Reply(200, one, {**headers, "Kv-Siblings": str(len(outcome.values))})
     return Reply(300, _envelope(asked, outcome), headers)
+
+
+def say_excluded(asked: KeyRequest, found: Found) -> Reply:
+    """Answer that a condition excludes what the key shows."""
+    headers = {**_read_headers(asked, found), "ETag": _quoted(tag_of(found.shown))}
+    words = f"the key shows versions at {found.served_by} that a condition excludes"
+    return problem(asked.call, "condition", words, headers)
 
 
 def _say_value(headers: Headers, found: Found, place: int) -> Reply:

@@ -9,7 +9,7 @@ from functools import partial
 from msgspec.structs import replace
 
 from node.api.contract import Ask, Call, Dialect, Refused, Route, Steps, Talk
-from node.api.native.answers import say_delete, say_read, say_write
+from node.api.native.answers import say_delete, say_excluded, say_read, say_write
 from node.api.native.opaque import KeyContext
 from node.api.native.parameters import (
     KeyRequest,
@@ -31,6 +31,7 @@ from node.core.model.cluster_name import joined
 from node.core.model.item import Past
 from node.core.model.labels import Labels
 from node.core.model.quorum import Level
+from node.core.model.tags import tag_of
 from node.core.protocol.operations import Found, Get, Mode, Put
 
 BOOLEANS = ("true", "false")
@@ -96,15 +97,19 @@ def patch_key(call: Call) -> Talk:
         raise malformed(call, "a PATCH sets how long the value lives: give ttl")
     if call.body:
         raise malformed(call, "a PATCH has no body: it keeps the value, and sets its ttl")
+    if context_sent(asked) is not None:
+        raise malformed(call, "a PATCH takes no Kv-Context: use If-Match to name what it keeps")
     return Talk(_prolonged(asked, write_level_of(asked), expiry_of(asked)))
 
 
 def _prolonged(asked: KeyRequest, level: Level, expires: int) -> Steps:
     """Read the value and write it back with its new instant, over just what was read."""
-    get = Get(asked.key, Mode.SIBLINGS, asked.token, raw=True, timeout_s=asked.timeout_s)
+    get = Get(asked.key, mode_of(asked), asked.token, raw=True, timeout_s=asked.timeout_s)
     (read,) = yield (replace(get, wait_s=asked.timeout_s),)
     if not isinstance(read, Found):
         return say_read(asked, read)
+    if conditions_of(asked).rejects(tag_of(read.shown)):
+        return say_excluded(asked, read)
     if len(read.values) > 1:
         words = f"the key has {len(read.values)} values: write one in their place first"
         return problem(asked.call, "siblings", words)
@@ -117,6 +122,9 @@ def _prolonged(asked: KeyRequest, level: Level, expires: int) -> Steps:
 
 def _write_request(call: Call, parameters: frozenset[str]) -> KeyRequest:
     check_query(call, parameters)
+    if "Idempotency-Key" in call.headers:
+        words = "Idempotency-Key is not kept yet: repeat a write with the context that you had"
+        raise malformed(call, words)
     return request_of(call)
 
 

@@ -221,7 +221,7 @@ class Home:
             written.context,
             written.replaced,
             written.clock,
-            tuple(written.item.shown()),
+            tuple(written.item.at(self._step.now_ms).shown()),
         )
 
     def _write(self, put: Put, place: Place = ANYWHERE) -> NamedWrite:
