@@ -13,7 +13,7 @@ from node.api.native.parameters import LABEL_BYTES_MAX, META_MAX
 from node.api.native.problems import KINDS, PATH
 from node.core.model.item import Past
 from node.core.model.token import Malformed, Token
-from node.core.model.view import NO_VIEW, ViewId
+from node.core.model.view import ViewId
 from node.core.protocol.operations import Found, Put, Stored
 from tests.dialects.answering import handlers_of
 from tests.dialects.exchanges import HERE, LIMITS, played_file
@@ -29,7 +29,6 @@ pasts = st.builds(
     Past,
     st.dictionaries(actors, counts, max_size=5),
     st.sets(st.tuples(actors, counts), max_size=5),
-    st.sampled_from([NO_VIEW, ViewId(3, "Zz90")]),
 )
 
 
@@ -65,6 +64,22 @@ def test_every_kind_of_problem_is_explained() -> None:
         reply = ROUTES["GET", PATH + "{kind}"](call)
         assert isinstance(reply, Reply)
         assert reply.body.decode().startswith(f"{KINDS[kind].title} ({KINDS[kind].status})\n")
+
+
+def test_a_context_claims_nothing_of_whole_views() -> None:
+    """A client that did would hide what is written in views to come."""
+    text = context_text(KEY, KeyContext(Past({"AAAAAA.1": 3}, set(), ViewId(9, "Zz90"))))
+    assert context_of(KEY, text).past == Past({"AAAAAA.1": 3})
+
+
+def test_a_context_that_was_changed_is_refused() -> None:
+    text = context_text(KEY, KeyContext(Past({"AAAAAA.1": 3}, {("BBBBBB.1", 5)}), "AAAAAA"))
+    for place in range(len(text) - 1):
+        other = "A" if text[place] != "A" else "B"
+        with pytest.raises(Malformed):
+            context_of(KEY, f"{text[:place]}{other}{text[place + 1 :]}")
+        with pytest.raises(Malformed):
+            context_of(KEY, text[: place or 1])
 
 
 @given(pasts, st.text(min_size=1, max_size=20).filter(lambda key: key.isprintable()))
@@ -110,8 +125,9 @@ def test_the_context_of_a_write_has_seen_the_write() -> None:
     assert seen.past == Past({}, {("AAAAAA.1", 7)})
 
 
-@pytest.mark.parametrize("number", [24, 25])
-def test_many_siblings_are_counted(number: int) -> None:
+@pytest.mark.parametrize("number", [1, 2, 24, 25])
+def test_siblings_are_counted(number: int) -> None:
+    """A write tells all that it leaves, since its answer has no tag then; a read only many."""
     asked, read = said("PUT", b"tea", Kv_Context="none"), said("GET")
     assert isinstance(asked, Ask)
     assert isinstance(read, Ask)
@@ -122,9 +138,10 @@ def test_many_siblings_are_counted(number: int) -> None:
     found = Found(
         values, dots, dots, SEEN, Past(), NODES[0], (), labels, timestamps, expires=(0,) * number
     )
-    expected = "25" if number == 25 else None
-    assert asked.say(stored).headers.get("Kv-Siblings") == expected
-    assert read.say(found).headers.get("Kv-Siblings") == expected
+    written, shown_headers = asked.say(stored).headers, read.say(found).headers
+    assert written.get("Kv-Siblings") == (str(number) if number > 1 else None)
+    assert ("ETag" in written) is (number == 1)
+    assert shown_headers.get("Kv-Siblings") == ("25" if number == 25 else None)
 
 
 def test_labels_are_bounded_in_number_and_bytes() -> None:

@@ -20,8 +20,9 @@ from node.api.native.parameters import (
     tags_in,
     wants_minimal,
 )
-from node.api.native.problems import malformed, problem
+from node.api.native.problems import problem
 from node.api.parsing import missing_of
+from node.core.model.dots import Dot
 from node.core.model.item import Past
 from node.core.model.labels import Labels
 from node.core.model.tags import is_among, tag_of
@@ -40,6 +41,12 @@ from node.core.protocol.operations import (
 
 MANY_SIBLINGS = 25  # from so many on, answers say how many there are
 
+# A browser that opens a value does not run it as a page of the node's own origin.
+SAFE = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; sandbox",
+}
+
 Headers = dict[str, str]
 
 
@@ -50,18 +57,19 @@ def say_read(asked: KeyRequest, outcome: Outcome) -> Reply:
         return _say_otherwise(asked, outcome)
     tag = tag_of(outcome.shown)
     headers = {**_read_headers(asked, outcome), "ETag": _quoted(tag)}
-    if conditions_of(asked).is_other(tag):
+    wanted = asked.call.query.get("sibling", "")
+    if conditions_of(asked).is_other(wanted or tag):
         return say_excluded(asked, outcome)
-    if is_among(tag, tags_in(asked.call, "If-None-Match")):
+    if is_among(wanted or tag, tags_in(asked.call, "If-None-Match")):
         return Reply(304, b"", headers)
-    if wanted := asked.call.query.get("sibling"):
+    if wanted:
         return _say_sibling(asked, headers, outcome, wanted)
     if asked.call.query.get("envelope") == "true":
         return Reply(200, _envelope(asked, outcome), headers)
     if len(outcome.values) == 1:
         return _say_value(headers, outcome, 0)
     one = merged(asked.policy, outcome)
-    if one is not None:
+    if one is not None and len(one) <= asked.call.limits.value_bytes_max:
         return Reply(200, one, {**headers, "Kv-Siblings": str(len(outcome.values))})
     return Reply(300, _envelope(asked, outcome), headers)
 
@@ -76,20 +84,23 @@ def say_excluded(asked: KeyRequest, found: Found) -> Reply:
 def _say_value(headers: Headers, found: Found, place: int) -> Reply:
     labels = found.labels[place] or Labels(JSON)
     meta = {f"Kv-Meta-{name}": text for name, text in labels.meta.items()}
-    return Reply(200, found.values[place], {**headers, **meta}, labels.content_type)
+    return Reply(200, found.values[place], {**headers, **SAFE, **meta}, labels.content_type)
 
 
 def _say_sibling(asked: KeyRequest, headers: Headers, found: Found, wanted: str) -> Reply:
-    """Answer one of several values, as if it were alone; the tag and the context are of all."""
+    """Answer one of several values; the tag and the context are of this one, and so is what a
+    write with them replaces."""
     for place, dot in enumerate(found.shown):
         if tag_of((dot,)) == wanted:
-            return _say_value(headers, found, place)
-    raise malformed(asked.call, f"the key has no sibling {wanted!r} now: read it without `sibling`")
+            alone = {"ETag": _quoted(wanted), "Kv-Context": _context(asked, Past({}, {dot}))}
+            return _say_value({**headers, **alone}, found, place)
+    words = f"the key has no sibling {wanted!r} now: read it without `sibling`"
+    return problem(asked.call, "absent", words, headers)
 
 
 def _envelope(asked: KeyRequest, found: Found) -> bytes:
     siblings = [_sibling(asked, found, place) for place in range(len(found.values))]
-    context = _context(asked, found.context)
+    context = _context(asked, _with_dots(found.context, found.dots))
     return orjson.dumps({"key": asked.key, "siblings": siblings, "context": context})
 
 
@@ -123,7 +134,7 @@ def _shown_value(value: bytes, labels: Labels) -> dict[str, object]:
 def _read_headers(asked: KeyRequest, read: Found | Absent) -> Headers:
     copies = copies_in(asked)
     headers = {
-        **_seen(asked, read.token, read.context, read.served_by),
+        **_seen(asked, read.token, _with_dots(read.context, read.dots), read.served_by),
         "Kv-Reads": f"{read.reads}/{copies}",
     }
     if read.missing:
@@ -140,15 +151,17 @@ def say_write(asked: KeyRequest, expires: int, outcome: Outcome) -> Reply:
     """Answer a PUT: 201 where no value was known before, 200 otherwise."""
     if not isinstance(outcome, Stored):
         return _say_otherwise(asked, outcome)
-    tag, headers = tag_of(outcome.shown), _write_headers(asked, outcome)
-    headers["ETag"] = _quoted(tag)
+    headers = _write_headers(asked, outcome)
+    is_alone = outcome.shown == (outcome.dot,)
+    if is_alone:  # the tag of more would stand for values that this client has not seen
+        headers["ETag"] = _quoted(tag_of(outcome.shown))
     if expires:
         headers["Kv-Expires"] = _instant(expires)
     if wants_minimal(asked.call):
         return Reply(204, b"", {**headers, "Preference-Applied": "return=minimal"})
     body = {
         "key": asked.key,
-        "etag": _quoted(tag),
+        "etag": headers.get("ETag"),
         "context": headers["Kv-Context"],
         "token": headers["Kv-Token"],
         "acks": outcome.acks,
@@ -170,7 +183,7 @@ def _write_headers(asked: KeyRequest, stored: Stored) -> Headers:
         **_seen(asked, stored.token, context, stored.home),
         "Kv-Acks": f"{stored.acks}/{stored.copies}",
     }
-    if len(stored.shown) >= MANY_SIBLINGS:
+    if len(stored.shown) > 1:
         headers["Kv-Siblings"] = str(len(stored.shown))
     return headers
 
@@ -186,7 +199,8 @@ def _say_otherwise(asked: KeyRequest, outcome: Outcome) -> Reply:
             )
         case Mismatch(shown_tag=tag, token=token, context=context, served_by=served_by):
             shown = {"ETag": _quoted(tag)} if tag else {}
-            words = f"the key has {'other versions' if tag else 'no value'} at {served_by}"
+            shows = "a value that a condition excludes" if tag else "no value"
+            words = f"the key shows {shows} at {served_by}"
             headers = {**_seen(asked, token, context, served_by), **shown}
             return problem(asked.call, "condition", words, headers)
         case Unmet(missing=missing):
@@ -210,6 +224,13 @@ def _seen(asked: KeyRequest, token: Token, context: Past, served_by: str) -> Hea
         "Kv-Context": _context(asked, context),
         "Kv-Served-By": served_by,
     }
+
+
+def _with_dots(context: Past, dots: tuple[Dot, ...]) -> Past:
+    """Return what was seen of a key, with all versions by name.  A context that is given out says
+    nothing of whole views, and the past of versions from retired views is all that says."""
+    named = {dot for dot in dots if dot[1] > context.base.get(dot[0], 0)}
+    return Past(context.base, context.loose | named)
 
 
 def _context(asked: KeyRequest, past: Past) -> str:

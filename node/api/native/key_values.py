@@ -8,7 +8,7 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from node.api.contract import Ask, Call, Dialect, Refused, Route, Steps, Talk
+from node.api.contract import Ask, Call, Dialect, Refused, Reply, Route, Steps, Talk
 from node.api.native.answers import say_delete, say_excluded, say_read, say_write
 from node.api.native.opaque import KeyContext
 from node.api.native.parameters import (
@@ -35,7 +35,12 @@ from node.core.model.tags import tag_of
 from node.core.protocol.operations import Found, Get, Mode, Put
 
 BOOLEANS = ("true", "false")
+WANTED = (
+    "the policy of this key wants to know what the client has seen: send the Kv-Context of a read "
+    "(`none` for a new key), If-Match or If-None-Match"
+)
 ON_MISS = ("wait", "fail", "stale")
+METHODS = ("GET", "PUT", "PATCH", "DELETE")
 READ_PARAMETERS = frozenset({"r", "timeout", "on-miss", "sibling", "envelope"})
 WRITE_PARAMETERS = frozenset({"w", "timeout"})
 PUT_PARAMETERS = WRITE_PARAMETERS | {"ttl"}
@@ -50,6 +55,7 @@ def key_values() -> Dialect:
             Route("PUT", "/v1/kv/{key}", put_key),
             Route("PATCH", "/v1/kv/{key}", patch_key),
             Route("DELETE", "/v1/kv/{key}", delete_key),
+            *(Route(method, "/v1/kv/", refuse_no_key) for method in METHODS),
             Route("GET", PATH + "{kind}", explain),
         ),
         lambda path: refused(404, "No such path"),
@@ -57,15 +63,19 @@ def key_values() -> Dialect:
     )
 
 
+def refuse_no_key(call: Call) -> Reply:
+    raise malformed(call, "the key is empty: it has 1 to 1024 bytes")
+
+
 def get_key(call: Call) -> Ask:
     check_query(call, READ_PARAMETERS)
     asked = request_of(call)
-    choice_of(call, "envelope", BOOLEANS, "false")
+    is_whole = choice_of(call, "envelope", BOOLEANS, "false") == "true"
     on_miss = choice_of(call, "on-miss", ON_MISS, "wait")
     copies = copies_of(asked)
     get = Get(
         asked.key,
-        mode_of(asked),
+        Mode.SIBLINGS if is_whole else mode_of(asked),
         asked.token,
         copies=copies,
         wait_s=asked.timeout_s if on_miss == "wait" else 0.0,
@@ -122,6 +132,8 @@ def _prolonged(asked: KeyRequest, level: Level, expires: int) -> Steps:
 
 def _write_request(call: Call, parameters: frozenset[str]) -> KeyRequest:
     check_query(call, parameters)
+    if "Content-Range" in call.headers:
+        raise malformed(call, "a part of a value cannot be written: send it whole")
     if "Idempotency-Key" in call.headers:
         words = "Idempotency-Key is not kept yet: repeat a write with the context that you had"
         raise malformed(call, words)
@@ -130,10 +142,12 @@ def _write_request(call: Call, parameters: frozenset[str]) -> KeyRequest:
 
 def _write(asked: KeyRequest, value: bytes | None, labels: Labels | None) -> Put:
     seen, refuse_when = context_sent(asked), conditions_of(asked, absent=value is None)
-    if seen is None and asked.policy.blind == "refuse" and not refuse_when.asks_for_tag:
-        words = "the policy of this key wants a Kv-Context, an If-Match or an If-None-Match"
-        raise Refused(problem(asked.call, "context", words))
-    mode = Mode.LWW if seen is None and asked.policy.blind != "sibling" else Mode.SIBLINGS
+    blind = asked.policy.blind if seen is None and not refuse_when.asks_for_tag else "replace"
+    if blind == "refuse" or (blind == "sibling" and value is None):
+        raise Refused(problem(asked.call, "context", WANTED))
+    if value is None and seen is not None and not seen.past:
+        raise malformed(asked.call, "a DELETE of what its client has not seen deletes nothing")
+    mode = Mode.LWW if seen is None and blind == "replace" else Mode.SIBLINGS
     past, cluster = seen or KeyContext(Past())
     return Put(
         asked.key,

@@ -4,10 +4,10 @@ The merged value is made for the answer alone, and nothing is stored.  The conte
 covers all values that went into it, so a write with that context stores the merged value.
 """
 
+import json
 from collections.abc import Sequence
 
 import msgspec
-import orjson
 
 from node.api.json_values import compact
 from node.core.model.labels import Labels
@@ -49,7 +49,10 @@ def _union(values: Sequence[bytes]) -> bytes | None:
 
 def _extreme(values: Sequence[bytes], *, is_max: bool) -> bytes | None:
     """Return the largest or the smallest number, as its client wrote it."""
-    numbers = [orjson.loads(value) for value in values]
+    try:
+        numbers = [json.loads(value) for value in values]  # keeps integers of any length
+    except ValueError:  # of more digits than Python reads
+        return None
     if not all(type(number) in (int, float) for number in numbers):
         return None
     choose = max if is_max else min

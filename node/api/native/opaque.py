@@ -6,6 +6,7 @@ them.
 """
 
 import base64
+from hashlib import blake2b
 from typing import NamedTuple
 
 import msgspec
@@ -17,10 +18,10 @@ from node.core.model.dots import Dot
 from node.core.model.item import Past
 from node.core.model.keys import KeyHash, key_hash_of
 from node.core.model.token import COUNT_MAX, TOKEN_BYTES_MAX, Malformed, Token
-from node.core.model.view import ViewId
 
 CONTEXT_BYTES_MAX = 8192  # of the text; 100 replicas and 100 siblings need about half
 VERSION = 1
+CHECKSUM_BYTES = 6
 
 
 class KeyContext(NamedTuple):
@@ -31,17 +32,18 @@ class KeyContext(NamedTuple):
 
 
 class _Context(msgspec.Struct, array_like=True):
-    """A context on its way: of which key it is, what was seen of it, and in which cluster."""
+    """A context on its way: of which key it is, what was seen of it, and in which cluster.  It
+    claims nothing of whole views: a client that did would hide writes of the views to come."""
 
     version: int
     key_hash: KeyHash
     base: dict[Actor, int]
     loose: list[Dot]
-    oldest_view: ViewId
     cluster: str
 
 
 _decoder = msgspec.msgpack.Decoder(_Context)
+NOT_OURS = "it is not a context of this API, or was changed: send that of a new read, or `none`"
 
 
 def token_text(token: Token) -> str:
@@ -62,26 +64,34 @@ def token_of(text: str) -> Token:
 def context_text(key: str, seen: KeyContext) -> str:
     """Return what a client has seen of a key, as it sends it back."""
     past, key_hash = seen.past, key_hash_of(key, False)
-    loose = sorted(past.loose)
-    wire = _Context(VERSION, key_hash, past.base, loose, past.oldest_view, seen.cluster)
-    return _text(msgspec.msgpack.encode(wire))
+    wire = _Context(VERSION, key_hash, past.base, sorted(past.loose), seen.cluster)
+    said = msgspec.msgpack.encode(wire)
+    return _text(_checksum(said) + said)
 
 
 def context_of(key: str, text: str) -> KeyContext:
     """Return what a client has seen of a key; raise Malformed, also for another key's context."""
     if len(text) > CONTEXT_BYTES_MAX:
         raise Malformed(f"it has {len(text)} bytes; the limit is {CONTEXT_BYTES_MAX}")
+    raw = _bytes(text)
+    checksum, said = raw[:CHECKSUM_BYTES], raw[CHECKSUM_BYTES:]
+    if checksum != _checksum(said):
+        raise Malformed(NOT_OURS)
     try:
-        wire = _decoder.decode(_bytes(text))
+        wire = _decoder.decode(said)
     except msgspec.MsgspecError:
-        raise Malformed("it is not a context of this API") from None
+        raise Malformed(NOT_OURS) from None
     dots = [*wire.base.items(), *wire.loose]
     if wire.version != VERSION or not all(is_actor(a) and 0 < n < COUNT_MAX for a, n in dots):
-        raise Malformed("it is not a context of this API")
+        raise Malformed(NOT_OURS)
     if wire.key_hash != key_hash_of(key, False):
         raise Malformed("it is of another key: send the context of an answer about this one")
-    past = Past(wire.base, set(wire.loose), wire.oldest_view)
+    past = Past(wire.base, set(wire.loose))
     return KeyContext(past, tokens.checked_name(wire.cluster))
+
+
+def _checksum(said: bytes) -> bytes:
+    return blake2b(said, digest_size=CHECKSUM_BYTES, key=b"context").digest()
 
 
 def _text(raw: bytes) -> str:

@@ -34,9 +34,9 @@ BINARY = "application/octet-stream"
 JSON = "application/json"
 NOTHING_SEEN = "none"  # a context that has seen nothing of the key
 
-ENTITY_TAG = re.compile(r'\s*(?:(\*)|(W/)?"([\x21\x23-\x7e]*)")\s*(?:,|$)')
-WAIT = re.compile(r"\bwait\s*=\s*(\d+)")
-SECONDS = re.compile(r"\d{1,9}(\.\d{1,6})?")
+ENTITY_TAG = re.compile(r'(W/)?"([\x21\x23-\x7e]*)"')
+WAIT = re.compile(r"\bwait\s*=\s*([^\s,;]+)")
+SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,6})?")
 
 
 class KeyRequest(msgspec.Struct, frozen=True):
@@ -54,7 +54,7 @@ def check_query(call: Call, names: Collection[str]) -> None:
     """Refuse a parameter that is unknown, or given twice."""
     for name in call.query:
         if name not in names:
-            known = ", ".join(sorted(names))
+            known = ", ".join(sorted(names)) or "none here"
             raise malformed(call, f"there is no parameter {name!r}; there are {known}")
         if len(all_of(call.query, name)) > 1:
             raise malformed(call, f"the parameter {name} is given more than once")
@@ -89,8 +89,8 @@ def _timeout_s(call: Call) -> float:
     """Return how long the client waits: `timeout`, or else `Prefer: wait`, or else the node's
     bound."""
     preferred = WAIT.search(call.headers.get("Prefer", ""))
-    text = call.query.get("timeout", preferred[1] if preferred else "")
-    if not text:
+    text = call.query.get("timeout", preferred[1] if preferred else None)
+    if text is None:
         return min(call.limits.wait_s_max, TIMEOUT_S_MAX)
     return seconds_in(call, "timeout", text, TIMEOUT_S_MAX)
 
@@ -106,14 +106,17 @@ def seconds_in(call: Call, name: str, text: str, most_s: float) -> float:
 def expiry_of(asked: KeyRequest) -> int:
     """Return when the value that is written expires, by `ttl` or by the policy, in milliseconds
     since the epoch; 0: never."""
-    text = asked.call.query.get("ttl", "")
-    ttl_s = seconds_in(asked.call, "ttl", text, TTL_S_MAX) if text else asked.policy.ttl_s
+    text = asked.call.query.get("ttl")
+    ttl_s = asked.policy.ttl_s
+    if text is not None:
+        ttl_s = seconds_in(asked.call, "ttl", text, TTL_S_MAX)
     return int((asked.call.facts().now + ttl_s) * 1000) if ttl_s else 0
 
 
 def wants_minimal(call: Call) -> bool:
     """Whether the client wants no body in the answer to a write."""
-    return "return=minimal" in call.headers.get("Prefer", "").replace(" ", "")
+    preferred = call.headers.get("Prefer", "").lower().replace(" ", "").replace('"', "")
+    return "return=minimal" in preferred
 
 
 def choice_of(call: Call, name: str, choices: Collection[str], default: str) -> str:
@@ -133,17 +136,20 @@ def write_level_of(asked: KeyRequest) -> Level:
 
 def copies_of(asked: KeyRequest) -> int:
     """Return how many replicas a read is made from."""
-    level = asked.call.query.get("r", asked.policy.r)
-    if level == AVAILABLE:
-        raise malformed(asked.call, "r is 'available'; expected one, quorum, all or a number")
-    return _wanted(asked, "r", level)
+    return _wanted(asked, "r", asked.call.query.get("r", asked.policy.r))
 
 
 def _wanted(asked: KeyRequest, name: str, level: Level) -> int:
+    copies = copies_in(asked)
     try:
-        return wanted(level, copies_in(asked))
-    except ValueError as error:
-        raise malformed(asked.call, f"{name}: {error}") from error
+        if level.isascii() and (name == "w" or level != AVAILABLE):
+            return wanted(level, copies)
+    except ValueError:
+        pass
+    said = "the policy of the key says" if name not in asked.call.query else "it is"
+    choices = "available, one, quorum, all" if name == "w" else "one, quorum, all"
+    words = f"{name}: {said} {level!r}; expected {choices} or a number from 1 to {copies}"
+    raise malformed(asked.call, words)
 
 
 def copies_in(asked: KeyRequest) -> int:
@@ -185,19 +191,13 @@ def conditions_of(asked: KeyRequest, *, absent: bool = False) -> RefuseWhen:
 def tags_in(call: Call, name: str, *, is_strong: bool = False) -> tuple[str, ...]:
     """Return the entity tags in a header; `*` stands for any value.  A weak tag is never equal
     where strong ones are compared (RFC 9110, section 8.8.3.2)."""
-    text = ",".join(all_of(call.headers, name))
-    tags, position = [], 0
-    while position < len(text):
-        found = ENTITY_TAG.match(text, position)
-        if found is None:
-            raise malformed(call, f'{name} is {text!r}; expected * or tags such as "abc"')
-        any_value, weak, tag = found.groups()
-        if any_value:
-            tags.append(ANY_VALUE)
-        elif not (weak and is_strong):
-            tags.append(tag)
-        position = found.end()
-    return tuple(tags)
+    text = ",".join(all_of(call.headers, name)).strip()
+    if text == ANY_VALUE:
+        return (ANY_VALUE,)
+    if ENTITY_TAG.sub("", text).strip(", \t"):
+        raise malformed(call, f'{name} is {text!r}; expected * or tags such as "abc"')
+    found = ENTITY_TAG.findall(text)
+    return tuple(tag for weak, tag in found if not (weak and is_strong))
 
 
 def labels_of(call: Call) -> Labels | None:
@@ -218,6 +218,8 @@ def _meta_of(call: Call) -> dict[str, str]:
     for name, text in call.headers.items():
         if name.lower().startswith(META):
             own = name[len(META) :]
+            if not own:
+                raise malformed(call, "the header Kv-Meta- has no name behind it")
             if own.lower() in map(str.lower, meta):
                 raise malformed(call, f"the header {name} is given more than once")
             meta[own] = text

@@ -2,6 +2,7 @@
 of one view have the same policies.
 """
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,7 @@ import orjson
 from msgspec.structs import replace
 
 from node.api.contract import Call, Dialect, Reply, Route, Steps, Talk
-from node.api.native.parameters import TTL_S_MAX, seconds_in
+from node.api.native.parameters import KEY_BYTES_MAX, TTL_S_MAX, check_query, seconds_in
 from node.api.native.problems import malformed, problem, reworded
 from node.api.parsing import refused
 from node.api.view_change import adopting
@@ -28,6 +29,7 @@ from node.core.protocol.operations import Unavailable
 PATH = "/v1/policies"
 TRIES = 5  # if other views come at the same time
 FIELDS = frozenset({"merge", "blind", "w", "r", "ttl"})
+DIGITS = re.compile(r"[1-9][0-9]{0,3}")
 LEVELS = (AVAILABLE, "one", "quorum", "all")
 
 Change = Callable[[Policies], Policies]
@@ -102,7 +104,11 @@ def _changed(call: Call, change: Change) -> Steps:
 
 # ------------------------------------------------------------------ reading a policy
 def _prefix(call: Call) -> str:
-    return call.path.get("prefix", "")
+    prefix = call.path.get("prefix", "")
+    check_query(call, ())
+    if len(prefix.encode()) > KEY_BYTES_MAX or "\0" in prefix:
+        raise malformed(call, f"no key begins so: a key has {KEY_BYTES_MAX} bytes and no NUL")
+    return prefix
 
 
 def _policy_in(call: Call) -> Policy:
@@ -112,17 +118,20 @@ def _policy_in(call: Call) -> Policy:
         raise malformed(call, f"the policy is not JSON: {error}") from error
     if type(fields) is not dict:
         raise malformed(call, "the policy is not a JSON object")
+    prefix = _prefix(call)
+    if fields.pop("prefix", prefix) != prefix:
+        raise malformed(call, "the prefix in the body is another than that of the path")
     if unknown := sorted(fields.keys() - FIELDS):
         known = ", ".join(sorted(FIELDS))
         raise malformed(call, f"a policy has no field {unknown[0]!r}; it has {known}")
-    usual = Policy("")
+    usual, ttl = Policy(""), fields.get("ttl")
     policy = Policy(
-        _prefix(call),
+        prefix,
         _one_of(call, "merge", fields.get("merge", usual.merge), MERGES),
         _one_of(call, "blind", fields.get("blind", usual.blind), BLINDS),
         _level(call, "w", fields.get("w", usual.w)),
         _level(call, "r", fields.get("r", usual.r)),
-        seconds_in(call, "ttl", str(fields["ttl"]), TTL_S_MAX) if "ttl" in fields else 0.0,
+        seconds_in(call, "ttl", str(ttl), TTL_S_MAX) if ttl is not None else 0.0,
     )
     if policy.r == AVAILABLE:
         raise malformed(call, "r is 'available'; expected one, quorum, all or a number")
@@ -131,13 +140,17 @@ def _policy_in(call: Call) -> Policy:
 
 def _one_of(call: Call, name: str, value: Any, choices: tuple[str, ...]) -> str:
     if value not in choices:
-        raise malformed(call, f"{name} is {value!r}; expected {', '.join(choices)}")
+        said = orjson.dumps(value).decode()
+        raise malformed(call, f"{name} is {said}; expected {', '.join(choices)}")
     return str(value)
 
 
 def _level(call: Call, name: str, value: Any) -> Level:
-    """Read a level.  A number that exceeds the replicas of a key is refused with each request."""
+    """Read a level.  Once shards are smaller, a larger number is refused with each request."""
     text = str(value) if type(value) is int else value
-    if text in LEVELS or (isinstance(text, str) and text.isdecimal() and int(text) > 0):
+    view = call.facts().view
+    most = max((len(shard.members) for shard in view.shards), default=1)
+    if text in LEVELS or (isinstance(text, str) and DIGITS.fullmatch(text) and int(text) <= most):
         return str(text)
-    raise malformed(call, f"{name} is {value!r}; expected {', '.join(LEVELS)} or a number")
+    words = f"expected {', '.join(LEVELS)} or a number from 1 to {most}"
+    raise malformed(call, f"{name} is {orjson.dumps(value).decode()}; {words}")

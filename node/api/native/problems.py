@@ -137,5 +137,6 @@ def explain(call: Call) -> Reply:
     """Explain one kind of problem, for a person."""
     kind = KINDS.get(call.path["kind"])
     if kind is None:
-        raise malformed(call, f"there is no such kind of problem; there are {', '.join(KINDS)}")
+        words = f"there is no such kind of problem; there are {', '.join(KINDS)}"
+        return problem(call, "absent", words)
     return Reply(200, f"{kind.title} ({kind.status})\n{kind.text}\n".encode(), content_type=TEXT)

@@ -289,6 +289,9 @@ class Reads:
         """Refuse a read whose token is not covered, or answer it with what there is."""
         if not read.get.stale:
             return Unmet(missing)
+        if not read.is_complete():
+            reason = "too few replicas of the key's shard answered"
+            return Unavailable(reason, definite=True, nodes=tuple(read.senders))
         served_by, reads = self._served_by(read), len(read.senders)
         return stale(read.get, read.need, read.item, missing, served_by, reads)
 
@@ -336,7 +339,8 @@ class Reads:
             outcome = Unavailable(reason, definite=True, nodes=tuple(read.senders))
         else:
             able = any(self._detector.reachable(m, now) for m in read.holders)
-            patience = max(read.get.wait_s, read.get.timeout_s) if able else UNREACHABLE_S
+            waits = max(read.get.wait_s, read.get.timeout_s)
+            patience = waits if able else min(waits, UNREACHABLE_S)
             outcome = Unavailable("no replica of the key's shard can be reached", definite=True)
         if waited < patience:
             return None

@@ -26,9 +26,9 @@ class Answer(StreamResponse):
     def __init__(self, reply: Reply, view_number: int, closes: bool) -> None:
         # The base class is not initialised: it would make the multidict that this class avoids.
         self._reply, self._closes = reply, closes
+        kind = "" if reply.status in BODILESS else f"Content-Type: {reply.content_type}\r\n"
         self._head = STATUS_LINES[reply.status] + (
-            f"\r\nContent-Type: {reply.content_type}\r\nServer: coterie\r\n"
-            f"Date: {_date.text()}\r\nKv-View: {view_number}\r\n"
+            f"\r\n{kind}Server: coterie\r\nDate: {_date.text()}\r\nKv-View: {view_number}\r\n"
         )
         if reply.headers:
             self._head += lines_of(reply.headers)
