@@ -7,7 +7,15 @@ from node.core.model.keys import key_hash_of
 from node.core.model.token import Token
 from node.core.model.view import FIRST, ViewId
 from node.core.protocol.messages import Fetch, State
-from node.core.protocol.operations import ANSWER_S, Absent, Found, Get, Unavailable, Unmet
+from node.core.protocol.operations import (
+    ANSWER_S,
+    Absent,
+    Found,
+    Get,
+    Mode,
+    Unavailable,
+    Unmet,
+)
 from node.core.requests.coverage import Need
 from node.core.requests.read_origin import Reads
 from node.core.requests.reading import ASK_AGAIN_S, UNREACHABLE_S, Read
@@ -209,3 +217,29 @@ def test_in_another_view_all_reads_begin_again() -> None:
     read = moving_read(room)
     assert room.restart() == [(7, read)]
     assert len(room) == 0
+
+
+def test_a_stale_read_shows_what_there_is_and_what_is_missing() -> None:
+    room = reads("m1", "m2")
+    read, _ = begun(room, Get("pear", Mode.SIBLINGS, AHEAD, stale=True, raw=True))
+    answered(room, read, "m1", EMPTY)
+    _, outcome = answered(room, read, "m2", EMPTY)
+    assert isinstance(outcome, Absent)
+    assert outcome.missing == {"a": (0, 1)}
+    assert (outcome.reads, outcome.token.exact) == (2, AHEAD.exact)
+
+
+def test_a_stale_read_keeps_its_level() -> None:
+    room = reads("m1")
+    read, _ = begun(room, Get("pear", Mode.SIBLINGS, AHEAD, copies=2, stale=True))
+    _, outcome = answered(room, read, "m1", EMPTY)
+    assert isinstance(outcome, Unavailable)
+    assert outcome.nodes == ("m1",)
+
+
+def test_a_short_timeout_is_kept_where_no_replica_can_be_reached() -> None:
+    gone = reads()
+    begun(gone, Get("pear", timeout_s=0.1))
+    assert gone.tick(0.09) == ([], [])
+    _, [(_, outcome)] = gone.tick(0.1)
+    assert isinstance(outcome, Unavailable)
