@@ -55,6 +55,7 @@ from node.core.requests.coverage import Need, need_of
 from node.core.requests.read_answer import answer, refusal_by_tag
 from node.core.storage.keyspace import ANYWHERE, NamedWrite
 
+EXPIRED = Unavailable("the value had expired before a replica could write it", definite=True)
 RESENT_S = 0.5  # writes named this short before a view change are replicated again
 
 
@@ -129,6 +130,8 @@ class Home:
         problem = impossible(put.token, put.context, self._views, self._keyspace)
         if problem and not put.foretold:
             return m.Declined(accept.request, Rejected(problem))
+        if put.value is not None and 0 < put.expires <= self._step.now_ms:
+            return m.Declined(accept.request, EXPIRED)
         if accept.looked:
             return None
         refuse_when = put.refuse_when

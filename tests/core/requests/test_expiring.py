@@ -6,7 +6,16 @@ from node.core.model.item import Item, Version
 from node.core.model.keys import row_of
 from node.core.protocol import events, messages as m
 from node.core.protocol.effects import Effects
-from node.core.protocol.operations import Absent, Found, Get, Mode, Outcome, Put, Stored
+from node.core.protocol.operations import (
+    Absent,
+    Found,
+    Get,
+    Mode,
+    Outcome,
+    Put,
+    Stored,
+    Unavailable,
+)
 from node.core.requests.expiring import TURN_S
 from node.core.storage.expiry import TABLE
 from node.core.storage.keyspace import ENCODER
@@ -61,6 +70,18 @@ def test_a_write_over_what_has_expired_replaces_nothing() -> None:
     [(_, stored)] = one.step("a1", written, SOON).relays
     assert isinstance(stored, Stored)
     assert not stored.replaced
+
+
+def test_a_value_that_has_expired_on_its_way_replaces_nothing() -> None:
+    one = alone()
+    put(one, b"1", mode=Mode.LWW)
+    effects = one.submit(Put(PEAR, b"2", expires=SOON_MS), request=next(numbers), now=SOON)
+    [declined] = [message for _, message in effects.tells if isinstance(message, m.Declined)]
+    assert isinstance(declined.outcome, Unavailable)
+    assert declined.outcome.definite
+    found = read(one, SOON)
+    assert isinstance(found, Found)
+    assert found.values == (b"1",)
 
 
 def test_the_first_owner_deletes_just_what_has_expired() -> None:
