@@ -12,10 +12,10 @@
     standing          what other nodes may rely on in this run
     doubts            past runs of which something is missing
     closing           runs and incarnations that are over
-    bootstrap         how a run begins
+    bootstrap         how a run begins: when its slots count as arrived, when its disk is confirmed
     gossip            what nodes tell each other all the time: the message `Heartbeat` (I am here;
                       its period is in model/pace) and the message `Gossip` (incarnations, reports,
-                      names; its period is here)
+                      names; its period is here); asks to join, and begins the first view
     rooms             the parts above, made in order; services: what all parts share
     failure_detector  which peers can be reached; the silence that it allows is in model/pace
 

@@ -1,6 +1,7 @@
 """What clients, nodes and the driver say to a replica, and a replica to them.
 
-    operations     what clients ask, and what they are answered
+    operations     what clients ask, with what holds where they do not say (ANSWER_S), and what they
+                   are answered
     messages       what nodes send to each other
     pieces         items that are too large for one message
     events         what a replica is told: a message, a request, a link, the time
