@@ -61,8 +61,10 @@ class AntiEntropy:
         if self._views.history.settled and self._keyspace.parts.held():
             answer = True  # their owners have nothing to ask us
         elif self._views.history.settled:
-            shard_peers = self._repair.shard_peers
-            whom = [peer for peer in whom if peer in shard_peers or self._is_asked_about_us(peer)]
+            others = [peer for peer in whom if peer not in self._repair.shard_peers]
+            whom = [peer for peer in whom if peer in self._repair.shard_peers]
+            # They compare with us by themselves only as shard peers, and one answer may be lost.
+            self._compare_with(filter(self._is_asked_about_us, others), answer=True)
         self._compare_with(whom, answer)
 
     def ask_shard_peers(self) -> None:
