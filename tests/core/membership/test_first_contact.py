@@ -78,3 +78,23 @@ def test_nodes_without_a_view_begin_it_soon_after_they_have_met() -> None:
     [begun] = [message for _, message in tells if isinstance(message, m.Views)]
     assert [view.id for view in begun.views] == [FIRST]
     assert one.step("a2", m.Heartbeat("id of a2"), met + 0.06, NOWHERE).wake_at > met + 0.2
+
+
+def test_a_lone_member_asks_others_until_one_has_vouched_for_its_disk() -> None:
+    """Members of other shards do not compare with it by themselves, and one answer may be lost."""
+    one = One("a1", LONE)
+    one.arrive()
+    views = one.replica.views
+    assert views.history.settled
+    views.is_vouched_for = False
+
+    def asked(second: int) -> set[str]:
+        for peer in ("b1", "b2"):
+            one.step(peer, m.Heartbeat(f"id of {peer}"), NOW + second)
+        tells = one.step("a1", events.Tick(), NOW + second).tells
+        return {to for to, said in tells if isinstance(said, m.Compare) and said.answer}
+
+    times = [second for second in range(60, 90) if asked(second)]
+    assert len(times) > 1  # nobody has answered the first time
+    views.is_vouched_for = True
+    assert not any(map(asked, range(90, 120)))
