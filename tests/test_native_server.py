@@ -32,6 +32,27 @@ async def test_a_refusal_of_the_server_is_a_problem(
         assert problem["definite"] is True
 
 
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/v1/kv/a", "DELETE, GET, HEAD, PATCH, PUT"),
+        ("/v1/policies/a", "DELETE, PUT"),
+        ("/v1/problems/absent", "GET, HEAD"),
+    ],
+)
+async def test_a_method_that_the_path_lacks_is_a_problem(path: str, allowed: str) -> None:
+    async with served(key_values(), policies()) as site:
+        said = await site.ask("POST", path, b"x")
+        assert (said.status, said.headers["allow"]) == (405, allowed)
+        assert said.headers["content-type"] == "application/problem+json"
+        problem = orjson.loads(said.body)
+        assert problem["type"] == "/v1/problems/method"
+        assert problem["detail"] == f"this path has only {allowed}"
+    async with served(key_values()) as site:  # other paths are the contract's, in its own words
+        said = await site.ask("POST", "/kvs/a", b"x")
+        assert (said.status, said.headers["content-type"]) == (405, "application/json")
+
+
 async def test_a_head_says_what_a_get_says_without_the_body() -> None:
     async with served(key_values()) as site:
         got, head = await site.ask("GET", "/v1/kv/none"), await site.ask("HEAD", "/v1/kv/none")

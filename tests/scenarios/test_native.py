@@ -82,6 +82,34 @@ def test_two_editors_make_siblings_and_one_resolves_them(cluster: Cluster) -> No
     assert kv(urls[3], "GET", "doc/1", If_None_Match=after.headers["ETag"]).status == 304
 
 
+@pytest.mark.timeout(120)
+def test_two_editors_who_never_read_keep_two_siblings(cluster: Cluster) -> None:
+    """Each writes 100 times, at one node after another, with the context of its last write."""
+    urls = list(cluster.urls.values())
+    context, token = {"eve": "none", "tom": "none"}, {"eve": "", "tom": ""}
+    for turn in range(100):
+        for place, who in enumerate(context):
+            wrote = kv(
+                urls[(turn + place) % 6],
+                "PUT",
+                "doc/2",
+                f"{who} {turn}".encode(),
+                **TEXT,
+                Kv_Context=context[who],
+                Kv_Token=token[who],
+            )
+            assert wrote.status in (200, 201), wrote.body
+            context[who], token[who] = wrote.context, wrote.headers["Kv-Token"]
+            query, mine = "doc/2?envelope=true", {"Kv_Token": token[who]}
+            values = values_of(kv(urls[(turn + 3 * place + 1) % 6], "GET", query, **mine))
+            assert f"{who} {turn}" in values
+            assert len(values) <= 2
+    both = kv(urls[0], "GET", "doc/2?r=all")
+    assert values_of(both) == ["eve 99", "tom 99"]
+    assert kv(urls[4], "PUT", "doc/2?w=all", b"one", **TEXT, Kv_Context=both.context).status == 200
+    assert {kv(url, "GET", "doc/2").body for url in urls} == {b"one"}
+
+
 def test_conditions_are_kept_at_every_node(cluster: Cluster) -> None:
     urls = list(cluster.urls.values())
     made = kv(urls[0], "PUT", "cond", b"1", If_None_Match="*")

@@ -39,6 +39,11 @@ KINDS = {
         "Nothing was written under this key, or it was deleted, as far as the replicas that were\n"
         "asked know.  Ask more replicas with r=quorum or r=all.",
     ),
+    "method": ProblemKind(
+        405,
+        "The path has no such method",
+        "The header Allow names the methods that it has.  Nothing was written.",
+    ),
     "siblings": ProblemKind(
         409,
         "The key has several concurrent values",
@@ -89,7 +94,7 @@ KINDS = {
 }
 
 
-KIND_OF = {413: "too-large", 415: "encoding", 503: "unavailable"}
+KIND_OF = {405: "method", 413: "too-large", 415: "encoding", 503: "unavailable"}
 
 
 def problem(

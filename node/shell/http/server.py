@@ -276,7 +276,10 @@ class Server:
         if request.method == "OPTIONS" and is_asked_first(request):
             return permission(methods)
         allow = ", ".join(methods)
-        return refused(405, f"this path has only {allow}", {"Allow": allow})
+        refusal = refused(405, f"this path has only {allow}", {"Allow": allow})
+        other, _ = self._table.find(methods[0], path) or (self._nobody, NOTHING)
+        said_of = request.method, NOTHING, NOTHING, request.headers, b""
+        return other.reword(Call(*said_of, self._facts, self._limits), refusal)
 
     def _say(self, reply: Reply, more: Mapping[str, str] = NOTHING) -> Answer:
         closes = self.draining or reply.status in CLOSING
