@@ -1,11 +1,13 @@
 """The native API on a running cluster: two editors, a cut, levels, and the contracts beside it."""
 
 import json
+import random
 import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -108,6 +110,32 @@ def test_two_editors_who_never_read_keep_two_siblings(cluster: Cluster) -> None:
     assert values_of(both) == ["eve 99", "tom 99"]
     assert kv(urls[4], "PUT", "doc/2?w=all", b"one", **TEXT, Kv_Context=both.context).status == 200
     assert {kv(url, "GET", "doc/2").body for url in urls} == {b"one"}
+
+
+def test_without_any_header_the_second_write_replaces_the_first(cluster: Cluster) -> None:
+    first, second, third = list(cluster.urls.values())[1:4]
+    assert kv(first, "PUT", "plain", b"one").status == 201
+    assert kv(second, "PUT", "plain", b"two").status in (200, 201)
+    assert eventually(lambda: kv(third, "GET", "plain").body == b"two", HEALED_S)
+    assert kv(third, "GET", "plain?r=all").status == 200  # and no sibling anywhere
+
+
+STRANGE = ("a/b", "%C3%BC", "%252F", "..", "a/../b/.", "%F0%9F%8D%90", "%20", "k" * 1024)
+
+
+def test_any_key_and_any_bytes_come_back_as_they_were_sent(cluster: Cluster) -> None:
+    here, there = list(cluster.urls.values())[::5]
+    value = random.Random(17).randbytes(1024 * 1024)
+    for number, key in enumerate(STRANGE):
+        body = value if key == ".." else f"{number}".encode()
+        wrote = kv(here, "PUT", key, body, Content_Type="image/png", Kv_Meta_Name=key)
+        assert wrote.status == 201, (key, wrote.body)
+        assert wrote.json["key"] == unquote(key)
+        read = kv(there, "GET", key, Kv_Token=wrote.headers["Kv-Token"])
+        assert (read.status, read.body == body) == (200, True), key
+        assert (read.headers["Content-Type"], read.headers["Kv-Meta-Name"]) == ("image/png", key)
+    for key in ("%00", "k" * 1025, "%FF", ""):
+        assert kv(here, "PUT", key, b"x").status == 400, key
 
 
 def test_conditions_are_kept_at_every_node(cluster: Cluster) -> None:
@@ -237,3 +265,35 @@ def test_both_sides_of_a_cut_go_on_and_levels_say_what_was_reached(cluster: Clus
     both = kv(there, "GET", key)
     assert kv(there, "PUT", f"{key}?w=all", b"one", **TEXT, Kv_Context=both.context).status == 200
     assert kv(here, "GET", key).body == b"one"
+
+
+@pytest.mark.timeout(120)
+def test_each_refusal_says_its_kind_and_writes_nothing(cluster: Cluster) -> None:
+    here, there = list(cluster.urls.values())[::5]
+    set_policy(here, "strict/", {"blind": "refuse"})
+    assert eventually(lambda: policies_of(there) == policies_of(here) != [], HEALED_S)
+    for number in range(100):
+        text = f"{number}".encode()
+        assert kv(here, "PUT", "full?w=all", text, **TEXT, Kv_Context="none").status in (200, 201)
+    large, labels = b"x" * (1024 * 1024 + 1), {f"Kv_Meta_{n}": "x" for n in range(33)}
+    refusals = [
+        (400, "malformed", kv(there, "GET", "new?r=some")),
+        (404, "absent", kv(there, "GET", "new")),
+        (404, "absent", kv(there, "DELETE", "new")),
+        (405, "method", kv(there, "POST", "new")),
+        (409, "siblings", kv(there, "PUT", "full", b"x", Kv_Context="none")),
+        (412, "condition", kv(there, "PUT", "new", b"x", If_Match="*")),
+        (413, "too-large", kv(there, "PUT", "new", large)),
+        (415, "encoding", kv(there, "PUT", "new", b"x", Content_Encoding="gzip")),
+        (428, "context", kv(there, "PUT", "strict/new", b"x")),
+        (431, "labels", kv(there, "PUT", "new", b"x", **labels)),
+    ]
+    for status, kind, said in refusals:
+        assert (said.status, said.headers["Content-Type"]) == (status, "application/problem+json")
+        assert (said.json["status"], said.json["definite"]) == (status, True)
+        assert said.json["type"] == f"/v1/problems/{kind}"
+        path = f"{there}{said.json['type']}"
+        with _OPENER.open(path, timeout=5.0) as reply:
+            assert f"({status})" in reply.read().decode().splitlines()[0]
+    assert kv(here, "GET", "new?r=all").status == kv(here, "GET", "strict/new?r=all").status == 404
+    assert len(values_of(kv(there, "GET", "full?r=all"))) == 100
