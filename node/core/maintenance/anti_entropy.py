@@ -111,6 +111,8 @@ class AntiEntropy:
     # ---- 2: take note of what a peer has
     def on_compare(self, source: str, compare: Compare) -> None:
         """Note what a peer has, and do what follows from it."""
+        if not self._identity.lives_on(source, compare.incarnations):
+            return
         self._gossip.merge_incarnations(compare.incarnations)
         keyspace, oldest_view = self._keyspace, self._views.history.oldest_view
         row = progress_of(compare, oldest_view)

@@ -13,6 +13,7 @@ A peer objects to a node's mark when
   - the node's comparison has less than an earlier one of an older generation had.
 
 A node objects to its own disk when a peer
+  - knows of a later incarnation at this address;
   - has a write that this node named and lacks;
   - knows of a report that is not on this disk, by the report or by the oldest view alone.
 
@@ -29,6 +30,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from node.core.membership.incarnations import Incarnations, Table
 from node.core.membership.own_writes import clocks_in
 from node.core.membership.services import Services
 from node.core.model.actors import Actor, actor_of, incarnation_of, view_of
@@ -193,7 +195,25 @@ class Identity:
         if not self._views.is_vouched_for and self._lacks_what_all_had(gossip.cluster_watermark):
             self.begin_anew(f"its disk lacks writes that {source} knows it had")
             return False
-        return True
+        return self.lives_on(source, gossip.incarnations, max(epoch.view, epoch.oldest_view))
+
+    def lives_on(self, source: str, told: Table, newest: ViewId = NO_VIEW) -> bool:
+        """Whether this incarnation is not yet over, by the table of another node.
+
+        If a later one has lived at this address, the disk of an earlier one was put back.  The
+        shard peers may have closed it together with the later one, and would count all its writes
+        as known: so it names none.  Only a run that no peer has vouched for can be such a one.
+        """
+        address, node_id = self._views.address, self._views.node_id
+        if self._views.is_vouched_for or node_id not in told.get(address, ()):
+            return True
+        known = Incarnations(self._incarnations.copy())
+        known.learn({address: told[address]})
+        if known.current(address) == node_id:
+            return True
+        reason = f"its disk is that of an incarnation before the last that {source} knows here"
+        self.begin_anew(reason, newest)
+        return False
 
     def goes_with(self, source: str, message: Message) -> bool:
         """Whether a message, other than a comparison, names only those of our writes that are here.

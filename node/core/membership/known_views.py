@@ -186,8 +186,10 @@ class KnownViews(Standing):
 
     def may_name(self) -> bool:
         """Whether this node may name writes: it needs a name of the cluster, and other nodes must
-        have heard of its incarnation."""
-        return self.is_heard_of() and (self.view.id == FIRST or bool(self.naming.name))
+        have heard of its incarnation.  A restarted node must be confirmed, too: its disk may be
+        that of an incarnation that is over."""
+        is_named = self.view.id == FIRST or bool(self.naming.name)
+        return is_named and self.is_confirmed and self.is_heard_of()
 
     def seeks(self, peer: str) -> bool:
         """Whether this node waits for a first contact with a peer: to name writes, or to learn a
