@@ -15,7 +15,17 @@ from node.core.model.item import Past
 from node.core.model.keys import SLOTS
 from node.core.model.view import Layout, Shard
 from node.core.protocol.messages import Envelope, Superseded
-from node.core.protocol.operations import Forget, Forgotten, Found, Get, Mode, Propose, Put, Stored
+from node.core.protocol.operations import (
+    Forget,
+    Forgotten,
+    Found,
+    Get,
+    Mode,
+    Outcome,
+    Propose,
+    Put,
+    Stored,
+)
 from node.core.replica import Replica
 from tests.simulation.directed_views import KEYS, NODES, Cluster
 
@@ -189,3 +199,40 @@ def an_old_disk_names_writes_while_it_is_alone(seed: int) -> None:
     cluster.wait(3.0)
     cluster.mend(set(cluster.cuts))
     cluster.wait(10.0)
+
+
+def a_disk_of_a_past_incarnation_is_asked_to_write(seed: int) -> None:
+    """n4 has lost its disk and come back empty; then the lost disk is put back, and n4 is cut off.
+
+    The shard peers have closed the incarnation of that disk: they count all its writes as known, so
+    they would drop what it names from a client's token.
+    """
+    cluster = PutBack(seed)
+    cluster.go_on("n2", "n3", OLD)
+    cluster.write(OLD, KEPT)
+    cluster.wait(10.0)
+    kept = cluster.kept()
+    cluster.crash(OLD)
+    cluster.wipe(OLD)
+    cluster.start(OLD)
+    cluster.wait(15.0)
+    cluster.put_back_disk(*kept)
+    cluster.part(OLD)
+    cluster.start(OLD)
+    _write_and_read_elsewhere(cluster, KEYS[0])  # before it has heard of its successor
+    cluster.mend(set(cluster.cuts))
+    cluster.wait(10.0)
+    cluster.part(OLD)
+    _write_and_read_elsewhere(cluster, KEYS[1])  # and after
+
+
+def _write_and_read_elsewhere(cluster: PutBack, key: str) -> None:
+    """Write at n4 alone; the client that has written never reads the older value."""
+    outcomes: list[Outcome] = []
+    cluster.submit(OLD, Put(key, LATE, level="one"), outcomes.append)
+    cluster.wait(1.0)
+    for outcome in outcomes:
+        if isinstance(outcome, Stored):
+            found = cluster.ask("n2", Get(key, token=outcome.token, wait_s=2.0))
+            if isinstance(found, Found) and LATE not in found.values:
+                raise ViolationError("ReadYourWrites", f"{key} at n2: {found}")

@@ -198,18 +198,19 @@ class Identity:
         return self.lives_on(source, gossip.incarnations, max(epoch.view, epoch.oldest_view))
 
     def lives_on(self, source: str, told: Table, newest: ViewId = NO_VIEW) -> bool:
-        """Whether this incarnation is not yet over, by the table of another node.
+        """Whether this incarnation is not over, by the table of another node.
 
         If a later one has lived at this address, the disk of an earlier one was put back.  The
-        shard peers may have closed it together with the later one, and would count all its writes
-        as known: so it names none.  Only a run that no peer has vouched for can be such a one.
+        shard peers may have closed it, with the later one's consent, and count all its writes as
+        known: so it names none.  A new incarnation may hear late of others that were before it; so
+        only one that has been heard of, and that no peer vouches for, can be over.
         """
-        address, node_id = self._views.address, self._views.node_id
-        if self._views.is_vouched_for or node_id not in told.get(address, ()):
+        views, told_here = self._views, told.get(self._views.address, {})
+        if views.is_vouched_for or not views.is_known or views.node_id not in told_here:
             return True
-        known = Incarnations(self._incarnations.copy())
-        known.learn({address: told[address]})
-        if known.current(address) == node_id:
+        known = Incarnations({views.address: self._incarnations.copy()[views.address]})
+        known.learn({views.address: told_here})
+        if known.current(views.address) == views.node_id:
             return True
         reason = f"its disk is that of an incarnation before the last that {source} knows here"
         self.begin_anew(reason, newest)
