@@ -83,9 +83,12 @@ class ViewChange:
     def adopt(self, message: Views) -> None:
         """Take over what is told.  If that is another view or a higher oldest view, everything that
         depends on it follows, in this order."""
-        then = self._subscribers
+        then, before = self._subscribers, self._views.peers()
         # First our own slots, clocks and what is known of peers: all others go by these.
         learned = self._views.learn(message)
+        if self._views.peers() != before:
+            # A view that has lost may name nodes, too, and no view is retired without their word.
+            self._step.link_with(self._views.peers())
         if learned.has_new_view:
             # Before anything is told in the view, so an older copy of the disk can be told apart.
             self._identity.advance()

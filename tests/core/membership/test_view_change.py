@@ -64,6 +64,16 @@ def test_every_node_hears_of_the_view_before_anything_else_of_it() -> None:
     assert effects.peers == ["a1", "a2", "b1"]
 
 
+def test_a_node_that_only_a_beaten_view_names_is_linked_with() -> None:
+    """It may have taken part in that view, so no view is retired without its word."""
+    one = moved("a1")
+    beaten = replace(view_at(ViewId(2, "a"), "c1", "s1"), nodes=(*VIEW.nodes, "c1"))
+    effects = one.step("b1", views(beaten))
+    assert one.replica.view == MOVED
+    assert effects.peers == ["a2", "b1", "b2", "c1"]
+    assert one.step("b1", views(beaten)).peers is None
+
+
 def test_a_new_view_is_a_new_actor_from_one_on() -> None:
     one = moved("a1")
     one.step("a1", m.Accept(1, Put(PEAR, b"v")))
