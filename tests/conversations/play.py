@@ -238,7 +238,9 @@ class Play:
         mode = Mode(options.get("mode", "lww"))
         seen = session.contexts.get(key, Past()) if mode is Mode.SIBLINGS else Past()
         unmet = Scope(options["refuse"]) if "refuse" in options else None
-        refuse_when = RefuseWhen(unmet, "present" in options, *CONDITIONS[options.get("if", "")])
+        condition = options.get("if", "")
+        shown_as = Mode.SIBLINGS if condition else None
+        refuse_when = RefuseWhen(unmet, "present" in options, *CONDITIONS[condition], shown_as)
         asked = options.get("level", AVAILABLE), refuse_when, "clock" in options, "after" in options
         put = Put(key, value, mode, session.token, seen, *asked)
         self._submit("w", node, key, put, options)

@@ -45,8 +45,8 @@ class RefuseWhen(msgspec.Struct, frozen=True, gc=False):
     other_than: tuple[str, ...] | None = None
     # The key's tag is one of these: `Mismatch` (If-None-Match).
     one_of: tuple[str, ...] = ()
-    # What the key shows, of which the tag is: all its siblings, or one value.
-    shown_as: Mode = Mode.SIBLINGS
+    # What the key shows: all its siblings, or one value.  None: what the mode of the write shows.
+    shown_as: Mode | None = None
 
     def __bool__(self) -> bool:
         """Whether there is any condition."""
@@ -94,6 +94,11 @@ class Put(msgspec.Struct, frozen=True, gc=False):
     labels: Labels | None = None
     timeout_s: float = ANSWER_S
     expires: int = 0  # milliseconds since the epoch; 0: never
+
+    @property
+    def judged_as(self) -> Mode:
+        """The mode of a read whose outcome decides on `refuse_when`."""
+        return self.refuse_when.shown_as or self.mode
 
 
 class Get(msgspec.Struct, frozen=True, gc=False):

@@ -61,8 +61,8 @@ class LookFirst:
         soon in any case."""
         until = self._step.now + LOOK_S
         self._looking[request] = Looking(put, attempts, until, self._is_bound(put))
-        mode = put.refuse_when.shown_as if put.refuse_when.asks_for_tag else put.mode
-        get = Get(put.key, mode, put.token, put.refuse_when.scope, timeout_s=put.timeout_s)
+        scope = put.refuse_when.scope
+        get = Get(put.key, put.judged_as, put.token, scope, timeout_s=put.timeout_s)
         self._read(request, get)
 
     def _is_bound(self, put: Put) -> bool:
@@ -104,7 +104,7 @@ class LookFirst:
         if refusal := refusal_by_tag(put.refuse_when, read):
             return refusal
         allowed = replace(put, token=read.token, refuse_when=UNCONDITIONAL)
-        if put.mode is Mode.LWW and put.refuse_when.shown_as is Mode.SIBLINGS:
+        if put.mode is Mode.LWW and put.judged_as is Mode.SIBLINGS:
             allowed = replace(allowed, mode=Mode.SIBLINGS, context=read.context)
         self._put(request, allowed, isinstance(read, Found), looking.attempts)
         return None

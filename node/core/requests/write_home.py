@@ -153,7 +153,7 @@ class Home:
             return blind
         if refuse_when.asks_for_tag:
             return self._judge_tag(accept, need, item)
-        get = Get(put.key, put.mode, put.token)
+        get = Get(put.key, put.judged_as, put.token)
         if need.to_show(get, item, clock):
             return None  # what a read may not show does not prove that there is no value, either
         outcome = answer(get, need, item, self._views.address)
@@ -167,7 +167,7 @@ class Home:
         put = accept.put
         if not self._is_sure(put.key):
             return m.CannotDecide(accept.request, accept.attempt)
-        get = Get(put.key, put.refuse_when.shown_as, put.token)
+        get = Get(put.key, put.judged_as, put.token)
         read = answer(get, need, item, self._views.address)
         refusal = refusal_by_tag(put.refuse_when, read)
         return m.Declined(accept.request, refusal) if refusal else None
