@@ -55,7 +55,6 @@ from tests.simulation.mutants_of_disks import (
     a_past_incarnation_lives_on,
     a_restarted_node_answers_before_it_is_confirmed,
     a_restarted_node_counts_what_is_below_the_oldest_view_at_once,
-    a_restarted_node_names_writes_before_it_is_confirmed,
     a_run_writes_under_the_name_of_the_last,
     an_old_disk_believes_a_oldest_view_that_it_has_not_reported,
     an_old_disk_goes_on_claiming_what_it_had,
@@ -228,10 +227,6 @@ STORIES_OF_VIEWS = [
         what_another_shard_has_lost_is_not_looked_for_there,
     ),
     (directed_disks.an_old_disk_has_replaced_what_came_later, old_rows_outlive_their_view),
-    (
-        directed_disks.a_disk_of_a_past_incarnation_is_asked_to_write,
-        a_restarted_node_names_writes_before_it_is_confirmed,
-    ),
     (
         directed_disks.a_disk_of_a_past_incarnation_is_asked_to_write,
         a_past_incarnation_lives_on,

@@ -257,17 +257,6 @@ def share_the_dots_of_slots_that_are_not_ours() -> Iterator[None]:
 
 
 @contextmanager
-def a_restarted_node_names_writes_before_it_is_confirmed() -> Iterator[None]:
-    """A node that other nodes have heard of names writes at once.  A story shows it."""
-
-    def may_name(self: KnownViews) -> bool:
-        return self.is_heard_of() and (self.view.id == FIRST or bool(self.naming.name))
-
-    with patch.object(KnownViews, "may_name", may_name):
-        yield
-
-
-@contextmanager
 def a_past_incarnation_lives_on() -> Iterator[None]:
     """A node whose address has had a later incarnation claims it again.  A story shows it."""
     with patch.object(Identity, "lives_on", lambda self, *told: True):
