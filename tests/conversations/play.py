@@ -1,7 +1,6 @@
 """The commands of a conversation, and how a text is run.
 
-A command is a line of words; `name=value` words are its options.  Each is a method `on_<command>`
-whose docstring is its manual.
+A command is a method `on_<command>` whose docstring is its manual; `name=value` are its options.
 """
 
 from collections.abc import Callable
@@ -238,9 +237,8 @@ class Play:
         mode = Mode(options.get("mode", "lww"))
         seen = session.contexts.get(key, Past()) if mode is Mode.SIBLINGS else Past()
         unmet = Scope(options["refuse"]) if "refuse" in options else None
-        condition = options.get("if", "")
-        shown_as = Mode.SIBLINGS if condition else None
-        refuse_when = RefuseWhen(unmet, "present" in options, *CONDITIONS[condition], shown_as)
+        tag = *CONDITIONS[options.get("if", "")], Mode.SIBLINGS if "if" in options else None
+        refuse_when = RefuseWhen(unmet, "present" in options, *tag)
         asked = options.get("level", AVAILABLE), refuse_when, "clock" in options, "after" in options
         put = Put(key, value, mode, session.token, seen, *asked)
         self._submit("w", node, key, put, options)
