@@ -63,9 +63,9 @@ async def test_a_refusal_of_a_head_is_reworded_too() -> None:
     assert (await asked(replace(REFUSING, reword=worded), "/handler", "HEAD")).status == 418
 
 
-async def test_what_the_server_refuses_itself_is_reworded_too() -> None:
+async def test_what_the_server_refuses_itself_is_not_reworded() -> None:
     body = b"x" * 7 * VALUE_BYTES_MAX
-    assert (await asked(replace(REFUSING, reword=worded), "/handler", "PUT", body)).status == 418
+    assert (await asked(replace(REFUSING, reword=worded), "/handler", "PUT", body)).status == 413
 
 
 def test_a_refusal_shows_its_reply() -> None:

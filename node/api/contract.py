@@ -139,10 +139,12 @@ class Dialect:
     """One HTTP contract.
 
     Parsers say refusals as `parsing.refused` does; `reword` turns them into the form of this
-    contract.
+    contract.  `reword_early` does so with refusals of the server itself, of requests that no
+    handler has seen.
     """
 
     name: str
     routes: tuple[Route, ...]
     not_found: Callable[[str], Reply]  # for a path that no route has
     reword: Reword = lambda call, reply: reply
+    reword_early: Reword = lambda call, reply: reply

@@ -60,6 +60,7 @@ def key_values() -> Dialect:
         ),
         lambda path: refused(404, "No such path"),
         reworded,
+        reworded,
     )
 
 

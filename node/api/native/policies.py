@@ -48,6 +48,7 @@ def policies() -> Dialect:
         ),
         lambda path: refused(404, "No such path"),
         reworded,
+        reworded,
     )
 
 

@@ -24,6 +24,7 @@ class Endpoint(msgspec.Struct, eq=False):
     pattern: str
     handler: Handler | None = None  # None: counts requests that have no route
     reword: Reword = lambda call, reply: reply
+    reword_early: Reword = lambda call, reply: reply
     seconds_sum: float = 0.0
     codes: dict[int, int] = msgspec.field(default_factory=dict)
 
@@ -68,7 +69,8 @@ class Table:
         self._shapes: dict[tuple[str, str], Endpoint] = {}  # by method and shape of the path
         for dialect in dialects:
             for r in dialect.routes:
-                self._add(Endpoint(dialect.name, r.method, r.pattern, r.handler, dialect.reword))
+                rewords = dialect.reword, dialect.reword_early
+                self._add(Endpoint(dialect.name, r.method, r.pattern, r.handler, *rewords))
         self._answer_head()
         self._whole: dict[str, dict[str, Endpoint]] = {}
         self._patterns: dict[str, list[Pattern]] = {}

@@ -200,7 +200,7 @@ class Server:
     ) -> Reply | Events:
         """Wait for the body, unless the path is malformed."""
         if decoded(placeholders) is None:
-            return NOT_TEXT
+            return self._early_refusal(request, endpoint, NOT_TEXT)
         async with self._bodies.read(request) as late:
             return await self._reply(request, endpoint, placeholders, query, late)
 
@@ -217,8 +217,7 @@ class Server:
         words = request.rel_url.query if query else NOTHING
         if path is None or isinstance(body, Reply):
             refusal = body if isinstance(body, Reply) else NOT_TEXT
-            said_of = request.method, path or NOTHING, words, request.headers, b""
-            return endpoint.reword(Call(*said_of, self._facts, self._limits), refusal)
+            return self._early_refusal(request, endpoint, refusal)
         call = Call(request.method, path, words, request.headers, body, self._facts, self._limits)
         assert endpoint.handler is not None
         try:
@@ -278,8 +277,12 @@ class Server:
         allow = ", ".join(methods)
         refusal = refused(405, f"this path has only {allow}", {"Allow": allow})
         other, _ = self._table.find(methods[0], path) or (self._nobody, NOTHING)
+        return self._early_refusal(request, other, refusal)
+
+    def _early_refusal(self, request: BaseRequest, endpoint: Endpoint, refusal: Reply) -> Reply:
+        """Refuse, in the words of the endpoint's contract, what no handler has seen."""
         said_of = request.method, NOTHING, NOTHING, request.headers, b""
-        return other.reword(Call(*said_of, self._facts, self._limits), refusal)
+        return endpoint.reword_early(Call(*said_of, self._facts, self._limits), refusal)
 
     def _say(self, reply: Reply, more: Mapping[str, str] = NOTHING) -> Answer:
         closes = self.draining or reply.status in CLOSING
