@@ -115,7 +115,7 @@ def _sibling(asked: KeyRequest, found: Found, place: int) -> dict[str, object]:
         "meta": labels.meta,
         "written_at": found.timestamps[place][0] / 1000,  # seconds since the epoch
         "expires_at": found.expires[place] / 1000 if found.expires[place] else None,
-        "node": asked.call.facts().node_of(dot[0]),
+        "node": asked.facts.node_of(dot[0]),
     }
 
 
@@ -234,8 +234,8 @@ def _with_dots(context: Past, dots: tuple[Dot, ...]) -> Past:
 
 
 def _context(asked: KeyRequest, past: Past) -> str:
-    facts = asked.call.facts()
-    return context_text(asked.key, KeyContext(facts.packed(past), facts.cluster))
+    past, cluster = asked.facts.packed(past), asked.facts.cluster
+    return context_text(asked.key, KeyContext(past, cluster))
 
 
 def _instant(milliseconds: int) -> str:

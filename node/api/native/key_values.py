@@ -59,8 +59,8 @@ def key_values() -> Dialect:
             Route("GET", PATH + "{kind}", explain),
         ),
         lambda path: refused(404, "No such path"),
-        reworded,
-        reworded,
+        reword=reworded,
+        reword_early=reworded,
     )
 
 

@@ -11,7 +11,7 @@ from functools import reduce
 import msgspec
 import orjson
 
-from node.api.contract import Call, Refused
+from node.api.contract import Call, Facts, Refused
 from node.api.native.opaque import KeyContext, context_of, token_of
 from node.api.native.problems import malformed, problem
 from node.api.repeated_names import all_of
@@ -41,9 +41,11 @@ SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,6})?")
 
 class KeyRequest(msgspec.Struct, frozen=True):
     """What every request about one key says: the key, what its client has seen of all keys
-    (`token`), and how long it waits; and the policy of the key."""
+    (`token`), and how long it waits; and the policy of the key, by what its node knew (`facts`)
+    when the request came."""
 
     call: Call
+    facts: Facts
     policy: Policy
     key: str
     token: Token
@@ -62,8 +64,9 @@ def check_query(call: Call, names: Collection[str]) -> None:
 
 def request_of(call: Call) -> KeyRequest:
     key = _key(call)
-    policy = policy_of(call.facts().view.policies, key)
-    return KeyRequest(call, policy, key, _token(call), _timeout_s(call))
+    facts = call.facts()
+    policy = policy_of(facts.view.policies, key)
+    return KeyRequest(call, facts, policy, key, _token(call), _timeout_s(call))
 
 
 def _key(call: Call) -> str:
@@ -110,7 +113,7 @@ def expiry_of(asked: KeyRequest) -> int:
     ttl_s = asked.policy.ttl_s
     if text is not None:
         ttl_s = seconds_in(asked.call, "ttl", text, TTL_S_MAX)
-    return int((asked.call.facts().now + ttl_s) * 1000) if ttl_s else 0
+    return int((asked.facts.now + ttl_s) * 1000) if ttl_s else 0
 
 
 def wants_minimal(call: Call) -> bool:
@@ -154,7 +157,7 @@ def _wanted(asked: KeyRequest, name: str, level: Level) -> int:
 
 def copies_in(asked: KeyRequest) -> int:
     """Return how many replicas the key has in the current view."""
-    view = asked.call.facts().view
+    view = asked.facts.view
     return len(view.shard_of(slot_of_key(asked.key)).members) if view.shards else 1
 
 

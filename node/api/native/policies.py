@@ -47,8 +47,8 @@ def policies() -> Dialect:
             Route("DELETE", PATH + "/{prefix}", delete),
         ),
         lambda path: refused(404, "No such path"),
-        reworded,
-        reworded,
+        reword=reworded,
+        reword_early=reworded,
     )
 
 

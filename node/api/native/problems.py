@@ -107,7 +107,7 @@ def problem(
     **more: Any,
 ) -> Reply:
     """Return the problem document as a reply; `more` are fields that belong to the kind."""
-    status, title, _ = KINDS[kind]
+    (status, title, _), address = KINDS[kind], call.facts().address
     body = {
         "type": PATH + kind,
         "title": title,
@@ -115,10 +115,10 @@ def problem(
         "detail": detail,
         "definite": definite,
         "retryable": status == 503,
-        "node": call.facts().address,
+        "node": address,
         **more,
     }
-    more_headers = {"Kv-Served-By": call.facts().address}
+    more_headers = {"Kv-Served-By": address}
     if status == 503:
         more_headers["Retry-After"] = "1"
         more_headers["Kv-Outcome"] = "definite" if definite else "unknown"

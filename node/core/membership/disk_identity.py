@@ -208,7 +208,7 @@ class Identity:
         views, told_here = self._views, told.get(self._views.address, {})
         if views.is_vouched_for or not views.is_known or views.node_id not in told_here:
             return True
-        known = Incarnations({views.address: self._incarnations.copy()[views.address]})
+        known = Incarnations({views.address: dict(self._incarnations.table[views.address])})
         known.learn({views.address: told_here})
         if known.current(views.address) == views.node_id:
             return True
