@@ -8,7 +8,18 @@ propose views at chosen moments.  A story that ends badly raises ViolationError.
 from cluster.simulator.invariants import ViolationError
 from node.core.model.keys import SLOTS
 from node.core.model.view import Layout, Shard
-from node.core.protocol.operations import Absent, Found, Get, Outcome, Propose, Put, Request, Stored
+from node.core.protocol.operations import (
+    Absent,
+    Found,
+    Get,
+    Outcome,
+    Propose,
+    Put,
+    Request,
+    Stored,
+    Unmet,
+)
+from node.core.replica import Replica
 from tests.simulation.post import Post
 
 NODES = ("n1", "n2", "n3", "n4")
@@ -62,9 +73,13 @@ class Cluster(Post):
         """Propose a view; the story goes on without the answer."""
         self.submit(address, Propose(layout), lambda outcome: None)
 
-    def holds_slots(self, address: str) -> bool:
+    def replica(self, address: str) -> Replica:
         driver = self.nodes[address].driver
-        return driver is not None and bool(len(driver.replica.keyspace.parts))
+        assert driver is not None
+        return driver.replica
+
+    def holds_slots(self, address: str) -> bool:
+        return bool(len(self.replica(address).keyspace.parts))
 
     def heal(self) -> None:
         self.mend(set(self.cuts))
@@ -129,3 +144,27 @@ def views_that_nobody_took_part_in(seed: int) -> None:
     cluster.ask("n1", Propose(all_slots_to("n3", "n1", "n2", "n4")))
     cluster.heal()
     cluster.must_show("n3", b"of the first view")
+
+
+def a_view_that_one_node_alone_has_adopted(seed: int) -> None:
+    """A client reads in that view; then the disk of the node is lost, and the view with it.
+
+    The client's token names the view, so the nodes can answer it in a later view only.
+    """
+    cluster = Cluster(seed)
+    cluster.write("n1", b"of the first view")
+    layout = cluster.replica("n1").views.view.layout
+    cluster.part("n1")
+    for _ in range(2):
+        cluster.ask("n1", Propose(layout))
+    shown = [(key, cluster.ask("n1", Get(key, wait_s=0.5))) for key in KEYS]
+    key, found = next((key, found) for key, found in shown if isinstance(found, Found))
+    cluster.replace_disk("n1")
+    cluster.heal()
+    get = Get(key, token=found.token, wait_s=2.0)
+    assert isinstance(cluster.ask("n2", get), Unmet)
+    cluster.ask("n2", Propose(layout))
+    cluster.wait(10.0)
+    again = cluster.ask("n2", get)
+    if isinstance(again, Unmet):
+        raise ViolationError("RefusedForEver", f"{key} at n2: {again}")

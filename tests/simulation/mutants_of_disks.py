@@ -36,9 +36,12 @@ def a_run_writes_under_the_name_of_the_last() -> Iterator[None]:
         yield
 
 
-@OF_DISKS.shown_by("wipe", changes=3)
+@contextmanager
 def parts_that_have_become_one_are_not_saved() -> Iterator[None]:
-    """A restart finds two parts where peers were told of one, and a node is accused wrongly."""
+    """A restart finds two parts where peers were told of one, and a node is accused wrongly.
+
+    A story shows it.
+    """
     with patch.object(Parts, "_extents", lambda self: []):
         yield
 
@@ -253,6 +256,17 @@ def share_the_dots_of_slots_that_are_not_ours() -> Iterator[None]:
                 part.clock.add(dot)
 
     with patch.object(Parts, "note", note):
+        yield
+
+
+@contextmanager
+def a_restarted_node_names_writes_before_it_is_confirmed() -> Iterator[None]:
+    """A node that other nodes have heard of names writes at once.  A story shows it."""
+
+    def may_name(self: KnownViews) -> bool:
+        return self.is_heard_of() and (self.view.id == FIRST or bool(self.naming.name))
+
+    with patch.object(KnownViews, "may_name", may_name):
         yield
 
 

@@ -48,9 +48,12 @@ def propose_for_others_in_no_view() -> Iterator[None]:
         yield
 
 
-@OF_VIEWS.shown_by("one way", changes=3)
+@contextmanager
 def propose_below_a_view_that_tokens_name() -> Iterator[None]:
-    """Clients that have met a view that is lost are refused for ever, also in the next view."""
+    """Clients that have met a view that is lost are refused for ever, also in the next view.
+
+    A story shows it.
+    """
     with patch.object(ViewHistory, "hear_of", lambda self, view: None):
         yield
 

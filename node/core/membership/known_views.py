@@ -185,9 +185,9 @@ class KnownViews(Standing):
         return all(node_id and short_name(node_id) in named for _, node_id in self._not_lost())
 
     def may_name(self) -> bool:
-        """Whether this node may name writes: it needs a name of the cluster, and other nodes must
-        have heard of its incarnation."""
-        return self.is_heard_of() and (self.view.id == FIRST or bool(self.naming.name))
+        """Whether this node may name writes: it has a name, others know it, its disk is trusted."""
+        has_name = self.view.id == FIRST or bool(self.naming.name)
+        return has_name and self.is_confirmed and self.is_heard_of()
 
     def seeks(self, peer: str) -> bool:
         """Whether this node waits for a first contact with a peer: to name writes, or to learn a
