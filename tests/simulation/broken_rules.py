@@ -94,6 +94,7 @@ from tests.simulation.mutants_of_views import (
     a_view_id_names_the_proposers_address,
     handle_messages_of_other_views,
     judge_tokens_of_newer_views,
+    leave_without_naming_what_came,
     nobody_replaces_a_lost_member,
     nothing_is_claimed_for_a_skipped_view,
     propose_below_a_view_that_tokens_name,
@@ -259,6 +260,10 @@ STORIES_OF_VIEWS = [
     (
         directed_broken_off.a_page_outlives_the_disk_that_it_came_from,
         what_a_broken_off_exchange_brought_has_no_name,
+    ),
+    (
+        directed_broken_off.a_page_is_handed_over_without_its_source,
+        leave_without_naming_what_came,
     ),
 ]
 

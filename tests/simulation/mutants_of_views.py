@@ -65,9 +65,12 @@ def stay_away_from_a_view_that_no_node_leads() -> Iterator[None]:
         yield
 
 
-@OF_VIEWS.shown_by("wipe", changes=3, page_items=1)
+@contextmanager
 def leave_without_naming_what_came() -> Iterator[None]:
-    """Rows of an exchange that broke off are dropped when the owners have all that clocks name."""
+    """Rows of an exchange that broke off are dropped when the owners have all that clocks name.
+
+    A story shows it.
+    """
     with patch.object(Leaving, "_has_named_what_came", lambda self, slots: True):
         yield
 
