@@ -218,6 +218,8 @@ def _asked(request: Request) -> str:
     how += f", {request.labels}" if request.labels else ""
     how += f", in {request.timeout_s:g} s" if request.timeout_s != ANSWER_S else ""
     how += f", until {request.expires / 1000}" if request.expires else ""
+    if request.identity:
+        how += f", as {request.identity}"
     return f"asks put of {request.key!r} = {value}: {how}; {token}"
 
 

@@ -34,6 +34,7 @@ from node.core.protocol.operations import (
     Outcome,
     Overfull,
     Rejected,
+    Reused,
     Stored,
     Unavailable,
     Unmet,
@@ -212,6 +213,8 @@ def _say_otherwise(asked: KeyRequest, outcome: Outcome) -> Reply:
             return problem(asked.call, "unavailable", reason, seen, definite=definite, **reached)
         case Overfull(reason=reason):
             return problem(asked.call, "siblings", reason, seen)
+        case Reused(reason=reason):
+            return problem(asked.call, "reused", reason, seen)
         case Rejected(reason=reason):
             return problem(asked.call, "malformed", reason, seen)
         case _:

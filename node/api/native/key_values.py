@@ -19,6 +19,7 @@ from node.api.native.parameters import (
     context_sent,
     copies_of,
     expiry_of,
+    identity_of,
     labels_of,
     mode_of,
     request_of,
@@ -115,19 +116,22 @@ def patch_key(call: Call) -> Talk:
 
 def _prolonged(asked: KeyRequest, level: Level, expires: int) -> Steps:
     """Read the value and write it back with its new instant, over just what was read."""
-    get = Get(asked.key, mode_of(asked), asked.token, raw=True, timeout_s=asked.timeout_s)
-    (read,) = yield (replace(get, wait_s=asked.timeout_s),)
+    identity, timeout_s = identity_of(asked.call), asked.timeout_s
+    get = Get(asked.key, mode_of(asked), asked.token, raw=True, timeout_s=timeout_s)
+    (read,) = yield (replace(get, wait_s=timeout_s, identity=identity),)
     if not isinstance(read, Found):
         return say_read(asked, read)
-    if conditions_of(asked).rejects(tag_of(read.shown)):
+    if not read.is_named and conditions_of(asked).rejects(tag_of(read.shown)):
         return say_excluded(asked, read)
     if len(read.values) > 1:
         words = f"the key has {len(read.values)} values: write one in their place first"
         return problem(asked.call, "siblings", words)
     value, labels, token = read.values[0], read.labels[0], asked.token.joined(read.token)
-    put = Put(asked.key, value, Mode.SIBLINGS, token, read.context, level, labels=labels)
-    timeout_s = asked.timeout_s
-    (written,) = yield (replace(put, expires=expires, wait_s=timeout_s, timeout_s=timeout_s),)
+    put = Put(
+        asked.key, value, Mode.SIBLINGS, token, read.context, level, wait_s=timeout_s,
+        labels=labels, timeout_s=timeout_s, expires=expires, identity=identity,
+    )  # fmt: skip
+    (written,) = yield (put,)
     return say_write(asked, expires, written)
 
 
@@ -135,9 +139,6 @@ def _write_request(call: Call, parameters: frozenset[str]) -> KeyRequest:
     check_query(call, parameters)
     if "Content-Range" in call.headers:
         raise malformed(call, "a part of a value cannot be written: send it whole")
-    if "Idempotency-Key" in call.headers:
-        words = "Idempotency-Key is not kept yet: repeat a write with the context that you had"
-        raise malformed(call, words)
     return request_of(call)
 
 
@@ -161,4 +162,5 @@ def _write(asked: KeyRequest, value: bytes | None, labels: Labels | None) -> Put
         wait_s=asked.timeout_s,
         labels=labels,
         timeout_s=asked.timeout_s,
+        identity=identity_of(asked.call),
     )

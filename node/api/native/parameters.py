@@ -5,8 +5,10 @@ one is never ignored.
 """
 
 import re
+from base64 import urlsafe_b64encode
 from collections.abc import Collection
 from functools import reduce
+from hashlib import blake2b
 
 import msgspec
 import orjson
@@ -32,11 +34,17 @@ META_MAX = 32
 LABEL_BYTES_MAX = 8192
 BINARY = "application/octet-stream"
 JSON = "application/json"
+IDEMPOTENCY_KEY_MAX = 128  # characters
+IDENTITY_BYTES = 12  # of each of its two parts
+WANTED_HEADERS = ("Content-Type", "Kv-Context", "If-Match", "If-None-Match")
 NOTHING_SEEN = "none"  # a context that has seen nothing of the key
 
 ENTITY_TAG = re.compile(r'(W/)?"([\x21\x23-\x7e]*)"')
 WAIT = re.compile(r"\bwait\s*=\s*([^\s,;]+)")
 SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,6})?")
+
+
+_encode = msgspec.msgpack.Encoder().encode
 
 
 class KeyRequest(msgspec.Struct, frozen=True):
@@ -201,6 +209,29 @@ def tags_in(call: Call, name: str, *, is_strong: bool = False) -> tuple[str, ...
         raise malformed(call, f'{name} is {text!r}; expected * or tags such as "abc"')
     found = ENTITY_TAG.findall(text)
     return tuple(tag for weak, tag in found if not (weak and is_strong))
+
+
+def identity_of(call: Call) -> str:
+    """Return the identity of a write by its `Idempotency-Key`: the same key and the same request
+    have the same one, and the part before the dot is that of the key; empty without a key.  What
+    differs from one try to the next does not count: the token, and how long the client waits."""
+    names = all_of(call.headers, "Idempotency-Key")
+    if not names:
+        return ""
+    if len(names) > 1:
+        raise malformed(call, "Idempotency-Key is given more than once")
+    name = names[0]
+    if not 0 < len(name) <= IDEMPOTENCY_KEY_MAX or not name.isprintable():
+        words = f"Idempotency-Key is {name!r}; expected 1 to {IDEMPOTENCY_KEY_MAX} characters"
+        raise malformed(call, words)
+    said = [all_of(call.headers, header) for header in WANTED_HEADERS]
+    meta = sorted(_meta_of(call).items())
+    wanted_of = [call.method, call.body, call.query.get("ttl"), said, meta]
+    return f"{_hash_of(name.encode())}.{_hash_of(_encode(wanted_of))}"
+
+
+def _hash_of(text: bytes) -> str:
+    return urlsafe_b64encode(blake2b(text, digest_size=IDENTITY_BYTES).digest()).decode()
 
 
 def labels_of(call: Call) -> Labels | None:

@@ -48,6 +48,7 @@ KINDS = {
         409,
         "The key has several concurrent values",
         "A write would stand beside the values that there are, and a key may have only so many.\n"
+        "Or it has had more writes with an Idempotency-Key in 10 minutes than are remembered.\n"
         "Or a PATCH cannot tell which of them lives on.  Read the key, and write one value with\n"
         "the Kv-Context of that answer.",
     ),
@@ -56,6 +57,12 @@ KINDS = {
         "A condition of the request does not hold",
         "If-Match or If-None-Match excludes what the key shows.  Nothing was written.  Read the\n"
         "key again, and decide anew.",
+    ),
+    "reused": ProblemKind(
+        422,
+        "The Idempotency-Key was used for another write",
+        "In the last 10 minutes this key was written with the same Idempotency-Key, and another\n"
+        "body, type, context or condition.  Nothing was written.  Give each write its own.",
     ),
     "context": ProblemKind(
         428,

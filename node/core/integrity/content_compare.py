@@ -186,7 +186,8 @@ class ContentCompare:
                 continue
             kept = mine.versions if len(self._repair.shard_peers) == 1 else {}
             whole = covering(item, item.past.with_all(page.base))
-            self._keyspace.rewrite(key, Item({**kept, **whole.versions}, whole.past))
+            namings = mine.namings | whole.namings
+            self._keyspace.rewrite(key, Item({**kept, **whole.versions}, whole.past, namings))
             self._row_repair.on_missing(row_of(key), source)
 
     def tick(self) -> None:

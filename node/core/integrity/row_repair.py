@@ -115,7 +115,7 @@ class RowRepair:
 
     def _write_again(self, row: str, item: Item) -> None:
         """Write the row again from memory, where the item still is."""
-        blob = ENCODER.encode(item) if item.versions or item.past else None
+        blob = None if item.is_empty() else ENCODER.encode(item)
         is_open = key_of(row) in self._keyspace.open_keys
         self._step.record("item", row, blob, is_open)
         self.repaired += 1

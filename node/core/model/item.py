@@ -5,9 +5,14 @@ says "every dot *of this key* up to n", so it never closes gaps. It also has loo
 a client has seen and the home has not. A replica stores the item without what its own clock says
 anyway (strip), and adds that again before any use (fill). A delete is a version without a value.
 (Preguiça et al. 2010; dotted causal containers, DAIS 2015; protocol D3, D8.3.)
+
+A client may repeat a write, and two homes may name it, so one write may have two versions: *twins*,
+which have the same identity. They count as one version: a reader sees the older one, and whoever
+replaces one of them has replaced both. The item keeps the names of such writes for some time, so
+that a twin that comes late is known. (protocol D12; docs/decisions/0041.)
 """
 
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping
 
 import msgspec
 
@@ -60,7 +65,7 @@ class Version(msgspec.Struct, array_like=True, frozen=True, gc=False):
     it was written in lww mode, and its vector clock over its key's writes, where a client has asked
     for one.  The store decides nothing by that clock, except where a client sends it back, and
     nothing by its labels.  `expires`: from this instant on it is not shown (milliseconds since the
-    epoch; 0: never)."""
+    epoch; 0: never).  `identity` names the write where its client may repeat it."""
 
     value: bytes | None
     deps: Token = msgspec.field(default_factory=Token)
@@ -69,6 +74,7 @@ class Version(msgspec.Struct, array_like=True, frozen=True, gc=False):
     clock: Vector | None = None
     labels: Labels | None = None
     expires: int = 0
+    identity: str = ""
 
     @property
     def size(self) -> int:
@@ -81,11 +87,24 @@ class Version(msgspec.Struct, array_like=True, frozen=True, gc=False):
         return b"" if self.value is None else json_text(self.value, self.labels)
 
 
+class Naming(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """How a home has named a write that its client may repeat: the first answer to it."""
+
+    dot: Dot
+    timestamp: Timestamp
+    replaced: bool = False  # a value was shown before
+
+
+Namings = dict[str, Naming]  # by the identity of the write
+
+
 class Item(msgspec.Struct, array_like=True, gc=False):
-    """All that is known of one key."""
+    """All that is known of one key.  `namings` are of the writes with an identity that were named
+    lately.  One that has no version any more was replaced."""
 
     versions: dict[Dot, Version] = msgspec.field(default_factory=dict)
     past: Past = msgspec.field(default_factory=Past)
+    namings: Namings = msgspec.field(default_factory=dict)
 
     def at(self, now_ms: float) -> "Item":
         """The item as it shows at this moment: without the versions whose time is over."""
@@ -94,17 +113,28 @@ class Item(msgspec.Struct, array_like=True, gc=False):
                 break
         else:
             return self
-        return Item(
-            {d: v for d, v in self.versions.items() if not 0 < v.expires <= now_ms}, self.past
-        )
+        kept = {d: v for d, v in self.versions.items() if not 0 < v.expires <= now_ms}
+        return Item(kept, self.past, self.namings)
+
+    def distinct(self) -> dict[Dot, Version]:
+        """One version of each write: of twins the one with the smaller timestamp, because its
+        client was told one of the two, and has written with larger ones since."""
+        first: dict[str, Dot] = {}
+        for dot, version in self.versions.items():
+            if version.identity:
+                known = first.setdefault(version.identity, dot)
+                first[version.identity] = min(known, dot, key=self.rank)
+        if not first:
+            return self.versions
+        return {d: v for d, v in self.versions.items() if first.get(v.identity, d) == d}
 
     def live(self) -> dict[Dot, Version]:
-        """The versions that carry a value."""
-        return {dot: v for dot, v in self.versions.items() if v.value is not None}
+        """The versions that carry a value, each write once."""
+        return {dot: v for dot, v in self.distinct().items() if v.value is not None}
 
     def shown(self) -> dict[Dot, Version]:
         """The siblings: the live versions, without the lww ones that a later lww delete hides."""
-        marks = [self.rank(d) for d, v in self.versions.items() if v.value is None and v.lww]
+        marks = [self.rank(d) for d, v in self.distinct().items() if v.value is None and v.lww]
         last = max(marks, default=None)
         return {
             d: v for d, v in self.live().items() if not (v.lww and last and self.rank(d) < last)
@@ -119,11 +149,41 @@ class Item(msgspec.Struct, array_like=True, gc=False):
         none."""
         if len(self.versions) == 1:
             return next(iter(self.versions))
-        return max(self.versions, key=self.rank, default=None)
+        return max(self.distinct(), key=self.rank, default=None)
 
     def rank(self, dot: Dot) -> tuple[Timestamp, Dot]:
         """What the winner has most of: one order, the same at every replica."""
         return self.versions[dot].timestamp, dot
+
+    def is_empty(self) -> bool:
+        """Whether it says nothing."""
+        return not (self.versions or self.past or self.namings)
+
+    def is_only_remembered(self) -> bool:
+        """Whether there are only names of writes that were replaced: the row may go soon."""
+        return bool(self.namings) and not self.versions
+
+    def remembering(self, since_ms: float) -> "Item":
+        """The item without the names of writes that were named before this instant."""
+        if not self.namings:
+            return self
+        kept = {i: naming for i, naming in self.namings.items() if naming.timestamp[0] >= since_ms}
+        return Item(self.versions, self.past, kept)
+
+    def with_version(self, dot: Dot, version: Version, replaced: bool) -> "Item":
+        """The item with a version that is named now.  `replaced`: a value was shown before."""
+        namings = self.namings
+        if version.identity:
+            naming = Naming(dot, version.timestamp, replaced)
+            namings = {**namings, version.identity: naming}
+        past = self.past.joined({dot[0]: dot[1]})
+        return Item({**self.versions, dot: version}, past, namings)
+
+    def replaced(self) -> set[str]:
+        """The identities of writes that this state has replaced: they have no version any more."""
+        if not self.namings:
+            return set()
+        return self.namings.keys() - {version.identity for version in self.versions.values()}
 
     def is_live(self) -> bool:
         """Whether the key counts: whether it has a value that no delete hides or has replaced.  It
@@ -152,8 +212,8 @@ def covering(item: Item, past: Past) -> Item:
     for dot in item.versions:
         if dot[1] > past.base.get(dot[0], 0) and not past.has(dot):
             unknown = [each for each in item.versions if not past.has(each)]
-            return Item(item.versions, past.joined({}, unknown))
-    return Item(item.versions, past)  # nearly always
+            return Item(item.versions, past.joined({}, unknown), item.namings)
+    return Item(item.versions, past, item.namings)  # nearly always
 
 
 def strip(item: Item, clock: DotClock, lost: Container[Actor] = ()) -> Item:
@@ -166,7 +226,7 @@ def strip(item: Item, clock: DotClock, lost: Container[Actor] = ()) -> Item:
     if base or loose:
         base = {a: n for a, n in base.items() if not (is_lost(a, lost) or clock.drops(a))}
         loose = {d for d in loose if not (is_lost(d[0], lost) or clock.drops(d[0]))}
-    return Item(item.versions, Past(base, loose, oldest_view))
+    return Item(item.versions, Past(base, loose, oldest_view), item.namings)
 
 
 def is_lost(actor: Actor, lost: Container[Actor]) -> bool:
@@ -182,10 +242,47 @@ def sync(one: Item, two: Item) -> Item:
     for dot, version in two.versions.items():
         if dot in one.versions or not one.past.has(dot):
             kept[dot] = version
-    return Item(kept, one.past.with_all(two.past))
+    past = one.past.with_all(two.past)
+    if not (one.namings or two.namings):
+        return Item(kept, past)
+    return _without_replaced(one, two, kept, past)
+
+
+def _without_replaced(one: Item, two: Item, kept: dict[Dot, Version], past: Past) -> Item:
+    """The join of two states that have namings, without the twins of versions that were replaced:
+    in one of the states before, or now by what the other one has seen."""
+    both = (one, two)
+    namings = dict(one.namings)
+    for identity, naming in two.namings.items():
+        known = namings.setdefault(identity, naming)
+        namings[identity] = min(known, naming, key=lambda each: (each.timestamp, each.dot))
+    replaced = {identity for each in both for identity in each.replaced()}
+    for each in both:
+        gone = {d: v for d, v in each.versions.items() if v.identity and d not in kept}
+        replaced |= {version.identity for version in gone.values()}
+        for identity, naming in namings_of(gone).items():
+            namings.setdefault(identity, naming)
+    twins = [dot for dot, version in kept.items() if version.identity in replaced]
+    rest = {dot: version for dot, version in kept.items() if dot not in twins}
+    return Item(rest, past.joined({}, twins), namings)
+
+
+def namings_of(versions: Mapping[Dot, Version]) -> Namings:
+    """How those of these versions are named that have an identity."""
+    return {v.identity: Naming(d, v.timestamp) for d, v in versions.items() if v.identity}
 
 
 def discard(item: Item, context: Past) -> Item:
-    """The filled item without the versions the context has seen."""
-    kept = {d: v for d, v in item.versions.items() if not context.has(d)}
-    return Item(kept, item.past.with_all(context))
+    """The filled item without the versions the context has seen, and without their twins."""
+    seen = {d: v for d, v in item.versions.items() if context.has(d)}
+    return without(item, seen, item.past.with_all(context))
+
+
+def without(item: Item, replaced: Mapping[Dot, Version], past: Past) -> Item:
+    """The filled item, with this past, without these of its versions and without their twins."""
+    kept = {d: v for d, v in item.versions.items() if d not in replaced}
+    named = namings_of(replaced)
+    if not named:
+        return Item(kept, past, item.namings)
+    kept = {d: v for d, v in kept.items() if v.identity not in named}
+    return Item(kept, past, named | item.namings)

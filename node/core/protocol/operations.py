@@ -78,7 +78,8 @@ class Put(msgspec.Struct, frozen=True, gc=False):
     """Write a value (None: delete), unless a condition of `refuse_when` holds.  `clocked` keeps a
     vector clock with it, as every write does that replaces one which has one.  `wait_s` is how long
     it may wait for replicas that can be reached and may not name it yet, `timeout_s` how long for
-    those that have been asked.  `expires` is when its version is not shown any more."""
+    those that have been asked.  `expires` is when its version is not shown any more.  `identity` is
+    the same where the client sends the write again; empty: it does not."""
 
     key: str
     value: bytes | None
@@ -94,6 +95,7 @@ class Put(msgspec.Struct, frozen=True, gc=False):
     labels: Labels | None = None
     timeout_s: float = ANSWER_S
     expires: int = 0  # milliseconds since the epoch; 0: never
+    identity: str = ""
 
     @property
     def judged_as(self) -> Mode:
@@ -118,6 +120,7 @@ class Get(msgspec.Struct, frozen=True, gc=False):
     timeout_s: float = ANSWER_S
     stale: bool = False
     raw: bool = False
+    identity: str = ""  # of a write, to learn whether it was named
 
     @property
     def is_bound(self) -> bool:
@@ -219,6 +222,7 @@ class Found(msgspec.Struct, frozen=True, gc=False):
     reads: int = 1
     missing: dict[Actor, tuple[int, int]] = {}
     expires: tuple[int, ...] = ()
+    is_named: bool = False  # the write of the request's identity
 
 
 class Absent(msgspec.Struct, frozen=True, tag=True, gc=False):
@@ -230,6 +234,7 @@ class Absent(msgspec.Struct, frozen=True, tag=True, gc=False):
     served_by: str
     reads: int = 1
     missing: dict[Actor, tuple[int, int]] = {}
+    is_named: bool = False  # the write of the request's identity
 
 
 class Mismatch(msgspec.Struct, frozen=True, tag=True, gc=False):
@@ -265,13 +270,20 @@ class Overfull(msgspec.Struct, frozen=True, tag=True, gc=False):
     reason: str
 
 
+class Reused(msgspec.Struct, frozen=True, tag=True, gc=False):
+    """The write is certainly not done: its identity is that of another write."""
+
+    reason: str
+
+
 class Rejected(msgspec.Struct, frozen=True, tag=True, gc=False):
     """The request claims what cannot be, today and later.  Nothing of it was written or stored."""
 
     reason: str
 
 
-Refusal = Absent | Mismatch | Unmet | Unavailable | Rejected | Overfull  # of a write, by its home
+# Of a write, by its home.
+Refusal = Absent | Mismatch | Unmet | Unavailable | Rejected | Overfull | Reused
 
 
 class Counted(msgspec.Struct, frozen=True, gc=False):
@@ -338,6 +350,7 @@ Outcome = (
     | Unavailable
     | Rejected
     | Overfull
+    | Reused
     | Counted
     | Listed
     | Looked

@@ -46,7 +46,8 @@ def piece_of(item: Item, have: Collection[Dot], bytes_max: int) -> tuple[Item, t
         if taken and size > bytes_max:
             break
         taken[dot] = version
-    return Item(taken, item.past), tuple(dot for dot in item.versions if dot not in taken)
+    rest = tuple(dot for dot in item.versions if dot not in taken)
+    return Item(taken, item.past, item.namings), rest
 
 
 def whole_of(
@@ -61,7 +62,7 @@ def whole_of(
             versions[dot] = version
         elif not here.past.has(dot):
             return None
-    return Item(versions, piece.past)
+    return Item(versions, piece.past, piece.namings)
 
 
 class Pieces:

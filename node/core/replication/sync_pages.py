@@ -144,7 +144,7 @@ def _to_merge(
     own; None: the row may travel as it lies on disk."""
     if changed is None or key in changed:
         item = keyspace.transfers.fill(key, ITEMS.decode(blob))
-        return Item(item.versions, item.past.with_all(_past_of(part.clock)))
+        return Item(item.versions, item.past.with_all(_past_of(part.clock)), item.namings)
     if key in keyspace.open_keys or keyspace.transfers.past_of(row_of(key)):
         return keyspace.transfers.fill(key, ITEMS.decode(blob))
     return None

@@ -63,7 +63,7 @@ class LookFirst:
         self._looking[request] = Looking(put, attempts, until, self._is_bound(put))
         scope = put.refuse_when.scope
         get = Get(put.key, put.judged_as, put.token, scope, timeout_s=put.timeout_s)
-        self._read(request, get)
+        self._read(request, replace(get, identity=put.identity))
 
     def _is_bound(self, put: Put) -> bool:
         """Whether the write has a condition: the key must have a value, or the token names
@@ -82,6 +82,8 @@ class LookFirst:
         if looking is None:
             return outcome
         put, found = looking.put, isinstance(outcome, Found)
+        if isinstance(outcome, Found | Absent) and outcome.is_named:
+            put = replace(put, refuse_when=UNCONDITIONAL)  # it was allowed when it was named first
         if put.refuse_when.asks_for_tag and isinstance(outcome, Found | Absent):
             return self._judge_tag(request, looking, outcome)
         if found or (isinstance(outcome, Absent) and not put.refuse_when.absent):

@@ -22,10 +22,10 @@ def answer(get: Get, need: Need, item: Item, served_by: str, reads: int = 1) -> 
     """The outcome of a read of so many replicas whose token is covered."""
     token = token_after_read(get.token, need, item)
     shown = shown_versions(get.mode, item.at(need.now_ms))
-    dots = tuple(item.versions)
+    dots, is_named = tuple(item.versions), get.identity in item.namings
     context = item.past if get.mode is Mode.SIBLINGS else NO_PAST
     if not shown:
-        return Absent(dots, token, context, served_by, reads)
+        return Absent(dots, token, context, served_by, reads, is_named=is_named)
     order = list(shown)
     if len(order) > 1:
         order.sort(key=lambda dot: (shown[dot].timestamp, dot), reverse=True)
@@ -36,7 +36,10 @@ def answer(get: Get, need: Need, item: Item, served_by: str, reads: int = 1) -> 
     if get.mode is Mode.SIBLINGS:
         known = item.clocks()
         clocks = tuple(known[dot] for dot in order)
-    return Found(values, tuple(order), dots, token, context, served_by, clocks, reads=reads)
+    return Found(
+        values, tuple(order), dots, token, context, served_by, clocks, reads=reads,
+        is_named=is_named,
+    )  # fmt: skip
 
 
 def _raw(order: list[Dot], item: Item, token: Token, served_by: str, reads: int) -> Found:

@@ -31,7 +31,7 @@ from msgspec.structs import replace
 from node.core.integrity.row_repair import RowRepair
 from node.core.membership.services import Services
 from node.core.model.dots import Dot
-from node.core.model.item import Item, Past, discard
+from node.core.model.item import Item, Past, discard, namings_of
 from node.core.model.keys import key_hash_of, slot_of_key
 from node.core.model.options import Options
 from node.core.model.vector_clock import Place, placed
@@ -53,6 +53,7 @@ from node.core.requests.admission import impossible
 from node.core.requests.causal_delivery import DeliveryBuffer
 from node.core.requests.coverage import Need, need_of
 from node.core.requests.read_answer import answer, refusal_by_tag
+from node.core.requests.repeated_writes import RepeatedWrites
 from node.core.storage.keyspace import ANYWHERE, NamedWrite
 
 EXPIRED = Unavailable("the value had expired before a replica could write it", definite=True)
@@ -94,6 +95,7 @@ class Home:
         self._feed, self._ask_shard_peers = feed, ask_shard_peers
         self._bytes_max = options.message_bytes_max
         self._siblings_max = options.siblings_max, options.siblings_bytes_max
+        self._repeated = RepeatedWrites(services, options.message_bytes_max)
         self._accepts_max = options.accepts_remembered_max
         self._accepted: OrderedDict[tuple[str, int], Accepted] = OrderedDict()
 
@@ -103,10 +105,16 @@ class Home:
         self._step.serve()
         accepted = self._accepted.get((source, accept.request))
         if accepted is None or accepted.is_over(accept.attempt):
-            refusal = self._refuse(accept) or self._decline(accept) or self._overfull(accept)
-            self._answer(source, accept, refusal or self._name(source, accept))
+            self._answer(source, accept, self._decide(source, accept))
         else:
             self._step.tell(source, accepted.answer)
+
+    def _decide(self, source: str, accept: m.Accept) -> Answer:
+        if refusal := self._refuse(accept):
+            return refusal
+        if accept.put.identity and (known := self._repeated.find(source, accept)):
+            return known
+        return self._decline(accept) or self._overfull(accept) or self._name(source, accept)
 
     def on_accept_damaged(self, source: str, accept: m.Accept) -> None:
         """Refuse: nothing has been named, and another home may name the write."""
@@ -209,7 +217,8 @@ class Home:
         put = accept.put
         if put.after_all:
             put = replace(put, token=put.token.joined(self._delivery_buffer.seen(put.key)))
-        written = self._write(put)
+        after = self._repeated.after(put) if put.identity and put.mode is Mode.LWW else ()
+        written = self._write(put, Place(after) if after else ANYWHERE)
         item = written.item
         if not fits(item, self._bytes_max):
             item = _alone(item, written.dot, written.context)
@@ -337,4 +346,5 @@ class Home:
 def _alone(item: Item, dot: Dot, context: Past) -> Item:
     """A write without the versions beside it.  Its past is then only what its client has seen,
     which it has replaced, and it names none of the versions that are left out."""
-    return Item({dot: item.versions[dot]}, context)
+    version = item.versions[dot]
+    return Item({dot: version}, context, namings_of({dot: version}))

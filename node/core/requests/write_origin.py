@@ -8,10 +8,11 @@
     enter             another view: the acks of its owners count
     tick              time passes: look for a home again, or give up
 
-The home and its shard peers answer the origin.  The origin never replaces a home that may have
-named the write: a second home might name it again, with a timestamp above what its client wrote
-since.  If the home falls silent, no node knows whether the write exists, and the client is told
-just that.  (protocol P-3; docs/decisions/0006; style, rule 4.)
+The home and its shard peers answer the origin.  The origin replaces a home that may have named the
+write only if the write has an identity: then two names of it are one write wherever they meet.
+Otherwise a second home might name it again, with a timestamp above what its client wrote since.  If
+the home of such a write falls silent, no node knows whether the write exists, and the client is
+told just that.  (protocol P-3, D12; docs/decisions/0006, 0041; style, rule 4.)
 
 Example: n1 and n2 own the key, and n3 is the origin.
 
@@ -27,12 +28,14 @@ import msgspec
 
 from node.core.membership.failure_detector import Detector
 from node.core.membership.services import Services
+from node.core.model.dots import Dot
 from node.core.model.quorum import AVAILABLE, enough, wanted
 from node.core.protocol.messages import Accept, Ack, CannotDecide, Declined, NotOwner, Written
 from node.core.protocol.operations import Outcome, Put, Stored, Unavailable
 
 BUDGET_S = 0.1  # `available` waits this long for members that have not given a sign of life
 SLOW_S = 1.0  # and this long for members that have, and are only slow
+HAND_OVER_S = 0.1  # so long a home may be silent before a write with an identity gets another one
 UNREACHABLE_S = 0.5  # so long we look for a home before we say that there is none
 LAST_ASK_S = 0.2  # so long before a write's time is over no home is asked again
 
@@ -54,6 +57,8 @@ class Write(msgspec.Struct, gc=False):
     written: Written | None = None
     acks: set[str] = msgspec.field(default_factory=set)
     refused: set[str] = msgspec.field(default_factory=set)  # members that would not be its home
+    silent: tuple[str, ...] = ()  # its earlier homes, which may name it yet
+    named_acks: tuple[tuple[str, Dot], ...] = ()  # of the names that several homes have given it
     attempt: int = 0  # how often a home was asked
     asked: float = 0.0  # when it was asked last
     found: bool | None = None  # what a read has shown before: whether the key has a value
@@ -73,6 +78,22 @@ class Write(msgspec.Struct, gc=False):
         """How long the origin looks for a home; longer if members refused, since they may be
         willing soon."""
         return max(UNREACHABLE_S, self.put.wait_s) if self.refused else UNREACHABLE_S
+
+    def ack(self, source: str, dot: Dot) -> None:
+        """Count a member that has the write on disk.  Where several homes may have named it, those
+        count that have it under the name that the client is told."""
+        if not self.put.identity:
+            self.acks.add(source)
+            return
+        self.named_acks += ((source, dot),)
+        told = self.written.dot if self.written else dot
+        self.acks = {member for member, each in self.named_acks if each == told}
+
+    def is_silent(self, now: float, detector: Detector) -> bool:
+        """Whether its home has not named it in time, and another home may name it, too."""
+        if not self.put.identity or self.home is None or self.written is not None:
+            return False
+        return now - self.asked >= HAND_OVER_S or not detector.reachable(self.home, now)
 
     def may_ask(self, now: float) -> bool:
         """Whether a home that is asked now can answer in time."""
@@ -133,7 +154,7 @@ class WriteOrigin:
 
     def on_declined(self, source: str, declined: Declined) -> None:
         """Give the client the outcome with which the home has refused for good."""
-        self._step.relay(declined.request, self._writes.on_declined(declined))
+        self._step.relay(declined.request, self._writes.on_declined(source, declined))
 
     def on_not_owner(self, source: str, message: NotOwner) -> None:
         """Ask another member: this one does not own the key in its view, and certainly did not
@@ -195,7 +216,7 @@ class Writes:
     def _ask_home(self, request: int, write: Write, now: float, again: bool = True) -> Asks:
         """Ask the first member that can be reached.  A member that has refused is asked only if
         `again`."""
-        write.home = self._first(write, write.refused, now)
+        write.home = self._first(write, {*write.refused, *write.silent}, now)
         if write.home is None and again:
             write.home = self._first(write, (), now)
         if write.home is None:
@@ -204,6 +225,16 @@ class Writes:
         write.asked = now
         looked = write.found is not None
         return [(write.home, Accept(request, write.put, write.attempt, looked))]
+
+    def _hand_over(self, request: int, write: Write, now: float) -> Asks:
+        """Ask a member that has not been asked, if there is one; the home so far may name the
+        write, too."""
+        home = write.home
+        assert home is not None
+        write.silent += (home,)
+        asks = self._ask_home(request, write, now, again=False)
+        write.home = write.home or home
+        return asks
 
     def _first(self, write: Write, refused: Container[str], now: float) -> str | None:
         for member in write.members:
@@ -215,9 +246,9 @@ class Writes:
         write = self._writes.get(ack.request)
         if write is None:
             return None
-        write.acks.add(source)
-        if isinstance(ack, Written):
-            write.written = ack
+        if isinstance(ack, Written) and write.written is None:
+            write.written, write.home = ack, source
+        write.ack(source, ack.dot)
         return self._outcome(ack.request, write, now)
 
     def without_home(self, source: str, refusal: NotOwner | CannotDecide) -> Write | None:
@@ -233,9 +264,10 @@ class Writes:
         return write
 
     def give_up(self, source: str, unsure: CannotDecide) -> Write | None:
-        """Forget a write that its home did not do and cannot judge, and return it."""
+        """Forget a write that its home did not do and cannot judge, and return it; None if another
+        home may have named it."""
         write = self.without_home(source, unsure)
-        return self._writes.pop(unsure.request) if write else None
+        return self._writes.pop(unsure.request) if write and not write.silent else None
 
     def ask_another(self, request: int, write: Write, now: float) -> Asks:
         """Ask a member that has not refused; the next tick may ask the others again."""
@@ -248,6 +280,7 @@ class Writes:
         for request, write in list(self._writes.items()):
             write.members = members_of(write.put.key, request)
             write.acks &= {write.home or ""}
+            write.named_acks = tuple(ack for ack in write.named_acks if ack[0] == write.home)
             write.refused.clear()
             try:
                 wanted(write.put.level, len(write.members))
@@ -257,10 +290,19 @@ class Writes:
                 replies.append((request, Unavailable(reason, definite=False)))
         return replies
 
-    def on_declined(self, declined: Declined) -> Outcome | None:
-        """End a write that its home certainly did not do, with the outcome for the client."""
-        known = self._writes.pop(declined.request, None) is not None
-        return declined.outcome if known else None
+    def on_declined(self, source: str, declined: Declined) -> Outcome | None:
+        """End a write that its home certainly did not do, with the outcome for the client; None if
+        another home may have named it."""
+        write = self._writes.get(declined.request)
+        if write is None:
+            return None
+        homes = [home for home in (*write.silent, write.home) if home not in (None, source)]
+        if homes:
+            write.refused.add(source)
+            write.silent, write.home = tuple(homes[:-1]), homes[-1]
+            return None
+        del self._writes[declined.request]
+        return declined.outcome
 
     def _outcome(self, request: int, write: Write, now: float) -> Outcome | None:
         """The answer, if the level is reached and the name has come."""
@@ -284,7 +326,10 @@ class Writes:
         asks: Asks = []
         replies: list[tuple[int, Outcome]] = []
         for request, write in list(self._writes.items()):
-            outcome = self._outcome(request, write, now) or self._expired(request, write, now)
+            outcome = self._outcome(request, write, now)
+            if outcome is None and write.is_silent(now, self._detector):
+                asks += self._hand_over(request, write, now)
+            outcome = outcome or self._expired(request, write, now)
             if outcome is not None:
                 replies.append((request, outcome))
             elif write.home is None and write.may_ask(now):
@@ -296,8 +341,9 @@ class Writes:
         outcome = NOT_YET if write.refused else UNREACHABLE
         if write.home is None and now - write.started < write.patience_s:
             return None
-        if write.home is not None:
-            lost = write.written is None and not self._detector.reachable(write.home, now)
+        if write.home is not None or write.silent:
+            home = write.home
+            lost = write.written is None and not (home and self._detector.reachable(home, now))
             if not lost and now < write.deadline():
                 return None
             wanted = "an answer" if level == AVAILABLE else f"level {level}"

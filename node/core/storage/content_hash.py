@@ -31,7 +31,15 @@ COUNTED_AT_ONCE = 500  # rows; a few milliseconds
 GATHERED_MAX = 4096  # changes; of one more, some of the oldest are added up
 ADDED_UP_AT_ONCE = 64
 SEED = blake2b(digest_size=HASH_BYTES, person=b"coterie content")
-DOTS = msgspec.msgpack.Decoder(tuple[dict[Dot, msgspec.Raw], msgspec.Raw])  # an item, skimmed
+
+
+class _Skimmed(msgspec.Struct, array_like=True):
+    """An item of which only the dots are read."""
+
+    versions: dict[Dot, msgspec.Raw]
+
+
+_skim = msgspec.msgpack.Decoder(_Skimmed).decode
 
 
 def version_hash_of(row: str, dot: Dot) -> int:
@@ -43,7 +51,7 @@ def version_hash_of(row: str, dot: Dot) -> int:
 
 def content_of(row: str, blob: bytes) -> int:
     """The sum of the hashes of a row's versions."""
-    return sum(version_hash_of(row, dot) for dot in DOTS.decode(blob)[0])
+    return sum(version_hash_of(row, dot) for dot in _skim(blob).versions)
 
 
 class ContentHashes:
@@ -104,7 +112,7 @@ class ContentHashes:
     def adopt(self, row: str, blob: bytes) -> None:
         """Count that a row is written as it lies, of a key of which nothing was known."""
         if self._upto is None or row <= self._upto:
-            self._count(row, DOTS.decode(blob)[0])
+            self._count(row, _skim(blob).versions)
 
     def go_on(self, swept: Slots, limit: int = COUNTED_AT_ONCE) -> list[str]:
         """Count some more rows, but none of forgotten slots, and none in a step that has written
@@ -114,7 +122,7 @@ class ContentHashes:
         found = rows_within(self._rows, ALL & ~swept, self._upto or None, limit)
         for row, blob in found:
             if blob != DAMAGED:
-                self._count(row, DOTS.decode(blob)[0])
+                self._count(row, _skim(blob).versions)
         self._upto = found[-1][0] if len(found) == limit else None
         return [row for row, blob in found if blob == DAMAGED]
 

@@ -36,14 +36,15 @@ class DeleteMarks:
         for dot in done:
             self._beside.pop(dot, None)
         last = max(
-            (item.rank(d) for d in done if item.versions[d].lww), default=(NO_TIMESTAMP, NO_DOT)
+            (item.rank(d) for d in done if item.versions[d].lww and d in item.distinct()),
+            default=(NO_TIMESTAMP, NO_DOT),
         )
         kept = {
             d: v
             for d, v in item.versions.items()
             if d not in done and not (v.lww and item.rank(d) < last)
         }
-        return Item(kept, item.past)
+        return Item(kept, item.past, item.namings)
 
     def _is_done(self, dot: Dot, mark: Version) -> bool:
         if not self._watermarks.all_have(*dot):

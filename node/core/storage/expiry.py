@@ -5,8 +5,6 @@ when its instant is over and the version is gone.  So a restart, and an owner th
 slot, know what is to be deleted without reading all items.
 """
 
-from typing import Any
-
 import msgspec
 
 from node.core.model.item import Item
@@ -31,7 +29,13 @@ class _Lifetime(msgspec.Struct, array_like=True):
     expires: int = 0
 
 
-_lifetimes_of = msgspec.msgpack.Decoder(tuple[dict[tuple[str, int], _Lifetime], Any]).decode
+class _Skimmed(msgspec.Struct, array_like=True):
+    """An item of which only the lifetimes of its versions are read."""
+
+    versions: dict[tuple[str, int], _Lifetime]
+
+
+_skim = msgspec.msgpack.Decoder(_Skimmed).decode
 
 
 class Expiry:
@@ -64,7 +68,7 @@ class Expiry:
 
     def adopt(self, row: str, blob: bytes) -> None:
         """Note the instants in a row that is taken as it lies."""
-        for lifetime in _lifetimes_of(blob)[0].values():
+        for lifetime in _skim(blob).versions.values():
             if lifetime.expires:
                 self._add(lifetime.expires, row)
 

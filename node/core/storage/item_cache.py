@@ -17,6 +17,7 @@ FIRST_VERSION_BYTES = 140
 VERSION_BYTES = 715  # without a value
 LABELS_BYTES = 390  # of one version; their texts beside
 TABLE_BYTES = 170  # a dict or a set that is not empty
+NAMING_BYTES = 500  # the name of a write with an identity
 ENTRY_BYTES = 50  # an actor with a number
 DOT_BYTES = 205  # an actor and a number that are a pair, with what it is the key of
 
@@ -29,6 +30,8 @@ def weight_of(key: str, item: Item) -> int:
     weight, past = ITEM_BYTES + len(key), item.past
     if past.base or past.loose:
         weight += _weight_of_past(past)
+    if item.namings:
+        weight += TABLE_BYTES + NAMING_BYTES * len(item.namings)
     if item.versions:
         weight += FIRST_VERSION_BYTES
         for version in item.versions.values():

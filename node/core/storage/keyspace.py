@@ -27,7 +27,7 @@ import msgspec
 from node.core.model.actors import Actor
 from node.core.model.dots import Dot, DotClock, Vector
 from node.core.model.hlc import HybridClock
-from node.core.model.item import Item, Past, Version, discard, fill, strip, sync
+from node.core.model.item import Item, Past, Version, discard, fill, strip, sync, without
 from node.core.model.keys import Slot, key_hash_of, key_of, row_of, slot_of_key
 from node.core.model.options import Options
 from node.core.model.slots import Slots
@@ -57,6 +57,7 @@ PARTS = msgspec.msgpack.Decoder(list[SavedPart])
 NOTHING = DotClock()
 ANYWHERE = Place()
 CLEANED_AT_ONCE_MAX = 100
+REPEATED_WITHIN_MS = 600_000  # so long a repeated write is known
 
 
 class NamedWrite(NamedTuple):
@@ -237,7 +238,8 @@ class Keyspace:
             replaced = local.past.base
             beside = place.beside
             kept = {d: v for d, v in local.versions.items() if d in beside} if beside else {}
-            rest = Item(kept, local.past.joined({}, met))
+            gone = {d: v for d, v in local.versions.items() if d not in kept}
+            rest = without(local, gone, local.past.joined({}, met))
         else:
             replaced = put.context.base
             rest = discard(local, put.context)
@@ -248,14 +250,16 @@ class Keyspace:
         clock = place.clock or clock_of(dot, local, rest, (*place.seen, *met), put.clocked)
         known = self.trim(put.token)
         version = Version(
-            put.value, self.stored_deps(known), timestamp, lww, clock, put.labels, put.expires
-        )
-        item = Item({**rest.versions, dot: version}, rest.past.joined({dot[0]: dot[1]}))
+            put.value, self.stored_deps(known), timestamp, lww, clock, put.labels, put.expires,
+            put.identity,
+        )  # fmt: skip
+        is_shown = local.at(self._step.now_ms).is_live()
+        item = rest.with_version(dot, version, is_shown)
         self.note(dot, put.key)
         self._save(put.key, item)
         token = known.after_write(key_hash, dot, timestamp, replaced).within(self._exact_dots_max)
         context = put.context if lww else put.context.joined({}, {dot})
-        return NamedWrite(dot, item, token, context, local.at(self._step.now_ms).is_live(), clock)
+        return NamedWrite(dot, item, token, context, is_shown, clock)
 
     def trim(self, token: Token) -> Token:
         """The token as it leaves with an answer, or is stored."""
@@ -320,17 +324,17 @@ class Keyspace:
         kept = strip(kept, clock, self.watermarks.lost)
         if snapshot is not NOTHING:
             kept = strip(kept, snapshot)
-        kept = self.transfers.strip(key, kept)
+        kept = self.transfers.strip(key, kept).remembering(self._step.now_ms - REPEATED_WITHIN_MS)
         if not kept.versions and not kept.past:
             self.parts.has_gone(slot)
         if kept == before:
             return
-        is_open = bool(kept.past) or (has_marks and kept.has_marks())
+        is_open = bool(kept.past) or (has_marks and kept.has_marks()) or kept.is_only_remembered()
         if is_open:
             self.open_keys[key] = None
         elif key in self.open_keys:
             del self.open_keys[key]
-        blob = ENCODER.encode(kept) if kept.versions or kept.past else None
+        blob = None if kept.is_empty() else ENCODER.encode(kept)
         size = len(blob) if blob else 0
         is_live = kept.is_live() if has_marks else bool(kept.versions)
         more = is_live - before.is_live()

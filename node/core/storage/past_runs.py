@@ -234,7 +234,7 @@ def _past(past: Past, change: Change) -> Past:
 
 def _item(item: Item, change: Change) -> Item:
     past = _past(item.past, change)
-    return item if past is item.past else Item(item.versions, past)
+    return item if past is item.past else Item(item.versions, past, item.namings)
 
 
 def _with(message: M, **parts: Any) -> M:

@@ -70,7 +70,8 @@ class TransferProgress:
         """The item, with `past_of` its row added to its past."""
         if not self._transfers:
             return item
-        return Item(item.versions, item.past.with_all(self.past_of(row_of(key))))
+        past = item.past.with_all(self.past_of(row_of(key)))
+        return Item(item.versions, past, item.namings)
 
     def strip(self, key: str, item: Item) -> Item:
         """The item, without `past_of` its row in its past."""

@@ -142,8 +142,8 @@ def test_no_home_means_certainly_not_written() -> None:
 def test_declined_is_passed_on_once_and_late_words_change_nothing() -> None:
     room = Room()
     absent = Absent((), Token(), Past(), "m1")
-    assert room.writes.on_declined(Declined(7, absent)) is absent
-    assert room.writes.on_declined(Declined(7, absent)) is None
+    assert room.writes.on_declined("m1", Declined(7, absent)) is absent
+    assert room.writes.on_declined("m1", Declined(7, absent)) is None
     assert room.writes.on_ack("m1", WRITTEN, 0.1) is None
     assert room.ticked(9.0) is None
 
@@ -262,7 +262,7 @@ def test_waits_for_a_member_that_may_not_name_it_yet_as_long_as_its_client_may(
     wait_s: float,
 ) -> None:
     room = Room("m1")
-    room.writes.on_declined(Declined(7, Absent((), Token(), Past(), "")))
+    room.writes.on_declined("m1", Declined(7, Absent((), Token(), Past(), "")))
     patient = msgspec.structs.replace(room.put, wait_s=wait_s)
     asks = room.writes.begin(8, patient, MEMBERS, 0.0)
     now, asked, outcome = 0.0, 0, None

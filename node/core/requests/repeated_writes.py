@@ -1,0 +1,91 @@
+"""What a home does with a write that its client has sent before.
+
+A client repeats a write whose outcome it does not know, perhaps through another node, with the same
+identity.  The item of the key keeps the names of such writes for ten minutes, so the home finds the
+first one and answers as it was answered then.  A home that has not heard of it names the write
+again; then the write has two versions, which are twins (`node/core/model/item.py`).
+
+Example: n1 and n2 own x, and the client sends its write through n3.
+
+    n3 asks n1, which names it a1; n1 dies before it can answer.  n2 has a1 already
+    the client repeats it.  n3 asks n2, which finds a1: `Written` with a1, and `Replicate` with it
+    had n2 not had a1, it would have named b1.  When n1 is back, x has both a1 and b1: one value
+
+(protocol D12; docs/decisions/0041.)
+"""
+
+from node.core.membership.services import Services
+from node.core.model.dots import Dot
+from node.core.model.item import Item, Naming
+from node.core.model.keys import key_hash_of
+from node.core.protocol.messages import Accept, Declined, Replicate, Written
+from node.core.protocol.operations import Mode, Overfull, Put, Reused, Scope
+from node.core.protocol.pieces import fits
+from node.core.requests.coverage import need_of
+from node.core.storage.keyspace import REPEATED_WITHIN_MS
+
+NAMINGS_MAX = 1024  # of one key; each takes about a hundred bytes of its row
+REUSED = Reused("this Idempotency-Key was used for another write of the key in the last 10 minutes")
+CROWDED = Overfull(
+    f"the key has had {NAMINGS_MAX} writes with an Idempotency-Key in the last 10 minutes"
+)
+
+
+class RepeatedWrites:
+    """Finds the first name of a write that has an identity."""
+
+    def __init__(self, services: Services, bytes_max: int) -> None:
+        self._views, self._step = services.views, services.step
+        self._keyspace, self._repair = services.store, services.peers
+        self._bytes_max = bytes_max
+
+    def find(self, source: str, accept: Accept) -> Written | Declined | None:
+        """Return the answer to a write that was named before, or may not be named; None if the home
+        is to name it.  If it was named, the shard peers are told of it again and acknowledge it."""
+        put = accept.put
+        item = self._keyspace.filled(put.key)
+        namings = item.remembering(self._step.now_ms - REPEATED_WITHIN_MS).namings
+        naming = namings.get(put.identity)
+        if naming is not None:
+            self._replicate(source, accept, item, naming.dot)
+            return self._written(accept, item, naming)
+        stem = stem_of(put.identity)
+        if any(stem_of(identity) == stem for identity in namings):
+            return Declined(accept.request, REUSED)
+        if len(namings) >= NAMINGS_MAX:
+            return Declined(accept.request, CROWDED)
+        return None
+
+    def _replicate(self, source: str, accept: Accept, item: Item, dot: Dot) -> None:
+        if not fits(item, self._bytes_max):
+            if dot not in item.versions:
+                return  # repair brings it: no message has room for what has replaced it
+            item = Item({dot: item.versions[dot]}, accept.put.context)
+        replicate = Replicate(accept.request, source, accept.put.key, item, dot)
+        for shard_peer in self._repair.shard_peers:
+            self._step.tell(shard_peer, replicate)
+
+    def _written(self, accept: Accept, item: Item, naming: Naming) -> Written:
+        put, dot = accept.put, naming.dot
+        lww = put.mode is Mode.LWW
+        token = self._keyspace.trim(put.token)
+        token = token.after_write(key_hash_of(put.key, lww), dot, naming.timestamp, {})
+        context = put.context if lww else put.context.joined({}, {dot})
+        version = item.versions.get(dot)
+        clock = version.clock if version else None
+        shown = tuple(item.at(self._step.now_ms).shown())
+        return Written(accept.request, dot, token, context, naming.replaced, clock, shown)
+
+    def after(self, put: Put) -> tuple[Dot, ...]:
+        """The versions that this write must not replace, though it replaces all: their writers had
+        seen a write of the key that is not here.  It may be the first naming of this very one."""
+        item, clock = self._keyspace.filled(put.key), self._keyspace.clock_of(put.key)
+        need = need_of(key_hash_of(put.key, lww=True), self._views, self._keyspace)
+        versions = item.versions.items()
+        return tuple(d for d, v in versions if need.of(v.deps, Scope.KEY, item.past, clock))
+
+
+def stem_of(identity: str) -> str:
+    """The part of an identity that stands for what its client calls the write; the rest stands for
+    what the client wants to write."""
+    return identity.partition(".")[0]
