@@ -8,7 +8,7 @@ view is above the one that the token names.  (docs/operations.md.)
 from collections.abc import Iterable
 
 from cluster.simulator.invariants import InvariantMonitor, ViolationError
-from cluster.simulator.workload import Session, token_of
+from cluster.simulator.sessions import Session, token_of
 from cluster.simulator.world import World
 from node.core.model.view import NO_VIEW, View
 from node.core.protocol.operations import Get, Outcome, Propose

@@ -26,7 +26,8 @@ from cluster.simulator.item_sizes import sized
 from cluster.simulator.lost_views import went_above
 from cluster.simulator.nemesis import Nemesis, Swarm, spares_of, swarm_of
 from cluster.simulator.random_layouts import start_of
-from cluster.simulator.workload import Session, Workload, mode_of, token_of
+from cluster.simulator.sessions import Session, token_of
+from cluster.simulator.workload import Workload, mode_of
 from cluster.simulator.world import World
 from node.core import status
 from node.core.model.actors import view_of

@@ -7,7 +7,6 @@ meet: so every promise about causality is the store's alone.  Tokens and context
 each time.  An operation without a timely and certain answer is unknown.
 """
 
-from collections import deque
 from functools import partial
 from random import Random
 
@@ -18,10 +17,11 @@ from cluster.simulator.conditions import Conditions
 from cluster.simulator.invariants import InvariantMonitor, ViolationError
 from cluster.simulator.lifetimes import Lifetimes
 from cluster.simulator.nemesis import Swarm
+from cluster.simulator.repeats import Repeats
+from cluster.simulator.sessions import Answer, OpenRequest, Session, token_of
 from cluster.simulator.world import World
 from node.core.model.item import Past
 from node.core.model.quorum import AVAILABLE
-from node.core.model.token import TOKEN_BYTES_MAX, Token, decode, encode
 from node.core.protocol.operations import (
     Absent,
     Found,
@@ -55,14 +55,6 @@ PADDING = (0, 0, 0, 30, 0, 0, 120, 0, 0, 400)  # characters of values, in turn
 LEVELS = (AVAILABLE, AVAILABLE, "one", "one", "quorum", "all")
 
 PASTS = msgspec.msgpack.Decoder(Past)
-ENCODER = msgspec.msgpack.Encoder()
-NO_TOKEN = encode(Token())
-Answer = Stored | Found | Absent
-
-
-def token_of(wire: bytes) -> Token:
-    """Return the token as a node would read it from a request."""
-    return decode(msgspec.json.decode(wire))
 
 
 def mode_of(key: str) -> KeyMode:
@@ -79,53 +71,13 @@ def keys_of(random: Random, how_many: int) -> list[str]:
     return [f"{'ls'[i % 2]}{i}.{random.randrange(1000)}" for i in range(how_many)]
 
 
-class Session:
-    """A client: the token it would send next, the answer that gave it, and what it has seen."""
-
-    def __init__(self, number: int, node: str) -> None:
-        self.number, self.node = number, node
-        self.token = NO_TOKEN
-        self.parents: tuple[int, ...] = ()
-        self.contexts: dict[str, tuple[bytes, int]] = {}
-        self.read: dict[str, Found] = {}  # the last one of each key
-        self.script: deque[tuple[Kind, str]] = deque()
-        self.waiting = 0
-
-    def learn(self, operation: Operation, answer: Answer) -> None:
-        """Replace the session's token by the answer's, and the context of this key."""
-        self.token = encode(answer.token)
-        if len(self.token) > TOKEN_BYTES_MAX:
-            raise ViolationError("TokenTooLarge", f"{len(self.token)} bytes: {self.token.decode()}")
-        self.parents = (operation.id,)
-        self.contexts[operation.key] = ENCODER.encode(answer.context), operation.id
-        if isinstance(answer, Found):
-            self.read[operation.key] = answer
-
-    def meet(self, other: "Session") -> None:
-        """Go on with what both sessions have seen."""
-        self.token = encode(token_of(self.token).joined(token_of(other.token)))
-        self.parents = tuple(dict.fromkeys((*self.parents, *other.parents)))
-
-    def take_over(self, other: "Session", number: int) -> None:
-        """Begin a new session with the token of another; forget the own one."""
-        self.number, self.token, self.parents = number, other.token, other.parents
-        self.contexts, self.read = dict(other.contexts), dict(other.read)
-
-
-class OpenRequest:
-    """A request under way: answered once, or given up and perhaps answered later."""
-
-    def __init__(self, session: Session, operation: Operation, request: Put | Get) -> None:
-        self.session, self.operation, self.request = session, operation, request
-        self.over = self.answered = False
-
-
 class Workload:
     """All sessions of a run and the history that they make."""
 
     def __init__(self, world: World, swarm: Swarm, monitor: InvariantMonitor, seed: int) -> None:
         self._world, self._monitor = world, monitor
         self._conditions, self._lifetimes = Conditions(seed), Lifetimes(seed, swarm.skew_s)
+        self._repeats = Repeats(seed, swarm.skew_s)
         self._think_s, self._deletes = swarm.think_s, swarm.deletes
         self._random, self._timeline = world.random, world.timeline
         self.keys = keys_of(world.random, swarm.keys)
@@ -259,6 +211,7 @@ class Workload:
             refuse_when,
             clocked=operation.id % CLOCKED_EVERY == 0,
             expires=self._lifetimes.drawn(operation),
+            identity=self._repeats.identity_of(operation),
         )
 
     # ------------------------------------------------------------------ requests and answers
@@ -286,12 +239,32 @@ class Workload:
         value = (operation.value or "").rstrip(".")
         self._note(f"#{operation.id} {operation.kind} {operation.key} {value} at {operation.node}")
         self._timeline.after(PATIENCE_S, partial(self._finish, call, "unknown"))
-        self._world.submit(operation.node, request, partial(self._on_answer, call))
+        if isinstance(request, Put) and request.identity:
+            waits = self._repeats.waits()
+            call.awaited += len(waits)
+            for wait_s in waits:
+                self._timeline.after(wait_s, partial(self._send_again, call))
+        self._send(call, operation.node)
 
-    def _on_answer(self, call: OpenRequest, outcome: Outcome) -> None:
-        if call.answered:
-            raise ViolationError("AnsweredTwice", f"#{call.operation.id}: {outcome}")
-        call.answered = True
+    def _send_again(self, call: OpenRequest) -> None:
+        if up := self._able():
+            node = self._repeats.node(up)
+            self._note(f"#{call.operation.id} again at {node}")
+            self._monitor.reached["a write that is sent again"] += 1
+            self._send(call, node)
+
+    def _send(self, call: OpenRequest, node: str) -> None:
+        answers: list[Outcome] = []
+
+        def on_answer(outcome: Outcome) -> None:
+            answers.append(outcome)
+            if len(answers) > 1:
+                raise ViolationError("AnsweredTwice", f"#{call.operation.id}: {answers}")
+            self._on_answer(call, node, outcome)
+
+        self._world.submit(node, call.request, on_answer)
+
+    def _on_answer(self, call: OpenRequest, node: str, outcome: Outcome) -> None:
         self._monitor.reached[f"{call.operation.kind} {type(outcome).__name__}"] += 1
         if call.over:
             return
@@ -301,17 +274,21 @@ class Workload:
         match outcome:
             case Stored():
                 assert isinstance(call.request, Put)
-                if (driver := self._world.nodes[call.operation.node].driver) is not None:
+                if (driver := self._world.nodes[node].driver) is not None:
                     self._monitor.learn_views(driver.replica.views.history.views.values())
                 self._monitor.on_stored(call.request, outcome)
                 self._finish(call, "ok", outcome)
+            case Absent() if call.awaited > 1:
+                call.awaited -= 1  # the delete may yet be done where it was sent again
             case Found() | Absent():
                 self._finish(call, "ok", outcome)
             case Rejected():
                 raise ViolationError("RejectedAsForeign", f"#{call.operation.id}: {outcome}")
             case Unmet() | Unavailable(definite=True) | Overfull() | Mismatch():
-                self._finish(call, "fail")
-            case _:
+                call.awaited -= 1
+                if not call.awaited:
+                    self._finish(call, "fail")
+            case _ if call.awaited == 1:
                 self._finish(call, "unknown")
 
     def _finish(self, call: OpenRequest, status: Status, answer: Answer | None = None) -> None:

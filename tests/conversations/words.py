@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from node.core.model.dots import Dot, DotClock, Vector
-from node.core.model.item import Item, Past, Version
+from node.core.model.item import Item, Namings, Past, Version
 from node.core.model.keys import key_of
 from node.core.model.quorum import AVAILABLE
 from node.core.model.slots import from_bytes, to_bytes
@@ -37,6 +37,7 @@ from node.core.protocol.operations import (
     Overfull,
     Put,
     Rejected,
+    Reused,
     Stored,
     Unavailable,
     Unmet,
@@ -116,11 +117,16 @@ class Words(Names):
     def item(self, item: Item) -> str:
         versions = sorted((self.dot(d), self._version(v)) for d, v in item.versions.items())
         body = braces((f"{dot} {words}" for dot, words in versions), ", ")
+        body += f" named {self._namings(item.namings)}" if item.namings else ""
         return f"{body} past {self.past(item.past)}" if item.past else body
+
+    def _namings(self, namings: Namings) -> str:
+        return braces(sorted(f"{name}: {self.dot(each.dot)}" for name, each in namings.items()))
 
     def _version(self, version: Version) -> str:
         value = "deleted" if version.value is None else _text(version.value)
         value += f" clock {self.vector(version.clock)}" if version.clock else ""
+        value += f" as {version.identity}" if version.identity else ""
         return f"{value} after {self.token(version.deps)}" if version.deps else value
 
     def incarnations(self, incarnations: dict[str, dict[str, int]]) -> str:
@@ -134,6 +140,7 @@ class Words(Names):
         parts += [f"token {self.token(put.token)}"] if put.token else []
         parts += [put.level] if put.level != AVAILABLE else []
         parts += ["clocked"] if put.clocked else []
+        parts += [f"as {put.identity}"] if put.identity else []
         return " ".join(parts)
 
     def slots(self, packed: bytes) -> str:
@@ -283,6 +290,8 @@ class Words(Names):
                 return f"Rejected: {outcome.reason}"
             case Overfull():
                 return f"Overfull: {outcome.reason}"
+            case Reused():
+                return f"Reused: {outcome.reason}"
             case Counted():
                 return f"Counted {outcome.keys}"
             case Adopted():

@@ -32,7 +32,8 @@ from node.core.requests.read_repair import AnsweredRead, ReadRepairs, Tells
 from node.core.requests.write_home import Home
 from node.core.storage import keyspace
 from node.core.storage.delete_marks import DeleteMarks
-from node.core.storage.keyspace import Keyspace, NamedWrite
+from node.core.storage.keyspace import Keyspace
+from node.core.storage.named_write import NamedWrite
 from node.core.storage.slot_groups import Parts
 from node.core.storage.transfer_progress import TransferProgress
 from tests.simulation.breaks import Breaks

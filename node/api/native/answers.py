@@ -213,8 +213,9 @@ def _say_otherwise(asked: KeyRequest, outcome: Outcome) -> Reply:
             return problem(asked.call, "unavailable", reason, seen, definite=definite, **reached)
         case Overfull(reason=reason):
             return problem(asked.call, "siblings", reason, seen)
-        case Reused(reason=reason):
-            return problem(asked.call, "reused", reason, seen)
+        case Reused():
+            words = "this Idempotency-Key was used for another write of the key"
+            return problem(asked.call, "reused", words, seen)
         case Rejected(reason=reason):
             return problem(asked.call, "malformed", reason, seen)
         case _:

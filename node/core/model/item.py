@@ -164,10 +164,13 @@ class Item(msgspec.Struct, array_like=True, gc=False):
         return bool(self.namings) and not self.versions
 
     def remembering(self, since_ms: float) -> "Item":
-        """The item without the names of writes that were named before this instant."""
-        if not self.namings:
+        """The item without the names of writes that were named before this instant and have no
+        version any more."""
+        replaced = self.replaced()
+        old = {i for i in replaced if self.namings[i].timestamp[0] < since_ms}
+        if not old:
             return self
-        kept = {i: naming for i, naming in self.namings.items() if naming.timestamp[0] >= since_ms}
+        kept = {i: naming for i, naming in self.namings.items() if i not in old}
         return Item(self.versions, self.past, kept)
 
     def with_version(self, dot: Dot, version: Version, replaced: bool) -> "Item":

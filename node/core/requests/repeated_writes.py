@@ -25,9 +25,9 @@ from node.core.requests.coverage import need_of
 from node.core.storage.keyspace import REPEATED_WITHIN_MS
 
 NAMINGS_MAX = 1024  # of one key; each takes about a hundred bytes of its row
-REUSED = Reused("this Idempotency-Key was used for another write of the key in the last 10 minutes")
+REUSED = Reused("in the last 10 minutes another write of the key had this identity")
 CROWDED = Overfull(
-    f"the key has had {NAMINGS_MAX} writes with an Idempotency-Key in the last 10 minutes"
+    f"in the last 10 minutes the key has had {NAMINGS_MAX} writes with an identity: the limit"
 )
 
 

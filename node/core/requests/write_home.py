@@ -54,7 +54,8 @@ from node.core.requests.causal_delivery import DeliveryBuffer
 from node.core.requests.coverage import Need, need_of
 from node.core.requests.read_answer import answer, refusal_by_tag
 from node.core.requests.repeated_writes import RepeatedWrites
-from node.core.storage.keyspace import ANYWHERE, NamedWrite
+from node.core.storage.keyspace import ANYWHERE
+from node.core.storage.named_write import NamedWrite
 
 EXPIRED = Unavailable("the value had expired before a replica could write it", definite=True)
 RESENT_S = 0.5  # writes named this short before a view change are replicated again

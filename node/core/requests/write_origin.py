@@ -66,11 +66,11 @@ class Write(msgspec.Struct, gc=False):
     def awaited(self, now: float, detector: Detector) -> int:
         """How many members may yet acknowledge in the time that `available` grants them."""
         left = [m for m in self.members if m not in self.acks]
-        waited = now - self.started
+        waited = now - self.asked
         if waited < BUDGET_S:
             return len([m for m in left if detector.reachable(m, now)])
         if waited < SLOW_S:
-            return len([m for m in left if detector.heard(m) > self.started])
+            return len([m for m in left if detector.heard(m) > self.asked])
         return 0
 
     @property

@@ -20,12 +20,11 @@ Example: n1 writes x as a1, and n2 has written x as b1; both know nothing else.
 
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import NamedTuple
 
 import msgspec
 
 from node.core.model.actors import Actor
-from node.core.model.dots import Dot, DotClock, Vector
+from node.core.model.dots import Dot, DotClock
 from node.core.model.hlc import HybridClock
 from node.core.model.item import Item, Past, Version, discard, fill, strip, sync, without
 from node.core.model.keys import Slot, key_hash_of, key_of, row_of, slot_of_key
@@ -42,6 +41,7 @@ from node.core.storage.delete_marks import DeleteMarks
 from node.core.storage.expiry import Expiry
 from node.core.storage.item_cache import ItemCache, OnChange
 from node.core.storage.key_log import KeyLog
+from node.core.storage.named_write import NamedWrite
 from node.core.storage.past_runs import PastRuns
 from node.core.storage.row_scan import END, Row, Rows, rows_within
 from node.core.storage.slot_cleanup import SlotCleanup
@@ -60,17 +60,6 @@ CLEANED_AT_ONCE_MAX = 100
 REPEATED_WITHIN_MS = 600_000  # so long a repeated write is known
 
 
-class NamedWrite(NamedTuple):
-    """A write that has its dot: what to replicate, and what to answer."""
-
-    dot: Dot
-    item: Item
-    token: Token
-    context: Past
-    replaced: bool
-    clock: Vector | None
-
-
 class Keyspace:
     """The items and clocks of one replica.
 
@@ -78,6 +67,7 @@ class Keyspace:
     `counter`: the number of its last write.  Invariant: no clock here has a higher one of `actor`.
     `name`: that of the cluster, for tokens.
     `open_keys`: the keys to look at again: with a past beyond their slot's clock or delete marks.
+    `remembered`: those of which only the names of replaced writes are left, for some time.
     """
 
     def __init__(self, rows: Rows, options: Options, step: Step) -> None:
@@ -98,14 +88,18 @@ class Keyspace:
         self.cleanup = SlotCleanup(rows, step)
         self.transfers = TransferProgress(rows, step)
         self.open_keys = {key_of(r): None for r in rows.open_keys("item") if r not in self.cleanup}
+        self.remembered: dict[str, None] = {}
         counts = rows.counts("item")
         self.slot_counts = SlotCounts(counts)
         self.slot_counts.forget(self.cleanup.slots)
         self.content_hashes = ContentHashes(rows, step, is_empty=not counts)
         self.expiry = Expiry(rows, step)
-        for key in self.open_keys:
+        for key in list(self.open_keys):
             with suppress(Damaged):
-                self.slot_counts.change(slot_of_key(key), -(not self.item(key).is_live()), 0)
+                item = self.item(key)
+                self.slot_counts.change(slot_of_key(key), -(not item.is_live()), 0)
+                if item.is_only_remembered() and not item.past:
+                    self.remembered[key] = self.open_keys.pop(key)
 
     def go_under(self, name: str) -> None:
         """From now on give tokens out under this name of the cluster."""
@@ -188,8 +182,9 @@ class Keyspace:
         self.transfers.forget(slots)
         self.log.take_off_disk(lambda key: bool(slots >> slot_of_key(key) & 1))
         self.slot_counts.forget(slots)
-        for key in [key for key in self.open_keys if slots >> slot_of_key(key) & 1]:
-            del self.open_keys[key]
+        for keys in (self.open_keys, self.remembered):
+            for key in [key for key in keys if slots >> slot_of_key(key) & 1]:
+                del keys[key]
 
     def clean_up(self, limit: int = CLEANED_AT_ONCE_MAX) -> None:
         """Remove some rows of forgotten slots."""
@@ -329,11 +324,15 @@ class Keyspace:
             self.parts.has_gone(slot)
         if kept == before:
             return
-        is_open = bool(kept.past) or (has_marks and kept.has_marks()) or kept.is_only_remembered()
+        is_open = bool(kept.past) or (has_marks and kept.has_marks())
         if is_open:
             self.open_keys[key] = None
         elif key in self.open_keys:
             del self.open_keys[key]
+        if kept.is_only_remembered():
+            self.remembered[key] = None
+        elif key in self.remembered:
+            del self.remembered[key]
         blob = None if kept.is_empty() else ENCODER.encode(kept)
         size = len(blob) if blob else 0
         is_live = kept.is_live() if has_marks else bool(kept.versions)
@@ -342,10 +341,15 @@ class Keyspace:
         self._cache.put(key, kept, size)
         self.content_hashes.change(row, before, kept)
         self.expiry.note(row, before, kept)
-        self._step.record("item", row, blob, is_open)
+        self._step.record("item", row, blob, is_open or key in self.remembered)
+
+    def is_open(self, key: str) -> bool:
+        """Whether the row of this key is to be looked at again."""
+        return key in self.open_keys or key in self.remembered
 
     def resave(self, limit: int) -> None:
         """Store some open items again, without what has become needless."""
-        for key in list(self.open_keys)[:limit]:
-            self.open_keys[key] = self.open_keys.pop(key)  # the next call begins behind it
-            self._save(key, self.item(key))
+        for keys in (self.open_keys, self.remembered):
+            for key in list(keys)[:limit]:
+                keys[key] = keys.pop(key)  # the next call begins behind it
+                self._save(key, self.item(key))

@@ -7,7 +7,7 @@ from node.core.model.slots import ALL, to_bytes
 from node.core.protocol.messages import ItemPage, Page, Pull, SamePage
 from node.core.protocol.operations import Put
 from node.core.replication.sync_pages import absorb, serve
-from node.core.storage.keyspace import NamedWrite
+from node.core.storage.named_write import NamedWrite
 from tests.core.given import OPTIONS, Held
 from tests.core.pages import NOW
 

@@ -18,7 +18,8 @@ from node.core.protocol.messages import Pull, RowPage
 from node.core.protocol.operations import Mode, Put
 from node.core.replication.sync_pages import absorb, serve
 from node.core.storage.content_hash import ContentHashes, version_hash_of
-from node.core.storage.keyspace import ITEMS, Keyspace, NamedWrite
+from node.core.storage.keyspace import ITEMS, Keyspace
+from node.core.storage.named_write import NamedWrite
 from node.core.storage.pruning import compact
 from tests.core.given import OPTIONS, Held
 

@@ -16,7 +16,8 @@ from node.core.model.slots import ALL, to_bytes
 from node.core.model.token import Token
 from node.core.model.view import FIRST, ViewId
 from node.core.protocol.operations import Mode, Put
-from node.core.storage.keyspace import PARTS, NamedWrite
+from node.core.storage.keyspace import PARTS
+from node.core.storage.named_write import NamedWrite
 from node.core.storage.pruning import compact, prune
 from node.core.storage.slot_groups import SavedPart
 from tests.core.given import Held, clock_of, dots_of
