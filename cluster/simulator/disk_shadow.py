@@ -75,12 +75,12 @@ class Shadow:
         return {actor for _, clock in self.parts for actor in (*clock.base, *clock.loose)}
 
     def vouches_for(self, dot: Dot) -> bool:
-        """Whether the node may send the dot: it is, or has been, on this disk, or an item there says
-        that it was replaced."""
+        """Whether the node may send the dot: it is, or has been, on this disk, or an item there
+        says that it was replaced."""
         if dot in self.ever or any(clock.has(dot) for _, clock in self.parts):
             return True
-        namings = (naming for item in self.items.values() for naming in item.namings.values())
-        return any(naming.dot == dot for naming in namings)
+        pasts = (item.past for item in self.items.values())
+        return any(naming.dot == dot for past in pasts for naming in past.namings.values())
 
     def _follow_item(self, key: str, value: bytes | None) -> set[Dot]:
         self.items[key] = item = ITEMS.decode(value) if value else NOTHING

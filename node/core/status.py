@@ -84,7 +84,7 @@ def status(replica: Replica, now: float) -> dict[str, Any]:
             "keys": keyspace.live_keys,
             "hash": content(replica),
             "log": keyspace.log.entries,
-            "open_items": len(keyspace.open_keys),
+            "open_items": len(keyspace.open_keys.unsettled),
             "scrub": scrub(replica, now),
         },
         "repair": {

@@ -319,7 +319,7 @@ class Play:
         stage.say(f"  stable {words.vector(keyspace.watermarks.cluster)}")
         stage.say(f"  keys {keyspace.live_keys}")
         stage.say(f"  log {keyspace.log.entries}")
-        stage.say(f"  open {len(keyspace.open_keys)}")
+        stage.say(f"  open {len(keyspace.open_keys.unsettled)}")
         stage.say(f"  waiting {sum(replica.waiting().values())}")
 
     def on_flight(self) -> None:

@@ -117,7 +117,7 @@ class Words(Names):
     def item(self, item: Item) -> str:
         versions = sorted((self.dot(d), self._version(v)) for d, v in item.versions.items())
         body = braces((f"{dot} {words}" for dot, words in versions), ", ")
-        body += f" named {self._namings(item.namings)}" if item.namings else ""
+        body += f" named {self._namings(item.past.namings)}" if item.past.namings else ""
         return f"{body} past {self.past(item.past)}" if item.past else body
 
     def _namings(self, namings: Namings) -> str:

@@ -93,7 +93,9 @@ def _say_sibling(asked: KeyRequest, headers: Headers, found: Found, wanted: str)
     write with them replaces."""
     for place, dot in enumerate(found.shown):
         if tag_of((dot,)) == wanted:
-            alone = {"ETag": _quoted(wanted), "Kv-Context": _context(asked, Past({}, {dot}))}
+            named = {i: naming for i, naming in found.context.namings.items() if naming.dot == dot}
+            seen = Past({}, {dot}, namings=named)
+            alone = {"ETag": _quoted(wanted), "Kv-Context": _context(asked, seen)}
             return _say_value({**headers, **alone}, found, place)
     words = f"the key has no sibling {wanted!r} now: read it without `sibling`"
     return problem(asked.call, "absent", words, headers)
@@ -234,7 +236,7 @@ def _with_dots(context: Past, dots: tuple[Dot, ...]) -> Past:
     """Return what was seen of a key, with all versions by name.  A context that is given out says
     nothing of whole views, and the past of versions from retired views is all that says."""
     named = {dot for dot in dots if dot[1] > context.base.get(dot[0], 0)}
-    return Past(context.base, context.loose | named)
+    return Past(context.base, context.loose | named, namings=context.namings)
 
 
 def _context(asked: KeyRequest, past: Past) -> str:

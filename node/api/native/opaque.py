@@ -7,21 +7,25 @@ them.
 
 import base64
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 import orjson
+from msgspec.structs import astuple
 
 from node.core.model import token as tokens
 from node.core.model.actors import Actor, is_actor
 from node.core.model.dots import Dot
-from node.core.model.item import Past
+from node.core.model.hlc import Timestamp, is_timestamp
+from node.core.model.item import Naming, Past
 from node.core.model.keys import KeyHash, key_hash_of
 from node.core.model.token import COUNT_MAX, TOKEN_BYTES_MAX, Malformed, Token
 
 CONTEXT_BYTES_MAX = 8192  # of the text; 100 replicas and 100 siblings need about half
 VERSION = 1
 CHECKSUM_BYTES = 6
+NAMED_MAX = 8  # writes that a context names by their identities
+IDENTITY_CHARACTERS_MAX = 64
 
 
 class KeyContext(NamedTuple):
@@ -42,7 +46,21 @@ class _Context(msgspec.Struct, array_like=True):
     cluster: str
 
 
-_decoder = msgspec.msgpack.Decoder(_Context)
+class _Named(msgspec.Struct, array_like=True):
+    """A write that may be sent again, as the client of this context has seen it."""
+
+    identity: Annotated[str, msgspec.Meta(max_length=IDENTITY_CHARACTERS_MAX)]
+    dot: Dot
+    timestamp: Timestamp
+
+
+class _ContextWithNames(_Context):
+    """A context with the last few writes of the key that may be sent again."""
+
+    named: Annotated[list[_Named], msgspec.Meta(max_length=NAMED_MAX)] = []
+
+
+_decoder = msgspec.msgpack.Decoder(_ContextWithNames)
 NOT_OURS = "it is not a context of this API, or was changed: send that of a new read, or `none`"
 
 
@@ -65,6 +83,10 @@ def context_text(key: str, seen: KeyContext) -> str:
     """Return what a client has seen of a key, as it sends it back."""
     past, key_hash = seen.past, key_hash_of(key, False)
     wire = _Context(VERSION, key_hash, past.base, sorted(past.loose), seen.cluster)
+    if past.namings:
+        named = [_Named(each, n.dot, n.timestamp) for each, n in past.namings.items()]
+        named.sort(key=lambda each: each.timestamp)
+        wire = _ContextWithNames(*astuple(wire), named[-NAMED_MAX:])
     said = msgspec.msgpack.encode(wire)
     return _text(_checksum(said) + said)
 
@@ -81,12 +103,15 @@ def context_of(key: str, text: str) -> KeyContext:
         wire = _decoder.decode(said)
     except msgspec.MsgspecError:
         raise Malformed(NOT_OURS) from None
-    dots = [*wire.base.items(), *wire.loose]
+    dots = [*wire.base.items(), *wire.loose, *(each.dot for each in wire.named)]
     if wire.version != VERSION or not all(is_actor(a) and 0 < n < COUNT_MAX for a, n in dots):
+        raise Malformed(NOT_OURS)
+    if not all(is_timestamp(each.timestamp) for each in wire.named):
         raise Malformed(NOT_OURS)
     if wire.key_hash != key_hash_of(key, False):
         raise Malformed("it is of another key: send the context of an answer about this one")
-    past = Past(wire.base, set(wire.loose))
+    namings = {each.identity: Naming(each.dot, each.timestamp) for each in wire.named}
+    past = Past(wire.base, set(wire.loose), namings=namings)
     return KeyContext(past, tokens.checked_name(wire.cluster))
 
 

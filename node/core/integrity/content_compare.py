@@ -78,7 +78,7 @@ class ContentCompare:
 
     def _is_closed(self) -> bool:
         keyspace = self._keyspace
-        is_open = keyspace.open_keys or keyspace.parts.withheld or keyspace.cleanup.slots
+        is_open = keyspace.open_keys.unsettled or keyspace.parts.withheld or keyspace.cleanup.slots
         return not (is_open or keyspace.transfers) and keyspace.content_hashes.is_whole
 
     # ---- comparing
@@ -186,8 +186,8 @@ class ContentCompare:
                 continue
             kept = mine.versions if len(self._repair.shard_peers) == 1 else {}
             whole = covering(item, item.past.with_all(page.base))
-            namings = mine.namings | whole.namings
-            self._keyspace.rewrite(key, Item({**kept, **whole.versions}, whole.past, namings))
+            past = whole.past.naming(mine.past.namings)
+            self._keyspace.rewrite(key, Item({**kept, **whole.versions}, past))
             self._row_repair.on_missing(row_of(key), source)
 
     def tick(self) -> None:

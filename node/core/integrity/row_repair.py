@@ -116,7 +116,7 @@ class RowRepair:
     def _write_again(self, row: str, item: Item) -> None:
         """Write the row again from memory, where the item still is."""
         blob = None if item.is_empty() else ENCODER.encode(item)
-        is_open = self._keyspace.is_open(key_of(row))
+        is_open = key_of(row) in self._keyspace.open_keys
         self._step.record("item", row, blob, is_open)
         self.repaired += 1
         self._step.note(
@@ -158,8 +158,7 @@ class RowRepair:
         if self._lacking(key, suspect.item.past):
             return False
         del self.suspects[key]
-        self._keyspace.open_keys.pop(key, None)
-        self._keyspace.remembered.pop(key, None)
+        self._keyspace.open_keys.drop(key)
         self._keyspace.rewrite(key, suspect.item)
         self.count_anew(slot_of_key(key))
         self.repaired += 1

@@ -99,7 +99,7 @@ class Closing:
 
     def _in_open_items(self) -> Iterator[Dot]:
         """The writes that open items name and clocks do not."""
-        for key in list(islice(self._keyspace.open_keys, OPEN_LOOKED_AT)):
+        for key in list(islice(self._keyspace.open_keys.unsettled, OPEN_LOOKED_AT)):
             try:
                 item = self._keyspace.item(key)
             except Damaged:  # the next read for a client finds and repairs it

@@ -24,13 +24,26 @@ from node.core.model.token import Token
 from node.core.model.view import FIRST, NO_VIEW, ViewId
 
 
+class Naming(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """How a home has named a write that its client may repeat: the first answer to it."""
+
+    dot: Dot
+    timestamp: Timestamp
+    replaced: bool = False  # a value was shown before
+
+
+Namings = dict[str, Naming]  # by the identity of the write
+
+
 class Past(msgspec.Struct, array_like=True, gc=False):
     """The writes of one key that are shown or replaced: a vector and loose dots above it, and
-    everything written in views below the oldest view."""
+    everything written in views below the oldest view.  `namings` are of those that have an identity
+    and were named lately."""
 
     base: Vector = msgspec.field(default_factory=dict)
     loose: set[Dot] = msgspec.field(default_factory=set)
     oldest_view: ViewId = NO_VIEW
+    namings: Namings = msgspec.field(default_factory=dict)
 
     def has(self, dot: Dot) -> bool:
         return dot[1] <= self.base.get(dot[0], 0) or dot in self.loose or self.retires(dot[0])
@@ -48,15 +61,28 @@ class Past(msgspec.Struct, array_like=True, gc=False):
             return self
         both = join_vectors(self.base, base)
         if not self.loose and not loose:
-            return Past(both, set(), higher)
+            return Past(both, set(), higher, self.namings)
         rest = {d for d in self.loose.union(loose) if d[1] > both.get(d[0], 0)}
-        return Past(both, rest, higher)
+        return Past(both, rest, higher, self.namings)
 
     def with_all(self, other: "Past") -> "Past":
         """A past that covers both."""
-        return self.joined(other.base, other.loose, other.oldest_view)
+        joined = self.joined(other.base, other.loose, other.oldest_view)
+        return joined.naming(other.namings) if other.namings else joined
+
+    def naming(self, namings: Namings) -> "Past":
+        """A past that also knows these names; of two names of a write it keeps the older one."""
+        if not namings:
+            return self
+        both = dict(self.namings)
+        for identity, naming in namings.items():
+            known = both.setdefault(identity, naming)
+            if (naming.timestamp, naming.dot) < (known.timestamp, known.dot):
+                both[identity] = naming
+        return Past(self.base, self.loose, self.oldest_view, both)
 
     def __bool__(self) -> bool:
+        """Whether it covers any write."""
         return bool(self.base or self.loose or self.oldest_view > NO_VIEW)
 
 
@@ -87,24 +113,11 @@ class Version(msgspec.Struct, array_like=True, frozen=True, gc=False):
         return b"" if self.value is None else json_text(self.value, self.labels)
 
 
-class Naming(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """How a home has named a write that its client may repeat: the first answer to it."""
-
-    dot: Dot
-    timestamp: Timestamp
-    replaced: bool = False  # a value was shown before
-
-
-Namings = dict[str, Naming]  # by the identity of the write
-
-
 class Item(msgspec.Struct, array_like=True, gc=False):
-    """All that is known of one key.  `namings` are of the writes with an identity that were named
-    lately.  One that has no version any more was replaced."""
+    """All that is known of one key."""
 
     versions: dict[Dot, Version] = msgspec.field(default_factory=dict)
     past: Past = msgspec.field(default_factory=Past)
-    namings: Namings = msgspec.field(default_factory=dict)
 
     def at(self, now_ms: float) -> "Item":
         """The item as it shows at this moment: without the versions whose time is over."""
@@ -114,7 +127,7 @@ class Item(msgspec.Struct, array_like=True, gc=False):
         else:
             return self
         kept = {d: v for d, v in self.versions.items() if not 0 < v.expires <= now_ms}
-        return Item(kept, self.past, self.namings)
+        return Item(kept, self.past)
 
     def distinct(self) -> dict[Dot, Version]:
         """One version of each write: of twins the one with the smaller timestamp, because its
@@ -157,36 +170,34 @@ class Item(msgspec.Struct, array_like=True, gc=False):
 
     def is_empty(self) -> bool:
         """Whether it says nothing."""
-        return not (self.versions or self.past or self.namings)
+        return not (self.versions or self.past or self.past.namings)
 
     def is_only_remembered(self) -> bool:
         """Whether there are only names of writes that were replaced: the row may go soon."""
-        return bool(self.namings) and not self.versions
+        return bool(self.past.namings) and not self.versions and not self.past
 
     def remembering(self, since_ms: float) -> "Item":
         """The item without the names of writes that were named before this instant and have no
         version any more."""
-        replaced = self.replaced()
-        old = {i for i in replaced if self.namings[i].timestamp[0] < since_ms}
+        past, replaced = self.past, self.replaced()
+        old = {i for i in replaced if past.namings[i].timestamp[0] < since_ms}
         if not old:
             return self
-        kept = {i: naming for i, naming in self.namings.items() if i not in old}
-        return Item(self.versions, self.past, kept)
+        kept = {i: naming for i, naming in past.namings.items() if i not in old}
+        return Item(self.versions, Past(past.base, past.loose, past.oldest_view, kept))
 
     def with_version(self, dot: Dot, version: Version, replaced: bool) -> "Item":
         """The item with a version that is named now.  `replaced`: a value was shown before."""
-        namings = self.namings
-        if version.identity:
-            naming = Naming(dot, version.timestamp, replaced)
-            namings = {**namings, version.identity: naming}
         past = self.past.joined({dot[0]: dot[1]})
-        return Item({**self.versions, dot: version}, past, namings)
+        if version.identity:
+            past = past.naming({version.identity: Naming(dot, version.timestamp, replaced)})
+        return Item({**self.versions, dot: version}, past)
 
     def replaced(self) -> set[str]:
         """The identities of writes that this state has replaced: they have no version any more."""
-        if not self.namings:
+        if not self.past.namings:
             return set()
-        return self.namings.keys() - {version.identity for version in self.versions.values()}
+        return self.past.namings.keys() - {version.identity for version in self.versions.values()}
 
     def is_live(self) -> bool:
         """Whether the key counts: whether it has a value that no delete hides or has replaced.  It
@@ -215,8 +226,8 @@ def covering(item: Item, past: Past) -> Item:
     for dot in item.versions:
         if dot[1] > past.base.get(dot[0], 0) and not past.has(dot):
             unknown = [each for each in item.versions if not past.has(each)]
-            return Item(item.versions, past.joined({}, unknown), item.namings)
-    return Item(item.versions, past, item.namings)  # nearly always
+            return Item(item.versions, past.joined({}, unknown))
+    return Item(item.versions, past)  # nearly always
 
 
 def strip(item: Item, clock: DotClock, lost: Container[Actor] = ()) -> Item:
@@ -229,7 +240,7 @@ def strip(item: Item, clock: DotClock, lost: Container[Actor] = ()) -> Item:
     if base or loose:
         base = {a: n for a, n in base.items() if not (is_lost(a, lost) or clock.drops(a))}
         loose = {d for d in loose if not (is_lost(d[0], lost) or clock.drops(d[0]))}
-    return Item(item.versions, Past(base, loose, oldest_view), item.namings)
+    return Item(item.versions, Past(base, loose, oldest_view, past.namings))
 
 
 def is_lost(actor: Actor, lost: Container[Actor]) -> bool:
@@ -246,7 +257,7 @@ def sync(one: Item, two: Item) -> Item:
         if dot in one.versions or not one.past.has(dot):
             kept[dot] = version
     past = one.past.with_all(two.past)
-    if not (one.namings or two.namings):
+    if not past.namings:
         return Item(kept, past)
     return _without_replaced(one, two, kept, past)
 
@@ -254,20 +265,14 @@ def sync(one: Item, two: Item) -> Item:
 def _without_replaced(one: Item, two: Item, kept: dict[Dot, Version], past: Past) -> Item:
     """The join of two states that have namings, without the twins of versions that were replaced:
     in one of the states before, or now by what the other one has seen."""
-    both = (one, two)
-    namings = dict(one.namings)
-    for identity, naming in two.namings.items():
-        known = namings.setdefault(identity, naming)
-        namings[identity] = min(known, naming, key=lambda each: (each.timestamp, each.dot))
-    replaced = {identity for each in both for identity in each.replaced()}
-    for each in both:
+    replaced = one.replaced() | two.replaced()
+    for each in (one, two):
         gone = {d: v for d, v in each.versions.items() if v.identity and d not in kept}
         replaced |= {version.identity for version in gone.values()}
-        for identity, naming in namings_of(gone).items():
-            namings.setdefault(identity, naming)
+        past = past.naming(namings_of(gone))
     twins = [dot for dot, version in kept.items() if version.identity in replaced]
     rest = {dot: version for dot, version in kept.items() if dot not in twins}
-    return Item(rest, past.joined({}, twins), namings)
+    return Item(rest, past.joined({}, twins))
 
 
 def namings_of(versions: Mapping[Dot, Version]) -> Namings:
@@ -277,7 +282,8 @@ def namings_of(versions: Mapping[Dot, Version]) -> Namings:
 
 def discard(item: Item, context: Past) -> Item:
     """The filled item without the versions the context has seen, and without their twins."""
-    seen = {d: v for d, v in item.versions.items() if context.has(d)}
+    known = context.namings
+    seen = {d: v for d, v in item.versions.items() if context.has(d) or v.identity in known}
     return without(item, seen, item.past.with_all(context))
 
 
@@ -285,7 +291,7 @@ def without(item: Item, replaced: Mapping[Dot, Version], past: Past) -> Item:
     """The filled item, with this past, without these of its versions and without their twins."""
     kept = {d: v for d, v in item.versions.items() if d not in replaced}
     named = namings_of(replaced)
-    if not named:
-        return Item(kept, past, item.namings)
-    kept = {d: v for d, v in kept.items() if v.identity not in named}
-    return Item(kept, past, named | item.namings)
+    if named:
+        kept = {d: v for d, v in kept.items() if v.identity not in named}
+        past = past.naming(named)
+    return Item(kept, past)

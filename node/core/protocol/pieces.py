@@ -47,7 +47,7 @@ def piece_of(item: Item, have: Collection[Dot], bytes_max: int) -> tuple[Item, t
             break
         taken[dot] = version
     rest = tuple(dot for dot in item.versions if dot not in taken)
-    return Item(taken, item.past, item.namings), rest
+    return Item(taken, item.past), rest
 
 
 def whole_of(
@@ -62,7 +62,7 @@ def whole_of(
             versions[dot] = version
         elif not here.past.has(dot):
             return None
-    return Item(versions, piece.past, piece.namings)
+    return Item(versions, piece.past)
 
 
 class Pieces:

@@ -144,8 +144,8 @@ def _to_merge(
     own; None: the row may travel as it lies on disk."""
     if changed is None or key in changed:
         item = keyspace.transfers.fill(key, ITEMS.decode(blob))
-        return Item(item.versions, item.past.with_all(_past_of(part.clock)), item.namings)
-    if keyspace.is_open(key) or keyspace.transfers.past_of(row_of(key)):
+        return Item(item.versions, item.past.with_all(_past_of(part.clock)))
+    if key in keyspace.open_keys or keyspace.transfers.past_of(row_of(key)):
         return keyspace.transfers.fill(key, ITEMS.decode(blob))
     return None
 
@@ -272,7 +272,7 @@ def _absorb_rows(keyspace: Keyspace, page: RowPage, now: float) -> None:
     for row, blob in page.rows.items():
         if is_new and row not in mine:
             keyspace.adopt_row(row, blob)
-        elif mine.get(row) != blob or keyspace.is_open(key_of(row)):
+        elif mine.get(row) != blob or key_of(row) in keyspace.open_keys:
             item = ITEMS.decode(blob)
             filled = covering(item, item.past.with_all(page.base))
             keyspace.take(key_of(row), filled, (), now, snapshot)

@@ -22,7 +22,7 @@ def answer(get: Get, need: Need, item: Item, served_by: str, reads: int = 1) -> 
     """The outcome of a read of so many replicas whose token is covered."""
     token = token_after_read(get.token, need, item)
     shown = shown_versions(get.mode, item.at(need.now_ms))
-    dots, is_named = tuple(item.versions), get.identity in item.namings
+    dots, is_named = tuple(item.versions), get.identity in item.past.namings
     context = item.past if get.mode is Mode.SIBLINGS else NO_PAST
     if not shown:
         return Absent(dots, token, context, served_by, reads, is_named=is_named)

@@ -18,11 +18,12 @@ from node.core.membership.services import Services
 from node.core.model.dots import Dot
 from node.core.model.item import Item, Naming
 from node.core.model.keys import key_hash_of
+from node.core.model.vector_clock import Place
 from node.core.protocol.messages import Accept, Declined, Replicate, Written
 from node.core.protocol.operations import Mode, Overfull, Put, Reused, Scope
 from node.core.protocol.pieces import fits
 from node.core.requests.coverage import need_of
-from node.core.storage.keyspace import REPEATED_WITHIN_MS
+from node.core.storage.keyspace import ANYWHERE, REPEATED_WITHIN_MS
 
 NAMINGS_MAX = 1024  # of one key; each takes about a hundred bytes of its row
 REUSED = Reused("in the last 10 minutes another write of the key had this identity")
@@ -44,7 +45,7 @@ class RepeatedWrites:
         is to name it.  If it was named, the shard peers are told of it again and acknowledge it."""
         put = accept.put
         item = self._keyspace.filled(put.key)
-        namings = item.remembering(self._step.now_ms - REPEATED_WITHIN_MS).namings
+        namings = item.remembering(self._step.now_ms - REPEATED_WITHIN_MS).past.namings
         naming = namings.get(put.identity)
         if naming is not None:
             self._replicate(source, accept, item, naming.dot)
@@ -71,18 +72,22 @@ class RepeatedWrites:
         token = self._keyspace.trim(put.token)
         token = token.after_write(key_hash_of(put.key, lww), dot, naming.timestamp, {})
         context = put.context if lww else put.context.joined({}, {dot})
+        context = context.naming({put.identity: naming})
         version = item.versions.get(dot)
         clock = version.clock if version else None
         shown = tuple(item.at(self._step.now_ms).shown())
         return Written(accept.request, dot, token, context, naming.replaced, clock, shown)
 
-    def after(self, put: Put) -> tuple[Dot, ...]:
-        """The versions that this write must not replace, though it replaces all: their writers had
-        seen a write of the key that is not here.  It may be the first naming of this very one."""
+    def place_of(self, put: Put) -> Place:
+        """Where to put a write that is named now.  If it replaces all, it leaves the versions whose
+        writers had seen a write of the key that is not here: that may be this very one, under the
+        name of another home."""
+        if put.mode is not Mode.LWW:
+            return ANYWHERE
         item, clock = self._keyspace.filled(put.key), self._keyspace.clock_of(put.key)
         need = need_of(key_hash_of(put.key, lww=True), self._views, self._keyspace)
         versions = item.versions.items()
-        return tuple(d for d, v in versions if need.of(v.deps, Scope.KEY, item.past, clock))
+        return Place(tuple(d for d, v in versions if need.of(v.deps, Scope.KEY, item.past, clock)))
 
 
 def stem_of(identity: str) -> str:

@@ -218,8 +218,7 @@ class Home:
         put = accept.put
         if put.after_all:
             put = replace(put, token=put.token.joined(self._delivery_buffer.seen(put.key)))
-        after = self._repeated.after(put) if put.identity and put.mode is Mode.LWW else ()
-        written = self._write(put, Place(after) if after else ANYWHERE)
+        written = self._write(put, self._repeated.place_of(put) if put.identity else ANYWHERE)
         item = written.item
         if not fits(item, self._bytes_max):
             item = _alone(item, written.dot, written.context)
@@ -348,4 +347,4 @@ def _alone(item: Item, dot: Dot, context: Past) -> Item:
     """A write without the versions beside it.  Its past is then only what its client has seen,
     which it has replaced, and it names none of the versions that are left out."""
     version = item.versions[dot]
-    return Item({dot: version}, context, namings_of({dot: version}))
+    return Item({dot: version}, context.naming(namings_of({dot: version})))

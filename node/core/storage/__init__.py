@@ -6,6 +6,8 @@
     pruning            when log entries and open items are looked at again
     watermarks         what all replicas have
     delete_marks       when a deleted key leaves nothing; keyspace applies it as it saves an item
+    open_keys          the rows to look at again
+    named_write        a write that was named
     expiry             when versions expire
     item_cache         items in memory, bounded by bytes
     row_scan           `Rows`: all that the core reads of the store; rows in order

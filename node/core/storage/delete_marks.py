@@ -44,7 +44,7 @@ class DeleteMarks:
             for d, v in item.versions.items()
             if d not in done and not (v.lww and item.rank(d) < last)
         }
-        return Item(kept, item.past, item.namings)
+        return Item(kept, item.past)
 
     def _is_done(self, dot: Dot, mark: Version) -> bool:
         if not self._watermarks.all_have(*dot):

@@ -30,8 +30,8 @@ def weight_of(key: str, item: Item) -> int:
     weight, past = ITEM_BYTES + len(key), item.past
     if past.base or past.loose:
         weight += _weight_of_past(past)
-    if item.namings:
-        weight += TABLE_BYTES + NAMING_BYTES * len(item.namings)
+    if past.namings:
+        weight += TABLE_BYTES + NAMING_BYTES * len(past.namings)
     if item.versions:
         weight += FIRST_VERSION_BYTES
         for version in item.versions.values():

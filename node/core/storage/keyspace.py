@@ -26,7 +26,17 @@ import msgspec
 from node.core.model.actors import Actor
 from node.core.model.dots import Dot, DotClock
 from node.core.model.hlc import HybridClock
-from node.core.model.item import Item, Past, Version, discard, fill, strip, sync, without
+from node.core.model.item import (
+    Item,
+    Past,
+    Version,
+    discard,
+    fill,
+    namings_of,
+    strip,
+    sync,
+    without,
+)
 from node.core.model.keys import Slot, key_hash_of, key_of, row_of, slot_of_key
 from node.core.model.options import Options
 from node.core.model.slots import Slots
@@ -42,6 +52,7 @@ from node.core.storage.expiry import Expiry
 from node.core.storage.item_cache import ItemCache, OnChange
 from node.core.storage.key_log import KeyLog
 from node.core.storage.named_write import NamedWrite
+from node.core.storage.open_keys import OpenKeys
 from node.core.storage.past_runs import PastRuns
 from node.core.storage.row_scan import END, Row, Rows, rows_within
 from node.core.storage.slot_cleanup import SlotCleanup
@@ -66,8 +77,6 @@ class Keyspace:
     `actor`: the name under which this run writes in the current view.
     `counter`: the number of its last write.  Invariant: no clock here has a higher one of `actor`.
     `name`: that of the cluster, for tokens.
-    `open_keys`: the keys to look at again: with a past beyond their slot's clock or delete marks.
-    `remembered`: those of which only the names of replaced writes are left, for some time.
     """
 
     def __init__(self, rows: Rows, options: Options, step: Step) -> None:
@@ -87,19 +96,18 @@ class Keyspace:
         self.parts = Parts(PARTS.decode(saved) if saved else ())
         self.cleanup = SlotCleanup(rows, step)
         self.transfers = TransferProgress(rows, step)
-        self.open_keys = {key_of(r): None for r in rows.open_keys("item") if r not in self.cleanup}
-        self.remembered: dict[str, None] = {}
+        open_rows = (row for row in rows.open_keys("item") if row not in self.cleanup)
+        self.open_keys = OpenKeys(map(key_of, open_rows))
         counts = rows.counts("item")
         self.slot_counts = SlotCounts(counts)
         self.slot_counts.forget(self.cleanup.slots)
         self.content_hashes = ContentHashes(rows, step, is_empty=not counts)
         self.expiry = Expiry(rows, step)
-        for key in list(self.open_keys):
+        for key in list(self.open_keys.unsettled):
             with suppress(Damaged):
                 item = self.item(key)
                 self.slot_counts.change(slot_of_key(key), -(not item.is_live()), 0)
-                if item.is_only_remembered() and not item.past:
-                    self.remembered[key] = self.open_keys.pop(key)
+                self.open_keys.note(key, item, has_marks=True)
 
     def go_under(self, name: str) -> None:
         """From now on give tokens out under this name of the cluster."""
@@ -182,9 +190,7 @@ class Keyspace:
         self.transfers.forget(slots)
         self.log.take_off_disk(lambda key: bool(slots >> slot_of_key(key) & 1))
         self.slot_counts.forget(slots)
-        for keys in (self.open_keys, self.remembered):
-            for key in [key for key in keys if slots >> slot_of_key(key) & 1]:
-                del keys[key]
+        self.open_keys.forget(slots)
 
     def clean_up(self, limit: int = CLEANED_AT_ONCE_MAX) -> None:
         """Remove some rows of forgotten slots."""
@@ -254,6 +260,7 @@ class Keyspace:
         self._save(put.key, item)
         token = known.after_write(key_hash, dot, timestamp, replaced).within(self._exact_dots_max)
         context = put.context if lww else put.context.joined({}, {dot})
+        context = context.naming(namings_of({dot: version}))
         return NamedWrite(dot, item, token, context, is_shown, clock)
 
     def trim(self, token: Token) -> Token:
@@ -324,15 +331,7 @@ class Keyspace:
             self.parts.has_gone(slot)
         if kept == before:
             return
-        is_open = bool(kept.past) or (has_marks and kept.has_marks())
-        if is_open:
-            self.open_keys[key] = None
-        elif key in self.open_keys:
-            del self.open_keys[key]
-        if kept.is_only_remembered():
-            self.remembered[key] = None
-        elif key in self.remembered:
-            del self.remembered[key]
+        is_open = self.open_keys.note(key, kept, has_marks)
         blob = None if kept.is_empty() else ENCODER.encode(kept)
         size = len(blob) if blob else 0
         is_live = kept.is_live() if has_marks else bool(kept.versions)
@@ -341,15 +340,9 @@ class Keyspace:
         self._cache.put(key, kept, size)
         self.content_hashes.change(row, before, kept)
         self.expiry.note(row, before, kept)
-        self._step.record("item", row, blob, is_open or key in self.remembered)
-
-    def is_open(self, key: str) -> bool:
-        """Whether the row of this key is to be looked at again."""
-        return key in self.open_keys or key in self.remembered
+        self._step.record("item", row, blob, is_open)
 
     def resave(self, limit: int) -> None:
         """Store some open items again, without what has become needless."""
-        for keys in (self.open_keys, self.remembered):
-            for key in list(keys)[:limit]:
-                keys[key] = keys.pop(key)  # the next call begins behind it
-                self._save(key, self.item(key))
+        for key in self.open_keys.some(limit):
+            self._save(key, self.item(key))

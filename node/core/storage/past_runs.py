@@ -229,12 +229,12 @@ def _clock(clock: DotClock, change: Change) -> DotClock:
 
 def _past(past: Past, change: Change) -> Past:
     base = change(past.base)
-    return past if base is past.base else Past(base, past.loose, past.oldest_view)
+    return past if base is past.base else Past(base, past.loose, past.oldest_view, past.namings)
 
 
 def _item(item: Item, change: Change) -> Item:
     past = _past(item.past, change)
-    return item if past is item.past else Item(item.versions, past, item.namings)
+    return item if past is item.past else Item(item.versions, past)
 
 
 def _with(message: M, **parts: Any) -> M:

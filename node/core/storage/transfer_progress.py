@@ -71,7 +71,7 @@ class TransferProgress:
         if not self._transfers:
             return item
         past = item.past.with_all(self.past_of(row_of(key)))
-        return Item(item.versions, past, item.namings)
+        return Item(item.versions, past)
 
     def strip(self, key: str, item: Item) -> Item:
         """The item, without `past_of` its row in its past."""

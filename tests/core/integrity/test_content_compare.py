@@ -130,7 +130,7 @@ def nothing_whole(one: One) -> None:
 
 
 def something_open(one: One) -> None:
-    one.replica.keyspace.open_keys["k"] = None
+    one.replica.keyspace.open_keys.unsettled["k"] = None
 
 
 def something_withheld(one: One) -> None:

@@ -155,7 +155,7 @@ def test_a_key_of_which_there_is_nothing_any_more_has_no_row() -> None:
     tick(one)
     effects = told(one, Item({}, Past({"x": 1})))
     assert Record("item", row_of(PEAR), None) in effects.records
-    assert PEAR not in one.replica.keyspace.open_keys
+    assert PEAR not in one.replica.keyspace.open_keys.unsettled
     assert one.rows.scan("item", None, 9) == []
 
 

@@ -84,7 +84,7 @@ def test_what_is_forgotten_is_swept_some_rows_at_a_time_also_after_a_restart() -
     again = Keyspace(one.rows, OPTIONS, turn)
     assert again.cleanup.slots == S2
     assert again.slot_counts.by_slot() == {}
-    assert again.open_keys == {}
+    assert again.open_keys.unsettled == {}
     again.clean_up(1000)
     one.rows.apply(turn.records)
     assert (one.rows.tables["item"], again.cleanup.slots) == ({}, 0)

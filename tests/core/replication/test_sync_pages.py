@@ -95,7 +95,7 @@ def test_a_page_holds_more_rows_as_they_lie_than_items_to_be_merged() -> None:
     options = Options(page_rows=4, page_items=2)
     pages = [rows_in(page) for page in pages_of(source.keyspace, Held("b"), options)]
     assert [(len(page.rows), len(page.items)) for page in pages] == [(4, 0), (2, 0)]
-    source.keyspace.open_keys.update(dict.fromkeys(f"key{n}" for n in range(6)))
+    source.keyspace.open_keys.unsettled.update(dict.fromkeys(f"key{n}" for n in range(6)))
     pages = [rows_in(page) for page in pages_of(source.keyspace, Held("b"), options)]
     assert [(len(page.rows), len(page.items)) for page in pages] == [(0, 2), (0, 2), (0, 2)]
 

@@ -100,7 +100,7 @@ def test_a_restart_reads_back_items_clock_log_and_counts() -> None:
     assert two.clock == one.clock == clock_of([*(("a", n) for n in range(1, 7)), ("b", 2)])
     assert [two.item(f"k{n}") for n in range(5)] == [one.item(f"k{n}") for n in range(5)]
     assert two.live_keys == one.live_keys == 4
-    assert two.open_keys == one.open_keys
+    assert two.open_keys.unsettled == one.open_keys.unsettled
     assert two.log.entries == one.log.entries == 7
     assert two.log.key_of(("b", 2)) == "k1"
 
@@ -166,7 +166,7 @@ def test_a_mark_goes_when_all_members_have_it_and_what_was_written_beside_it() -
     space.watermarks.shard = {"a": 2, "b": 7}
     compact(space, 10)
     assert space.item("k") == Item()
-    assert space.open_keys == {}
+    assert space.open_keys.unsettled == {}
     assert held.sync()[-1].value is None
     assert held.rows.counts("item") == {}
 
@@ -202,19 +202,19 @@ def test_settling_goes_round() -> None:
         space.write(put(f"k{n}", None), NOW)
     space.watermarks.shard = {"a": 4}
     compact(space, 3)
-    assert len(space.open_keys) == 1
+    assert len(space.open_keys.unsettled) == 1
     compact(space, 3)
-    assert space.open_keys == {}
+    assert space.open_keys.unsettled == {}
 
 
 def test_an_item_whose_past_the_clock_covers_is_open_no_more() -> None:
     held = Held("a")
     space = held.keyspace
     space.take("k", Item({("b", 2): Version(b"w")}, Past({"b": 2})), (), NOW)
-    assert list(space.open_keys) == ["k"]
+    assert list(space.open_keys.unsettled) == ["k"]
     space.take("l", Item({("b", 1): Version(b"u")}, Past({"b": 1})), (), NOW)
     compact(space, 10)
-    assert space.open_keys == {}
+    assert space.open_keys.unsettled == {}
     assert space.item("k").past == Past()
 
 
