@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from node.core.model.dots import Dot, DotClock, Vector
-from node.core.model.item import Item, Namings, Past, Version
+from node.core.model.item import Item, Past, Version, WriteNames
 from node.core.model.keys import key_of
 from node.core.model.quorum import AVAILABLE
 from node.core.model.slots import from_bytes, to_bytes
@@ -120,7 +120,7 @@ class Words(Names):
         body += f" named {self._namings(item.past.namings)}" if item.past.namings else ""
         return f"{body} past {self.past(item.past)}" if item.past else body
 
-    def _namings(self, namings: Namings) -> str:
+    def _namings(self, namings: WriteNames) -> str:
         return braces(sorted(f"{name}: {self.dot(each.dot)}" for name, each in namings.items()))
 
     def _version(self, version: Version) -> str:

@@ -17,7 +17,7 @@ from node.core.model import token as tokens
 from node.core.model.actors import Actor, is_actor
 from node.core.model.dots import Dot
 from node.core.model.hlc import Timestamp, is_timestamp
-from node.core.model.item import Naming, Past
+from node.core.model.item import Past, WriteName
 from node.core.model.keys import KeyHash, key_hash_of
 from node.core.model.token import COUNT_MAX, TOKEN_BYTES_MAX, Malformed, Token
 
@@ -86,7 +86,7 @@ def context_text(key: str, seen: KeyContext) -> str:
     if past.namings:
         named = [_Named(each, n.dot, n.timestamp) for each, n in past.namings.items()]
         named.sort(key=lambda each: each.timestamp)
-        wire = _ContextWithNames(*astuple(wire), named[-NAMED_MAX:])
+        wire = _ContextWithNames(*astuple(wire), named=named[-NAMED_MAX:])
     said = msgspec.msgpack.encode(wire)
     return _text(_checksum(said) + said)
 
@@ -110,7 +110,7 @@ def context_of(key: str, text: str) -> KeyContext:
         raise Malformed(NOT_OURS)
     if wire.key_hash != key_hash_of(key, False):
         raise Malformed("it is of another key: send the context of an answer about this one")
-    namings = {each.identity: Naming(each.dot, each.timestamp) for each in wire.named}
+    namings = {each.identity: WriteName(each.dot, each.timestamp) for each in wire.named}
     past = Past(wire.base, set(wire.loose), namings=namings)
     return KeyContext(past, tokens.checked_name(wire.cluster))
 

@@ -24,7 +24,7 @@ from node.core.model.token import Token
 from node.core.model.view import FIRST, NO_VIEW, ViewId
 
 
-class Naming(msgspec.Struct, array_like=True, frozen=True, gc=False):
+class WriteName(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """How a home has named a write that its client may repeat: the first answer to it."""
 
     dot: Dot
@@ -32,7 +32,7 @@ class Naming(msgspec.Struct, array_like=True, frozen=True, gc=False):
     replaced: bool = False  # a value was shown before
 
 
-Namings = dict[str, Naming]  # by the identity of the write
+WriteNames = dict[str, WriteName]  # by the identity of the write
 
 
 class Past(msgspec.Struct, array_like=True, gc=False):
@@ -43,7 +43,7 @@ class Past(msgspec.Struct, array_like=True, gc=False):
     base: Vector = msgspec.field(default_factory=dict)
     loose: set[Dot] = msgspec.field(default_factory=set)
     oldest_view: ViewId = NO_VIEW
-    namings: Namings = msgspec.field(default_factory=dict)
+    namings: WriteNames = msgspec.field(default_factory=dict)
 
     def has(self, dot: Dot) -> bool:
         return dot[1] <= self.base.get(dot[0], 0) or dot in self.loose or self.retires(dot[0])
@@ -70,7 +70,7 @@ class Past(msgspec.Struct, array_like=True, gc=False):
         joined = self.joined(other.base, other.loose, other.oldest_view)
         return joined.naming(other.namings) if other.namings else joined
 
-    def naming(self, namings: Namings) -> "Past":
+    def naming(self, namings: WriteNames) -> "Past":
         """A past that also knows these names; of two names of a write it keeps the older one."""
         if not namings:
             return self
@@ -190,7 +190,7 @@ class Item(msgspec.Struct, array_like=True, gc=False):
         """The item with a version that is named now.  `replaced`: a value was shown before."""
         past = self.past.joined({dot[0]: dot[1]})
         if version.identity:
-            past = past.naming({version.identity: Naming(dot, version.timestamp, replaced)})
+            past = past.naming({version.identity: WriteName(dot, version.timestamp, replaced)})
         return Item({**self.versions, dot: version}, past)
 
     def replaced(self) -> set[str]:
@@ -275,9 +275,9 @@ def _without_replaced(one: Item, two: Item, kept: dict[Dot, Version], past: Past
     return Item(rest, past.joined({}, twins))
 
 
-def namings_of(versions: Mapping[Dot, Version]) -> Namings:
+def namings_of(versions: Mapping[Dot, Version]) -> WriteNames:
     """How those of these versions are named that have an identity."""
-    return {v.identity: Naming(d, v.timestamp) for d, v in versions.items() if v.identity}
+    return {v.identity: WriteName(d, v.timestamp) for d, v in versions.items() if v.identity}
 
 
 def discard(item: Item, context: Past) -> Item:

@@ -16,7 +16,7 @@ Example: n1 and n2 own x, and the client sends its write through n3.
 
 from node.core.membership.services import Services
 from node.core.model.dots import Dot
-from node.core.model.item import Item, Naming
+from node.core.model.item import Item, WriteName
 from node.core.model.keys import key_hash_of
 from node.core.model.vector_clock import Place
 from node.core.protocol.messages import Accept, Declined, Replicate, Written
@@ -66,7 +66,7 @@ class RepeatedWrites:
         for shard_peer in self._repair.shard_peers:
             self._step.tell(shard_peer, replicate)
 
-    def _written(self, accept: Accept, item: Item, naming: Naming) -> Written:
+    def _written(self, accept: Accept, item: Item, naming: WriteName) -> Written:
         put, dot = accept.put, naming.dot
         lww = put.mode is Mode.LWW
         token = self._keyspace.trim(put.token)

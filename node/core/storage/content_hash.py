@@ -33,13 +33,13 @@ ADDED_UP_AT_ONCE = 64
 SEED = blake2b(digest_size=HASH_BYTES, person=b"coterie content")
 
 
-class _Skimmed(msgspec.Struct, array_like=True):
+class _Dots(msgspec.Struct, array_like=True):
     """An item of which only the dots are read."""
 
     versions: dict[Dot, msgspec.Raw]
 
 
-_skim = msgspec.msgpack.Decoder(_Skimmed).decode
+_skim = msgspec.msgpack.Decoder(_Dots).decode
 
 
 def version_hash_of(row: str, dot: Dot) -> int:

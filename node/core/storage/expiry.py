@@ -29,13 +29,13 @@ class _Lifetime(msgspec.Struct, array_like=True):
     expires: int = 0
 
 
-class _Skimmed(msgspec.Struct, array_like=True):
+class _Lifetimes(msgspec.Struct, array_like=True):
     """An item of which only the lifetimes of its versions are read."""
 
     versions: dict[tuple[str, int], _Lifetime]
 
 
-_skim = msgspec.msgpack.Decoder(_Skimmed).decode
+_skim = msgspec.msgpack.Decoder(_Lifetimes).decode
 
 
 class Expiry:
