@@ -3,7 +3,7 @@
     begin     answer from our own state if that is enough; if not, ask the nodes that may hold it
     on_state  a state comes: join it with the others, and judge the read again
     feed      the key has changed here: do the same with our own state
-    tick      time passes: ask again, refuse, give up
+    tick      time passes: ask one more node, ask all again, refuse, give up
     restart   another view, or a higher oldest view: drop all states, and begin again
 
 A read is the join of the states that it was sent; the first is the origin's own if it holds the
@@ -279,6 +279,8 @@ class Reads:
         unasked = [m for m in able if m not in read.asked and m not in read.senders]
         if unasked and (read.senders or now - read.started >= ASK_AGAIN_S):
             return self._ask(request, read, unasked, now), None
+        if unasked and read.is_silent(now):
+            return self._ask(request, read, unasked[:1], now), None
         all_answered = all(m in read.senders for m in able) and read.is_enough_to_refuse()
         if missing and all_answered and not read.get.wait_s:
             del self._reads[request]
