@@ -7,7 +7,7 @@ n1 is also the last to answer a read.  Then a replica stops or loses its disk, a
 
 from collections import defaultdict
 from functools import cache, partial
-from itertools import combinations, count, product
+from itertools import combinations, count
 from typing import NamedTuple
 
 import orjson
@@ -36,7 +36,6 @@ TIMEOUT_S = 1.5  # longer than `available` waits for slow members
 SLOW_S = 0.05  # so much later than the others n1 tells its state
 NOTICED_S = 3.0  # so long after its crash every node knows that a node is down
 REPAIRED_S = 15.0
-SOON_S = (0.0, 1.0, 3.0)
 
 Shown = dict[tuple[str, str, bool], set[str]]  # by w, r, and whether the reader has a token
 
@@ -213,8 +212,9 @@ def _down(down: str, after_s: float) -> Shown:
 def after_a_lost_disk() -> Shown:
     """Replace the disk of each replica in turn; read soon.  Either all nodes tell each other what
     they have, or at first only n3 does, which may lack the writes."""
-    moments = product(OWNERS, SOON_S, (ALL, (LAST, *OTHERS)))
-    return joined(*[_lost(*moment) for moment in moments])
+    only_last = (LAST, *OTHERS)
+    moments = ((0.0, only_last), (1.0, ALL), (3.0, only_last))
+    return joined(*[_lost(node, *moment) for node in OWNERS for moment in moments])
 
 
 @cache

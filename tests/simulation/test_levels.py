@@ -20,7 +20,8 @@ from tests.simulation.levels import (
 )
 from tests.tables import DOCS
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("levels")]  # one worker plays all once
+# One worker plays all that the rows need, once, with the first row.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("levels"), pytest.mark.timeout(600)]
 
 CELL = re.compile(r"(?<!\\)\|")
 

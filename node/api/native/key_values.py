@@ -83,6 +83,7 @@ def get_key(call: Call) -> Ask:
         copies=copies,
         wait_s=asked.timeout_s if on_miss == "wait" else 0.0,
         repair=copies > 1,
+        check=copies == 1,
         timeout_s=asked.timeout_s,
         stale=on_miss == "stale",
         raw=True,

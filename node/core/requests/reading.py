@@ -75,7 +75,7 @@ class Read(msgspec.Struct):
         self.item = sync(self.item, state.item)
         self.clock.join(state.clock)
         self.senders[source] = state.complete_for
-        if self.get.repair:
+        if self.get.repair or self.get.check:
             self.holds[source] = {*state.item.versions, *state.rest}
 
     def missing(self) -> Missing:
