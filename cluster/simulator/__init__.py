@@ -12,7 +12,8 @@
     item_sizes      how much messages and keys hold; core_bounds: other bounds
     random_layouts  the layouts of proposed views
     workload        sessions of clients, their keys and values
-    conditions      conditions of some of their writes; lifetimes: values that expire
+    conditions      conditions of some of their writes; lifetimes: values that expire;
+                    checked_reads: reads that check other owners
     lost_views      what an operator does about a view that no disk knows any more
     invariants      checks every message and every durable row; disk_shadow: what a disk has
     memory_store    the disk

@@ -13,6 +13,7 @@ from random import Random
 import msgspec
 
 from cluster.checker.history import History, Kind, Mode as KeyMode, Operation, Status
+from cluster.simulator import checked_reads
 from cluster.simulator.conditions import Conditions
 from cluster.simulator.invariants import InvariantMonitor, ViolationError
 from cluster.simulator.lifetimes import Lifetimes
@@ -78,6 +79,7 @@ class Workload:
         self._world, self._monitor = world, monitor
         self._conditions, self._lifetimes = Conditions(seed), Lifetimes(seed, swarm.skew_s)
         self._repeats = Repeats(seed, swarm.skew_s)
+        self._checks_reads = checked_reads.is_drawn(seed)
         self._think_s, self._deletes = swarm.think_s, swarm.deletes
         self._random, self._timeline = world.random, world.timeline
         self.keys = keys_of(world.random, swarm.keys)
@@ -189,6 +191,7 @@ class Workload:
             copies=(copies := 1 if self._random.random() < 0.8 else 2),
             wait_s=self._random.uniform(0.5, 2.0) if waits else 0.0,
             repair=copies > 1,
+            check=copies == 1 and self._checks_reads,
         )
 
     def _put(

@@ -244,11 +244,11 @@ class Play:
         self._submit("w", node, key, put, options)
 
     def on_get(self, node: str, key: str, **options: str) -> None:
-        """node key [by=] [mode=] [scope=] [copies=] [wait=seconds] [mend=yes]: a read."""
+        """node key [by=] [mode=] [scope=] [copies=] [wait=seconds] [mend=yes] [check=yes]: read."""
         session = self._sessions.setdefault(options.get("by", ""), Session())
         mode, scope = Mode(options.get("mode", "lww")), Scope(options.get("scope", "key"))
         asked = int(options.get("copies", "1")), float(options.get("wait", "0")), "mend" in options
-        get = Get(key, mode, session.token, scope, *asked)
+        get = Get(key, mode, session.token, scope, *asked, check="check" in options)
         self._submit("r", node, key, get, options)
 
     def on_peek(self, node: str, key: str) -> None:

@@ -268,6 +268,40 @@ def test_both_sides_of_a_cut_go_on_and_levels_say_what_was_reached(cluster: Clus
 
 
 @pytest.mark.timeout(120)
+def test_two_of_three_replicas_are_enough_for_two_and_strictly_too_few_for_three(
+    cluster: Cluster,
+) -> None:
+    dead, urls, key = cluster.names[1], cluster.urls, ""
+    shard = [cluster.address(name) for name in cluster.names[: cluster.topology.replicas]]
+    alive = [name for name in cluster.names if name != dead]
+
+    def is_noticed() -> bool:
+        told = [ask("GET", f"{urls[name]}/v1/status")[1]["peers"] for name in alive]
+        return not any(peers[cluster.address(dead)]["reachable"] for peers in told)
+
+    cluster.engine.kill(dead)
+    try:
+        assert eventually(is_noticed, HEALED_S)
+        for n in range(20):
+            text = f"{n}".encode()
+            here, there = urls[alive[n % 5]], urls[alive[(n + 2) % 5]]
+            wrote = kv(here, "PUT", f"two/{n}?w=2&strict=true", text, **TEXT)
+            read = kv(there, "GET", f"two/{n}?r=2&strict=true")
+            assert (wrote.status, read.status, read.body) == (201, 200, text)
+            key = f"two/{n}" if wrote.headers["Kv-Served-By"] in shard else key
+        for strict in ("true", "false"):
+            query = f"{key}?w=3&strict={strict}&timeout=0.5"
+            said = kv(urls[alive[0]], "PUT", query, b"three", **TEXT)
+            assert (said.status, said.json["definite"], said.json["acks"]) == (503, False, 2)
+            assert kv(urls[alive[0]], "GET", f"{key}?r=2").body == b"three"
+            assert kv(urls[alive[0]], "GET", f"{key}?r=3&timeout=0.5").json["definite"]
+    finally:
+        cluster.engine.start(dead)
+        cluster.await_ready()
+    assert kv(urls[dead], "PUT", f"{key}?w=3&strict=true", b"four", **TEXT).status == 200
+
+
+@pytest.mark.timeout(120)
 def test_each_refusal_says_its_kind_and_writes_nothing(cluster: Cluster) -> None:
     here, there = list(cluster.urls.values())[::5]
     set_policy(here, "strict/", {"blind": "refuse"})

@@ -12,8 +12,10 @@ from node.api.contract import Ask, Call, Dialect, Refused, Reply, Route, Steps, 
 from node.api.native.answers import say_delete, say_excluded, say_read, say_write
 from node.api.native.opaque import KeyContext
 from node.api.native.parameters import (
+    BOOLEANS,
     KeyRequest,
     check_query,
+    check_strict,
     choice_of,
     conditions_of,
     context_sent,
@@ -35,15 +37,14 @@ from node.core.model.quorum import Level
 from node.core.model.tags import tag_of
 from node.core.protocol.operations import Found, Get, Mode, Put
 
-BOOLEANS = ("true", "false")
 WANTED = (
     "the policy of this key wants to know what the client has seen: send the Kv-Context of a read "
     "(`none` for a new key), If-Match or If-None-Match"
 )
 ON_MISS = ("wait", "fail", "stale")
 METHODS = ("GET", "PUT", "PATCH", "DELETE")
-READ_PARAMETERS = frozenset({"r", "timeout", "on-miss", "sibling", "envelope"})
-WRITE_PARAMETERS = frozenset({"w", "timeout"})
+READ_PARAMETERS = frozenset({"r", "strict", "timeout", "on-miss", "sibling", "envelope"})
+WRITE_PARAMETERS = frozenset({"w", "strict", "timeout"})
 PUT_PARAMETERS = WRITE_PARAMETERS | {"ttl"}
 
 
@@ -71,6 +72,7 @@ def refuse_no_key(call: Call) -> Reply:
 
 def get_key(call: Call) -> Ask:
     check_query(call, READ_PARAMETERS)
+    check_strict(call)
     asked = request_of(call)
     is_whole = choice_of(call, "envelope", BOOLEANS, "false") == "true"
     on_miss = choice_of(call, "on-miss", ON_MISS, "wait")
@@ -82,6 +84,7 @@ def get_key(call: Call) -> Ask:
         copies=copies,
         wait_s=asked.timeout_s if on_miss == "wait" else 0.0,
         repair=copies > 1,
+        check=copies == 1,
         timeout_s=asked.timeout_s,
         stale=on_miss == "stale",
         raw=True,
@@ -137,6 +140,7 @@ def _prolonged(asked: KeyRequest, level: Level, expires: int) -> Steps:
 
 def _write_request(call: Call, parameters: frozenset[str]) -> KeyRequest:
     check_query(call, parameters)
+    check_strict(call)
     if "Content-Range" in call.headers:
         raise malformed(call, "a part of a value cannot be written: send it whole")
     return request_of(call)

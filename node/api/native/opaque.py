@@ -11,7 +11,6 @@ from typing import Annotated, NamedTuple
 
 import msgspec
 import orjson
-from msgspec.structs import astuple
 
 from node.core.model import token as tokens
 from node.core.model.actors import Actor, is_actor
@@ -82,13 +81,14 @@ def token_of(text: str) -> Token:
 def context_text(key: str, seen: KeyContext) -> str:
     """Return what a client has seen of a key, as it sends it back."""
     past, key_hash = seen.past, key_hash_of(key, False)
-    wire = _Context(VERSION, key_hash, past.base, sorted(past.loose), seen.cluster)
+    said = VERSION, key_hash, past.base, sorted(past.loose), seen.cluster
+    wire = _Context(*said)
     if past.namings:
         named = [_Named(each, n.dot, n.timestamp) for each, n in past.namings.items()]
         named.sort(key=lambda each: each.timestamp)
-        wire = _ContextWithNames(*astuple(wire), named=named[-NAMED_MAX:])
-    said = msgspec.msgpack.encode(wire)
-    return _text(_checksum(said) + said)
+        wire = _ContextWithNames(*said, named=named[-NAMED_MAX:])
+    raw = msgspec.msgpack.encode(wire)
+    return _text(_checksum(raw) + raw)
 
 
 def context_of(key: str, text: str) -> KeyContext:

@@ -37,6 +37,7 @@ JSON = "application/json"
 IDEMPOTENCY_KEY_MAX = 128  # characters
 IDENTITY_BYTES = 12  # of each of its two parts
 WANTED_HEADERS = ("Content-Type", "Kv-Context", "If-Match", "If-None-Match")
+BOOLEANS = ("true", "false")
 NOTHING_SEEN = "none"  # a context that has seen nothing of the key
 
 ENTITY_TAG = re.compile(r'(W/)?"([\x21\x23-\x7e]*)"')
@@ -136,6 +137,12 @@ def choice_of(call: Call, name: str, choices: Collection[str], default: str) -> 
     if text not in choices:
         raise malformed(call, f"{name} is {text!r}; expected {', '.join(choices)}")
     return text
+
+
+def check_strict(call: Call) -> None:
+    """Refuse a value of `strict` that it does not have.  Only owners of the key ever count for a
+    level, since nodes take no hints for others: so both values mean the same."""
+    choice_of(call, "strict", BOOLEANS, "false")
 
 
 def write_level_of(asked: KeyRequest) -> Level:

@@ -106,7 +106,8 @@ class Put(msgspec.Struct, frozen=True, gc=False):
 class Get(msgspec.Struct, frozen=True, gc=False):
     """Read a key from `copies` replicas; wait `wait_s` for what the token needs (0: refuse), and
     `timeout_s` for the replicas.  `repair`: all owners are asked, and those that lack something of
-    it are told (read repair).  `stale`: what the token needs and no replica has is told beside what
+    it are told (read repair).  `check`: after the answer this may be done once in a while
+    (`read_check.py`).  `stale`: what the token needs and no replica has is told beside what
     there is, instead of a refusal.  `raw`: values come as they are stored, with their labels and
     timestamps; otherwise as JSON text."""
 
@@ -121,6 +122,7 @@ class Get(msgspec.Struct, frozen=True, gc=False):
     stale: bool = False
     raw: bool = False
     identity: str = ""  # of a write, to learn whether it was named
+    check: bool = False
 
     @property
     def is_bound(self) -> bool:

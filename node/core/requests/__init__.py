@@ -7,7 +7,7 @@
     reading          one read under way; how long it waits before it asks again
     look_first       a write that waits for a read
     coverage         what a token asks of a key   read_answer     what a covered read answers
-    read_repair      sends owners the versions that they lack
+    read_repair      sends owners the versions that they lack; read_check: after which other reads
     expiring         deletes versions whose time is over: which owner does it, and when
     causal_delivery  hides versions that come before their past
     key_counts       keys of a shard              key_lists       the keys held here

@@ -3,7 +3,7 @@
     begin     answer from our own state if that is enough; if not, ask the nodes that may hold it
     on_state  a state comes: join it with the others, and judge the read again
     feed      the key has changed here: do the same with our own state
-    tick      time passes: ask again, refuse, give up
+    tick      time passes: ask one more node, ask all again, refuse, give up
     restart   another view, or a higher oldest view: drop all states, and begin again
 
 A read is the join of the states that it was sent; the first is the origin's own if it holds the
@@ -36,6 +36,7 @@ from node.core.requests.causal_delivery import DeliveryBuffer
 from node.core.requests.coverage import Missing, Need, need_of
 from node.core.requests.look_first import LookFirst
 from node.core.requests.read_answer import answer, stale
+from node.core.requests.read_check import ReadChecks
 from node.core.requests.read_owner import ReadOwner
 from node.core.requests.read_repair import ReadRepairs, Tells
 from node.core.requests.reading import ASK_AGAIN_S, REFUSED_AFTER_S, UNREACHABLE_S, Read
@@ -62,6 +63,7 @@ class ReadOrigin:
         self._reads = Reads(self._views.address, services.detector)
         self.under_way = self._reads.under_way
         self._read_repairs = ReadRepairs(self._views.address, options.message_bytes_max)
+        self._checks = ReadChecks(services, self._read_repairs)
         self.looks = LookFirst(services, self.begin, self._reads.drop, put)
 
     def __len__(self) -> int:
@@ -83,6 +85,7 @@ class ReadOrigin:
                 outcome = None
             if outcome is not None:
                 self._on_read(request, outcome)
+                self._checks.after_own(request, get, need)
                 return
         owners = self._views.replicas_of(get.key, request)
         history = self._views.history
@@ -129,8 +132,10 @@ class ReadOrigin:
         read = self._reads.get(state.request)
         if not self._keyspace.name:  # the answer is given out under a name
             self._views.take_name(state.name)
-        if self._row_repair.has_asked(state.request):
-            self._on_told(source, state)
+        if self._row_repair.has_asked(state.request):  # because this node's own row is damaged
+            key = self._row_repair.on_state(source, state)
+            if key is not None:
+                self.feed(key)
             return
         if read is None:
             self._on_late_state(source, state)
@@ -140,10 +145,9 @@ class ReadOrigin:
             for member, fetch in self._reads.ask_rest(state.request, read, source, self._step.now):
                 self._step.ask(member, fetch)
             return
-        state = whole
         if self._reads.wants_pull(read) or read.get.key in self._row_repair.suspects:
-            self._take(read.get.key, source, state)
-        read.add(source, state)
+            self._take(read.get.key, source, whole)
+        read.add(source, whole)
         self._judge(state.request, read)
 
     def _on_late_state(self, source: str, state: State) -> None:
@@ -157,12 +161,6 @@ class ReadOrigin:
             self._take(key, source, state)
             self.feed(key)
         self._repair(self._read_repairs.on_state(state.request, source, state))
-
-    def _on_told(self, source: str, state: State) -> None:
-        """Take in a state that this node has asked for because its own row is damaged."""
-        key = self._row_repair.on_state(source, state)
-        if key is not None:
-            self.feed(key)
 
     def _take(self, key: str, source: str, state: State) -> None:
         """Merge a state of a shard peer into our own store.  The read goes on even if our row is
@@ -183,6 +181,8 @@ class ReadOrigin:
             self._step.ask(member, fetch)
         if outcome is not None and read.get.repair:
             self._repair(self._read_repairs.begin(request, read, self._step.now))
+        elif outcome is not None:
+            self._checks.after(request, read)
         self._on_read(request, outcome)
 
     def feed(self, key: str) -> None:
@@ -279,6 +279,8 @@ class Reads:
         unasked = [m for m in able if m not in read.asked and m not in read.senders]
         if unasked and (read.senders or now - read.started >= ASK_AGAIN_S):
             return self._ask(request, read, unasked, now), None
+        if unasked and read.is_silent(now):
+            return self._ask(request, read, unasked[:1], now), None
         all_answered = all(m in read.senders for m in able) and read.is_enough_to_refuse()
         if missing and all_answered and not read.get.wait_s:
             del self._reads[request]

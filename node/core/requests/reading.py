@@ -18,6 +18,7 @@ from node.core.protocol.pieces import Pieces
 from node.core.requests.coverage import Missing, Need
 
 # Times are looked at with each tick of a replica that has requests (`replica.WAITING_TICK_S`).
+HEDGE_S = 0.04  # so long a read waits for the nodes it has asked before it asks one more (hedging)
 ASK_AGAIN_S = 0.1  # so long after a member was asked it is asked again; then the others are, too
 REFUSED_AFTER_S = 0.1  # so long a read that does not wait looks for what its token needs
 UNREACHABLE_S = 0.5  # so long a read waits while no holder of the key can be reached
@@ -60,6 +61,10 @@ class Read(msgspec.Struct):
         """Note that these members are asked now."""
         self.asked.update(dict.fromkeys(members, now))
 
+    def is_silent(self, now: float) -> bool:
+        """Whether a moment has passed since it asked a node, or a node a piece of its item."""
+        return now - max(self.asked.values(), default=self.started) >= HEDGE_S
+
     def is_due(self, member: str, now: float) -> bool:
         """Whether a member that was asked is to be asked again."""
         is_large = self.pieces is not None and self.pieces.have(member)
@@ -70,7 +75,7 @@ class Read(msgspec.Struct):
         self.item = sync(self.item, state.item)
         self.clock.join(state.clock)
         self.senders[source] = state.complete_for
-        if self.get.repair:
+        if self.get.repair or self.get.check:
             self.holds[source] = {*state.item.versions, *state.rest}
 
     def missing(self) -> Missing:

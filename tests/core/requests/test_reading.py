@@ -18,7 +18,7 @@ from node.core.protocol.operations import (
 )
 from node.core.requests.coverage import Need
 from node.core.requests.read_origin import Reads
-from node.core.requests.reading import ASK_AGAIN_S, UNREACHABLE_S, Read
+from node.core.requests.reading import ASK_AGAIN_S, HEDGE_S, UNREACHABLE_S, Read
 
 MEMBERS = ("m1", "m2", "m3")
 PEAR = key_hash_of("pear", True)
@@ -113,6 +113,22 @@ def test_silence_asks_the_others_after_a_moment() -> None:
     asks, replies = room.tick(ASK_AGAIN_S)
     assert [member for member, _ in asks] == ["m2", "m3", "m1"]
     assert replies == []
+
+
+def test_one_more_is_asked_soon_if_a_member_is_silent() -> None:
+    room = reads(*MEMBERS)
+    begun(room, Get("pear"))
+    assert room.tick(HEDGE_S / 2) == ([], [])
+    assert [member for member, _ in room.tick(HEDGE_S)[0]] == ["m2"]
+    assert room.tick(HEDGE_S * 1.5) == ([], [])
+    assert [member for member, _ in room.tick(HEDGE_S * 2)[0]] == ["m3"]
+
+
+def test_a_member_that_sends_pieces_of_an_item_is_not_silent() -> None:
+    room = reads(*MEMBERS)
+    read, _ = begun(room, Get("pear"))
+    room.ask_rest(7, read, "m1", HEDGE_S / 2)
+    assert room.tick(HEDGE_S) == ([], [])
 
 
 def test_too_few_answers_end_at_the_deadline() -> None:
