@@ -9,15 +9,9 @@ from dataclasses import dataclass
 from random import Random
 
 from cluster.checker.history import Dot, Operation
+from node.core.model.conditions import Mode, RefuseWhen
 from node.core.model.tags import ANY_VALUE, tag_of
-from node.core.protocol.operations import (
-    Found,
-    Mismatch,
-    Mode,
-    Outcome,
-    RefuseWhen,
-    Stored,
-)
+from node.core.protocol.operations import Found, Mismatch, Outcome, Stored
 
 SHARE = 0.5  # of the seeds
 OFTEN = 0.25  # of the puts of such a run

@@ -13,21 +13,12 @@ from random import Random
 from cluster.simulator.invariants import STRANGER, InvariantMonitor, ViolationError
 from cluster.simulator.recurring import Recurring
 from cluster.simulator.world import World
+from node.core.model.conditions import Mode, RefuseWhen
 from node.core.model.hlc import AHEAD_MS_MAX, MILLISECONDS_MAX, TIMESTAMP_COUNT_MAX
 from node.core.model.item import Past
 from node.core.model.keys import key_hash_of
 from node.core.model.token import ALL_KEYS, Token
-from node.core.protocol.operations import (
-    Get,
-    List,
-    Mode,
-    Outcome,
-    Put,
-    RefuseWhen,
-    Rejected,
-    Request,
-    Unavailable,
-)
+from node.core.protocol.operations import Get, List, Outcome, Put, Rejected, Request, Unavailable
 from node.core.replica import Replica
 
 SHARE = 0.6  # of the seeds

@@ -45,8 +45,6 @@ from node.core.protocol.messages import (
 from node.core.protocol.operations import Put, Stored
 
 STRANGER = "OfAnother"  # the short name of a node of another cluster, and what it writes
-
-
 VIEWS = msgspec.msgpack.Decoder(SavedViews)
 
 
@@ -162,8 +160,8 @@ class InvariantMonitor:
                 raise ViolationError("DotReused", f"{dot} names {self._writes[dot]} and {write}")
 
     def _judge_home(self, node: SimNode, message: Replicate) -> None:
-        """Demand that the node that names a write owns its slot in the view of the name (I7).  A
-        name of another run was found, for a client that sends its write again."""
+        """Demand that who names a write owns its slot in the view of the name (I7).  A name of
+        another run was found, for a client that sends its write again."""
         assert node.driver is not None
         if message.dot[0] != node.driver.replica.keyspace.actor:
             return

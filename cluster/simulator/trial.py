@@ -31,12 +31,13 @@ from cluster.simulator.workload import Workload, mode_of
 from cluster.simulator.world import World
 from node.core import status
 from node.core.model.actors import view_of
+from node.core.model.conditions import Mode
 from node.core.model.keys import row_of, slot_of_key
 from node.core.model.options import Options, Start
 from node.core.model.placement import first_view
 from node.core.model.token import encode
 from node.core.model.view import View
-from node.core.protocol.operations import Count, Counted, Get, Mode, Outcome
+from node.core.protocol.operations import Count, Counted, Get, Outcome
 from node.core.replica import Replica
 from node.core.requests.read_answer import shown_versions
 from node.core.storage.content_hash import MODULUS, version_hash_of

@@ -21,6 +21,7 @@ from cluster.simulator.nemesis import Swarm
 from cluster.simulator.repeats import Repeats
 from cluster.simulator.sessions import Answer, OpenRequest, Session, token_of
 from cluster.simulator.world import World
+from node.core.model.conditions import Mode, RefuseWhen, Scope
 from node.core.model.item import Past
 from node.core.model.quorum import AVAILABLE
 from node.core.protocol.operations import (
@@ -28,13 +29,10 @@ from node.core.protocol.operations import (
     Found,
     Get,
     Mismatch,
-    Mode,
     Outcome,
     Overfull,
     Put,
-    RefuseWhen,
     Rejected,
-    Scope,
     Stored,
     Unavailable,
     Unmet,

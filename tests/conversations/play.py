@@ -6,6 +6,7 @@ A command is a method `on_<command>` whose docstring is its manual; `name=value`
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from node.core.model.conditions import Mode, RefuseWhen, Scope
 from node.core.model.item import Past
 from node.core.model.options import Options, Start
 from node.core.model.placement import first_view, reshaped, with_member, without
@@ -20,14 +21,11 @@ from node.core.protocol.operations import (
     Get,
     Look,
     Looked,
-    Mode,
     Outcome,
     Peek,
     Propose,
     Put,
-    RefuseWhen,
     Request,
-    Scope,
     Stored,
     StoreLocally,
 )

@@ -4,6 +4,7 @@ import pytest
 
 from node.core import replica as replica_module
 from node.core.model.actors import actor_of, incarnation_of
+from node.core.model.conditions import Mode, RefuseWhen, Scope
 from node.core.model.dots import DotClock
 from node.core.model.item import Item, Past, Version
 from node.core.model.keys import key_hash_of
@@ -18,10 +19,7 @@ from node.core.protocol.operations import (
     Counted,
     Found,
     Get,
-    Mode,
     Put,
-    RefuseWhen,
-    Scope,
     Stored,
     Unavailable,
     Unmet,

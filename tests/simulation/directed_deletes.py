@@ -9,19 +9,10 @@ raises ViolationError.
 from collections.abc import Callable
 
 from cluster.simulator.invariants import ViolationError
+from node.core.model.conditions import Mode, RefuseWhen
 from node.core.model.view import FIRST
 from node.core.protocol.messages import Page, Replicate
-from node.core.protocol.operations import (
-    Absent,
-    Found,
-    Get,
-    Mode,
-    Outcome,
-    Propose,
-    Put,
-    RefuseWhen,
-    Stored,
-)
+from node.core.protocol.operations import Absent, Found, Get, Outcome, Propose, Put, Stored
 from tests.simulation.directed import KEY, NODES, Stage
 from tests.simulation.directed_views import Cluster, all_slots_to
 from tests.simulation.post import nothing

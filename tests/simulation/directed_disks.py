@@ -11,6 +11,7 @@ from cluster.simulator.disk_shadow import Shadow
 from cluster.simulator.invariants import InvariantMonitor, ViolationError
 from cluster.simulator.memory_store import Tables
 from cluster.simulator.world import SimNode
+from node.core.model.conditions import Mode
 from node.core.model.item import Past
 from node.core.model.keys import SLOTS
 from node.core.model.view import Layout, Shard
@@ -20,7 +21,6 @@ from node.core.protocol.operations import (
     Forgotten,
     Found,
     Get,
-    Mode,
     Outcome,
     Propose,
     Put,

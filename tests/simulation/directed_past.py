@@ -10,18 +10,10 @@ from collections.abc import Callable
 
 from cluster.simulator.invariants import ViolationError
 from cluster.simulator.world import SimNode
+from node.core.model.conditions import RefuseWhen, Scope
 from node.core.model.token import Token
 from node.core.protocol.messages import Envelope, ItemPage, Message, Page, Replicate, RowPage
-from node.core.protocol.operations import (
-    Absent,
-    Found,
-    Get,
-    Propose,
-    Put,
-    RefuseWhen,
-    Scope,
-    Stored,
-)
+from node.core.protocol.operations import Absent, Found, Get, Propose, Put, Stored
 from node.core.replica import Replica
 from tests.simulation.directed_views import KEYS, Cluster, all_slots_to
 

@@ -9,9 +9,10 @@ from dataclasses import replace
 from itertools import count
 
 from cluster.simulator.invariants import ViolationError
+from node.core.model.conditions import Mode
 from node.core.model.keys import row_of, slot_of_key
 from node.core.protocol.messages import Page, Replicate
-from node.core.protocol.operations import Found, Get, Mode, Outcome, Put
+from node.core.protocol.operations import Found, Get, Outcome, Put
 from tests.simulation.directed import KEY, NODES, OTHER_KEY, Stage
 from tests.simulation.post import OPTIONS, Held, nothing
 

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from unittest.mock import patch
 
+from node.core.model.conditions import Mode, RefuseWhen
 from node.core.model.item import Item
-from node.core.protocol.operations import Mode, Put, RefuseWhen
+from node.core.protocol.operations import Put
 from node.core.requests.expiring import Expiring
 from node.core.requests.write_home import Home
 from tests.simulation.breaks import Breaks

@@ -12,11 +12,12 @@ import pytest
 from cluster.simulator.invariants import InvariantMonitor
 from cluster.simulator.memory_store import write_rows
 from cluster.simulator.world import ENCODER, SimNode
+from node.core.model.conditions import Mode
 from node.core.model.item import Past
 from node.core.model.keys import row_of, slot_of_key
 from node.core.protocol.effects import DAMAGED, Record
 from node.core.protocol.messages import Envelope
-from node.core.protocol.operations import Found, Get, Mode, Outcome, Overfull, Put, Stored
+from node.core.protocol.operations import Found, Get, Outcome, Overfull, Put, Stored
 from node.shell.peers.link import MESSAGE_BYTES_MAX
 from tests.simulation.post import Post, nothing
 

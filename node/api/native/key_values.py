@@ -31,11 +31,12 @@ from node.api.native.parameters import (
 from node.api.native.problems import PATH, explain, malformed, problem, reworded
 from node.api.parsing import refused
 from node.core.model.cluster_name import joined
+from node.core.model.conditions import Mode
 from node.core.model.item import Past
 from node.core.model.labels import Labels
 from node.core.model.quorum import Level
 from node.core.model.tags import tag_of
-from node.core.protocol.operations import Found, Get, Mode, Put
+from node.core.protocol.operations import Found, Get, Put
 
 WANTED = (
     "the policy of this key wants to know what the client has seen: send the Kv-Context of a read "

@@ -17,6 +17,7 @@ from node.api.contract import Call, Facts, Refused
 from node.api.native.opaque import KeyContext, context_of, token_of
 from node.api.native.problems import malformed, problem
 from node.api.repeated_names import all_of
+from node.core.model.conditions import Mode, RefuseWhen
 from node.core.model.item import Past
 from node.core.model.keys import slot_of_key
 from node.core.model.labels import Labels
@@ -24,7 +25,6 @@ from node.core.model.policies import Policy, policy_of
 from node.core.model.quorum import AVAILABLE, Level, wanted
 from node.core.model.tags import ANY_VALUE
 from node.core.model.token import Malformed, Token
-from node.core.protocol.operations import Mode, RefuseWhen
 
 KEY_BYTES_MAX = 1024
 TIMEOUT_S_MAX = 60.0

@@ -10,6 +10,7 @@
     dots           names of writes, and clocks that say which of them are known
     item           all that a replica knows of one key: versions, and what they have replaced
     labels         what a client says of a value beside its bytes; tags: entity tags of versions
+    conditions     what a write replaces, and when it is refused
     hlc            timestamps
     token          what a client depends on, and how much of it a token holds (EXACT_MAX);
                    cluster_name: the cluster that gave it

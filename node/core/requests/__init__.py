@@ -1,7 +1,9 @@
 """Clients' operations: what their node (the origin) does, and what the owners of the key do.
 
-    write_origin     a write at its origin, and how long it waits for members
+    write_origin     a write at its origin
+    write_under_way  one write at its origin: how long it waits for members
     write_home       naming, storing, refusing
+    repeated_writes  a write that its client sends again
     read_origin      a read at its origin
     read_owner       the state of a key
     reading          one read under way; how long it waits before it asks again

@@ -29,13 +29,14 @@ import msgspec
 
 from node.core.membership.services import Services
 from node.core.model.actors import Actor, actor_of, incarnation_of
+from node.core.model.conditions import Scope
 from node.core.model.dots import Dot, DotClock, Vector
 from node.core.model.item import Item, Past, sync
 from node.core.model.keys import key_hash_of, key_of, row_of
 from node.core.model.options import Options
 from node.core.model.token import ALL_KEYS, EXACT_MAX, Token
 from node.core.protocol.effects import Damaged
-from node.core.protocol.operations import Early, Look, Looked, Scope
+from node.core.protocol.operations import Early, Look, Looked
 from node.core.requests.coverage import Missing, need_of
 
 EARLY_SHOWN_MAX = 100  # writes in the answer to a look

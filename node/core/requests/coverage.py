@@ -11,12 +11,13 @@ import msgspec
 
 from node.core.membership.known_views import KnownViews
 from node.core.model.actors import Actor
+from node.core.model.conditions import Mode, Scope
 from node.core.model.dots import Dot, DotClock, Vector, covered_by
 from node.core.model.item import Item, Past
 from node.core.model.keys import KeyHash, slot_of
 from node.core.model.token import Token
 from node.core.model.view import ViewId
-from node.core.protocol.operations import Get, Mode, Scope
+from node.core.protocol.operations import Get
 from node.core.storage.keyspace import Keyspace
 
 Missing = dict[Actor, tuple[int, int]]  # actor -> (have, need)

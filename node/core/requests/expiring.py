@@ -9,10 +9,11 @@ version is still there.
 from collections.abc import Callable
 
 from node.core.membership.services import Services
+from node.core.model.conditions import Mode
 from node.core.model.item import Past
 from node.core.model.keys import slot_of_key
 from node.core.protocol.effects import Damaged
-from node.core.protocol.operations import Mode, Put
+from node.core.protocol.operations import Put
 
 TURN_S = 3.0
 AT_ONCE = 64

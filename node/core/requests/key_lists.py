@@ -9,12 +9,13 @@ import msgspec
 
 from node.core.membership.services import Services
 from node.core.model.actors import Actor
+from node.core.model.conditions import Mode
 from node.core.model.dots import covered_by
 from node.core.model.item import Item
 from node.core.model.keys import key_hash_of, key_of, slot_of
 from node.core.model.token import Token
 from node.core.protocol.effects import DAMAGED, Damaged
-from node.core.protocol.operations import Get, List, Listed, Mode, Outcome, Unavailable, Unmet
+from node.core.protocol.operations import Get, List, Listed, Outcome, Unavailable, Unmet
 from node.core.requests.coverage import Missing, need_of
 from node.core.requests.read_answer import DAMAGED_HERE, shown_versions
 from node.core.storage.keyspace import ITEMS

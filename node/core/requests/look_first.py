@@ -11,19 +11,11 @@ import msgspec
 from msgspec.structs import replace
 
 from node.core.membership.services import Services
+from node.core.model.conditions import UNCONDITIONAL, Mode
 from node.core.model.dots import DotClock
 from node.core.model.item import Past
 from node.core.model.keys import key_hash_of
-from node.core.protocol.operations import (
-    UNCONDITIONAL,
-    Absent,
-    Found,
-    Get,
-    Mismatch,
-    Mode,
-    Outcome,
-    Put,
-)
+from node.core.protocol.operations import Absent, Found, Get, Mismatch, Outcome, Put
 from node.core.requests.coverage import need_of
 from node.core.requests.read_answer import refusal_by_tag
 

@@ -7,11 +7,12 @@ whether a state may be shown at all.  (protocol D9.2, D9.3, D9.11; docs/decision
 from msgspec.structs import replace
 
 from node.core.model.actors import Actor
+from node.core.model.conditions import Mode, RefuseWhen
 from node.core.model.dots import Dot, Vector, covered_by
 from node.core.model.item import Item, Past, Version
 from node.core.model.tags import tag_of
 from node.core.model.token import Token, same_key
-from node.core.protocol.operations import Absent, Found, Get, Mismatch, Mode, Outcome, RefuseWhen
+from node.core.protocol.operations import Absent, Found, Get, Mismatch, Outcome
 from node.core.requests.coverage import Missing, Need
 
 NO_PAST = Past()

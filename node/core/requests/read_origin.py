@@ -27,11 +27,12 @@ from node.core.integrity.row_repair import RowRepair
 from node.core.membership.failure_detector import Detector
 from node.core.membership.services import Services
 from node.core.model.actors import Actor
+from node.core.model.conditions import Mode, Scope
 from node.core.model.keys import key_hash_of, slot_of
 from node.core.model.options import Options
 from node.core.protocol.effects import Damaged
 from node.core.protocol.messages import Fetch, State
-from node.core.protocol.operations import Get, Mode, Outcome, Put, Scope, Unavailable, Unmet
+from node.core.protocol.operations import Get, Outcome, Put, Unavailable, Unmet
 from node.core.requests.causal_delivery import DeliveryBuffer
 from node.core.requests.coverage import Missing, Need, need_of
 from node.core.requests.look_first import LookFirst

@@ -8,13 +8,14 @@ is complete.  It is the same for a peer (`on_fetch`) and for a read of this node
 from msgspec.structs import replace
 
 from node.core.membership.services import Services
+from node.core.model.conditions import Mode
 from node.core.model.dots import DotClock
 from node.core.model.item import Item
 from node.core.model.keys import key_hash_of, slot_of_key
 from node.core.model.options import Options
 from node.core.protocol.effects import Damaged
 from node.core.protocol.messages import Fetch, State
-from node.core.protocol.operations import Get, Mode, Peek
+from node.core.protocol.operations import Get, Peek
 from node.core.protocol.pieces import piece_of
 from node.core.requests.causal_delivery import DeliveryBuffer
 from node.core.requests.coverage import need_of

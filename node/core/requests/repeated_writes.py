@@ -15,12 +15,13 @@ Example: n1 and n2 own x, and the client sends its write through n3.
 """
 
 from node.core.membership.services import Services
+from node.core.model.conditions import Mode, Scope
 from node.core.model.dots import Dot
 from node.core.model.item import Item, WriteName
 from node.core.model.keys import key_hash_of
 from node.core.model.vector_clock import Place
 from node.core.protocol.messages import Accept, Declined, Replicate, Written
-from node.core.protocol.operations import Mode, Overfull, Put, Reused, Scope
+from node.core.protocol.operations import Overfull, Put, Reused
 from node.core.protocol.pieces import fits
 from node.core.requests.coverage import need_of
 from node.core.storage.keyspace import ANYWHERE, REPEATED_WITHIN_MS

@@ -30,6 +30,7 @@ from msgspec.structs import replace
 
 from node.core.integrity.row_repair import RowRepair
 from node.core.membership.services import Services
+from node.core.model.conditions import Mode
 from node.core.model.dots import Dot
 from node.core.model.item import Item, Past, discard, namings_of
 from node.core.model.keys import key_hash_of, slot_of_key
@@ -40,7 +41,6 @@ from node.core.protocol.effects import Damaged
 from node.core.protocol.operations import (
     Absent,
     Get,
-    Mode,
     Put,
     Rejected,
     Stored,

@@ -24,6 +24,7 @@ from contextlib import suppress
 import msgspec
 
 from node.core.model.actors import Actor
+from node.core.model.conditions import Mode
 from node.core.model.dots import Dot, DotClock
 from node.core.model.hlc import HybridClock
 from node.core.model.item import (
@@ -44,7 +45,7 @@ from node.core.model.token import Token
 from node.core.model.vector_clock import Place, clock_of
 from node.core.model.view import FIRST, NO_VIEW, ViewId
 from node.core.protocol.effects import Damaged
-from node.core.protocol.operations import Mode, Put
+from node.core.protocol.operations import Put
 from node.core.protocol.step import Step
 from node.core.storage.content_hash import ContentHashes
 from node.core.storage.delete_marks import DeleteMarks

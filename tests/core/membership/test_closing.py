@@ -6,13 +6,14 @@ A delete mark may depend on the write, or a client may ask for it, here or in an
 import pytest
 
 from node.core.model.actors import Actor, actor_of
+from node.core.model.conditions import Scope
 from node.core.model.dots import DotClock
 from node.core.model.item import Item, Past, Version
 from node.core.model.keys import key_hash_of
 from node.core.model.token import Token
 from node.core.model.view import FIRST
 from node.core.protocol import events, messages as m
-from node.core.protocol.operations import Get, Scope
+from node.core.protocol.operations import Get
 from tests.core.one import FIG, NOW, PEAR, One
 
 PRESENT = "run 3"

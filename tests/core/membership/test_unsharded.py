@@ -5,6 +5,7 @@ from random import Random
 import pytest
 
 from node.core.membership.view_history import ViewHistory
+from node.core.model.conditions import Scope
 from node.core.model.keys import key_hash_of
 from node.core.model.options import Options
 from node.core.model.pace import DEAD_AFTER_S, SUSPECT_AFTER_S, UNSHARDED, USUAL, pace_of
@@ -12,7 +13,7 @@ from node.core.model.placement import first_view, reshaped, with_node
 from node.core.model.token import Token
 from node.core.model.view import FIRST, NO_VIEW, View, no_view
 from node.core.protocol import events, messages as m
-from node.core.protocol.operations import Get, Scope, Unmet
+from node.core.protocol.operations import Get, Unmet
 from node.core.replica import Replica
 from tests.core.given import MemoryRows
 from tests.core.one import NOW, PEAR, One

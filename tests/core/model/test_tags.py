@@ -2,8 +2,8 @@
 
 from hypothesis import given, strategies as st
 
+from node.core.model.conditions import RefuseWhen
 from node.core.model.tags import ANY_VALUE, is_among, tag_of
-from node.core.protocol.operations import RefuseWhen
 
 dots = st.frozensets(st.tuples(st.sampled_from(["a.1", "b.1"]), st.integers(1, 9)), max_size=4)
 

@@ -6,12 +6,13 @@ Until then nothing of it counts.
 import pytest
 from hypothesis import given, strategies as st
 
+from node.core.model.conditions import Mode
 from node.core.model.dots import Dot, DotClock
 from node.core.model.item import Item, Past, Version, sync
 from node.core.model.options import Options
 from node.core.model.slots import ALL, to_bytes
 from node.core.protocol.messages import ItemPage, Pull, RowPage
-from node.core.protocol.operations import Mode, Put
+from node.core.protocol.operations import Put
 from node.core.protocol.pieces import Pieces, fits, overfull, piece_of, whole_of
 from node.core.replication.sync_pages import absorb, made_whole, serve, take_in
 from tests.core.given import Held, items

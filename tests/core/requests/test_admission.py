@@ -11,6 +11,7 @@ from hypothesis import given, settings, strategies as st
 
 from node.core.model.actors import actor_of, short_name
 from node.core.model.cluster_name import Naming, joined, pieces
+from node.core.model.conditions import Mode, Scope
 from node.core.model.hlc import AHEAD_MS_MAX, MILLISECONDS_MAX, TIMESTAMP_COUNT_MAX
 from node.core.model.item import Item, Past, Version
 from node.core.model.keys import key_hash_of
@@ -64,7 +65,7 @@ def test_a_token_of_another_cluster_is_refused_and_nothing_is_kept(name: str) ->
     for request in requests_with(foreign(name)):
         assert asked(one, request) == FOREIGN
     context = Past({STRANGER: 2}, {(STRANGER, 7)})
-    assert asked(one, ops.Put(PEAR, b"v", ops.Mode.SIBLINGS, context=context)) == FOREIGN
+    assert asked(one, ops.Put(PEAR, b"v", Mode.SIBLINGS, context=context)) == FOREIGN
 
 
 @pytest.mark.parametrize("stamp", [(0, 0, ""), (5, 0, STRANGER)])
@@ -151,7 +152,7 @@ def test_a_context_and_a_vector_clock_name_nothing_above_our_own_count() -> None
     one.arrive()
     own = one.replica.keyspace.actor
     for context in (Past({own: 1}), Past({}, {(own, 9)})):
-        put = ops.Put(PEAR, b"v", ops.Mode.SIBLINGS, context=context)
+        put = ops.Put(PEAR, b"v", Mode.SIBLINGS, context=context)
         assert isinstance(asked(one, put), ops.Rejected)
     assert isinstance(asked(one, ops.StoreLocally(PEAR, b"v", {own: 1})), ops.Rejected)
     assert isinstance(asked(one, ops.StoreLocally(PEAR, b"v", {"alice": 9})), ops.Stored)
@@ -315,7 +316,7 @@ def test_what_a_node_gives_out_every_node_takes_back(
     for number, answer in enumerate((outcome, read), 11):
         back = decode(orjson.loads(encode(answer.token)))
         assert back.timestamp[0] <= later * 1000 + AHEAD_MS_MAX
-        for scope in ops.Scope:
+        for scope in Scope:
             get = ops.Get(FIG, token=back, scope=scope)
             again = outcomes_of(one, get, number * 9, later + max(0.0, ahead_s))
             assert not any(isinstance(each, ops.Rejected | ops.Unavailable) for each in again)

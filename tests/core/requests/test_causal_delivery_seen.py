@@ -1,6 +1,7 @@
 """What a node shows while it holds a version back, and what it tells the others."""
 
 from node.core.model.actors import actor_of
+from node.core.model.conditions import Mode
 from node.core.model.dots import DotClock
 from node.core.model.keys import key_hash_of
 from node.core.model.options import Options
@@ -8,7 +9,7 @@ from node.core.model.placement import first_view
 from node.core.model.token import EXACT_MAX, Token
 from node.core.model.view import FIRST
 from node.core.protocol import messages as m
-from node.core.protocol.operations import Early, Found, Get, Looked, Mode, Put
+from node.core.protocol.operations import Early, Found, Get, Looked, Put
 from node.core.replication.sync_pages import absorb
 from tests.core.early import (
     AFTER_CAUSE,

@@ -2,20 +2,12 @@
 
 from itertools import count
 
+from node.core.model.conditions import Mode
 from node.core.model.item import Item, Version
 from node.core.model.keys import row_of
 from node.core.protocol import events, messages as m
 from node.core.protocol.effects import Effects
-from node.core.protocol.operations import (
-    Absent,
-    Found,
-    Get,
-    Mode,
-    Outcome,
-    Put,
-    Stored,
-    Unavailable,
-)
+from node.core.protocol.operations import Absent, Found, Get, Outcome, Put, Stored, Unavailable
 from node.core.requests.expiring import TURN_S
 from node.core.storage.expiry import TABLE
 from node.core.storage.keyspace import ENCODER

@@ -3,12 +3,13 @@
 import pytest
 
 from node.core.model.actors import actor_of
+from node.core.model.conditions import Mode
 from node.core.model.item import Item, Past, Version
 from node.core.model.keys import key_hash_of
 from node.core.model.token import Token
 from node.core.model.view import FIRST
 from node.core.protocol import events, messages as m
-from node.core.protocol.operations import List, Listed, Mode, Outcome, Put, Unmet
+from node.core.protocol.operations import List, Listed, Outcome, Put, Unmet
 from node.core.requests.key_lists import NO_SHARD, NOT_ARRIVED
 from tests.core.given import stamp
 from tests.core.moves import SECOND, moved, settled

@@ -2,12 +2,13 @@
 
 import pytest
 
+from node.core.model.conditions import Mode, Scope
 from node.core.model.dots import Dot, DotClock
 from node.core.model.item import Item, Past, Version
 from node.core.model.keys import key_hash_of
 from node.core.model.token import Token
 from node.core.model.view import FIRST, ViewId
-from node.core.protocol.operations import Absent, Found, Get, Mode, Scope
+from node.core.protocol.operations import Absent, Found, Get
 from node.core.requests.coverage import Need
 from node.core.requests.read_answer import answer, shown_versions
 from tests.core.given import stamp

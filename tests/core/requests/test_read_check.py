@@ -1,12 +1,13 @@
 """A read of one replica is followed by a check where an owner may lack what it has shown."""
 
+from node.core.model.conditions import Mode
 from node.core.model.dots import DotClock
 from node.core.model.item import Item, Past, Version
 from node.core.model.keys import key_hash_of, row_of
 from node.core.model.placement import first_view
 from node.core.protocol import events, messages as m
 from node.core.protocol.effects import Effects
-from node.core.protocol.operations import Get, Mode
+from node.core.protocol.operations import Get
 from node.core.requests.coverage import need_of
 from node.core.requests.read_check import AGAIN_S, CHECK_EVERY_S, ON_ITS_WAY_S
 from tests.core import damage

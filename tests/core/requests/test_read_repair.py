@@ -1,5 +1,6 @@
 """Read repair: a read tells an owner, once, what the owner turns out to lack."""
 
+from node.core.model.conditions import Mode
 from node.core.model.dots import DotClock
 from node.core.model.item import Item, Past, Version
 from node.core.model.placement import first_view
@@ -9,7 +10,6 @@ from node.core.protocol.operations import (
     Absent,
     Found,
     Get,
-    Mode,
     Peek,
     Put,
     Stored,

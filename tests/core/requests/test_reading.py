@@ -1,21 +1,14 @@
 """A read ends once: answered when it is covered, refused when it cannot be, or at its deadline."""
 
 from node.core.membership.failure_detector import Detector
+from node.core.model.conditions import Mode
 from node.core.model.dots import DotClock
 from node.core.model.item import Item, Past, Version
 from node.core.model.keys import key_hash_of
 from node.core.model.token import Token
 from node.core.model.view import FIRST, ViewId
 from node.core.protocol.messages import Fetch, State
-from node.core.protocol.operations import (
-    ANSWER_S,
-    Absent,
-    Found,
-    Get,
-    Mode,
-    Unavailable,
-    Unmet,
-)
+from node.core.protocol.operations import ANSWER_S, Absent, Found, Get, Unavailable, Unmet
 from node.core.requests.coverage import Need
 from node.core.requests.read_origin import Reads
 from node.core.requests.reading import ASK_AGAIN_S, HEDGE_S, UNREACHABLE_S, Read

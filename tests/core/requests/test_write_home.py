@@ -3,6 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
+from node.core.model.conditions import Mode, RefuseWhen, Scope
 from node.core.model.dots import DotClock
 from node.core.model.item import Item, Past, Version
 from node.core.model.keys import key_hash_of
@@ -10,18 +11,7 @@ from node.core.model.options import Options
 from node.core.model.token import Token
 from node.core.model.view import FIRST, ViewId
 from node.core.protocol import events, messages as m
-from node.core.protocol.operations import (
-    Absent,
-    Found,
-    Get,
-    Mode,
-    Put,
-    RefuseWhen,
-    Scope,
-    Stored,
-    Unavailable,
-    Unmet,
-)
+from node.core.protocol.operations import Absent, Found, Get, Put, Stored, Unavailable, Unmet
 from node.core.requests.look_first import LOOK_S
 from node.core.requests.write_home import RESENT_S
 from tests.core.moves import MOVED, SECOND, moved, view_at, views

@@ -8,13 +8,8 @@ from node.core.model.item import Past
 from node.core.model.token import Token
 from node.core.protocol.messages import Accept, Ack, CannotDecide, Declined, NotOwner, Written
 from node.core.protocol.operations import ANSWER_S, Absent, Outcome, Put, Stored, Unavailable
-from node.core.requests.write_origin import (
-    BUDGET_S,
-    LAST_ASK_S,
-    SLOW_S,
-    UNREACHABLE_S,
-    Writes,
-)
+from node.core.requests.write_origin import Writes
+from node.core.requests.write_under_way import BUDGET_S, LAST_ASK_S, SLOW_S, UNREACHABLE_S
 
 MEMBERS = ("m1", "m2", "m3")
 DOT = ("a", 1)

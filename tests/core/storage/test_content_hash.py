@@ -1,6 +1,5 @@
-"""Two replicas have one hash exactly when their keys have the same versions: after any history, in
-any order of arrival, in the middle of an exchange, and across restarts.  A hash that is broken in
-one place fails the test."""
+"""Two replicas have one hash exactly when their keys have the same versions, after any history.
+A hash that is broken in one place fails the test."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,13 +8,14 @@ from unittest.mock import patch
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from node.core.model.conditions import Mode
 from node.core.model.dots import Dot
 from node.core.model.item import Item
 from node.core.model.keys import row_of, slot_of_key
 from node.core.model.slots import ALL, Slots, to_bytes
 from node.core.model.view import FIRST, ViewId
 from node.core.protocol.messages import Pull, RowPage
-from node.core.protocol.operations import Mode, Put
+from node.core.protocol.operations import Put
 from node.core.replication.sync_pages import absorb, serve
 from node.core.storage.content_hash import ContentHashes, version_hash_of
 from node.core.storage.keyspace import ITEMS, Keyspace
@@ -26,7 +26,6 @@ from tests.core.given import OPTIONS, Held
 NOW, EMPTY = 1000.0, "0" * 32
 KEYS = [f"key{n}" for n in range(6)]
 HALF, WHO = ALL >> 2048, st.integers(0, 2)
-
 Content = dict[str, frozenset[Dot]]
 
 

@@ -7,6 +7,7 @@ uses the keyspace alone: a Replicate carries the filled item, may be lost, doubl
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from node.core.model.conditions import Mode
 from node.core.model.dots import Dot, DotClock
 from node.core.model.hlc import NO_TIMESTAMP
 from node.core.model.item import Item, Past, Version
@@ -15,7 +16,7 @@ from node.core.model.options import Options
 from node.core.model.slots import ALL, to_bytes
 from node.core.model.token import Token
 from node.core.model.view import FIRST, ViewId
-from node.core.protocol.operations import Mode, Put
+from node.core.protocol.operations import Put
 from node.core.storage.keyspace import PARTS
 from node.core.storage.named_write import NamedWrite
 from node.core.storage.pruning import compact, prune

@@ -29,6 +29,7 @@ from node.api.parsing import (
     value_of,
     where_stored,
 )
+from node.core.model.conditions import RefuseWhen
 from node.core.model.keys import key_hash_of, slot_of
 from node.core.model.placement import reshaped
 from node.core.model.token import Token, encode
@@ -46,7 +47,6 @@ from node.core.protocol.operations import (
     Outdated,
     Propose,
     Put,
-    RefuseWhen,
     Rejected,
     Stored,
     Unmet,

@@ -26,6 +26,7 @@ from node.api.parsing import (
     where_stored,
 )
 from node.api.view_change import changed, is_in_view
+from node.core.model.conditions import RefuseWhen, Scope
 from node.core.model.placement import reshaped, with_member, with_node, without
 from node.core.model.token import Token, encode
 from node.core.model.view import Shard
@@ -37,9 +38,7 @@ from node.core.protocol.operations import (
     Get,
     Outcome,
     Put,
-    RefuseWhen,
     Rejected,
-    Scope,
     Stored,
     Unavailable,
     Unmet,

@@ -27,6 +27,7 @@ from node.api.parsing import (
     where_stored,
 )
 from node.api.view_change import LOOK_EVERY_S, adopting
+from node.core.model.conditions import RefuseWhen
 from node.core.model.token import Token, encode
 from node.core.model.view import View, address_in
 from node.core.protocol.operations import (
@@ -37,7 +38,6 @@ from node.core.protocol.operations import (
     Listed,
     Outcome,
     Put,
-    RefuseWhen,
     Rejected,
     Stored,
     Unavailable,

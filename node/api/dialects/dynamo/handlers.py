@@ -30,6 +30,7 @@ from node.api.parsing import (
     words_in,
 )
 from node.api.repeated_names import all_of
+from node.core.model.conditions import Mode
 from node.core.model.dots import Vector, join_vectors
 from node.core.model.keys import key_hash_of, slot_of
 from node.core.model.token import COUNT_MAX, Token, encode
@@ -38,7 +39,6 @@ from node.core.protocol.operations import (
     Absent,
     Found,
     Get,
-    Mode,
     Outcome,
     Overfull,
     Peek,

@@ -28,6 +28,7 @@ from node.api.parsing import (
     words_in,
 )
 from node.api.view_change import LOOK_EVERY_S, adopting
+from node.core.model.conditions import RefuseWhen
 from node.core.model.placement import reshaped
 from node.core.model.token import Token, encode
 from node.core.model.view import Layout, View
@@ -39,7 +40,6 @@ from node.core.protocol.operations import (
     Get,
     Outcome,
     Put,
-    RefuseWhen,
     Rejected,
     Stored,
     Unavailable,

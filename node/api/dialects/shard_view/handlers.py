@@ -32,6 +32,7 @@ from node.api.parsing import (
     words_in,
 )
 from node.api.view_change import changed, is_in_view
+from node.core.model.conditions import RefuseWhen, Scope
 from node.core.model.keys import key_hash_of, slot_of
 from node.core.model.placement import reshaped, with_member, with_node, without
 from node.core.model.token import Token, encode
@@ -44,9 +45,7 @@ from node.core.protocol.operations import (
     Get,
     Outcome,
     Put,
-    RefuseWhen,
     Rejected,
-    Scope,
     Stored,
     Unavailable,
     Unmet,
