@@ -81,7 +81,7 @@ TAKEN_BACK: Answers = {**JOB, **refusals({403: STRANGER, 409: NO_CHANGE, 503: DO
 STREAM: Answers = {
     "200": {
         "description": "Events `progress`, each with the job, then one event `done`.",
-        "content": {EVENTS: {"schema": STRING}},
+        "content": {EVENTS: {"schema": {}}},
     },
     **refusals({503: "Too many event streams are open."}),
 }

@@ -40,7 +40,7 @@ KEYS, POLICIES, PROBLEMS = "Single keys", "Policies", "Problems"
 LEVEL = {"anyOf": [one_of("one", "quorum", "all"), {"type": "string", "pattern": "^[1-9][0-9]*$"}]}
 WRITE_LEVEL = {"anyOf": [one_of("available"), *LEVEL["anyOf"]]}
 SEEN = ("Kv-Token", "Kv-Context")
-TAGS: Json = {"type": "string", "pattern": r'^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$'}
+TAGS: Json = {"type": "string", "pattern": r'^(\*|((W/)?"[!#-~]*"|[ ,])*)$'}
 OPAQUE: Json = {"type": "string", "pattern": "^[A-Za-z0-9_-]*$"}
 
 
@@ -107,7 +107,7 @@ STRANGER: Answers = {
     "403": answer(
         "A page of another origin may not write: see the setting `CORS_ORIGINS`.",
         {JSON: ref("Refusal")},
-        sometimes=("Kv-Outcome",),
+        always=("Kv-Outcome",),
     )
 }
 AT_FAULT = problems("malformed")
@@ -268,5 +268,5 @@ SCHEMAS: dict[str, Json] = {
     "Envelope": record({"key": STRING, "siblings": list_of(SIBLING), "context": STRING}),
     "Policy": record({"prefix": STRING, **POLICY_FIELDS}),
     "Policies": record({"view": STRING, "policies": list_of(ref("Policy"))}),
-    "PolicyFields": fields({"prefix": STRING, **POLICY_FIELDS}),
+    "PolicyFields": fields(POLICY_FIELDS),
 }

@@ -6,7 +6,6 @@ described in docs/dialects.md.  HEAD is there wherever GET is, without bodies.
 
 import re
 from collections.abc import Iterable
-from copy import deepcopy
 
 from node.api.admin import described as admin
 from node.api.native import described as native
@@ -20,8 +19,9 @@ OPERATIONS: Operations = {**native.OPERATIONS, **admin.OPERATIONS}
 ABOUT = (
     "Every node answers for every key. Tokens (`Kv-Token`), contexts (`Kv-Context`) and tags "
     "(`ETag`) are opaque: a client sends back those of an answer. Refusals under `/v1/kv`, "
-    "`/v1/policies` and `/v1/problems` are problem documents (RFC 9457); the other routes say "
-    '`{"error": ...}`. A request that is not HTTP is refused so before it has a path: 400, or 431 '
+    "`/v1/policies` and `/v1/problems` are problem documents (RFC 9457); the other routes, and "
+    'refusals of pages of other origins, say `{"error": ...}`. '
+    "A request that is not HTTP is refused so before it has a path: 400, or 431 "
     "if a line is too long; a body that does not arrive in time with 408. The contracts that a "
     "node speaks beside this API have descriptions of their own."
 )
@@ -63,8 +63,8 @@ def _operation(method: str, pattern: str) -> Json:
 
 
 def _without_bodies(said: Json) -> Json:
-    head = deepcopy(said)
-    head["summary"] += " (headers alone)"
-    for answer in head["responses"].values():
-        answer.pop("content", None)
-    return head
+    answers = {
+        status: {name: part for name, part in answer.items() if name != "content"}
+        for status, answer in said["responses"].items()
+    }
+    return {**said, "summary": f"{said['summary']} (headers alone)", "responses": answers}

@@ -66,7 +66,7 @@ def _operations_in(document: Json) -> list[tuple[str, str, Json]]:
 def _contents(document: Json) -> Iterator[str]:
     yield "<nav><ul>"
     for method, path, operation in _operations_in(document):
-        words = f"<code>{method} {escape(path)}</code>: {escape(operation['summary'])}"
+        words = f"<code>{escape(method)} {escape(path)}</code>: {escape(operation['summary'])}"
         yield f'<li><a href="#{escape(operation["operationId"])}">{words}</a></li>'
     yield "</ul></nav>\n"
 
@@ -77,7 +77,7 @@ def _operations(document: Json) -> Iterator[str]:
         yield f"<h2>{escape(tag)}</h2>\n"
         for method, path, operation in operations:
             name = escape(operation["operationId"])
-            yield f'<h3 id="{name}"><b>{method}</b> {escape(path)}</h3>'
+            yield f'<h3 id="{name}"><b>{escape(method)}</b> {escape(path)}</h3>'
             yield f"<p>{_text(operation['summary'])}.</p>"
             yield f"<pre>{escape(curl_of(method, path, operation))}</pre>\n"
             yield from _parameters(operation)
@@ -108,7 +108,7 @@ def _parameters(operation: Json) -> Iterator[str]:
     rows = (
         (
             f"<code>{escape(parameter['name'])}</code>",
-            parameter["in"] + (", required" if parameter.get("required") else ""),
+            escape(parameter["in"]) + (", required" if parameter.get("required") else ""),
             _schema(parameter["schema"]),
             _text(parameter["description"]),
         )

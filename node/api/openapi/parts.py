@@ -122,8 +122,7 @@ def _problem(
     types = {"type": one_of(*(PATH + name for name in names)), "status": {"const": status}}
     schema = {"allOf": [ref("Problem"), {"type": "object", "properties": types}]}
     in_doubt = ("Retry-After", "Kv-Outcome") if status == 503 else ()
-    has_allow = ("Allow",) if status == 405 else ()
-    always = ("Kv-Served-By", *in_doubt, *has_allow, *always)
+    always = ("Kv-Served-By", *in_doubt, *always)
     return answer(text, {PROBLEM_JSON: schema}, always=always, sometimes=sometimes)
 
 
@@ -158,7 +157,6 @@ def operation(
 HEADERS: dict[str, Json] = {
     name: {"description": text, "schema": schema}
     for name, schema, text in (
-        ("Allow", STRING, "The methods that the path has."),
         ("ETag", TAG, "The versions that the key shows."),
         ("Kv-Acks", COUNTED, "How many of the key's replicas have the write on disk."),
         ("Kv-Context", OPAQUE, "What this answer shows of the key."),
