@@ -13,7 +13,7 @@ from typing import Any
 import schemathesis
 from schemathesis import Case, CheckContext, HookContext, Response
 
-HURRIED_S = 0.5  # a client that gives the nodes less time may be told that there was too little
+HURRIED_S = 2.0  # a client that gives the nodes less time may be told that there was too little
 SHARED_KEY = "users/42"
 # What a described request may be refused for: how many replicas there are is not in the document,
 # and the path without a key refuses everything.
