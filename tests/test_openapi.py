@@ -162,6 +162,7 @@ def test_what_the_document_says_is_escaped() -> None:
     }
     strange = {
         "info": {"title": "<i>", "version": "<i>", "description": "<i>"},
+        "tags": [{"name": "<i>"}],
         "paths": {"/<i>": {"get": operation}},
         "components": {"schemas": {"<i>": {"properties": {"<i>": {"const": "<i>"}}}}},
     }

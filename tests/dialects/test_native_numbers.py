@@ -1,16 +1,17 @@
-"""Numbers of the native API: as programs write them, in a query and in a policy."""
+"""Numbers of our own routes: as programs write them, in a query, a policy and a plan."""
 
 from typing import Any
 
 import orjson
 import pytest
 
-from node.api.contract import Call, Reply
+from node.api.admin.view_plans import change_request_of
+from node.api.contract import Call, Refused, Reply
 from node.api.native.parameters import seconds_in
 from node.api.native.policies import policies
 from tests.dialects.answering import handlers_of
 from tests.dialects.exchanges import LIMITS
-from tests.dialects.nodes import NODES, facts_at
+from tests.dialects.nodes import NODES, VIEW, facts_at
 
 PUT = handlers_of(policies())["PUT", "/v1/policies"]
 
@@ -45,3 +46,10 @@ def test_other_texts_and_numbers_are_refused(policy: dict[str, object]) -> None:
 
 def test_a_refused_level_of_reads_names_no_level_of_writes_alone() -> None:
     assert refusal_of({"r": 0}) == "r is 0; expected one, quorum, all or a number from 1 to 3"
+
+
+def test_a_number_of_shards_is_a_whole_number() -> None:
+    assert type(change_request_of({"shards": 3.0}, VIEW, ()).shards) is int
+    for wrong in (2.5, True, "3"):
+        with pytest.raises(Refused):
+            change_request_of({"shards": wrong}, VIEW, ())

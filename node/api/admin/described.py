@@ -32,7 +32,7 @@ from node.api.openapi.parts import (
 )
 from node.core.model.placement import SHARDS_MAX
 
-HEALTH, VIEWS, FAULTS, DOCUMENTS = "Health", "Views", "Faults", "This description"
+TAGS = VIEWS, HEALTH, FAULTS, DOCUMENTS = "Views", "Health", "Faults", "This description"
 EVENTS, HTML = "text/event-stream", "text/html"
 ANY_OBJECT: Json = {"type": "object"}
 
@@ -45,7 +45,7 @@ def shown(text: str, schema: Json, kind: str = JSON) -> Answers:
 READY = query("verbose", {"type": "string"}, "List each check.")
 READY["allowEmptyValue"] = True
 KEY = query("key", STRING, "Show the slot, the shard and the nodes of this key, too.", "users/42")
-PLAN = query("plan", one_of("true", "false"), "`true`: say what a change would do.")
+PLAN = query("plan", one_of("true", "false"), "`true`: say what a change would do.", "true")
 
 # ------------------------------------------------------------------ views
 CHANGE_BODY = body(
@@ -53,7 +53,7 @@ CHANGE_BODY = body(
     {
         JSON: {
             "schema": {"anyOf": [ref("ChangeRequest"), ref("Commit")]},
-            "example": {"plan": "p-3be3c48b"},
+            "example": {"shards": 3},
         }
     },
     required=False,
@@ -119,7 +119,7 @@ OPERATIONS: Operations = {
     ("GET", "/v1/view"): operation(
         VIEWS,
         "Show the view, and how far its change is",
-        {**shown("The view.", ref("Movement")), **refusals({400: WRONG})},
+        shown("The view.", ref("Movement")),
         (KEY,),
     ),
     ("POST", "/v1/view"): operation(

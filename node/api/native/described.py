@@ -36,11 +36,11 @@ from node.api.openapi.parts import (
 )
 from node.core.model.policies import BLINDS, MERGES
 
-KEYS, POLICIES, PROBLEMS = "Single keys", "Policies", "Problems"
+TAGS = KEYS, POLICIES, PROBLEMS = "Single keys", "Policies", "Problems"
 LEVEL = {"anyOf": [one_of("one", "quorum", "all"), {"type": "string", "pattern": "^[1-9][0-9]*$"}]}
 WRITE_LEVEL = {"anyOf": [one_of("available"), *LEVEL["anyOf"]]}
 SEEN = ("Kv-Token", "Kv-Context")
-TAGS: Json = {"type": "string", "pattern": r'^(\*|((W/)?"[!#-~]*"|[ ,])*)$'}
+ETAGS: Json = {"type": "string", "pattern": r'^(\*|((W/)?"[!#-~]*"|[ ,])*)$'}
 OPAQUE: Json = {"type": "string", "pattern": "^[A-Za-z0-9_-]*$"}
 
 
@@ -66,16 +66,16 @@ TIMEOUT = query(
 )
 W = query("w", WRITE_LEVEL, "How many replicas have the write on disk before it is answered.")
 R = query("r", LEVEL, "The read joins the states of so many replicas.")
-TTL = query("ttl", seconds(TTL_S_MAX), "Seconds until the value expires.", 60)
+TTL = query("ttl", seconds(TTL_S_MAX), "Seconds until the value expires.")
 TOKEN = header("Kv-Token", OPAQUE, "The session: that of the last answer, as it is.")
 CONTEXT = header(
     "Kv-Context",
     OPAQUE,
     f"What the client has seen of this key: that of an answer about it, or `{NOTHING_SEEN}`.",
 )
-MATCH = header("If-Match", TAGS, "Only if the key shows one of these versions; `*`: any value.")
+MATCH = header("If-Match", ETAGS, "Only if the key shows one of these versions; `*`: any value.")
 NONE_MATCH = header(
-    "If-None-Match", TAGS, "Only if the key shows none of these versions; `*`: no value."
+    "If-None-Match", ETAGS, "Only if the key shows none of these versions; `*`: no value."
 )
 PREFER = header("Prefer", STRING, "`wait=N`; of a PUT also `return=minimal`, for 204 and no body.")
 CONDITIONS = (MATCH, NONE_MATCH)
@@ -186,7 +186,7 @@ OPERATIONS: Operations = {
         KEYS,
         "Let the value expire at another instant",
         PATCHES,
-        (KEY, {**TTL, "required": True}, W, TIMEOUT, TOKEN, *CONDITIONS, PREFER),
+        (KEY, {**TTL, "required": True, "example": 60}, W, TIMEOUT, TOKEN, *CONDITIONS, PREFER),
     ),
     ("DELETE", "/v1/kv/{key}"): operation(KEYS, "Delete the value of a key", DELETES, WRITE),
     **{

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from node.api.contract import Call, Dialect, Reply, Route, Steps, Talk
 from node.api.native.parameters import KEY_BYTES_MAX, TTL_S_MAX, check_query, no_seconds, seconds_in
 from node.api.native.problems import malformed, problem, reworded
-from node.api.parsing import refused
+from node.api.parsing import is_whole, refused
 from node.api.view_change import adopting
 from node.core.model.policies import (
     BLINDS,
@@ -153,14 +153,9 @@ def _one_of(call: Call, name: str, value: Any, choices: tuple[str, ...]) -> str:
     return str(value)
 
 
-def _is_whole(value: Any) -> bool:
-    """Whether this is a whole number of JSON, which 2.0 is too."""
-    return type(value) is int or (type(value) is float and value.is_integer())
-
-
 def _level(call: Call, name: str, value: Any) -> Level:
     """Read a level.  Once shards are smaller, a larger number is refused with each request."""
-    text = str(int(value)) if _is_whole(value) else value
+    text = str(int(value)) if is_whole(value) else value
     view = call.facts().view
     most = max((len(shard.members) for shard in view.shards), default=1)
     if text in LEVELS or (isinstance(text, str) and DIGITS.fullmatch(text) and int(text) <= most):

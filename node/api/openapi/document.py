@@ -43,6 +43,7 @@ def document_of(served: Iterable[tuple[str, str]], version: str) -> Json:
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": "/"}],
+        "tags": [{"name": tag} for tag in (*native.TAGS, *admin.TAGS)],
         "paths": paths,
         "components": {"schemas": {**native.SCHEMAS, **admin.SCHEMAS}, "headers": HEADERS},
     }

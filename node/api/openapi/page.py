@@ -59,7 +59,7 @@ def _operations_in(document: Json) -> list[tuple[str, str, Json]]:
         for method, operation in methods.items()
         if method != "head"
     ]
-    tags = list(dict.fromkeys(operation["tags"][0] for _, _, operation in found))
+    tags = [tag["name"] for tag in document["tags"]]
     return sorted(found, key=lambda each: tags.index(each[2]["tags"][0]))
 
 
@@ -91,7 +91,7 @@ def curl_of(method: str, path: str, operation: Json) -> str:
     for parameter in operation.get("parameters", ()):
         if parameter["in"] == "path":
             path = path.replace(f"{{{parameter['name']}}}", quote(str(parameter["example"])))
-        elif parameter.get("required"):
+        elif "example" in parameter:
             queries.append(f"{parameter['name']}={quote(str(parameter['example']))}")
     words = ["curl -i"] if method == "GET" else [f"curl -i -X {method}"]
     words.append(f'"$NODE{path}{"?" if queries else ""}{"&".join(queries)}"')
@@ -135,11 +135,21 @@ def _answers(operation: Json) -> Iterator[str]:
             escape(status),
             _text(answer["description"]),
             "<br>".join(map(_content, answer.get("content", {}).items())),
-            ", ".join(f"<code>{escape(name)}</code>" for name in answer.get("headers", ())),
+            _headers(answer.get("headers", {})),
         )
         for status, answer in operation["responses"].items()
     )
     yield from _table(("status", "meaning", "body", "headers"), rows)
+
+
+def _headers(headers: Json) -> str:
+    """Name the headers that the answer always has, then those that it may have."""
+    always = [name for name, header in headers.items() if header.get("required")]
+    perhaps = [name for name in headers if name not in always]
+    named = [
+        ", ".join(f"<code>{escape(name)}</code>" for name in each) for each in (always, perhaps)
+    ]
+    return "; perhaps ".join(filter(None, named)) if always else named[1]
 
 
 def _content(content: tuple[str, Json]) -> str:
