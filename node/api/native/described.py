@@ -37,11 +37,20 @@ from node.api.openapi.parts import (
 from node.core.model.policies import BLINDS, MERGES
 
 TAGS = KEYS, POLICIES, PROBLEMS = "Single keys", "Policies", "Problems"
-LEVEL = {"anyOf": [one_of("one", "quorum", "all"), {"type": "string", "pattern": "^[1-9][0-9]*$"}]}
+NUMBER_OF_REPLICAS = {
+    "type": "string",
+    "pattern": "^[1-9][0-9]*$",
+    "description": "a number, up to that of the key's replicas",
+}
+LEVEL = {"anyOf": [one_of("one", "quorum", "all"), NUMBER_OF_REPLICAS]}
 WRITE_LEVEL = {"anyOf": [one_of("available"), *LEVEL["anyOf"]]}
 SEEN = ("Kv-Token", "Kv-Context")
-ETAGS: Json = {"type": "string", "pattern": r'^(\*|((W/)?"[!#-~]*"|[ ,])*)$'}
-OPAQUE: Json = {"type": "string", "pattern": "^[A-Za-z0-9_-]*$"}
+ETAGS: Json = {
+    "type": "string",
+    "pattern": r'^(\*|((W/)?"[!#-~]*"|[ ,])*)$',
+    "description": '`*`, or tags such as `"abc"`, with commas between them',
+}
+OPAQUE: Json = {"type": "string", "pattern": "^[A-Za-z0-9_-]*$", "description": "opaque text"}
 
 
 def seconds(most: float) -> Json:

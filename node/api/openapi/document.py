@@ -21,8 +21,9 @@ ABOUT = (
     "(`ETag`) are opaque: a client sends back those of an answer. Refusals under `/v1/kv`, "
     "`/v1/policies` and `/v1/problems` are problem documents (RFC 9457); the other routes, and "
     'refusals of pages of other origins, say `{"error": ...}`. '
-    "A request that is not HTTP is refused so before it has a path: 400, or 431 "
-    "if a line is too long; a body that does not arrive in time with 408. The contracts that a "
+    "A method that a path lacks is refused with 405, and `Allow` names those that it has. "
+    "Whatever its path, a request that is not HTTP is refused with 400, one with a line that is "
+    "too long with 431, and one whose body does not arrive in time with 408. The contracts that a "
     "node speaks beside this API have descriptions of their own."
 )
 

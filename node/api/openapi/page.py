@@ -179,9 +179,12 @@ def _schema(schema: Json) -> str:
     if "$ref" in schema:
         name = escape(schema["$ref"].rpartition("/")[2])
         return f'<a href="#schema-{name}">{name}</a>'
-    for key, separator in (("anyOf", " or "), ("allOf", ", ")):
-        if key in schema:
-            return separator.join(filter(None, map(_schema, schema[key])))
+    if "description" in schema:
+        return _text(schema["description"])
+    if "anyOf" in schema:
+        return " or ".join(filter(None, map(_schema, schema["anyOf"])))
+    if "allOf" in schema:
+        return _schema(schema["allOf"][0])  # the others narrow it down
     if "const" in schema:
         return f"<code>{escape(str(schema['const']))}</code>"
     if "enum" in schema:
