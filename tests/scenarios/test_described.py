@@ -34,7 +34,7 @@ OPTIONS = (
 REACHED = frozenset(["200", "201", "204", "300", "304", "400", "404", "405", "409", "412"])
 
 
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize(
     "cluster",
     [pytest.param("process", marks=pytest.mark.xdist_group("processes"))],
