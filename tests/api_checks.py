@@ -4,8 +4,11 @@ The program loads this file by SCHEMATHESIS_HOOKS.  A random token or context is
 requests that should be accepted get those of earlier answers, and many of them are about one key.
 """
 
+import contextlib
 import os
 import re
+import urllib.error
+import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ from typing import Any
 import schemathesis
 from schemathesis import Case, CheckContext, HookContext, Response
 
+PATIENT_S = 10.0
 HURRIED_S = 2.0  # a client that gives the nodes less time may be told that there was too little
 SHARED_KEY = "users/42"
 # What a described request may be refused for: how many replicas there are is not in the document,
@@ -35,19 +39,34 @@ class Client:
 CLIENT = Client()
 
 
+def hurries_in(case: Request) -> list[str]:
+    """Return the parameters that leave the nodes no time."""
+    times = {name: (case.query or {}).get(name) for name in ("timeout", "ttl")}
+    return [name for name, text in times.items() if text and _seconds(text) < HURRIED_S]
+
+
 def is_meant_well(case: Request) -> bool:
     return case.meta is not None and case.meta.generation.mode.is_positive
 
 
+def write(url: str, *, beside: bool) -> None:
+    """Write a value in place of what there is, or beside it."""
+    headers = {"Kv-Context": "none"} if beside else {}
+    request = urllib.request.Request(url, b"Ann", headers, method="PUT")
+    with contextlib.suppress(urllib.error.HTTPError), urllib.request.urlopen(request, timeout=30):
+        pass  # a policy may refuse it
+
+
 @schemathesis.hook
 def before_call(context: HookContext, case: Request, kwargs: dict[str, Any]) -> None:
-    """Let half of the requests be about a key that there is, and half of those unconditional; two
-    in three know what its client has seen."""
+    """Let half of the requests be about a key that has a value, or several, and half of those
+    unconditional; two in three know what its client has seen."""
     CLIENT.requests += 1
     if not is_meant_well(case):
         return
     if "key" in case.path_parameters and CLIENT.requests % 2:
         case.path_parameters["key"] = SHARED_KEY
+        write(f"{case.operation.base_url}v1/kv/{SHARED_KEY}", beside=CLIENT.requests % 8 < 4)
     if "Kv-Token" in case.headers:
         case.headers["Kv-Token"] = CLIENT.token
     if "Kv-Context" in case.headers:
@@ -55,6 +74,9 @@ def before_call(context: HookContext, case: Request, kwargs: dict[str, Any]) -> 
         case.headers["Kv-Context"] = seen if seen and CLIENT.requests % 3 else "none"
         if case.method == "DELETE" and case.headers["Kv-Context"] == "none":
             del case.headers["Kv-Context"]  # there is nothing to delete of what was not seen
+    if CLIENT.requests % 5:  # the least number that is allowed is tried now and then
+        for name in hurries_in(case):
+            case.query[name] = PATIENT_S
     if CLIENT.requests % 4 < 2:
         for name in ("If-Match", "If-None-Match"):
             case.headers.pop(name, None)
@@ -75,9 +97,7 @@ def after_call(context: HookContext, case: Request, response: Response) -> None:
 @schemathesis.check
 def a_healthy_cluster_serves(ctx: CheckContext, response: Response, case: Request) -> None:
     """No answer is 5xx, but for 503 to a client that leaves the nodes no time."""
-    times = [(case.query or {}).get(name) for name in ("timeout", "ttl")]
-    is_hurried = any(_seconds(text) < HURRIED_S for text in times if text is not None)
-    assert response.status_code < 500 or (response.status_code == 503 and is_hurried)
+    assert response.status_code < 500 or (response.status_code == 503 and hurries_in(case))
 
 
 @schemathesis.check
