@@ -169,6 +169,19 @@ async def test_all_pages_may_be_allowed() -> None:
         assert (said.status, said.headers["access-control-allow-origin"]) == (201, "null")
 
 
+async def test_what_is_no_origin_is_refused_and_not_repeated() -> None:
+    for origins in ((), ("*",)):
+        async with served(origins=origins) as site:
+            wire = await site.wire()
+            wire.send(request("PUT", "/kvs/cart", PUT, "Origin: X").replace(b": X", b": \xff"))
+            said = await wire.read()
+            assert said.status == 403
+            assert "pages of \\udcff are" in json.loads(said.body)["error"]
+            wire.send(request("GET", "/livez", b"", "Origin: X").replace(b": X", b": \xff"))
+            said = await wire.read()
+            assert (said.status, said.headers.get("access-control-allow-origin")) == (200, None)
+
+
 async def test_without_an_origin_no_browser_asks_first() -> None:
     async with served(**ALLOWED) as site:
         assert (await site.ask("OPTIONS", "/kvs/cart", b"", *ASKED)).status == 405

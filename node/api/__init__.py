@@ -9,6 +9,7 @@
     native/        the native API under /v1: single keys, raw, with siblings and contexts
     dialects/      the contracts that graders' scripts speak, one folder each
     admin/         our own routes: health, views
+    openapi/       native/ and admin/ as an OpenAPI document and a page, made when they are wanted
 
 Pure: no aiohttp, no clock.  Imports core.model and core.protocol.
 """

@@ -6,7 +6,7 @@ A parser returns what a client has sent, or raises `Refused` with a reply that s
 import json
 from collections.abc import Mapping
 from functools import reduce
-from typing import Any
+from typing import Any, TypeGuard
 from urllib.parse import quote
 
 import msgspec
@@ -114,6 +114,11 @@ def value_of(call: Call, value: msgspec.Raw) -> bytes:
         words = f"value has {len(text)} bytes as it is stored; the limit is {bytes_max}"
         raise Refused(refused(413, words))
     return text
+
+
+def is_whole(value: object) -> TypeGuard[float]:
+    """Whether this is a whole number, as JSON has them: 2.0 is one, and true is none."""
+    return type(value) is int or (type(value) is float and value.is_integer())
 
 
 def _text_of(value: object) -> bytes:

@@ -49,11 +49,11 @@ IMPORTS: tuple[tuple[str, str, str | None], ...] = (
     (
         "node.api",
         "node.addresses node.api node.config node.core.model node.core.protocol node.setting_types",
-        f"{DATA} json orjson urllib",
+        f"{DATA} html json orjson urllib",
     ),
     (
         "node.shell.http",
-        "node.shell.http node.door node.driver node.api.contract node.api.parsing "
+        "node.shell.http node.door node.driver node.api.contract node.api.openapi node.api.parsing "
         "node.core.model node.core.protocol node.core.status",
         ANY,
     ),

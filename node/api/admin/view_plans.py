@@ -13,7 +13,7 @@ import msgspec
 
 from node.addresses import canonical
 from node.api.contract import Facts, Refused
-from node.api.parsing import bad_request, said
+from node.api.parsing import bad_request, is_whole, said
 from node.core.model.keys import SLOTS, Slot
 from node.core.model.placement import SHARDS_MAX, moved_slots, reshaped
 from node.core.model.view import Layout, View, ViewId
@@ -66,14 +66,14 @@ def change_request_of(fields: Mapping[str, Any], view: View, known: Iterable[str
         )
     now = view.nodes if view.number else ()
     shards = fields.get("shards", len(view.shards) or 1)
-    if type(shards) is not int or not 1 <= shards <= SHARDS_MAX:
+    if not is_whole(shards) or not 1 <= shards <= SHARDS_MAX:
         raise bad_request(f"shards is {shards!r}; expected a number from 1 to {SHARDS_MAX}")
     force = fields.get("force", False)
     if type(force) is not bool:
         raise bad_request(f"force is {force!r}; expected true or false")
     lost = _names(fields, "lost", known)
     _expect_known("lost", lost, known)
-    return ChangeRequest(_nodes_of(fields, now, lost), shards, lost, force)
+    return ChangeRequest(_nodes_of(fields, now, lost), int(shards), lost, force)
 
 
 def _nodes_of(

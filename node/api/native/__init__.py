@@ -8,6 +8,7 @@
     parameters     reads and checks what a request asks for: query, headers, key
     opaque         tokens and contexts as the opaque text that clients send back
     problems       refusals as problem documents, and the texts that explain each kind
+    described      all of this for the OpenAPI document; a new route is described there
 
 Read key_values, then answers.  (RFC 9110: methods, tags, conditions; RFC 9457: problems.)
 """

@@ -42,7 +42,7 @@ NOTHING_SEEN = "none"  # a context that has seen nothing of the key
 
 ENTITY_TAG = re.compile(r'(W/)?"([\x21\x23-\x7e]*)"')
 WAIT = re.compile(r"\bwait\s*=\s*([^\s,;]+)")
-SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,6})?")
+SECONDS = re.compile(r"[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")  # as programs write a number
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -110,9 +110,14 @@ def _timeout_s(call: Call) -> float:
 def seconds_in(call: Call, name: str, text: str, most_s: float) -> float:
     """Return a number of seconds, above 0 and at most this."""
     if not SECONDS.fullmatch(text) or not 0 < float(text) <= most_s:
-        words = f"{name} is {text!r}; expected a number of seconds above 0, up to {most_s:.0f}"
-        raise malformed(call, words)
+        raise no_seconds(call, name, text, most_s)
     return float(text)
+
+
+def no_seconds(call: Call, name: str, text: str, most_s: float) -> Refused:
+    """Return the exception to raise for what is no such number of seconds."""
+    words = f"{name} is {text!r}; expected a number of seconds above 0, up to {most_s:.0f}"
+    return malformed(call, words)
 
 
 def expiry_of(asked: KeyRequest) -> int:

@@ -10,9 +10,9 @@ import orjson
 from msgspec.structs import replace
 
 from node.api.contract import Call, Dialect, Reply, Route, Steps, Talk
-from node.api.native.parameters import KEY_BYTES_MAX, TTL_S_MAX, check_query, seconds_in
+from node.api.native.parameters import KEY_BYTES_MAX, TTL_S_MAX, check_query, no_seconds, seconds_in
 from node.api.native.problems import malformed, problem, reworded
-from node.api.parsing import refused
+from node.api.parsing import is_whole, refused
 from node.api.view_change import adopting
 from node.core.model.policies import (
     BLINDS,
@@ -132,11 +132,18 @@ def _policy_in(call: Call) -> Policy:
         _one_of(call, "blind", fields.get("blind", usual.blind), BLINDS),
         _level(call, "w", fields.get("w", usual.w)),
         _level(call, "r", fields.get("r", usual.r)),
-        seconds_in(call, "ttl", str(ttl), TTL_S_MAX) if ttl is not None else 0.0,
+        _seconds(call, ttl) if ttl is not None else 0.0,
     )
     if policy.r == AVAILABLE:
         raise malformed(call, "r is 'available'; expected one, quorum, all or a number")
     return policy
+
+
+def _seconds(call: Call, ttl: Any) -> float:
+    """Read how long values live: a number, and no text that looks like one."""
+    if type(ttl) not in (int, float):
+        raise no_seconds(call, "ttl", str(ttl), TTL_S_MAX)
+    return seconds_in(call, "ttl", str(ttl), TTL_S_MAX)
 
 
 def _one_of(call: Call, name: str, value: Any, choices: tuple[str, ...]) -> str:
@@ -148,10 +155,11 @@ def _one_of(call: Call, name: str, value: Any, choices: tuple[str, ...]) -> str:
 
 def _level(call: Call, name: str, value: Any) -> Level:
     """Read a level.  Once shards are smaller, a larger number is refused with each request."""
-    text = str(value) if type(value) is int else value
+    text = str(int(value)) if is_whole(value) else value
     view = call.facts().view
     most = max((len(shard.members) for shard in view.shards), default=1)
     if text in LEVELS or (isinstance(text, str) and DIGITS.fullmatch(text) and int(text) <= most):
         return str(text)
-    words = f"expected {', '.join(LEVELS)} or a number from 1 to {most}"
+    levels = LEVELS if name == "w" else LEVELS[1:]
+    words = f"expected {', '.join(levels)} or a number from 1 to {most}"
     raise malformed(call, f"{name} is {orjson.dumps(value).decode()}; {words}")

@@ -7,7 +7,9 @@
     origins        pages of other origins (CORS), and the headers that they may see and send
     port_limits    all times and bounds of the port: how long bodies wait for their turn, how much
                    it holds
-    metrics        what a node counts; admin_routes: /metrics, /v1/faults and the peers' door
+    metrics        what a node counts, and what runs here
+    api_document   /openapi.json and /v1/docs, made at the first request
+    admin_routes   these two, /metrics, /v1/faults and the peers' door
 
-Imports api.contract, the driver and values of the core.  Read server first.
+Imports api.contract, api.openapi, the driver and values of the core.  Read server first.
 """

@@ -1,4 +1,4 @@
-"""The server's own routes, for operators: /metrics, /v1/faults, and the door for peers.
+"""The server's own routes: /metrics, /openapi.json, /v1/docs, /v1/faults, and the door for peers.
 
 A fault ends by itself: a client that cuts a node off must say for how long, so that a test that
 dies leaves no partition behind.  If faults are not enabled, their path does not exist.
@@ -13,6 +13,7 @@ from aiohttp.web_response import StreamResponse
 
 from node.api.contract import Call, Dialect, Handler, Reply, Route
 from node.api.parsing import bad_request, fields_of, refused
+from node.shell.http.api_document import ApiDocument
 
 CUT_ADDRESSES_MAX = 1000
 CUT_TTL_S_MAX = 3600
@@ -29,9 +30,16 @@ class LinkControl(Protocol):
     def stats(self) -> Mapping[str, Mapping[str, Any]]: ...
 
 
-def server_routes(links: LinkControl, scrape: Handler, faults: bool) -> Dialect:
-    """Return GET /peer and /metrics; with faults, also PUT and DELETE /v1/faults."""
-    routes = [Route("GET", "/peer", lambda call: PEERS_ONLY), Route("GET", "/metrics", scrape)]
+def server_routes(
+    links: LinkControl, scrape: Handler, described: ApiDocument, faults: bool
+) -> Dialect:
+    """Return GET /peer, /metrics, /openapi.json and /v1/docs; with faults, also /v1/faults."""
+    routes = [
+        Route("GET", "/peer", lambda call: PEERS_ONLY),
+        Route("GET", "/metrics", scrape),
+        Route("GET", "/openapi.json", described.document),
+        Route("GET", "/v1/docs", described.page),
+    ]
     if faults:
         injector = Faults(links)
         routes.append(Route("PUT", "/v1/faults", injector.cut_off))

@@ -61,7 +61,8 @@ class Origins:
         self._allowed = frozenset(allowed)
 
     def is_allowed(self, origin: str) -> bool:
-        return ANY_ORIGIN in self._allowed or origin.lower() in self._allowed
+        """Whether pages of this origin may write.  An origin is ASCII text (RFC 6454, 6.2)."""
+        return origin.isascii() and (ANY_ORIGIN in self._allowed or origin.lower() in self._allowed)
 
     def refusal(self, request: BaseRequest, host: str | None) -> Reply | None:
         """Return the refusal of a request that its origin may not make; None: it may.
@@ -78,7 +79,8 @@ class Origins:
             return None
         if is_own(origin, request.headers.get(HOST, "") if host is None else host):
             return None
-        words = f"requests from pages of {origin[:SHOWN_CHARACTERS]} are refused"
+        shown = origin[:SHOWN_CHARACTERS].encode("ascii", "backslashreplace").decode()
+        words = f"requests from pages of {shown} are refused"
         advice = "name this origin in the setting CORS_ORIGINS of the node to allow them"
         return refused(403, f"{words}: {advice}", {"Kv-Outcome": "definite"})
 

@@ -10,7 +10,7 @@ one, since an application's routing and signals would cost more than all the res
 import asyncio
 import logging
 import socket
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from time import perf_counter
 from typing import Any
@@ -37,6 +37,7 @@ from node.core import status
 from node.core.protocol.operations import Outcome, Request
 from node.driver import Driver
 from node.shell.http.admin_routes import LinkControl, server_routes
+from node.shell.http.api_document import ApiDocument
 from node.shell.http.body_queue import Bodies
 from node.shell.http.event_stream import Streams
 from node.shell.http.origins import Origins, is_asked_first, origin_form, permission
@@ -107,7 +108,9 @@ class Server:
         self._not_found = dialects[0].not_found
         self._store_stats = store_stats
         self._crashes = 0
-        self._table = Table((*dialects, server_routes(links, self._metrics, faults)))
+        described = ApiDocument(self.endpoints)
+        own = server_routes(links, self._metrics, described, faults)
+        self._table = Table((*dialects, own))
         self._peer = self._table.at("GET", "/peer")
         self._nobody = Endpoint("server", "any", "unmatched")
         self._malformed = Endpoint("server", "any", "malformed")
@@ -117,6 +120,10 @@ class Server:
         self._streams = Streams(port_limits.streams_max)
         self._listener: Listener | None = None
         self.port = 0  # the port it listens on, once started
+
+    def endpoints(self) -> Iterable[Endpoint]:
+        """Return all that this port serves."""
+        return self._table.endpoints()
 
     # -------------------------------------------------------------- incarnation
 
