@@ -163,11 +163,10 @@ class InvariantMonitor:
         """Demand that who names a write owns its slot in the view of the name (I7).  A name of
         another run was found, for a client that sends its write again."""
         assert node.driver is not None
-        if message.dot[0] != node.driver.replica.keyspace.actor:
-            return
         view = self.views.get(view_of(message.dot[0]))
         owners = self._owners(view, message.key) if view else (node.address,)
-        if node.address not in owners:
+        is_own = message.dot[0] == node.driver.replica.keyspace.actor
+        if is_own and node.address not in owners:
             detail = f"{node.address} names {message.dot} of {message.key}, which {owners} own"
             raise ViolationError("NotMine", detail)
 

@@ -23,7 +23,7 @@ from node.core.protocol.events import Event
 from node.core.protocol.messages import Accept
 from node.core.protocol.step import Step
 from node.core.replica import Replica
-from node.core.requests import write_origin
+from node.core.requests import write_under_way
 from node.core.requests.write_home import Home
 from node.core.storage import keyspace, pruning
 from node.core.storage.content_hash import ContentHashes
@@ -208,7 +208,7 @@ def drop_log_entries_under_an_unsaved_clock() -> Iterator[None]:
 @OF_A_REPLICA.shown_by()
 def answer_below_the_level_asked() -> Iterator[None]:
     """One copy is called a quorum."""
-    with patch.object(write_origin, "enough", lambda level, copies, acks, awaited: acks >= 1):
+    with patch.object(write_under_way, "enough", lambda level, copies, acks, awaited: acks >= 1):
         yield
 
 

@@ -16,7 +16,7 @@ from node.core.model.item import Item, Past, discard
 from node.core.model.view import View
 from node.core.protocol.operations import Outcome
 from node.core.replication.pull import Repair
-from node.core.requests.write_origin import Writes
+from node.core.requests.write_under_way import Writes
 from node.core.storage import keyspace
 from node.core.storage.slot_groups import Parts
 

@@ -97,7 +97,7 @@ NONE_MATCH = header(
 PREFER = header("Prefer", STRING, "`wait=N`; of a PUT also `return=minimal`, for 204 and no body.")
 AGAIN = header(
     "Idempotency-Key",
-    {"type": "string", "minLength": 1, "maxLength": IDEMPOTENCY_KEY_MAX, "pattern": "^[ -~]+$"},
+    {"type": "string", "maxLength": IDEMPOTENCY_KEY_MAX, "pattern": "^[!-~]([ -~]*[!-~])?$"},
     "A name for this write: the same request with the same name is the same write, for 10 minutes.",
 )
 CONDITIONS = (MATCH, NONE_MATCH)

@@ -47,8 +47,8 @@ Asks = list[tuple[str, Fetch]]
 
 class ReadOrigin:
     """The reads of this node's clients.  `owner` is this node's own side of a read.  `put` begins a
-    write that has waited for a read; its arguments say whether the key has a value, and how many
-    attempts were made before.  `under_way`: the reads that still wait."""
+    write that has waited for a read; it is told whether the key has a value, and how many attempts
+    there were.  `under_way`: the reads that still wait."""
 
     def __init__(
         self,
@@ -180,10 +180,10 @@ class ReadOrigin:
         asks, outcome = self._reads.judge(request, read, self._step.now)
         for member, fetch in asks:
             self._step.ask(member, fetch)
-        if outcome is not None and read.get.repair:
-            self._repair(self._read_repairs.begin(request, read, self._step.now))
-        elif outcome is not None:
+        if outcome is not None and not read.get.repair:
             self._checks.after(request, read)
+        elif outcome is not None:
+            self._repair(self._read_repairs.begin(request, read, self._step.now))
         self._on_read(request, outcome)
 
     def feed(self, key: str) -> None:
@@ -337,15 +337,14 @@ class Reads:
             patience = max(read.get.wait_s, read.get.timeout_s)
             told = {view for views in read.senders.values() for view in views}
             unheard = ", ".join(str(view) for view in sorted(read.views - told))
-            reason = "too few replicas of the key's shard answered"
-            reason += f": no node that was reached has all of view {unheard}" if unheard else ""
+            more = f": no node that was reached has all of view {unheard}" if unheard else ""
+            reason = f"too few replicas of the key's shard answered{more}"
             outcome = Unavailable(reason, definite=True, nodes=tuple(read.senders))
         else:
-            able = any(self._detector.reachable(m, now) for m in read.holders)
-            waits = max(read.get.wait_s, read.get.timeout_s)
-            patience = waits if able else min(waits, UNREACHABLE_S)
+            patience = max(read.get.wait_s, read.get.timeout_s)
+            if not any(self._detector.reachable(m, now) for m in read.holders):
+                patience = min(patience, UNREACHABLE_S)
             outcome = Unavailable("no replica of the key's shard can be reached", definite=True)
-        if waited < patience:
-            return None
-        self._reads.pop(request, None)
-        return outcome
+        if waited >= patience:
+            self._reads.pop(request, None)
+        return outcome if waited >= patience else None

@@ -8,8 +8,7 @@ from node.core.model.item import Past
 from node.core.model.token import Token
 from node.core.protocol.messages import Accept, Ack, CannotDecide, Declined, NotOwner, Written
 from node.core.protocol.operations import ANSWER_S, Absent, Outcome, Put, Stored, Unavailable
-from node.core.requests.write_origin import Writes
-from node.core.requests.write_under_way import BUDGET_S, LAST_ASK_S, SLOW_S, UNREACHABLE_S
+from node.core.requests.write_under_way import BUDGET_S, LAST_ASK_S, SLOW_S, UNREACHABLE_S, Writes
 
 MEMBERS = ("m1", "m2", "m3")
 DOT = ("a", 1)
@@ -157,7 +156,7 @@ def test_a_member_that_would_not_be_the_home_is_asked_last() -> None:
     for member in MEMBERS:
         write = room.writes.without_home(member, refusal(room))
         assert write is not None
-        room.asked += room.writes.ask_another(7, write, 0.01)
+        room.asked += room.writes.ask_another(7, write, write.members, 0.01)
     assert [home for home, _ in room.asked] == ["m1", "m2", "m3"]
     assert room.ticked(0.05) is None
     assert [home for home, _ in room.asked] == ["m1", "m2", "m3", "m1"]
@@ -168,7 +167,7 @@ def test_a_member_that_refuses_alone_is_left_alone_until_the_next_tick() -> None
     room = Room("m1")
     write = room.writes.without_home("m1", refusal(room))
     assert write is not None
-    assert room.writes.ask_another(7, write, 0.01) == []
+    assert room.writes.ask_another(7, write, write.members, 0.01) == []
     assert room.ticked(0.05) is None
     assert [home for home, _ in room.asked] == ["m1", "m1"]
 
@@ -246,7 +245,9 @@ def test_in_another_view_a_node_that_refused_before_may_be_the_home() -> None:
     write = room.writes.without_home("m1", refusal(room))
     assert write is not None
     room.writes.enter(lambda key, request: ("m1", "m2"))
-    assert room.writes.ask_another(7, write, 0.01) == [("m1", Accept(7, room.put, 2))]
+    assert room.writes.ask_another(7, write, write.members, 0.01) == [
+        ("m1", Accept(7, room.put, 2))
+    ]
 
 
 # ---- members that can be reached and may not name it yet
