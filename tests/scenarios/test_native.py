@@ -1,59 +1,17 @@
 """The native API on a running cluster: two editors, a cut, levels, and the contracts beside it."""
 
-import json
 import random
 import time
-import urllib.error
-import urllib.request
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
 import pytest
 
 from tests.scenarios.conftest import Cluster
+from tests.scenarios.native_calls import OPENER, TEXT, kv, values_of
 from tests.scenarios.script import ask, eventually
 
 HEALED_S = 10.0
-
-_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-
-
-@dataclass
-class Said:
-    """One answer of the native API."""
-
-    status: int
-    body: bytes
-    headers: dict[str, str]
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-    @property
-    def context(self) -> str:
-        return self.headers["Kv-Context"]
-
-
-def kv(url: str, method: str, key: str, body: bytes = b"", /, **headers: str) -> Said:
-    """Ask for a key; the key may have a query behind it."""
-    named = {name.replace("_", "-"): text for name, text in headers.items()}
-    data = body if method == "PUT" else None
-    request = urllib.request.Request(f"{url}/v1/kv/{key}", data, named, method=method)
-    try:
-        with _OPENER.open(request, timeout=30.0) as reply:
-            return Said(reply.status, reply.read(), dict(reply.headers))
-    except urllib.error.HTTPError as error:
-        with error:
-            return Said(error.code, error.read(), dict(error.headers))
-
-
-def values_of(said: Said) -> list[str]:
-    return sorted(sibling["value"] for sibling in said.json["siblings"])
-
-
-TEXT = {"Content_Type": "text/plain"}
 
 
 def test_two_editors_make_siblings_and_one_resolves_them(cluster: Cluster) -> None:
@@ -327,7 +285,7 @@ def test_each_refusal_says_its_kind_and_writes_nothing(cluster: Cluster) -> None
         assert (said.json["status"], said.json["definite"]) == (status, True)
         assert said.json["type"] == f"/v1/problems/{kind}"
         path = f"{there}{said.json['type']}"
-        with _OPENER.open(path, timeout=5.0) as reply:
+        with OPENER.open(path, timeout=5.0) as reply:
             assert f"({status})" in reply.read().decode().splitlines()[0]
     assert kv(here, "GET", "new?r=all").status == kv(here, "GET", "strict/new?r=all").status == 404
     assert len(values_of(kv(there, "GET", "full?r=all"))) == 100

@@ -22,7 +22,9 @@ Mutant = Callable[[], AbstractContextManager[None]]
 class Breaks:
     """Breaks by name; each replaces one small function of the product inside its block."""
 
-    def __init__(self) -> None:
+    def __init__(self, first: int = 0, is_able: Callable[[int], bool] = lambda seed: True) -> None:
+        """Look for them from this seed on, and among those that are able."""
+        self._first, self._is_able = first, is_able
         self.mutants: dict[str, Mutant] = {}
         self._can_show: dict[str, Callable[[int, Swarm], bool]] = {}
 
@@ -43,7 +45,8 @@ class Breaks:
         def register(broken: Break) -> Mutant:
             self.mutants[broken.__name__] = opened = contextmanager(broken)
             self._can_show[broken.__name__] = lambda seed, swarm: (
-                (is_drawn(seed) or not copying)
+                self._is_able(seed)
+                and (is_drawn(seed) or not copying)
                 and set(faults) <= set(swarm.faults)
                 and swarm.deletes >= deletes
                 and swarm.limits.page_items <= page_items
@@ -65,5 +68,5 @@ class Breaks:
     def able(self, name: str, seeds_max: int = SEEDS_MAX) -> Iterator[int]:
         """Return the first seeds that can show it."""
         can_show = self._can_show[name]
-        able = (seed for seed in count() if can_show(seed, swarm_of(Random(seed))))
+        able = (seed for seed in count(self._first) if can_show(seed, swarm_of(Random(seed))))
         return islice(able, seeds_max)

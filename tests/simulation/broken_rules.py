@@ -73,6 +73,7 @@ from tests.simulation.mutants_of_disks import (
     who_forgets_everything_forgets_what_is_retired,
 )
 from tests.simulation.mutants_of_pieces import OF_PIECES
+from tests.simulation.mutants_of_repeats import OF_REPEATS
 from tests.simulation.mutants_of_the_api import OF_THE_API
 from tests.simulation.mutants_of_the_past import (
     claim_every_view_that_names_us,
@@ -102,7 +103,16 @@ from tests.simulation.mutants_of_views import (
     the_losers_owners_forget_what_they_took_in,
 )
 
-BREAKS = (OF_A_REPLICA, OF_ANSWERS, OF_PIECES, OF_VIEWS, OF_DISKS, OF_CLAIMS, OF_THE_API)
+BREAKS = (
+    OF_A_REPLICA,
+    OF_ANSWERS,
+    OF_PIECES,
+    OF_VIEWS,
+    OF_DISKS,
+    OF_CLAIMS,
+    OF_THE_API,
+    OF_REPEATS,
+)
 IN_RUNS = [(breaks, name) for breaks in BREAKS for name in breaks.mutants]
 IN_STORIES = [
     (directed.a_late_copy_meets_an_empty_disk, leave_absent_keys_out_of_a_full_exchange),

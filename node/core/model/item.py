@@ -276,8 +276,10 @@ def _without_replaced(one: Item, two: Item, kept: dict[Dot, Version], past: Past
 
 
 def namings_of(versions: Mapping[Dot, Version]) -> WriteNames:
-    """How those of these versions are named that have an identity."""
-    return {v.identity: WriteName(d, v.timestamp) for d, v in versions.items() if v.identity}
+    """How those of these versions are named that have an identity: twins by the older name."""
+    named = [(v.timestamp, d, v.identity) for d, v in versions.items() if v.identity]
+    named.sort(reverse=True)
+    return {identity: WriteName(dot, timestamp) for timestamp, dot, identity in named}
 
 
 def discard(item: Item, context: Past) -> Item:

@@ -17,7 +17,7 @@ Example: n1 and n2 own x, and the client sends its write through n3.
 from node.core.membership.services import Services
 from node.core.model.conditions import Mode, Scope
 from node.core.model.dots import Dot
-from node.core.model.item import Item, WriteName
+from node.core.model.item import Item, Past, Version, WriteName
 from node.core.model.keys import key_hash_of
 from node.core.model.vector_clock import Place
 from node.core.protocol.messages import Accept, Declined, Replicate, Written
@@ -85,10 +85,16 @@ class RepeatedWrites:
         name of another home."""
         if put.mode is not Mode.LWW:
             return ANYWHERE
-        item, clock = self._keyspace.filled(put.key), self._keyspace.clock_of(put.key)
-        need = need_of(key_hash_of(put.key, lww=True), self._views, self._keyspace)
-        versions = item.versions.items()
-        return Place(tuple(d for d, v in versions if need.of(v.deps, Scope.KEY, item.past, clock)))
+        key_hash, clock = key_hash_of(put.key, lww=True), self._keyspace.clock_of(put.key)
+        need = need_of(key_hash, self._views, self._keyspace)
+
+        def is_later(version: Version) -> bool:
+            had = {dot for dot in version.deps.dots_of(key_hash) if clock.has(dot)}
+            past = Past(clock.base, had, clock.oldest_view)
+            return bool(need.of(version.deps, Scope.KEY, past, clock))
+
+        versions = self._keyspace.item(put.key).versions.items()
+        return Place(tuple(dot for dot, version in versions if is_later(version)))
 
 
 def stem_of(identity: str) -> str:

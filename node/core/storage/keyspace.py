@@ -261,7 +261,8 @@ class Keyspace:
         self._save(put.key, item)
         token = known.after_write(key_hash, dot, timestamp, replaced).within(self._exact_dots_max)
         context = put.context if lww else put.context.joined({}, {dot})
-        context = context.naming(namings_of({dot: version}))
+        if put.identity:
+            context = context.naming(namings_of({dot: version}))
         return NamedWrite(dot, item, token, context, is_shown, clock)
 
     def trim(self, token: Token) -> Token:

@@ -26,7 +26,8 @@ from node.shell.disk.commit_buffer import Portion, Recent, rows_of
 from node.shell.disk.disk_limits import DiskLimits
 
 TABLES = ("item", "log", "expiry", "meta")
-FORMAT = 3  # PRAGMA user_version; refuse files of other formats (2: without `recent`)
+FORMAT = 4  # PRAGMA user_version; refuse files of other formats (2: without `recent`)
+READABLE = (0, 3, FORMAT)  # 0: new; 3: rows without names of writes
 INSERT_COMMIT = "INSERT INTO recent (number, value, crc) VALUES (?, ?, ?)"
 ROWS_PER_STATEMENT = 64
 READER_CACHE_KIB = 16 * 1024
@@ -110,7 +111,7 @@ def _connect(path: Path, cache_kib: int) -> sqlite3.Connection:
 
 def _prepare(writer: sqlite3.Connection, path: Path, durability: Durability) -> None:
     (found,) = writer.execute("PRAGMA user_version").fetchone()
-    if found not in (0, FORMAT):
+    if found not in READABLE:
         raise StoreError(
             f"{path} has format {found} and this program knows {FORMAT}: "
             "start the program that wrote it, or choose another DATA_DIR"

@@ -13,7 +13,7 @@ import msgspec
 
 from node.shell.peers.link import RECEIVE_BYTES_MAX, REFUSED, Link, WebSocket
 
-VERSION = 5
+VERSION = 6
 PATH = "/peer"
 NewLink = Callable[[WebSocket, asyncio.Transport], Link]
 NAME = re.compile(r"[A-Za-z0-9._:\[\]-]{1,259}")

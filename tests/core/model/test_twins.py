@@ -1,0 +1,104 @@
+"""A write that two homes have named is one write: it shows once, and is replaced as a whole."""
+
+from itertools import permutations
+
+from hypothesis import given, strategies as st
+
+from node.core.model.dots import Dot
+from node.core.model.item import Item, Past, Version, WriteName, discard, namings_of, sync
+from tests.core.given import all_dots, pasts, stamp
+
+IDENTITIES = {1: "w", 2: "x", 3: ""}  # by the number of a dot: a1, b1 and c1 are one write
+
+
+def version(dot: Dot) -> Version:
+    identity = IDENTITIES.get(dot[1], "")
+    value = identity or f"{dot[0]}{dot[1]}"
+    return Version(value.encode(), timestamp=stamp("abc".index(dot[0])), identity=identity)
+
+
+@st.composite
+def items(draw: st.DrawFn) -> Item:
+    """Draw a filled item; its past may have the names of writes that it has replaced, too."""
+    past = draw(pasts)
+    candidates = sorted(all_dots(past.base) | past.loose)
+    live = draw(st.lists(st.sampled_from(candidates), max_size=4)) if candidates else []
+    versions = {dot: version(dot) for dot in live}
+    more = draw(st.lists(st.sampled_from(candidates), max_size=2)) if candidates else []
+    return Item(versions, past.naming(namings_of({dot: version(dot) for dot in (*more, *live)})))
+
+
+def writes(item: Item) -> set[str]:
+    return {version.identity for version in item.versions.values() if version.identity}
+
+
+@given(items(), items(), items())
+def test_states_join_in_any_order(one: Item, two: Item, three: Item) -> None:
+    states = (one, two, three)
+    results = [sync(sync(a, b), c) for a, b, c in permutations(states)]
+    assert all(result == results[0] for result in results)
+    assert sync(one, sync(two, three)) == results[0]
+    assert sync(results[0], one) == results[0]
+
+
+@given(items(), items())
+def test_what_one_state_has_replaced_stays_replaced(one: Item, two: Item) -> None:
+    both = sync(one, two)
+    assert not writes(both) & (one.replaced() | two.replaced())
+    assert one.past.namings.keys() | two.past.namings.keys() <= both.past.namings.keys()
+    gone = [v for each in (one, two) for d, v in each.versions.items() if d not in both.versions]
+    assert not writes(both) & {version.identity for version in gone if version.identity}
+
+
+@given(items(), items())
+def test_a_join_drops_nothing_but_what_was_seen(one: Item, two: Item) -> None:
+    """A version goes only if the other state has seen its dot, or has replaced its write."""
+    both = sync(one, two)
+    for mine, theirs in ((one, two), (two, one)):
+        for dot, each in mine.versions.items():
+            seen = theirs.past.has(dot) and dot not in theirs.versions
+            covered = {
+                version.identity
+                for other, version in (*mine.versions.items(), *theirs.versions.items())
+                if other not in both.versions
+            }
+            if dot not in both.versions:
+                assert seen or each.identity in theirs.replaced() | covered - {""}
+
+
+@given(items(), pasts)
+def test_a_context_covers_both_twins(item: Item, context: Past) -> None:
+    rest = discard(item, context)
+    replaced = {v.identity for d, v in item.versions.items() if context.has(d)} - {""}
+    assert not writes(rest) & replaced
+    assert rest.versions.keys() == {
+        d for d, v in item.versions.items() if not context.has(d) and v.identity not in replaced
+    }
+    assert replaced <= rest.replaced()
+
+
+def test_a_context_names_a_write_that_its_home_knows_by_another_dot() -> None:
+    seen = Past({}, {("a", 1)}).naming({"w": WriteName(("a", 1), stamp(1))})
+    item = Item({("b", 1): version(("b", 1))}, Past({"b": 1}))
+    assert not discard(item, seen).versions
+    assert discard(item, Past({}, {("a", 1)})).versions
+
+
+def test_twins_are_shown_once_as_they_were_named_first() -> None:
+    twins = {dot: version(dot) for dot in (("b", 1), ("a", 1), ("c", 3))}
+    item = Item(twins, Past({"a": 1, "b": 1, "c": 3}))
+    assert item.shown().keys() == {("a", 1), ("c", 3)}
+    assert item.winner() == ("c", 3)
+    assert Item({d: v for d, v in twins.items() if d[1] == 1}, item.past).winner() == ("a", 1)
+
+
+def test_names_of_replaced_writes_are_forgotten_with_time() -> None:
+    live, gone = version(("a", 1)), version(("a", 2))
+    past = Past({"a": 2}).naming(namings_of({("a", 1): live, ("a", 2): gone}))
+    item = Item({("a", 1): live}, past)
+    assert item.remembering(0.0) is item
+    assert item.remembering(10.0**15).past.namings.keys() == {"w"}
+    alone = Item({}, Past().naming(past.namings))
+    assert alone.is_only_remembered()
+    assert not alone.past
+    assert alone.remembering(10.0**15).is_empty()

@@ -1,0 +1,110 @@
+"""Rules of writes that are sent again, each broken in one place.  (protocol D12.)"""
+
+from collections.abc import Iterator
+from unittest.mock import Mock, patch
+
+from cluster.simulator import repeats
+from node.core.model import item as items
+from node.core.model.dots import Dot
+from node.core.model.item import Item, Past, Version, without
+from node.core.protocol.messages import Declined
+from node.core.protocol.operations import Outcome
+from node.core.requests.repeated_writes import RepeatedWrites
+from node.core.requests.write_under_way import Write, Writes
+from node.core.storage import keyspace
+from node.core.storage.keyspace import ANYWHERE, ENCODER
+from tests.simulation.breaks import Breaks
+
+OF_REPEATS = Breaks(repeats.OF_SUITE.start, repeats.is_drawn)
+
+
+@OF_REPEATS.shown_by()
+def name_a_write_each_time_that_it_is_sent() -> Iterator[None]:
+    """A home does not look for the first name."""
+    with patch.object(RepeatedWrites, "find", lambda self, source, accept: None):
+        yield
+
+
+@OF_REPEATS.shown_by()
+def show_both_names_of_a_write() -> Iterator[None]:
+    """A write that two homes have named is two values."""
+    with patch.object(Item, "distinct", lambda self: self.versions):
+        yield
+
+
+@OF_REPEATS.shown_by()
+def forget_a_write_once_it_is_replaced() -> Iterator[None]:
+    """What comes again after that is new."""
+    with patch.object(keyspace, "REPEATED_WITHIN_MS", -(10**12)):
+        yield
+
+
+@OF_REPEATS.shown_by()
+def forget_the_names_of_writes_in_a_restart() -> Iterator[None]:
+    """Only the cache has them."""
+
+    def encode(item: object) -> bytes:
+        if not isinstance(item, Item):
+            return ENCODER.encode(item)
+        past = item.past
+        return ENCODER.encode(Item(item.versions, Past(past.base, past.loose, past.oldest_view)))
+
+    with patch.object(keyspace, "ENCODER", Mock(encode=encode)):
+        yield
+
+
+@OF_REPEATS.shown_by()
+def replace_one_name_of_a_write_alone() -> Iterator[None]:
+    """Whoever replaces a write under one name leaves it under the other."""
+
+    def without_these(item: Item, replaced: dict[Dot, Version], past: Past) -> Item:
+        return Item({d: v for d, v in item.versions.items() if d not in replaced}, past)
+
+    with (
+        patch.object(items, "without", without_these),
+        patch.object(keyspace, "without", without_these),
+    ):
+        yield
+
+
+@OF_REPEATS.shown_by()
+def contexts_name_no_writes() -> Iterator[None]:
+    """A home does not know which write it was whose dot a context has, if it never had that dot."""
+
+    def discard(item: Item, context: Past) -> Item:
+        seen = {d: v for d, v in item.versions.items() if context.has(d)}
+        past = item.past.joined(context.base, context.loose, context.oldest_view)
+        return without(item, seen, past)
+
+    with patch.object(keyspace, "discard", discard):
+        yield
+
+
+@OF_REPEATS.shown_by()
+def a_late_name_replaces_what_came_after_the_write() -> Iterator[None]:
+    """A second home replaces versions whose writers had seen the write under its first name."""
+    with patch.object(RepeatedWrites, "place_of", lambda self, put: ANYWHERE):
+        yield
+
+
+@OF_REPEATS.shown_by()
+def one_home_refuses_for_all() -> Iterator[None]:
+    """A client is told that a write is certainly not done, though another home was asked, too."""
+
+    def on_declined(self: Writes, source: str, declined: Declined) -> Outcome | None:
+        known = self.under_way.pop(declined.request, None) is not None
+        return declined.outcome if known else None
+
+    with patch.object(Writes, "on_declined", on_declined):
+        yield
+
+
+@OF_REPEATS.shown_by()
+def acks_of_two_names_are_added_up() -> Iterator[None]:
+    """A level counts replicas that have the write under another name than the client is told."""
+
+    def ack(self: Write, source: str, dot: Dot) -> None:
+        self.acks.add(source)
+
+    with patch.object(Write, "ack", ack):
+        yield
