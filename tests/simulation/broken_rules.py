@@ -14,6 +14,7 @@ from tests.simulation import (
     directed_parts,
     directed_past,
     directed_reads,
+    directed_repeats,
     directed_restarts,
     directed_unheard,
     directed_views,
@@ -66,6 +67,7 @@ from tests.simulation.mutants_of_disks import (
     marks_wait_for_what_is_lost,
     old_rows_outlive_their_view,
     parts_that_have_become_one_are_not_saved,
+    share_the_dots_of_slots_that_are_not_ours,
     what_a_broken_off_exchange_brought_has_no_name,
     what_a_past_run_has_lost_is_waited_for,
     what_all_had_proves_nothing,
@@ -73,7 +75,11 @@ from tests.simulation.mutants_of_disks import (
     who_forgets_everything_forgets_what_is_retired,
 )
 from tests.simulation.mutants_of_pieces import OF_PIECES
-from tests.simulation.mutants_of_repeats import OF_REPEATS
+from tests.simulation.mutants_of_repeats import (
+    OF_REPEATS,
+    a_late_name_replaces_what_came_after_the_write,
+    acks_of_two_names_are_added_up,
+)
 from tests.simulation.mutants_of_the_api import OF_THE_API
 from tests.simulation.mutants_of_the_past import (
     claim_every_view_that_names_us,
@@ -127,6 +133,15 @@ STORIES_OF_VIEWS = [
     (
         directed_parts.a_restart_where_two_parts_have_become_one,
         parts_that_have_become_one_are_not_saved,
+    ),
+    (
+        directed_repeats.a_late_name_of_a_write_that_was_seen,
+        a_late_name_replaces_what_came_after_the_write,
+    ),
+    (directed_repeats.two_homes_have_a_replica_each, acks_of_two_names_are_added_up),
+    (
+        directed_disks.a_copied_disk_starts_in_another_shard,
+        share_the_dots_of_slots_that_are_not_ours,
     ),
     (directed_custody.what_came_back_to_who_had_it_before, acks_outlive_their_view),
     (directed_custody.a_comparison_of_two_views_ago, handle_messages_of_other_views),

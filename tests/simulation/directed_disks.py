@@ -230,3 +230,29 @@ def _write_and_read_elsewhere(cluster: PutBack, key: str) -> None:
             found = cluster.ask("n2", Get(key, token=outcome.token, wait_s=2.0))
             if isinstance(found, Found) and LATE not in found.values:
                 raise ViolationError("ReadYourWrites", f"{key} at n2: {found}")
+
+
+def a_copied_disk_starts_in_another_shard(seed: int) -> None:
+    """n4 starts on a copy of n1's disk, which has writes that no other node has.
+
+    They are of slots of n1's shard.  If n4 counted them in the clocks of its own slots, n3 would,
+    too, and neither node could ever tell which key of theirs lacks them.
+    """
+    cluster = PutBack(seed)
+    assert isinstance(cluster.watch, InvariantMonitor)
+    cluster.part("n1")
+    for key in KEYS:
+        cluster.submit("n1", Put(key, KEPT, level="one"), lambda outcome: None)
+    cluster.wait(3.0)
+    copy, writer = deepcopy(cluster.nodes["n1"].disk), cluster.replica("n1").keyspace.actor
+    cluster.crash(OLD)
+    cluster.watch.on_wipe(OLD, cluster.timeline.now)
+    cluster.watch.on_copied("n1", OLD)
+    cluster.put_back(OLD, copy)
+    cluster.mend(set(cluster.cuts))
+    cluster.start(OLD)
+    cluster.wait(15.0)
+    for address in ("n3", OLD):
+        for part in cluster.replica(address).keyspace.parts.owned():
+            if n := part.clock.highest(writer):
+                raise ViolationError("OfAnotherShard", f"{address} has write {n} of {writer}")

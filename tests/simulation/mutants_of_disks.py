@@ -245,9 +245,12 @@ def what_a_broken_off_exchange_brought_has_no_name() -> Iterator[None]:
         yield
 
 
-@OF_DISKS.shown_by(copying=True)
+@contextmanager
 def share_the_dots_of_slots_that_are_not_ours() -> Iterator[None]:
-    """The dots of a copied disk's own slots join the clocks of all slots of its new shard."""
+    """The dots of a copied disk's own slots join the clocks of all slots of its new shard.
+
+    A story shows it.
+    """
 
     def note(self: Parts, dot: Dot, slot: Slot) -> None:
         its = self.at(slot)

@@ -1,6 +1,7 @@
 """Rules of writes that are sent again, each broken in one place.  (protocol D12.)"""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from unittest.mock import Mock, patch
 
 from cluster.simulator import repeats
@@ -55,7 +56,7 @@ def forget_the_names_of_writes_in_a_restart() -> Iterator[None]:
 
 @OF_REPEATS.shown_by()
 def replace_one_name_of_a_write_alone() -> Iterator[None]:
-    """Whoever replaces a write under one name leaves it under the other."""
+    """A write that replaces another one under one name leaves it under the other name."""
 
     def without_these(item: Item, replaced: dict[Dot, Version], past: Past) -> Item:
         return Item({d: v for d, v in item.versions.items() if d not in replaced}, past)
@@ -80,9 +81,12 @@ def contexts_name_no_writes() -> Iterator[None]:
         yield
 
 
-@OF_REPEATS.shown_by()
+@contextmanager
 def a_late_name_replaces_what_came_after_the_write() -> Iterator[None]:
-    """A second home replaces versions whose writers had seen the write under its first name."""
+    """A second home replaces versions whose writers had seen the write under its first name.
+
+    A story shows it.
+    """
     with patch.object(RepeatedWrites, "place_of", lambda self, put: ANYWHERE):
         yield
 
@@ -99,9 +103,12 @@ def one_home_refuses_for_all() -> Iterator[None]:
         yield
 
 
-@OF_REPEATS.shown_by()
+@contextmanager
 def acks_of_two_names_are_added_up() -> Iterator[None]:
-    """A level counts replicas that have the write under another name than the client is told."""
+    """A level counts replicas that have the write under another name than the client is told.
+
+    A story shows it.
+    """
 
     def ack(self: Write, source: str, dot: Dot) -> None:
         self.acks.add(source)

@@ -1,0 +1,88 @@
+"""Stories about writes that are sent again while their homes do not hear of each other.
+
+Six real replicas in two shards of three, in fair weather; n4 takes the requests for a key of n1, n2
+and n3.  A story that ends badly raises ViolationError.
+"""
+
+from cluster.simulator.invariants import InvariantMonitor, ViolationError
+from cluster.simulator.world import SimNode
+from node.core.model.keys import slot_of_key
+from node.core.protocol.messages import Accept, Envelope, Written
+from node.core.protocol.operations import Found, Get, Outcome, Put, Request, Stored
+from tests.simulation.post import Post
+
+OWNERS, ORIGIN = ("n1", "n2", "n3"), "n4"
+NODES = (*OWNERS, ORIGIN, "n5", "n6")
+AGAIN, NEXT = b"sent again", b"of a client that has seen it"
+
+
+class Six(Post):
+    """`asked`: the homes that the origin has asked, in turn.  What `late` homes name is held."""
+
+    def __init__(self, seed: int) -> None:
+        self.asked: list[str] = []
+        super().__init__(seed, NODES, 2)
+        view = next(node.driver for node in self.nodes.values() if node.driver).replica.view
+        names = (f"key{n}" for n in range(1000))
+        self.key = next(n for n in names if view.shard_of(slot_of_key(n)).members == OWNERS)
+        self.holds = self._is_of_the_first_home
+
+    def _is_of_the_first_home(self, node: SimNode, target: str, envelope: Envelope) -> bool:
+        if isinstance(envelope.message, Accept):
+            self.asked.append(target)
+        return isinstance(envelope.message, Written) and node.address == self.asked[0]
+
+    def ask(self, address: str, request: Request, wait_s: float = 3.0) -> Outcome:
+        outcomes: list[Outcome] = []
+        self.submit(address, request, outcomes.append)
+        self.wait(wait_s)
+        assert outcomes, f"{address} has not answered {request}"
+        return outcomes[0]
+
+    def part(self, address: str) -> None:
+        """Let nothing pass between this owner and the other owners."""
+        others = [owner for owner in OWNERS if owner != address]
+        self.cut({pair for other in others for pair in ((address, other), (other, address))})
+        self.wait(3.0)
+
+    def heal(self) -> None:
+        self.mend(set(self.cuts))
+        self.wait(10.0)
+
+
+def a_late_name_of_a_write_that_was_seen(seed: int) -> None:
+    """n1 names a write, and n2 names another one of a client that has seen it.  Then n3, which has
+    the second write alone, is asked to name the first."""
+    cluster = Six(seed)
+    cluster.part("n1")
+    again = Put(cluster.key, AGAIN, level="one", identity="write.again")
+    first = cluster.ask("n1", again)
+    assert isinstance(first, Stored)
+    second = cluster.ask("n2", Put(cluster.key, NEXT, token=first.token))
+    assert isinstance(second, Stored)
+    cluster.ask("n3", again)
+    cluster.heal()
+    for owner in OWNERS:
+        found = cluster.ask(owner, Get(cluster.key, token=second.token, wait_s=2.0))
+        if not isinstance(found, Found) or found.values != (NEXT,):
+            raise ViolationError("WriteCORead", f"{cluster.key} at {owner}: {found}")
+
+
+def two_homes_have_a_replica_each(seed: int) -> None:
+    """Two homes name a write; one is silent, and the other reaches no shard peer.
+
+    The third owner has it under the name of the silent one.
+    """
+    cluster = Six(seed)
+    put = Put(cluster.key, AGAIN, level="quorum", identity="write.again", timeout_s=1.0)
+    outcomes: list[Outcome] = []
+    cluster.submit(ORIGIN, put, outcomes.append)
+    (first,) = cluster.asked
+    second = OWNERS[(OWNERS.index(first) + 1) % len(OWNERS)]
+    cluster.cut({pair for o in OWNERS if o != second for pair in ((second, o), (o, second))})
+    cluster.wait(3.0)
+    assert cluster.asked[:2] == [first, second]
+    assert isinstance(cluster.watch, InvariantMonitor)
+    for outcome in outcomes:
+        if isinstance(outcome, Stored):
+            cluster.watch.on_stored(put, outcome)
