@@ -9,7 +9,14 @@ from functools import partial
 from msgspec.structs import replace
 
 from node.api.contract import Ask, Call, Dialect, Refused, Reply, Route, Steps, Talk
-from node.api.native.answers import say_delete, say_excluded, say_read, say_write
+from node.api.native.answers import (
+    say_delete,
+    say_excluded,
+    say_nothing_seen,
+    say_read,
+    say_siblings,
+    say_write,
+)
 from node.api.native.opaque import KeyContext
 from node.api.native.parameters import (
     BOOLEANS,
@@ -128,8 +135,7 @@ def _prolonged(asked: KeyRequest, level: Level, expires: int) -> Steps:
     if not read.is_named and conditions_of(asked).rejects(tag_of(read.shown)):
         return say_excluded(asked, read)
     if len(read.values) > 1:
-        words = f"the key has {len(read.values)} values: write one in their place first"
-        return problem(asked.call, "siblings", words)
+        return say_siblings(asked, read)
     value, labels, token = read.values[0], read.labels[0], asked.token.joined(read.token)
     put = Put(
         asked.key, value, Mode.SIBLINGS, token, read.context, level, wait_s=timeout_s,
@@ -153,7 +159,7 @@ def _write(asked: KeyRequest, value: bytes | None, labels: Labels | None) -> Put
     if blind == "refuse" or (blind == "sibling" and value is None):
         raise Refused(problem(asked.call, "context", WANTED))
     if value is None and seen is not None and not seen.past:
-        raise malformed(asked.call, "a DELETE of what its client has not seen deletes nothing")
+        raise Refused(say_nothing_seen(asked))
     mode = Mode.LWW if seen is None and blind == "replace" else Mode.SIBLINGS
     past, cluster = seen or KeyContext(Past())
     return Put(
