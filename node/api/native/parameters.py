@@ -45,9 +45,6 @@ WAIT = re.compile(r"\bwait\s*=\s*([^\s,;]+)")
 SECONDS = re.compile(r"[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")  # as programs write a number
 
 
-_encode = msgspec.msgpack.Encoder().encode
-
-
 class KeyRequest(msgspec.Struct, frozen=True):
     """What every request about one key says: the key, what its client has seen of all keys
     (`token`), and how long it waits; and the policy of the key, by what its node knew (`facts`)
@@ -236,10 +233,10 @@ def identity_of(call: Call) -> str:
     if not 0 < len(name) <= IDEMPOTENCY_KEY_MAX or not name.isprintable():
         words = f"Idempotency-Key is {name!r}; expected 1 to {IDEMPOTENCY_KEY_MAX} characters"
         raise malformed(call, words)
-    said = [all_of(call.headers, header) for header in WANTED_HEADERS]
-    meta = sorted(_meta_of(call).items())
-    wanted_of = [call.method, call.body, call.query.get("ttl"), said, meta]
-    return f"{_hash_of(name.encode())}.{_hash_of(_encode(wanted_of))}"
+    said = [(header, all_of(call.headers, header)) for header in WANTED_HEADERS]
+    wanted = repr((call.method, call.query.get("ttl"), said, sorted(_meta_of(call).items())))
+    request = wanted.encode("utf-8", "surrogateescape") + call.body
+    return f"{_hash_of(name.encode())}.{_hash_of(request)}"
 
 
 def _hash_of(text: bytes) -> str:

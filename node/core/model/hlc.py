@@ -36,6 +36,13 @@ def _next_to(milliseconds: int, count: int) -> tuple[int, int]:
     return (milliseconds, count + 1) if count + 1 < TIMESTAMP_COUNT_MAX else (milliseconds + 1, 0)
 
 
+def before(later: Timestamp, earlier: Timestamp, actor: str) -> Timestamp:
+    """A timestamp between these two: a millisecond below the later one, if the other is below
+    that."""
+    below = later[0] - 1, 0, actor
+    return below if below > earlier else (earlier[0], earlier[1] + 1, actor)
+
+
 class HybridClock:
     """Gives timestamps in order; learns from every timestamp it is shown."""
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from node.core.model.actors import Actor, view_of
 from node.core.model.dots import Dot, Vector, join_vectors
+from node.core.model.hlc import Timestamp
 from node.core.model.item import Item
 from node.core.model.token import COUNT_MAX
 
@@ -32,6 +33,7 @@ class Place(NamedTuple):
     beside: tuple[Dot, ...] = ()  # those that it does not replace, though in lww mode
     clock: Vector | None = None  # its vector clock, if it brings one
     seen: tuple[Dot, ...] = ()  # otherwise what its writer had seen
+    timestamp: Timestamp | None = None  # its timestamp, if it must be below those that stay
 
 
 def placed(clock: Vector, item: Item, actor: Actor) -> Place:

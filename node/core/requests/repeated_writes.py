@@ -17,6 +17,7 @@ Example: n1 and n2 own x, and the client sends its write through n3.
 from node.core.membership.services import Services
 from node.core.model.conditions import Mode, Scope
 from node.core.model.dots import Dot
+from node.core.model.hlc import before
 from node.core.model.item import Item, Past, Version, WriteName
 from node.core.model.keys import key_hash_of
 from node.core.model.vector_clock import Place
@@ -80,21 +81,32 @@ class RepeatedWrites:
         return Written(accept.request, dot, token, context, naming.replaced, clock, shown)
 
     def place_of(self, put: Put) -> Place:
-        """Where to put a write that is named now.  If it replaces all, it leaves the versions whose
-        writers had seen a write of the key that is not here: that may be this very one, under the
-        name of another home."""
+        """Where to put a write that is named now.  If it replaces all, it leaves the versions that
+        may have come after it, and gets a timestamp below theirs.
+
+        Their writers had seen a write of the key that is not here: that may be this very one, under
+        the name of another home.  What its own client had seen came before it, and so did all that
+        has no later timestamp than its token.
+        """
         if put.mode is not Mode.LWW:
             return ANYWHERE
         key_hash, clock = key_hash_of(put.key, lww=True), self._keyspace.clock_of(put.key)
         need = need_of(key_hash, self._views, self._keyspace)
 
-        def is_later(version: Version) -> bool:
+        def may_be_later(version: Version) -> bool:
             had = {dot for dot in version.deps.dots_of(key_hash) if clock.has(dot)}
             past = Past(clock.base, had, clock.oldest_view)
-            return bool(need.of(version.deps, Scope.KEY, past, clock))
+            is_later = version.timestamp > put.token.timestamp
+            return is_later and bool(need.of(version.deps, Scope.KEY, past, clock))
 
-        versions = self._keyspace.item(put.key).versions.items()
-        return Place(tuple(dot for dot, version in versions if is_later(version)))
+        versions = self._keyspace.item(put.key).versions
+        later = {dot: v for dot, v in versions.items() if may_be_later(v)}
+        if not later:
+            return ANYWHERE
+        first = min(version.timestamp for version in later.values())
+        timestamp = before(first, put.token.timestamp, self._keyspace.actor)
+        beside = (d for d, v in versions.items() if d in later or v.timestamp > timestamp)
+        return Place(tuple(beside), timestamp=timestamp)
 
 
 def stem_of(identity: str) -> str:

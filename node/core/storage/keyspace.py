@@ -248,7 +248,7 @@ class Keyspace:
         self.counter += 1
         dot = self.actor, self.counter
         seen = (put.token.timestamp, *(version.timestamp for version in local.versions.values()))
-        timestamp = self.hybrid.next(now, self.actor, seen)
+        timestamp = place.timestamp or self.hybrid.next(now, self.actor, seen)
         clock = place.clock or clock_of(dot, local, rest, (*place.seen, *met), put.clocked)
         known = self.trim(put.token)
         version = Version(

@@ -121,8 +121,11 @@ def test_what_may_have_come_after_it_stays_beside_it() -> None:
     ahead = Token({}, {("x", 4): key_hash_of(PEAR, True)}, name=one.replica.keyspace.name)
     answered(one, Put(PEAR, b"y", token=ahead))
     answered(one, PUT, 2)
-    values = {v.value for v in one.replica.peek(PEAR).versions.values()}
-    assert values == {b"y", b"v"}
+    item = one.replica.peek(PEAR)
+    assert {v.value for v in item.versions.values()} == {b"y", b"v"}
+    shown = item.winner()
+    assert shown is not None
+    assert item.versions[shown].value == b"y"
     answered(one, Put(PEAR, b"z"), 3)
     assert {v.value for v in one.replica.peek(PEAR).versions.values()} == {b"z"}
 
