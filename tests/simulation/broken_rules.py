@@ -25,6 +25,7 @@ from tests.simulation.mutants import (
     add_the_whole_past_to_the_clock,
     answer_before_it_is_durable,
     compare_stamps_across_causally_ordered_values,
+    count_no_key_whose_latest_write_is_a_delete,
     stamp_by_the_wall_clock_alone,
 )
 from tests.simulation.mutants_of_answers import (
@@ -159,6 +160,10 @@ STORIES_OF_VIEWS = [
     (
         directed_deletes.a_delete_is_shown_without_what_its_writer_had_seen,
         homes_judge_deletes_by_the_readers_token_alone,
+    ),
+    (
+        directed_deletes.a_value_beside_a_delete_is_counted,
+        count_no_key_whose_latest_write_is_a_delete,
     ),
     (directed_past.who_was_away_is_sent_what_it_missed, prune_the_key_log_at_once),
     (directed_past.who_has_forgotten_owns_again, claim_every_view_that_names_us),

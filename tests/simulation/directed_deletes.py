@@ -10,11 +10,20 @@ from collections.abc import Callable
 
 from cluster.simulator.invariants import ViolationError
 from node.core.model.conditions import Mode, RefuseWhen
+from node.core.model.keys import slot_of_key
 from node.core.model.view import FIRST
 from node.core.protocol.messages import Page, Replicate
-from node.core.protocol.operations import Absent, Found, Get, Outcome, Propose, Put, Stored
+from node.core.protocol.operations import (
+    Absent,
+    Found,
+    Get,
+    Outcome,
+    Propose,
+    Put,
+    Stored,
+)
 from tests.simulation.directed import KEY, NODES, Stage
-from tests.simulation.directed_views import Cluster, all_slots_to
+from tests.simulation.directed_views import KEYS, Cluster, all_slots_to
 from tests.simulation.post import nothing
 
 
@@ -127,3 +136,26 @@ def a_late_copy_of_what_was_deleted(seed: int) -> None:
     outcome = stage.asked("n3", Get(KEY))
     if not isinstance(outcome, Absent):
         raise ViolationError("DeletedIsBack", f"{KEY} at n3: {outcome}")
+
+
+def a_value_beside_a_delete_is_counted(seed: int) -> None:
+    """n1 and n2 own a key; one writes it while the other deletes it, and has not seen the value.
+
+    A reader sees the value, so the key counts wherever the value is, beside the delete or alone.
+    """
+    cluster = Cluster(seed)
+    owner, other = "n1", "n2"
+    view = cluster.replica(owner).view
+    key = next(key for key in KEYS if owner in view.shard_of(slot_of_key(key)).members)
+    cluster.part(owner)
+    for address, value in ((owner, b"kept"), (other, None)):
+        put = Put(key, value, Mode.SIBLINGS, level="one")
+        cluster.submit(address, put, lambda outcome: None)
+        cluster.wait(1.0)
+    cluster.mend(set(cluster.cuts))
+    for _ in range(200):
+        cluster.wait(0.05)
+        for keyspace in (cluster.replica(address).keyspace for address in (owner, other)):
+            if keyspace.filled(key).shown() and keyspace.live_keys != 1:
+                raise ViolationError("Miscounted", f"{keyspace.live_keys} keys, and {key} is shown")
+    assert len(cluster.replica(other).peek(key).shown()) == 1

@@ -232,9 +232,9 @@ def send_dots_alone_whatever_is_held() -> Iterator[None]:
         yield
 
 
-@OF_A_REPLICA.shown_by(deletes=0.3)
+@contextmanager
 def count_no_key_whose_latest_write_is_a_delete() -> Iterator[None]:
-    """A value beside a delete counts only when the delete has been pruned."""
+    """A value beside a delete counts only when the delete has been pruned.  A story shows it."""
 
     def is_live(self: Item) -> bool:
         winner = self.winner()
