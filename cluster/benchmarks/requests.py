@@ -2,9 +2,9 @@
 
 The benchmark runs one shard of three nodes as local processes, and beside it the bare program of
 `cluster.benchmarks.bare_server`; wrk loads them with 32 connections on loopback.  Rounds alternate
-(bare, ours, bare, ours ...) and the report has medians, so a busy machine slows both.  A second
-cluster of two shards shows the price of forwarding.  The report claims only ratios, and says what
-ran.
+(bare, ours, bare, ours ...) and the report has medians, so a busy machine slows both.  The nodes
+take requests of the asg4 contract, and as "native" those of the native API.  A second cluster of
+two shards shows the price of forwarding.  The report claims only ratios, and says what ran.
 """
 
 import argparse
@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 from rich.console import Console
 from rich.table import Table
@@ -41,15 +42,24 @@ READY_S = 20.0
 SCRIPT = """
 local keys = {KEYS}
 local n = 0
-local body = '{"value":"VALUE","causal-metadata":{}}'
-local headers = {["Content-Type"] = "application/json"}
+local body = 'BODY'
+local headers = {["Content-Type"] = "TYPE"}
 request = function()
   n = n + 1
-  local path = "/kvs/" .. keys[n % #keys + 1]
+  local path = "PATH" .. keys[n % #keys + 1]
   if "METHOD" == "PUT" then return wrk.format("PUT", path, headers, body) end
   return wrk.format("GET", path)
 end
 """
+
+
+class Target(NamedTuple):
+    """Where a load goes, and what a write sends there."""
+
+    port: int
+    path: str = "/kvs/"
+    body: str = f'{{"value":"{VALUE}","causal-metadata":{{}}}}'
+    content_type: str = "application/json"
 
 
 @dataclass
@@ -72,15 +82,17 @@ def keys_of(shard: str, topology: Topology) -> list[str]:
     return list(islice(mine, KEYS))
 
 
-def load(port: int, method: str, keys: list[str], seconds: int, folder: Path) -> tuple[float, ...]:
+def load(
+    target: Target, method: str, keys: list[str], seconds: int, folder: Path
+) -> tuple[float, ...]:
     """Run one round of wrk: requests per second, p99 in ms, number of errors."""
     script = folder / f"{method}.lua"
     names = ",".join(f'"{key}"' for key in keys)
-    text = SCRIPT.replace("KEYS", names).replace("VALUE", VALUE).replace("METHOD", method)
-    script.write_text(text)
+    text = SCRIPT.replace("KEYS", names).replace("METHOD", method).replace("PATH", target.path)
+    script.write_text(text.replace("BODY", target.body).replace("TYPE", target.content_type))
     command = ["wrk", "-t2", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency", "-s", str(script)]
     done = subprocess.run(
-        [*command, f"http://127.0.0.1:{port}"], capture_output=True, text=True, check=True
+        [*command, f"http://127.0.0.1:{target.port}"], capture_output=True, text=True, check=True
     )
     return parsed(done.stdout)
 
@@ -145,7 +157,7 @@ Figures = dict[str, Figure]
 
 
 def measure(rounds: int, seconds: int, report: Report) -> Figures:
-    """Return all figures by name: "bare GET", "GET", "PUT", "forwarded GET", "forwarded PUT"."""
+    """Return all figures by name: "bare GET", "GET", "native GET", "forwarded GET" and so on."""
     figures: Figures = {}
     one = Topology("bench-one", 1, 3, "process", base_port=FIRST_PORT + 1)
     two = Topology("bench-two", 2, 3, "process", base_port=FIRST_PORT + 4)
@@ -153,22 +165,27 @@ def measure(rounds: int, seconds: int, report: Report) -> Figures:
         for topology, shard, kind in ((one, "s1", ""), (two, "s2", "forwarded ")):
             with nodes(topology, Path(folder), report):
                 keys = keys_of(shard, topology)
-                ports = {"bare ": FIRST_PORT, kind: topology.nodes[0].host_port}
-                for port in ports.values():
-                    fill(port, keys)
+                port = topology.nodes[0].host_port
+                targets = {
+                    "bare ": Target(FIRST_PORT),
+                    kind: Target(port),
+                    f"{kind}native ": Target(port, "/v1/kv/", VALUE, "text/plain"),
+                }
+                fill(FIRST_PORT, keys)
+                fill(port, keys)
                 for number in range(rounds):
                     report.note(f"{kind or 'local '}round {number + 1} of {rounds}")
-                    one_round(figures, ports, keys, seconds, Path(folder))
+                    one_round(figures, targets, keys, seconds, Path(folder))
     return figures
 
 
 def one_round(
-    figures: Figures, ports: dict[str, int], keys: list[str], seconds: int, folder: Path
+    figures: Figures, targets: dict[str, Target], keys: list[str], seconds: int, folder: Path
 ) -> None:
-    """Run GET and PUT at each of the ports, bare and ours in turn."""
+    """Run GET and PUT at each of the targets, bare and ours in turn."""
     for method in ("GET", "PUT"):
-        for kind, port in ports.items():
-            rate, p99, errors = load(port, method, keys, seconds, folder)
+        for kind, target in targets.items():
+            rate, p99, errors = load(target, method, keys, seconds, folder)
             figure = figures.setdefault(kind + method, Figure())
             figure.per_second.append(rate)
             figure.p99_ms.append(p99)

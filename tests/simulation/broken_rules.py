@@ -80,8 +80,12 @@ from tests.simulation.mutants_of_repeats import (
     OF_REPEATS,
     a_late_name_replaces_what_came_after_the_write,
     acks_of_two_names_are_added_up,
+    replace_one_name_of_a_write_alone,
 )
-from tests.simulation.mutants_of_the_api import OF_THE_API
+from tests.simulation.mutants_of_the_api import (
+    OF_THE_API,
+    judge_a_condition_before_the_past_has_arrived,
+)
 from tests.simulation.mutants_of_the_past import (
     claim_every_view_that_names_us,
     delete_marks_do_not_travel,
@@ -106,6 +110,7 @@ from tests.simulation.mutants_of_views import (
     nobody_replaces_a_lost_member,
     nothing_is_claimed_for_a_skipped_view,
     propose_below_a_view_that_tokens_name,
+    propose_for_others_in_no_view,
     propose_from_outside,
     the_losers_owners_forget_what_they_took_in,
 )
@@ -128,6 +133,14 @@ IN_STORIES = [
 STORIES_OF_VIEWS = [
     (directed_views.what_the_beaten_side_took_in, the_losers_owners_forget_what_they_took_in),
     (directed_views.a_proposal_of_a_node_that_has_left, propose_from_outside),
+    (
+        directed_views.a_new_owner_is_asked_to_create_a_key,
+        judge_a_condition_before_the_past_has_arrived,
+    ),
+    (
+        directed_views.a_node_that_has_forgotten_is_asked_for_others,
+        propose_for_others_in_no_view,
+    ),
     (directed_views.a_proposer_whose_disk_is_lost, a_view_id_names_the_proposers_address),
     (directed_views.views_that_nobody_took_part_in, nothing_is_claimed_for_a_skipped_view),
     (directed_views.a_view_that_one_node_alone_has_adopted, propose_below_a_view_that_tokens_name),
@@ -140,6 +153,10 @@ STORIES_OF_VIEWS = [
         a_late_name_replaces_what_came_after_the_write,
     ),
     (directed_repeats.two_homes_have_a_replica_each, acks_of_two_names_are_added_up),
+    (
+        directed_repeats.a_client_replaces_a_write_that_has_two_names,
+        replace_one_name_of_a_write_alone,
+    ),
     (
         directed_disks.a_copied_disk_starts_in_another_shard,
         share_the_dots_of_slots_that_are_not_ours,

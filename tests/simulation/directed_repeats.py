@@ -6,6 +6,8 @@ and n3.  A story that ends badly raises ViolationError.
 
 from cluster.simulator.invariants import InvariantMonitor, ViolationError
 from cluster.simulator.world import SimNode
+from node.core.model.conditions import Mode
+from node.core.model.item import Past
 from node.core.model.keys import slot_of_key
 from node.core.protocol.messages import Accept, Envelope, Written
 from node.core.protocol.operations import Found, Get, Outcome, Put, Request, Stored
@@ -86,3 +88,26 @@ def two_homes_have_a_replica_each(seed: int) -> None:
     for outcome in outcomes:
         if isinstance(outcome, Stored):
             cluster.watch.on_stored(put, outcome)
+
+
+def a_client_replaces_a_write_that_has_two_names(seed: int) -> None:
+    """n1 and n2 name a write while they do not hear of each other; its client knows n1's name.
+
+    It replaces the write where both names are known, and nobody sees the write any more.
+    """
+    cluster = Six(seed)
+    cluster.part("n1")
+    again = Put(cluster.key, AGAIN, Mode.SIBLINGS, level="one", identity="write.again")
+    told = cluster.ask("n1", again)
+    cluster.ask("n2", again)
+    assert isinstance(told, Stored)
+    cluster.heal()
+    seen = Past({}, {told.dot})  # a context names the last few writes alone: not this one any more
+    put = Put(cluster.key, NEXT, Mode.SIBLINGS, token=told.token, context=seen)
+    stored = cluster.ask("n3", put)
+    assert isinstance(stored, Stored)
+    for owner in OWNERS:
+        get = Get(cluster.key, Mode.SIBLINGS, token=stored.token, wait_s=2.0)
+        found = cluster.ask(owner, get)
+        if not isinstance(found, Found) or found.values != (NEXT,):
+            raise ViolationError("StaleVersion", f"{cluster.key} at {owner}: {found}")

@@ -6,10 +6,16 @@ propose views at chosen moments.  A story that ends badly raises ViolationError.
 """
 
 from cluster.simulator.invariants import ViolationError
+from cluster.simulator.world import SimNode
+from node.core.model.conditions import RefuseWhen
 from node.core.model.keys import SLOTS
+from node.core.model.tags import ANY_VALUE
 from node.core.model.view import Layout, Shard
+from node.core.protocol.messages import Envelope, ItemPage, RowPage, SamePage
 from node.core.protocol.operations import (
     Absent,
+    Forget,
+    Forgotten,
     Found,
     Get,
     Outcome,
@@ -168,3 +174,41 @@ def a_view_that_one_node_alone_has_adopted(seed: int) -> None:
     again = cluster.ask("n2", get)
     if isinstance(again, Unmet):
         raise ViolationError("RefusedForEver", f"{key} at n2: {again}")
+
+
+def a_new_owner_is_asked_to_create_a_key(seed: int) -> None:
+    """n3 owns all slots now, and has none of their rows yet; a client creates a key that there is.
+
+    n3 cannot tell, so it must not take the write: the key has a value.
+    """
+    cluster = Cluster(seed)
+    cluster.write("n1", b"there is one")
+    cluster.wait(5.0)
+    cluster.holds = _rows_for_the_new_owner
+    cluster.ask("n1", Propose(all_slots_to("n3", "n1", "n2", "n4")))
+    create = RefuseWhen(one_of=(ANY_VALUE,))
+    for key in KEYS:
+        outcome = cluster.ask("n3", Put(key, b"new", level="one", refuse_when=create))
+        if isinstance(outcome, Stored):
+            raise ViolationError("ConditionIgnored", f"{key} at n3: {outcome}")
+
+
+def a_node_that_has_forgotten_is_asked_for_others(seed: int) -> None:
+    """n1 has left the view; it passes a change on to n2, which has been told to forget its view.
+
+    n2 knows nothing of the view in which n3 has everything, so it must not begin the next one.
+    """
+    cluster = Cluster(seed)
+    cluster.write("n2", b"of the second view")
+    cluster.ask("n2", Propose(all_slots_to("n3", "n2", "n4")))
+    cluster.wait(8.0)
+    cluster.part("n1", "n2")
+    assert cluster.ask("n2", Forget()) == Forgotten()
+    cluster.propose("n1", all_slots_to("n1", "n2", "n3", "n4"))
+    cluster.wait(5.0)
+    cluster.heal()
+    cluster.must_show("n3", b"of the second view")
+
+
+def _rows_for_the_new_owner(node: SimNode, target: str, envelope: Envelope) -> bool:
+    return target == "n3" and isinstance(envelope.message, ItemPage | RowPage | SamePage)

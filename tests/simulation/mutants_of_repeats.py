@@ -54,9 +54,12 @@ def forget_the_names_of_writes_in_a_restart() -> Iterator[None]:
         yield
 
 
-@OF_REPEATS.shown_by()
+@contextmanager
 def replace_one_name_of_a_write_alone() -> Iterator[None]:
-    """A write that replaces another one under one name leaves it under the other name."""
+    """A write that replaces another one under one name leaves it under the other name.
+
+    A story shows it.
+    """
 
     def without_these(item: Item, replaced: dict[Dot, Version], past: Past) -> Item:
         return Item({d: v for d, v in item.versions.items() if d not in replaced}, past)

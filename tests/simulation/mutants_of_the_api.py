@@ -1,6 +1,7 @@
 """Rules of the native API, each broken in one place."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from unittest.mock import patch
 
 from node.core.model.conditions import Mode, RefuseWhen
@@ -13,9 +14,9 @@ from tests.simulation.breaks import Breaks
 OF_THE_API = Breaks()
 
 
-@OF_THE_API.shown_by()
+@contextmanager
 def judge_a_condition_before_the_past_has_arrived() -> Iterator[None]:
-    """A home that lacks rows of a slot says what the key shows."""
+    """A home that lacks rows of a slot says what the key shows.  A story shows it."""
     with patch.object(Home, "_is_sure", lambda self, key: True):
         yield
 

@@ -36,9 +36,12 @@ from tests.simulation.breaks import Breaks
 OF_VIEWS = Breaks()
 
 
-@OF_VIEWS.shown_by("one way", changes=3)
+@contextmanager
 def propose_for_others_in_no_view() -> Iterator[None]:
-    """A node that has forgotten its view begins another one when a node forwards a request."""
+    """A node that has forgotten its view begins another one when a node forwards a request.
+
+    A story shows it.
+    """
     original = Proposals._may
 
     def may(self: Proposals, propose: Propose | None = None) -> bool:

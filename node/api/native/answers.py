@@ -88,12 +88,6 @@ def say_siblings(asked: KeyRequest, found: Found) -> Reply:
     return problem(asked.call, "siblings", words, _read_headers(asked, found))
 
 
-def say_nothing_seen(asked: KeyRequest) -> Reply:
-    """Answer a DELETE whose client has seen no value: it deletes none."""
-    headers = _seen(asked, asked.token, Past(), asked.facts.address)
-    return problem(asked.call, "absent", "the client has seen no value to delete", headers)
-
-
 def _say_value(headers: Headers, found: Found, place: int) -> Reply:
     labels = found.labels[place] or Labels(JSON)
     meta = {f"Kv-Meta-{name}": text for name, text in labels.meta.items()}

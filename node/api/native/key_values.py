@@ -12,7 +12,6 @@ from node.api.contract import Ask, Call, Dialect, Refused, Reply, Route, Steps, 
 from node.api.native.answers import (
     say_delete,
     say_excluded,
-    say_nothing_seen,
     say_read,
     say_siblings,
     say_write,
@@ -159,7 +158,7 @@ def _write(asked: KeyRequest, value: bytes | None, labels: Labels | None) -> Put
     if blind == "refuse" or (blind == "sibling" and value is None):
         raise Refused(problem(asked.call, "context", WANTED))
     if value is None and seen is not None and not seen.past:
-        raise Refused(say_nothing_seen(asked))
+        raise malformed(asked.call, "a DELETE of what its client has not seen deletes nothing")
     mode = Mode.LWW if seen is None and blind == "replace" else Mode.SIBLINGS
     past, cluster = seen or KeyContext(Past())
     return Put(
