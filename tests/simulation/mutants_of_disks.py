@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from unittest.mock import patch
 
-from node.core.membership import closing, known_views
+from node.core.membership import closing, disk_identity, known_views
 from node.core.membership.closing import Closing
 from node.core.membership.disk_identity import Identity
 from node.core.membership.known_views import KnownViews
@@ -15,6 +15,7 @@ from node.core.model.actors import Actor, actor_of, view_of
 from node.core.model.dots import Dot
 from node.core.model.keys import Slot
 from node.core.model.view import FIRST, NO_VIEW, ViewId
+from node.core.protocol.messages import Mark
 from node.core.protocol.operations import Outcome
 from node.core.replica import Replica
 from node.core.replication.pull import Repair
@@ -57,6 +58,18 @@ def an_old_disk_is_taken_for_the_present_one() -> Iterator[None]:
         patch.object(Identity, "is_behind_itself", lambda self, *said: False),
         patch.object(Repair, "has_lost", lambda self, source, row, parts, oldest_view: False),
     ):
+        yield
+
+
+@OF_DISKS.shown_by(copying=True)
+def an_old_disk_counts_on_before_it_is_heard() -> Iterator[None]:
+    """A view that an old disk has counted puts its mark above all that others have seen of it."""
+
+    def contradicts(known: Mark, mark: Mark) -> bool:
+        is_other_run = mark.generation == known.generation and mark.run != known.run
+        return mark.generation < known.generation or is_other_run
+
+    with patch.object(disk_identity, "_contradicts", contradicts):
         yield
 
 

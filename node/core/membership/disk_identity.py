@@ -69,6 +69,7 @@ class Identity:
         if self._generation:  # a new disk claims nothing that it lacks
             views.begin_unconfirmed()
         self.advance()
+        self._began = self._generation
         self._declare_runs()
 
     def _declare_runs(self) -> None:
@@ -81,7 +82,7 @@ class Identity:
     @property
     def mark(self) -> Mark:
         """What this node tells of itself; only messages that wait for the disk carry it."""
-        return Mark(self._views.node_id, self._generation, self._views.run)
+        return Mark(self._views.node_id, self._generation, self._views.run, self._began)
 
     def advance(self) -> None:
         """Count a start or a view change, so that peers can tell an older copy of this disk
@@ -315,9 +316,11 @@ class Identity:
 
 
 def _contradicts(known: Mark, mark: Mark) -> bool:
-    """Whether one disk cannot have told both marks in this order."""
-    is_other_run = mark.generation == known.generation and mark.run != known.run
-    return mark.generation < known.generation or is_other_run
+    """Whether one disk cannot have told both marks in this order.  A run begins above all that the
+    run before it has told, also if it has counted on since, by a view, before anyone heard it."""
+    if mark.run != known.run:
+        return mark.began <= known.generation
+    return mark.generation < known.generation
 
 
 def _lacks_of(mine: DotClock, theirs: DotClock, incarnation: str) -> bool:

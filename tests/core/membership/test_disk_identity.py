@@ -22,7 +22,7 @@ from tests.core.given import holding
 from tests.core.one import NOW, PEAR, VIEW, One
 
 TRIO = first_view(["a1", "a2", "a3"], 1)
-MARK = m.Mark("id of a2", 3, "run 3")
+MARK = m.Mark("id of a2", 3, "run 3", 3)
 
 
 def gossip(mark: m.Mark, reports: dict[str, ViewId] | None = None) -> m.Gossip:
@@ -44,12 +44,13 @@ def objections(effects: Effects) -> list[m.Mark]:
 def test_marks_may_grow_and_nothing_else() -> None:
     one = One(view=TRIO)
     assert objections(one.step("a2", gossip(MARK))) == []
-    later, view = replace(MARK, generation=5, run="run 5"), replace(MARK, generation=4)
+    later, view = m.Mark("id of a2", 5, "run 5", 5), replace(MARK, generation=4)
     assert objections(one.step("a2", gossip(MARK))) == []  # told twice
     assert objections(one.step("a2", gossip(view))) == []  # another view in the same run
     assert objections(one.step("a2", gossip(later))) == []
-    older, copy = replace(MARK, generation=4, run="run 4"), replace(later, run="of a copy")
-    for wrong in (older, copy, MARK):
+    older, copy = m.Mark("id of a2", 4, "run 4", 4), replace(later, run="of a copy")
+    counted_on = m.Mark("id of a2", 7, "of an old disk", 5)  # before anyone has heard it
+    for wrong in (older, copy, counted_on, MARK):
         assert objections(one.step("a2", gossip(wrong))) == [wrong]
 
 
