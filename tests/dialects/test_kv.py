@@ -8,10 +8,17 @@ from hypothesis import given, strategies as st
 
 from node.api.contract import Ask, Call, Reply
 from node.api.native.key_values import key_values
-from node.api.native.opaque import KeyContext, context_of, context_text, token_of, token_text
+from node.api.native.opaque import (
+    NAMED_MAX,
+    KeyContext,
+    context_of,
+    context_text,
+    token_of,
+    token_text,
+)
 from node.api.native.parameters import LABEL_BYTES_MAX, META_MAX
 from node.api.native.problems import KINDS, PATH
-from node.core.model.item import Past
+from node.core.model.item import Past, WriteName
 from node.core.model.token import Malformed, Token
 from node.core.model.view import ViewId
 from node.core.protocol.operations import Found, Put, Stored
@@ -106,6 +113,26 @@ def test_other_texts_are_no_tokens(text: str) -> None:
 def test_a_context_of_what_no_node_can_have_named_is_malformed(base: dict[str, int]) -> None:
     with pytest.raises(Malformed):
         context_of(KEY, context_text(KEY, KeyContext(Past(base))))
+
+
+def named(*identities: str) -> Past:
+    """Return a past that names a write for each of these identities, one later than the other."""
+    dots = [("AAAAAA.1", n) for n in range(1, 1 + len(identities))]
+    names = {i: WriteName(d, (d[1], 0, d[0])) for i, d in zip(identities, dots, strict=True)}
+    return Past({}, set(dots), namings=names)
+
+
+def test_a_context_names_the_last_writes_that_may_be_sent_again() -> None:
+    past = named(*(f"name{n}.request" for n in range(NAMED_MAX + 2)))
+    back = context_of(KEY, context_text(KEY, KeyContext(past))).past
+    assert back.loose == past.loose
+    assert list(back.namings.items()) == list(past.namings.items())[2:]
+
+
+def test_a_context_names_no_write_without_an_identity() -> None:
+    """An empty identity would stand for every write that has none."""
+    with pytest.raises(Malformed, match="is not a context"):
+        context_of(KEY, context_text(KEY, KeyContext(named(""))))
 
 
 def test_a_context_says_of_which_cluster_it_is() -> None:

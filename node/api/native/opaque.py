@@ -48,7 +48,7 @@ class _Context(msgspec.Struct, array_like=True):
 class _Named(msgspec.Struct, array_like=True):
     """A write that may be sent again, as the client of this context has seen it."""
 
-    identity: Annotated[str, msgspec.Meta(max_length=IDENTITY_CHARACTERS_MAX)]
+    identity: Annotated[str, msgspec.Meta(min_length=1, max_length=IDENTITY_CHARACTERS_MAX)]
     dot: Dot
     timestamp: Timestamp
 
