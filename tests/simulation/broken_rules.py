@@ -221,10 +221,6 @@ STORIES_OF_VIEWS = [
         a_node_proposes_in_a_view_that_may_be_retired,
     ),
     (
-        directed_empty_disks.an_old_disk_is_asked_for_views_while_it_is_cut_off,
-        a_node_proposes_in_a_view_that_may_be_retired,
-    ),
-    (
         directed_custody.owners_that_lose_their_disks_before_their_view,
         nobody_replaces_a_lost_member,
     ),

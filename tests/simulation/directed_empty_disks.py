@@ -1,4 +1,4 @@
-"""Stories about a node with an empty or old disk that is asked for another view.
+"""Stories about a node with an empty disk that is asked for another view.
 
 The others have retired the view in which the node finds itself.  Four real replicas in two shards,
 in fair weather, as in `directed_views`, and a machine that no view names.  A story that ends badly
@@ -8,7 +8,7 @@ raises ViolationError.
 from cluster.simulator.invariants import ViolationError
 from node.core.model.view import FIRST
 from node.core.protocol.operations import Absent, Get, Outcome, Propose, Unavailable
-from tests.simulation.directed_disks import OLD, PutBack
+from tests.simulation.directed_disks import OLD
 from tests.simulation.directed_unheard import NEWCOMER, Unheard
 from tests.simulation.directed_views import KEYS, NODES, Cluster, all_slots_to
 
@@ -53,25 +53,11 @@ def an_empty_disk_is_asked_for_a_view_by_a_newcomer(seed: int) -> None:
 
 
 def an_empty_disk_is_asked_for_views_while_it_is_cut_off(seed: int) -> None:
-    _asked_while_it_is_cut_off(_with_an_empty_disk(seed))
-
-
-def an_old_disk_is_asked_for_views_while_it_is_cut_off(seed: int) -> None:
-    cluster = PutBack(seed)
-    kept = cluster.kept()
-    _go_on_without(cluster)
-    cluster.put_back_disk(*kept)
-    cluster.part(OLD)
-    cluster.start(OLD)
-    cluster.wait(3.0)
-    _asked_while_it_is_cut_off(cluster)
-
-
-def _asked_while_it_is_cut_off(cluster: Cluster) -> None:
     """Ask n4 for so many views that the others would take the last one.
 
     n4 would say what is in the slots before it has heard.
     """
+    cluster = _with_an_empty_disk(seed)
     wanted = Propose(all_slots_to(OLD, *REST))
     answers = [cluster.ask(OLD, wanted) for _ in range(VIEWS)]
     cluster.mend(set(cluster.cuts))
