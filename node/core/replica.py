@@ -39,6 +39,7 @@ from node.core.requests.read_origin import ReadOrigin
 from node.core.requests.read_owner import ReadOwner
 from node.core.requests.write_home import Home
 from node.core.requests.write_origin import WriteOrigin
+from node.core.requests.write_replica import WriteReplica
 from node.core.storage.keyspace import Keyspace
 from node.core.storage.past_runs import UnknownRuns
 from node.core.storage.row_scan import Rows
@@ -87,9 +88,9 @@ class Replica:
         )  # fmt: skip
         self._counts = CountOrigin(services)
         feed, ask = self._read_origin.feed, self.maintenance.anti_entropy.ask_shard_peers
-        self._home = Home(
-            services, self.delivery_buffer, self.maintenance.row_repair, options, feed, ask
-        )
+        self._home = Home(services, self.delivery_buffer, options, feed)
+        row_repair, bytes_max = self.maintenance.row_repair, options.message_bytes_max
+        self._write_replica = WriteReplica(services, row_repair, bytes_max, feed, ask)
         self._writes = WriteOrigin(services, self._handle, self._read_origin.looks.begin)
         self._lists = Lists(services)
         self._expiring = Expiring(services, self._delete)
@@ -112,7 +113,6 @@ class Replica:
             compare_with_all=maintenance.anti_entropy.compare_with_all,
             recount_writes=self._writes.enter,
             restart_reads=self._read_origin.restart,
-            replicate_again=self._home.replicate_again,
         )
         return ViewChange(services, maintenance.membership, self._proposals, subscribers)
 
@@ -120,7 +120,8 @@ class Replica:
         """For each kind of event or operation: its handler, and what to do instead when a row that
         it reads is damaged.  All branching on the kind is here.  None: it reads no row, or it goes
         on without the row by itself."""
-        home, writes, answers, owner = self._home, self._writes, self._read_origin, self._read_owner
+        home, copies, writes = self._home, self._write_replica, self._writes
+        answers, owner = self._read_origin, self._read_owner
         maintenance, proposals, counts = self.maintenance, self._proposals, self._counts
         repair, asked_again = maintenance.anti_entropy, lambda source, message: None
         return {
@@ -133,10 +134,11 @@ class Replica:
             m.Declined: (writes.on_declined, None),
             m.NotOwner: (writes.on_not_owner, None),
             m.CannotDecide: (writes.on_cannot_decide, None),
-            m.Replicate: (home.on_replicate, home.on_replicate_damaged),
+            m.Replicate: (copies.on_replicate, copies.on_replicate_damaged),
+            m.ReplicateAgain: (copies.on_replicate_again, asked_again),
             m.Fetch: (owner.on_fetch, None),
             m.State: (answers.on_state, None),
-            m.ReadRepair: (home.on_read_repair, home.on_read_repair_damaged),
+            m.ReadRepair: (copies.on_read_repair, copies.on_read_repair_damaged),
             m.CountKeys: (counts.on_count_keys, None),
             m.KeyCount: (counts.on_key_count, None),
             m.Compare: (repair.on_compare, None),

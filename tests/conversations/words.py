@@ -61,6 +61,9 @@ class Words(Names):
             m.Written: self._written,
             m.Declined: lambda d: f"{self.request(d.request)} {self.outcome(d.outcome)}",
             m.Replicate: lambda r: f"{self.request(r.request)} {r.key}={self.item(r.item)}",
+            m.ReplicateAgain: lambda a: (
+                f"{self.request(a.request)} {self.dot(a.dot)} to {' '.join(a.owners)}"
+            ),
             m.Fetch: lambda f: f"{self.request(f.request)} {f.key}{self._have(f.have)}",
             m.State: self._state,
             m.ReadRepair: lambda n: f"{n.key}={self.item(n.item)}{self._rest(n.rest)}",

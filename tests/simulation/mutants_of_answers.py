@@ -29,7 +29,7 @@ from node.core.requests import read_answer
 from node.core.requests.coverage import Missing, Need
 from node.core.requests.read_origin import ReadOrigin
 from node.core.requests.read_repair import AnsweredRead, ReadRepairs, Tells
-from node.core.requests.write_home import Home
+from node.core.requests.write_replica import WriteReplica
 from node.core.storage import keyspace
 from node.core.storage.delete_marks import DeleteMarks
 from node.core.storage.keyspace import Keyspace
@@ -217,13 +217,13 @@ def answer_at_once_after_a_wipe() -> Iterator[None]:
 def take_messages_of_lives_that_ended() -> Iterator[None]:
     """Messages of an ended incarnation fill gaps that all have closed."""
 
-    def on_replicate(self: Home, source: str, message: Replicate) -> None:
+    def on_replicate(self: WriteReplica, source: str, message: Replicate) -> None:
         ended, self._views.past_incarnations = self._views.past_incarnations, {}
         original(self, source, message)
         self._views.past_incarnations = ended
 
-    original = Home.on_replicate
-    with patch.object(Home, "on_replicate", on_replicate):
+    original = WriteReplica.on_replicate
+    with patch.object(WriteReplica, "on_replicate", on_replicate):
         yield
 
 

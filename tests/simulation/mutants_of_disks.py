@@ -15,7 +15,7 @@ from node.core.model.actors import Actor, actor_of, view_of
 from node.core.model.dots import Dot
 from node.core.model.keys import Slot
 from node.core.model.view import FIRST, NO_VIEW, ViewId
-from node.core.protocol.messages import Mark
+from node.core.protocol.mark import Mark
 from node.core.protocol.operations import Outcome
 from node.core.replica import Replica
 from node.core.replication.pull import Repair

@@ -38,7 +38,8 @@ from node.core.model.dots import DotClock, Vector
 from node.core.model.slots import ALL
 from node.core.model.token import COUNT_MAX
 from node.core.model.view import FIRST, NO_VIEW, View, ViewId
-from node.core.protocol.messages import NO_MARK, Epoch, Gossip, Mark, Message, Superseded
+from node.core.protocol.mark import NO_MARK, Mark
+from node.core.protocol.messages import Epoch, Gossip, Message, Superseded
 from node.core.replication.progress import PeerProgress
 
 SEEN = msgspec.msgpack.Decoder(dict[str, Mark])

@@ -18,8 +18,8 @@ from node.core.model.pace import UNLISTED_S, pace_of
 from node.core.model.placement import first_view
 from node.core.model.quorum import majority
 from node.core.model.view import FIRST, NO_VIEW, ViewId
+from node.core.protocol.mark import NO_MARK
 from node.core.protocol.messages import (
-    NO_MARK,
     DeclaredRuns,
     Epoch,
     Gossip,

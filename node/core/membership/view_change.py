@@ -32,7 +32,6 @@ class Subscribers(msgspec.Struct, frozen=True):
     compare_with_all: Callable[[], None]
     recount_writes: Callable[[], None]
     restart_reads: Callable[[], None]
-    replicate_again: Callable[[], None]
 
 
 class ViewChange:
@@ -110,5 +109,3 @@ class ViewChange:
             then.recount_writes()
             # States that were sent were complete for the last view.
             then.restart_reads()
-            # Last, by the new owners that all others go by: they may lack what was just named.
-            then.replicate_again()

@@ -11,6 +11,7 @@ from node.core.model.dots import Dot, DotClock, Vector
 from node.core.model.item import Item, Past
 from node.core.model.token import Token
 from node.core.model.view import FIRST, Layout, View, ViewId
+from node.core.protocol.mark import NO_MARK, Mark
 from node.core.protocol.operations import Put, Refusal
 
 
@@ -65,6 +66,16 @@ class Replicate(Frame, tag=5, frozen=True):
     dot: Dot
 
 
+class ReplicateAgain(Frame, tag=27, frozen=True):
+    """Origin -> home, or another replica (ask): tell this write to these owners, which have not
+    acknowledged it."""
+
+    request: int
+    key: str
+    dot: Dot
+    owners: tuple[str, ...]
+
+
 class Fetch(Frame, tag=6, frozen=True):
     """Origin -> owner (ask): what do you hold of this key?  `bound`: the reader's token names
     writes, so hidden versions are asked for, too.  `have`: versions that the origin has already;
@@ -111,19 +122,6 @@ class SlotSummary(msgspec.Struct, array_like=True, frozen=True, gc=False):
     clock: DotClock
     complete_for: list[ViewId]
     content: bytes = b""
-
-
-class Mark(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """What a node says of itself: its id, its run, how many starts and views its disk has counted
-    (`generation`), and how many it had counted when the run began."""
-
-    node_id: str = ""
-    generation: int = 0
-    run: str = ""
-    began: int = 0
-
-
-NO_MARK = Mark()
 
 
 class Compare(Frame, tag=10, frozen=True):
@@ -328,6 +326,7 @@ Message = (
     Accept | Ack | Written | Declined | Replicate | Fetch | State | CountKeys | KeyCount | Compare
     | Pull | ItemPage | SamePage | RowPage | Heartbeat | Gossip | Views | NotOwner | Join
     | CannotDecide | ForwardedProposal | Granted | ReadRepair | Superseded | DeclaredRuns | WantRuns
+    | ReplicateAgain
 )  # fmt: skip
 
 # These count only between two nodes of one view (D10 R1).

@@ -4,6 +4,7 @@
     write_under_way  one write at its origin: how long it waits for members
     write_home       naming, storing, refusing
     repeated_writes  a write that its client sends again
+    write_replica    storing what a home tells, telling it again
     read_origin      a read at its origin
     read_owner       the state of a key
     reading          one read under way; how long it waits before it asks again

@@ -28,7 +28,6 @@ from collections.abc import Callable
 import msgspec
 from msgspec.structs import replace
 
-from node.core.integrity.row_repair import RowRepair
 from node.core.membership.services import Services
 from node.core.model.conditions import Mode
 from node.core.model.dots import Dot
@@ -37,7 +36,6 @@ from node.core.model.keys import key_hash_of, slot_of_key
 from node.core.model.options import Options
 from node.core.model.vector_clock import Place, placed
 from node.core.protocol import messages as m
-from node.core.protocol.effects import Damaged
 from node.core.protocol.operations import (
     Absent,
     Get,
@@ -48,7 +46,7 @@ from node.core.protocol.operations import (
     Unavailable,
     Unmet,
 )
-from node.core.protocol.pieces import fits, overfull, whole_of
+from node.core.protocol.pieces import fits, overfull
 from node.core.requests.admission import impossible
 from node.core.requests.causal_delivery import DeliveryBuffer
 from node.core.requests.coverage import Need, need_of
@@ -58,8 +56,6 @@ from node.core.storage.keyspace import ANYWHERE
 from node.core.storage.named_write import NamedWrite
 
 EXPIRED = Unavailable("the value had expired before a replica could write it", definite=True)
-RESENT_S = 0.5  # writes named this short before a view change are replicated again
-
 
 Answer = m.Written | m.Declined | m.NotOwner | m.CannotDecide
 
@@ -68,8 +64,6 @@ class Accepted(msgspec.Struct, frozen=True, gc=False):
     """The answer that this replica has given to a write: its name, or a refusal."""
 
     answer: Answer
-    key: str
-    at: float
 
     def is_over(self, attempt: int) -> bool:
         """Whether this was the refusal of an earlier attempt, which says nothing of this one."""
@@ -85,15 +79,12 @@ class Home:
         self,
         services: Services,
         delivery_buffer: DeliveryBuffer,
-        row_repair: RowRepair,
         options: Options,
         feed: Callable[[str], None],
-        ask_shard_peers: Callable[[], None],
     ) -> None:
         self._views, self._step = services.views, services.step
         self._keyspace, self._repair = services.store, services.peers
-        self._delivery_buffer, self._row_repair = delivery_buffer, row_repair
-        self._feed, self._ask_shard_peers = feed, ask_shard_peers
+        self._delivery_buffer, self._feed = delivery_buffer, feed
         self._bytes_max = options.message_bytes_max
         self._siblings_max = options.siblings_max, options.siblings_bytes_max
         self._repeated = RepeatedWrites(services, options.message_bytes_max)
@@ -122,7 +113,7 @@ class Home:
         self._answer(source, accept, m.NotOwner(accept.request, accept.attempt))
 
     def _answer(self, source: str, accept: m.Accept, answer: Answer) -> None:
-        self._accepted[source, accept.request] = Accepted(answer, accept.put.key, self._step.now)
+        self._accepted[source, accept.request] = Accepted(answer)
         if len(self._accepted) > self._accepts_max:
             self._accepted.popitem(last=False)
         self._step.tell(source, answer)
@@ -276,71 +267,6 @@ class Home:
                 self._views.address, (self._views.address,), written.clock,
             ),
         )  # fmt: skip
-
-    def on_replicate(self, source: str, message: m.Replicate) -> None:
-        """Store a shard peer's write and acknowledge it to the origin; refuse one of a past
-        incarnation (D7)."""
-        if not self._owns(message.key) or self._views.is_refused(message.dot[0]):
-            return
-        self._step.serve()
-        self._keyspace.take(message.key, message.item, (message.dot,), self._step.now)
-        self._step.tell(message.origin, m.Ack(message.request, message.dot))
-        self._feed(message.key)
-
-    def on_replicate_damaged(self, source: str, message: m.Replicate) -> None:
-        """Try to repair the row with the item.  If that makes it whole, the write is stored as
-        usual, so the clock gets the dot even if a later write has replaced it."""
-        if self._row_repair.offer(message.key, message.item, source):
-            self.on_replicate(source, message)
-
-    def on_read_repair(self, source: str, message: m.ReadRepair) -> None:
-        """Store what a read has found and this replica lacks; comparisons bring what is of past
-        incarnations."""
-        if not self._owns(message.key):
-            return
-        if any(self._views.is_refused(actor) for actor, _ in message.item.versions):
-            return
-        item: Item | None = message.item
-        if message.rest:
-            here = self._keyspace.filled(message.key)
-            item = whole_of(message.item, message.rest, {}, here)
-        if item is None:  # more is lacking than one message holds: repair brings it
-            self._ask_shard_peers()
-            return
-        self._keyspace.take(message.key, item, (), self._step.now)
-        self._feed(message.key)
-
-    def on_read_repair_damaged(self, source: str, message: m.ReadRepair) -> None:
-        """Try to repair the row with the item, if all of it is here."""
-        if not message.rest and self._row_repair.offer(message.key, message.item, source):
-            self._feed(message.key)
-
-    def replicate_again(self) -> None:
-        """Tell the new owners our last writes: shard peers may have taken the next view before
-        these came."""
-        for (origin, request), accepted in reversed(self._accepted.items()):
-            if self._step.now - accepted.at > RESENT_S:
-                break
-            named, key = accepted.answer, accepted.key
-            if not isinstance(named, m.Written):
-                continue
-            part = self._keyspace.parts.at(slot_of_key(key))
-            if part is None or not part.clock.has(named.dot):
-                continue  # forgotten since: all owners had it then
-            try:
-                item = self._keyspace.filled(key)
-            except Damaged as found:  # go on with the other writes
-                self._step.suspect(found)
-                continue
-            if not fits(item, self._bytes_max):
-                version = item.versions.get(named.dot)
-                if version is None or version.lww:
-                    continue  # what it has replaced, or what has replaced it, repair brings
-                item = _alone(item, named.dot, named.context)
-            replicate = m.Replicate(request, origin, key, item, named.dot)
-            for owner in self._views.view.shard_of(slot_of_key(key)).members:
-                if owner != self._views.address:
-                    self._step.tell(owner, replicate)
 
 
 def _alone(item: Item, dot: Dot, context: Past) -> Item:

@@ -6,7 +6,7 @@
     on_not_owner      the home does not own the key in its view: ask another member
     on_cannot_decide  the home cannot judge the write: read the key first
     enter             another view: the acks of its owners count
-    tick              time passes: look for a home again, or give up
+    tick              time passes: look for a home again, have the write told again, or give up
 
 The home and its shard peers answer the origin.  The origin replaces a home that may have named the
 write only if the write has an identity: then two names of it are one write wherever they meet.
@@ -22,27 +22,36 @@ Example: n1 and n2 own the key, and n3 is the origin.
     n1 names the write: `Written` to n3, `Replicate` to n2.  n2 tells n3 `Ack`: n3 answers
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from node.core.membership.services import Services
 from node.core.model.quorum import wanted
-from node.core.protocol.messages import Accept, Ack, CannotDecide, Declined, NotOwner, Written
+from node.core.protocol.messages import (
+    Accept,
+    Ack,
+    CannotDecide,
+    Declined,
+    NotOwner,
+    ReplicateAgain,
+    Written,
+)
 from node.core.protocol.operations import Put, Unavailable
-from node.core.requests.write_under_way import Asks, Writes
+from node.core.requests.write_under_way import Writes
 
 
 class WriteOrigin:
-    """The writes of this node's clients.  `home` is its own side of a write; `look_first` reads the
-    key before a write that a home cannot judge.  `under_way`: those that still wait."""
+    """The writes of this node's clients.  `act` does what a home is asked, where this node is it;
+    `look_first` reads the key before a write that a home cannot judge.  `under_way`: those that
+    still wait."""
 
     def __init__(
         self,
         services: Services,
-        home: Callable[[str, Accept], None],
+        act: Callable[[str, Accept | ReplicateAgain], None],
         look_first: Callable[[int, Put, int], None],
     ) -> None:
         self._views, self._step = services.views, services.step
-        self._home, self._look_first = home, look_first
+        self._act, self._look_first = act, look_first
         self._writes = Writes(self._views.address, services.detector)
         self.under_way = self._writes.under_way
 
@@ -61,13 +70,13 @@ class WriteOrigin:
         now = self._step.now
         self._ask(self._writes.begin(request, put, members, now, found, attempts))
 
-    def _ask(self, asks: Asks) -> None:
+    def _ask(self, asks: Sequence[tuple[str, Accept | ReplicateAgain]]) -> None:
         """Ask homes; a home that is this node itself acts in this very step."""
-        for home, accept in asks:
+        for home, message in asks:
             if home == self._views.address:
-                self._home(home, accept)
+                self._act(home, message)
             else:
-                self._step.ask(home, accept)
+                self._step.ask(home, message)
 
     def on_ack(self, source: str, ack: Ack | Written) -> None:
         """A member has the write on disk; the home also says how it is named."""
@@ -104,3 +113,4 @@ class WriteOrigin:
         self._ask(asks)
         for request, outcome in replies:
             self._step.reply(request, outcome)
+        self._ask(self._writes.tell_again(self._step.now))

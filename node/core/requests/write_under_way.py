@@ -7,13 +7,22 @@ import msgspec
 from node.core.membership.failure_detector import Detector
 from node.core.model.dots import Dot
 from node.core.model.quorum import AVAILABLE, enough, wanted
-from node.core.protocol.messages import Accept, Ack, CannotDecide, Declined, NotOwner, Written
+from node.core.protocol.messages import (
+    Accept,
+    Ack,
+    CannotDecide,
+    Declined,
+    NotOwner,
+    ReplicateAgain,
+    Written,
+)
 from node.core.protocol.operations import Outcome, Put, Stored, Unavailable
 
 BUDGET_S = 0.1  # `available` waits this long for members that have not given a sign of life
 SLOW_S = 1.0  # and this long for members that have, and are only slow
 HAND_OVER_S = 0.1  # so long a home may be silent before a write with an identity gets another one
 UNREACHABLE_S = 0.5  # so long we look for a home before we say that there is none
+AGAIN_S = 0.3  # so long after its name a write without enough acks is first told again
 LAST_ASK_S = 0.2  # so long before a write's time is over no home is asked again
 
 UNREACHABLE = Unavailable("no replica of the key's shard can be reached", definite=True)
@@ -22,6 +31,7 @@ NOT_YET = Unavailable(
 )
 
 Asks = list[tuple[str, Accept]]
+Again = list[tuple[str, ReplicateAgain]]
 
 
 class Write(msgspec.Struct, gc=False):
@@ -38,6 +48,8 @@ class Write(msgspec.Struct, gc=False):
     named_acks: tuple[tuple[str, Dot], ...] = ()  # of the names that several homes have given it
     attempt: int = 0  # how often a home was asked
     asked: float = 0.0  # when it was asked last
+    named: float = 0.0  # when its home had named it
+    next_again: float = 0.0  # when it is told again to those that have not acknowledged it
     found: bool | None = None  # what a read has shown before: whether the key has a value
 
     def awaited(self, now: float, detector: Detector) -> int:
@@ -71,6 +83,20 @@ class Write(msgspec.Struct, gc=False):
         if not self.put.identity or self.home is None or self.written is not None:
             return False
         return now - self.asked >= HAND_OVER_S or not detector.reachable(self.home, now)
+
+    def again(self, request: int, now: float, detector: Detector) -> Again:
+        """Have the write told again to the members that can be reached and have not acknowledged
+        it, if it is time: the message to one, or its ack, was lost with a link or a view.  Each
+        wait is twice as long as the one before."""
+        if self.written is None or now < self.next_again:
+            return []
+        self.next_again = now + max(now - self.named, AGAIN_S)
+        owners = tuple(m for m in self.members if m not in self.acks and detector.reachable(m, now))
+        holders = (self.home, *(member for member in self.members if member in self.acks))
+        holder = next((node for node in holders if node and detector.reachable(node, now)), None)
+        if not owners or holder is None:
+            return []
+        return [(holder, ReplicateAgain(request, self.put.key, self.written.dot, owners))]
 
     def may_ask(self, now: float) -> bool:
         """Whether a home that is asked now can answer in time."""
@@ -150,6 +176,7 @@ class Writes:
             return None
         if isinstance(ack, Written) and write.written is None:
             write.written, write.home = ack, source
+            write.named, write.next_again = now, now + AGAIN_S
         write.ack(source, ack.dot)
         return self._outcome(ack.request, write, now)
 
@@ -185,6 +212,7 @@ class Writes:
             write.acks &= {write.home or ""}
             write.named_acks = tuple(ack for ack in write.named_acks if ack[0] == write.home)
             write.refused.clear()
+            write.next_again = 0.0
             try:
                 wanted(write.put.level, len(write.members))
             except ValueError as error:
@@ -238,6 +266,11 @@ class Writes:
             elif write.home is None and write.may_ask(now):
                 asks += self._ask_home(request, write, now)
         return asks, replies
+
+    def tell_again(self, now: float) -> Again:
+        """Which nodes to ask to tell a write again."""
+        writes = self._writes.items()
+        return [ask for number, write in writes for ask in write.again(number, now, self._detector)]
 
     def _expired(self, request: int, write: Write, now: float) -> Outcome | None:
         level = write.put.level

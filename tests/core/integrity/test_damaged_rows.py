@@ -152,7 +152,9 @@ def test_what_is_open_is_looked_at_again_later() -> None:
 
 def test_what_was_named_here_is_not_replicated_again_from_it() -> None:
     one = member()
-    one.step("a2", m.Accept(4, Put(PLUM, b"v")))
+    named = one.step("a2", m.Accept(4, Put(PLUM, b"v")))
+    [dot] = [tell.dot for _, tell in named.tells if isinstance(tell, m.Written)]
     damage(one, PLUM)
-    one.replica._home.replicate_again()
+    told = one.step("a2", m.ReplicateAgain(4, PLUM, dot, ("a3",)))
+    assert not [tell for _, tell in told.tells if isinstance(tell, m.Replicate)]
     assert list(one.replica._step.suspects) == [row_of(PLUM)]

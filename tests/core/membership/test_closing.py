@@ -13,6 +13,7 @@ from node.core.model.keys import key_hash_of
 from node.core.model.token import Token
 from node.core.model.view import FIRST
 from node.core.protocol import events, messages as m
+from node.core.protocol.mark import Mark
 from node.core.protocol.operations import Get
 from tests.core.one import FIG, NOW, PEAR, One
 
@@ -31,7 +32,7 @@ def met() -> One:
     one.arrive()
     for node in (OURS, THEIRS):
         one.step(node, m.Heartbeat(f"id of {node}"))
-        one.step(node, m.Gossip({}, {}, mark=m.Mark(f"id of {node}", 1, PRESENT)))
+        one.step(node, m.Gossip({}, {}, mark=Mark(f"id of {node}", 1, PRESENT)))
     return one
 
 

@@ -16,20 +16,21 @@ from node.core.model.token import COUNT_MAX
 from node.core.model.view import FIRST, View, ViewId
 from node.core.protocol import events, messages as m
 from node.core.protocol.effects import Effects
+from node.core.protocol.mark import Mark
 from node.core.protocol.operations import Forget, Get, Put, Unavailable
 from node.core.replica import restore
 from tests.core.given import holding
 from tests.core.one import NOW, PEAR, VIEW, One
 
 TRIO = first_view(["a1", "a2", "a3"], 1)
-MARK = m.Mark("id of a2", 3, "run 3", 3)
+MARK = Mark("id of a2", 3, "run 3", 3)
 
 
-def gossip(mark: m.Mark, reports: dict[str, ViewId] | None = None) -> m.Gossip:
+def gossip(mark: Mark, reports: dict[str, ViewId] | None = None) -> m.Gossip:
     return m.Gossip({"a2": {"id of a2": 1}}, {}, reports or {}, mark=mark)
 
 
-def compare(one: One, clock: DotClock, mark: m.Mark = MARK, heard: int = 0) -> m.Compare:
+def compare(one: One, clock: DotClock, mark: Mark = MARK, heard: int = 0) -> m.Compare:
     incarnations = {"a2": {"id of a2": 1}}
     whole = [holding(clock)]
     return m.Compare(
@@ -37,19 +38,19 @@ def compare(one: One, clock: DotClock, mark: m.Mark = MARK, heard: int = 0) -> m
     )
 
 
-def objections(effects: Effects) -> list[m.Mark]:
+def objections(effects: Effects) -> list[Mark]:
     return [told.mark for _, told in effects.tells if isinstance(told, m.Superseded)]
 
 
 def test_marks_may_grow_and_nothing_else() -> None:
     one = One(view=TRIO)
     assert objections(one.step("a2", gossip(MARK))) == []
-    later, view = m.Mark("id of a2", 5, "run 5", 5), replace(MARK, generation=4)
+    later, view = Mark("id of a2", 5, "run 5", 5), replace(MARK, generation=4)
     assert objections(one.step("a2", gossip(MARK))) == []  # told twice
     assert objections(one.step("a2", gossip(view))) == []  # another view in the same run
     assert objections(one.step("a2", gossip(later))) == []
-    older, copy = m.Mark("id of a2", 4, "run 4", 4), replace(later, run="of a copy")
-    counted_on = m.Mark("id of a2", 7, "of an old disk", 5)  # before anyone has heard it
+    older, copy = Mark("id of a2", 4, "run 4", 4), replace(later, run="of a copy")
+    counted_on = Mark("id of a2", 7, "of an old disk", 5)  # before anyone has heard it
     for wrong in (older, copy, counted_on, MARK):
         assert objections(one.step("a2", gossip(wrong))) == [wrong]
 

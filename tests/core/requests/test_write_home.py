@@ -1,4 +1,4 @@
-"""A write and its home while views change: sent on, looked up first, replicated again."""
+"""A write and its home while views change: sent on, and looked up first."""
 
 import pytest
 from msgspec.structs import replace
@@ -7,73 +7,16 @@ from node.core.model.conditions import Mode, RefuseWhen, Scope
 from node.core.model.dots import DotClock
 from node.core.model.item import Item, Past, Version
 from node.core.model.keys import key_hash_of
-from node.core.model.options import Options
 from node.core.model.token import Token
 from node.core.model.view import FIRST, ViewId
 from node.core.protocol import events, messages as m
 from node.core.protocol.operations import Absent, Found, Get, Put, Stored, Unavailable, Unmet
 from node.core.requests.look_first import LOOK_S
-from node.core.requests.write_home import RESENT_S
 from tests.core.moves import MOVED, SECOND, moved, view_at, views
-from tests.core.one import AHEAD, FIG, NOW, PEAR, VIEW, One
+from tests.core.one import AHEAD, FIG, NOW, PEAR, One
 
 WHOLE = [FIRST, SECOND]
 HELD = Item({("x", 4): Version(b"v")}, Past({"x": 4}))
-
-
-def replicated(one: One, now: float = NOW, view: m.Views | None = None) -> list[tuple[str, str]]:
-    """Return which key is replicated to which nodes when a node hears of another view."""
-    effects = one.step("a2", view or views(MOVED), now)
-    sent = [tell for tell in effects.tells if isinstance(tell[1], m.Replicate)]
-    return [(peer, message.key) for peer, message in sent if isinstance(message, m.Replicate)]
-
-
-# ---- replicated again
-
-
-def test_what_was_named_just_now_goes_to_the_owners_of_the_other_view() -> None:
-    one = One()
-    one.step("b1", m.Accept(1, Put(PEAR, b"v")))
-    assert replicated(one) == [("a2", PEAR), ("b2", PEAR)]
-
-
-def test_what_has_been_named_for_a_while_is_left_to_repair() -> None:
-    one = One()
-    one.step("b1", m.Accept(1, Put(PEAR, b"v")))
-    assert replicated(one, NOW + RESENT_S + 0.1) == []
-
-
-def test_of_an_item_that_is_too_large_the_write_alone_is_replicated_again() -> None:
-    one = One(options=Options(message_bytes_max=1))
-    beside = Put(PEAR, b"vv", Mode.SIBLINGS)
-    for request in (1, 2):
-        one.step("b1", m.Accept(request, beside))
-    effects = one.step("a2", views(MOVED))
-    sent = [tell for _, tell in effects.tells if isinstance(tell, m.Replicate)]
-    assert {tell.dot for tell in sent} == {dot for tell in sent for dot in tell.item.versions}
-    assert {(*tell.item.past.loose,) for tell in sent} == {(tell.dot,) for tell in sent}
-
-
-def test_an_lww_write_whose_item_has_become_too_large_is_left_to_repair() -> None:
-    one = One(options=Options(message_bytes_max=1))
-    one.step("b1", m.Accept(1, Put(PEAR, b"v")))
-    one.replica.keyspace.take(PEAR, HELD, (), NOW)
-    assert replicated(one) == []
-
-
-def test_what_was_declined_is_not_replicated() -> None:
-    one = One()
-    one.arrive()
-    one.step("b1", m.Accept(1, Put(PEAR, b"v")))
-    one.step("b1", m.Accept(2, Put("plum", None, refuse_when=RefuseWhen(absent=True))))
-    assert {key for _, key in replicated(one)} == {PEAR}
-
-
-def test_a_home_that_does_not_own_the_key_any_more_replicates_too() -> None:
-    one = One()
-    one.step("b1", m.Accept(1, Put(PEAR, b"v")))
-    gone = views(view_at(SECOND, "a1", "s2"))  # a2 | b1 b2 a1
-    assert replicated(one, NOW, gone) == [("a2", PEAR)]
 
 
 # ---- elsewhere
@@ -142,15 +85,6 @@ def test_a_refusal_is_final_for_its_attempt_and_no_other() -> None:
     assert one.step("b1", accept).tells == [("b1", m.NotOwner(1, 1))]
     assert isinstance(one.step("b1", replace(accept, attempt=2)).tells[-1][1], m.Written)
     assert isinstance(one.step("b1", accept).tells[-1][1], m.Written)  # the request has its name
-
-
-def test_what_was_forgotten_since_is_not_replicated_again() -> None:
-    """All owners had it then; an empty state would say that it never was."""
-    one = One()
-    one.step("b1", m.Accept(1, Put(PEAR, b"v")))
-    one.step("a2", views(view_at(SECOND, "a1", "s2")))
-    one.replica.keyspace.forget(VIEW.slots_of_shard(0))
-    assert replicated(one, NOW, views(view_at(ViewId(3, "p"), "a1", "s1"))) == []
 
 
 # ---- looked at first

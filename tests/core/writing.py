@@ -1,0 +1,30 @@
+"""Writes under way at a node of another shard."""
+
+from node.core.membership.failure_detector import Detector
+from node.core.model.item import Past
+from node.core.model.token import Token
+from node.core.protocol.messages import Ack, Written
+from node.core.protocol.operations import Outcome, Put
+from node.core.requests.write_under_way import Writes
+
+MEMBERS = ("m1", "m2", "m3")
+DOT = ("a", 1)
+WRITTEN = Written(7, DOT, Token({}, {DOT: 8}), Past({"a": 1}), False)
+ACK = Ack(7, DOT)
+
+
+class Room:
+    """Writes at m0, a node of another shard; the members are up unless said otherwise."""
+
+    def __init__(self, *up: str, level: str = "available") -> None:
+        self.detector = Detector("m0")
+        for peer in up or MEMBERS:
+            self.detector.link_up(peer, 0.0)
+        self.writes = Writes("m0", self.detector)
+        self.put = Put("pear", b"v", level=level)
+        self.asked = self.writes.begin(7, self.put, MEMBERS, 0.0)
+
+    def ticked(self, now: float) -> Outcome | None:
+        asks, replies = self.writes.tick(now)
+        self.asked += asks
+        return replies[0][1] if replies else None
