@@ -13,6 +13,7 @@ from xdist.workermanage import NodeManager
 from cluster.engines import docker_image
 from cluster.engines.console import Report
 from cluster.engines.containers import docker_client
+from cluster.simulator.campaign import collect_rarely
 from tests import reaper as reaping
 
 SLOW = (
@@ -40,7 +41,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Demand that groups stay together: two clusters of one group would take each other's ports."""
+    """Demand that groups stay together: two clusters of one group would take each other's ports.
+
+    Most of the tests' time goes into the simulator: from here on the garbage collector runs rarely.
+    """
+    collect_rarely()
     if not session.config.getoption("loadgroup", default=False):
         return
     for item in session.items:

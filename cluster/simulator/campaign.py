@@ -6,6 +6,7 @@ green; 1: some red.
 """
 
 import argparse
+import gc
 import signal
 import time
 import traceback
@@ -20,6 +21,7 @@ from cluster.simulator.trial import Figures, Trial
 
 TRACE_LINES = 40
 SEEDS_A_TASK = 4
+COLLECT_AFTER = 20_000, 20, 100  # new objects, passes over these, and over those that survived
 
 
 class Verdict(NamedTuple):
@@ -65,13 +67,21 @@ def run_seeds(seeds: Iterable[int], jobs: int) -> Iterator[Verdict]:
     if jobs == 1:
         yield from map(run_seed, seeds)
         return
-    with get_context("spawn").Pool(jobs, _ignore_interrupts) as pool:
+    with get_context("spawn").Pool(jobs, _begin_worker) as pool:
         yield from pool.imap_unordered(run_seed, seeds, SEEDS_A_TASK)
 
 
-def _ignore_interrupts() -> None:
+def _begin_worker() -> None:
     """Ignore Ctrl-C, which reaches all processes of a terminal: the main process ends this one."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    collect_rarely()
+
+
+def collect_rarely() -> None:
+    """Look for cycles of objects rarely, which saves a sixth of the time: a run makes many objects and few cycles."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECT_AFTER)
 
 
 def main() -> int:
