@@ -15,11 +15,18 @@ class Arbitration:
     def __init__(self, order: CausalOrder) -> None:
         self._order = order
         self._losers: dict[int, int] = {}
+        self._repeated = sum(1 << at for at, each in enumerate(order.operations) if each.repeated)
 
     def learn(self, beaten: dict[int, int]) -> None:
-        """Add the edges of one read, as winner -> set of losers."""
+        """Add the edges of one read, as winner -> set of losers.
+
+        A write that was sent again may have two names, and until they meet it may stand in two
+        places of the order (decision 0041).  So its edges are left out.
+        """
         for winner, losers in beaten.items():
-            self._losers[winner] = self._losers.get(winner, 0) | losers
+            counting = losers & ~self._repeated
+            if counting and not self._repeated >> winner & 1:
+                self._losers[winner] = self._losers.get(winner, 0) | counting
 
     def check(self, findings: Findings) -> None:
         """Report one cycle if there is any."""

@@ -41,6 +41,7 @@ class Operation:
     dots: tuple[Dot, ...] = ()  # of a read: all versions held, shown or hidden, and delete marks
     shown: tuple[Dot, ...] = ()  # of a read: the dots of `values`, in the same order
     marks: tuple[Dot, ...] = ()  # of a read: the delete marks held
+    repeated: bool = False  # a write that was sent more than once, with one identity
 
     @property
     def writes(self) -> bool:

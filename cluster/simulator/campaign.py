@@ -78,7 +78,8 @@ def _begin_worker() -> None:
 
 
 def collect_rarely() -> None:
-    """Look for cycles of objects rarely, which saves a sixth of the time: a run makes many objects and few cycles."""
+    """Look for cycles of objects rarely: a run makes many objects and few cycles, and takes a sixth
+    less time."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*COLLECT_AFTER)

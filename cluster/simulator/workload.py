@@ -202,6 +202,8 @@ class Workload:
         refuse_when = self._conditions.drawn(
             operation, session.read.get(operation.key), RefuseWhen(unmet, absent)
         )
+        identity = self._repeats.identity_of(operation)
+        operation.repeated = bool(identity)
         return Put(
             operation.key,
             None if operation.value is None else operation.value.encode(),
@@ -212,7 +214,7 @@ class Workload:
             refuse_when,
             clocked=operation.id % CLOCKED_EVERY == 0,
             expires=self._lifetimes.drawn(operation),
-            identity=self._repeats.identity_of(operation),
+            identity=identity,
         )
 
     # ------------------------------------------------------------------ requests and answers

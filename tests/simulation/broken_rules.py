@@ -6,6 +6,7 @@ from cluster.simulator.campaign import Verdict, run_seed
 from tests.simulation import (
     directed,
     directed_broken_off,
+    directed_counted_on,
     directed_custody,
     directed_deletes,
     directed_disks,
@@ -61,6 +62,7 @@ from tests.simulation.mutants_of_disks import (
     a_restarted_node_names_writes_before_it_is_confirmed,
     a_run_writes_under_the_name_of_the_last,
     an_old_disk_believes_a_oldest_view_that_it_has_not_reported,
+    an_old_disk_counts_on_before_it_is_heard,
     an_old_disk_goes_on_claiming_what_it_had,
     an_old_disk_takes_part_in_a_view_again,
     clients_that_do_not_wait_are_refused_for_ever,
@@ -84,6 +86,7 @@ from tests.simulation.mutants_of_repeats import (
 )
 from tests.simulation.mutants_of_the_api import (
     OF_THE_API,
+    delete_what_stands_beside_an_expired_value,
     judge_a_condition_before_the_past_has_arrived,
 )
 from tests.simulation.mutants_of_the_past import (
@@ -112,6 +115,7 @@ from tests.simulation.mutants_of_views import (
     propose_below_a_view_that_tokens_name,
     propose_for_others_in_no_view,
     propose_from_outside,
+    stay_away_from_a_view_that_no_node_leads,
     the_losers_owners_forget_what_they_took_in,
 )
 
@@ -131,6 +135,18 @@ IN_STORIES = [
     (directed.a_late_write_of_an_incarnation_that_ended, take_messages_of_lives_that_ended),
 ]
 STORIES_OF_VIEWS = [
+    (
+        directed_counted_on.an_old_disk_counts_a_view_before_it_is_heard,
+        an_old_disk_counts_on_before_it_is_heard,
+    ),
+    (
+        directed_counted_on.a_node_has_forgotten_the_view_that_names_it_alone,
+        stay_away_from_a_view_that_no_node_leads,
+    ),
+    (
+        directed_deletes.a_value_expires_beside_another,
+        delete_what_stands_beside_an_expired_value,
+    ),
     (directed_views.what_the_beaten_side_took_in, the_losers_owners_forget_what_they_took_in),
     (directed_views.a_proposal_of_a_node_that_has_left, propose_from_outside),
     (

@@ -159,3 +159,15 @@ def a_value_beside_a_delete_is_counted(seed: int) -> None:
             if keyspace.filled(key).shown() and keyspace.live_keys != 1:
                 raise ViolationError("Miscounted", f"{keyspace.live_keys} keys, and {key} is shown")
     assert len(cluster.replica(other).peek(key).shown()) == 1
+
+
+def a_value_expires_beside_another(seed: int) -> None:
+    """An owner deletes the value whose time is over, and what stands beside it stays."""
+    stage = Stage(seed)
+    clock = stage.nodes["n1"].clock
+    assert clock is not None
+    expires = int((clock.now() + 5.0) * 1000)
+    for value, upto in ((b"for a while", expires), (b"for ever", 0)):
+        stage.stored("n1", Put(KEY, value, Mode.SIBLINGS, expires=upto))
+    stage.wait(15.0)
+    stage.all_must_show([b"for ever"])

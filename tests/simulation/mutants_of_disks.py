@@ -61,9 +61,12 @@ def an_old_disk_is_taken_for_the_present_one() -> Iterator[None]:
         yield
 
 
-@OF_DISKS.shown_by(copying=True)
+@contextmanager
 def an_old_disk_counts_on_before_it_is_heard() -> Iterator[None]:
-    """A view that an old disk has counted puts its mark above all that others have seen of it."""
+    """A view that an old disk has counted puts its mark above all that others have seen of it.
+
+    A story shows it.
+    """
 
     def contradicts(known: Mark, mark: Mark) -> bool:
         is_other_run = mark.generation == known.generation and mark.run != known.run

@@ -9,7 +9,7 @@ from node.core.model.item import Item, Past
 from node.core.protocol.messages import Accept, Declined
 from node.core.protocol.pieces import Pieces, piece_of
 from node.core.replication import sync_pages
-from node.core.requests import read_owner, read_repair, write_home
+from node.core.requests import read_owner, read_repair, write_home, write_replica
 from node.core.requests.write_home import Home
 from tests.simulation.breaks import Breaks
 
@@ -52,7 +52,7 @@ def replicate_a_write_alone_with_the_whole_past() -> Iterator[None]:
 @OF_PIECES.shown_by()
 def mend_with_what_fits() -> Iterator[None]:
     """An owner believes the past of what a read has found, though it lacks some of it."""
-    with patch.object(write_home, "whole_of", lambda piece, rest, known, here: piece):
+    with patch.object(write_replica, "whole_of", lambda piece, rest, known, here: piece):
         yield
 
 

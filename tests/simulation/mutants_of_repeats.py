@@ -4,12 +4,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from unittest.mock import Mock, patch
 
+from msgspec.structs import replace
+
 from cluster.simulator import repeats
 from node.core.model import item as items
 from node.core.model.dots import Dot
 from node.core.model.item import Item, Past, Version, without
 from node.core.protocol.messages import Declined
-from node.core.protocol.operations import Outcome
+from node.core.protocol.operations import Absent, Found, Outcome
+from node.core.requests.look_first import LookFirst
 from node.core.requests.repeated_writes import RepeatedWrites
 from node.core.requests.write_under_way import Write, Writes
 from node.core.storage import keyspace
@@ -51,6 +54,21 @@ def forget_the_names_of_writes_in_a_restart() -> Iterator[None]:
         return ENCODER.encode(Item(item.versions, Past(past.base, past.loose, past.oldest_view)))
 
     with patch.object(keyspace, "ENCODER", Mock(encode=encode)):
+        yield
+
+
+@OF_REPEATS.shown_by()
+def a_write_replaces_what_has_replaced_it() -> Iterator[None]:
+    """Its origin has read that it is named already, and takes what it has read for what was before
+    the write."""
+    original = LookFirst.on_read
+
+    def on_read(self: LookFirst, request: int, outcome: Outcome | None) -> Outcome | None:
+        if isinstance(outcome, Found | Absent):
+            outcome = replace(outcome, is_named=False)
+        return original(self, request, outcome)
+
+    with patch.object(LookFirst, "on_read", on_read):
         yield
 
 

@@ -35,9 +35,9 @@ def show_what_has_expired() -> Iterator[None]:
         yield
 
 
-@OF_THE_API.shown_by()
+@contextmanager
 def delete_what_stands_beside_an_expired_value() -> Iterator[None]:
-    """The delete has seen all that its node holds of the key."""
+    """The delete has seen all that its node holds of the key.  A story shows it."""
 
     def delete_expired(self: Expiring, key: str, upto_ms: int) -> None:
         item = self._keyspace.filled(key)

@@ -61,9 +61,12 @@ def propose_below_a_view_that_tokens_name() -> Iterator[None]:
         yield
 
 
-@OF_VIEWS.shown_by("wipe", changes=3)
+@contextmanager
 def stay_away_from_a_view_that_no_node_leads() -> Iterator[None]:
-    """A node that has forgotten its view never comes back into it, though all of its nodes have."""
+    """A node that has forgotten its view never comes back into it, though all of its nodes have.
+
+    A story shows it.
+    """
     with patch.object(ViewChange, "_is_needed_again", lambda self, message, newest: False):
         yield
 

@@ -282,11 +282,12 @@ def namings_of(versions: Mapping[Dot, Version]) -> WriteNames:
     return {identity: WriteName(dot, timestamp) for timestamp, dot, identity in named}
 
 
-def discard(item: Item, context: Past) -> Item:
-    """The filled item without the versions the context has seen, and without their twins."""
+def discard(item: Item, context: Past, here_alone: bool = False) -> Item:
+    """The filled item without the versions the context has seen, and without their twins; also
+    those that come later, unless `here_alone`."""
     known = context.namings
     seen = {d: v for d, v in item.versions.items() if context.has(d) or v.identity in known}
-    return without(item, seen, item.past.with_all(context))
+    return without(item, seen, item.past if here_alone else item.past.with_all(context))
 
 
 def without(item: Item, replaced: Mapping[Dot, Version], past: Past) -> Item:

@@ -37,6 +37,7 @@ class Put(msgspec.Struct, frozen=True, gc=False):
     timeout_s: float = ANSWER_S
     expires: int = 0  # milliseconds since the epoch; 0: never
     identity: str = ""
+    repeated: bool = False  # it may be named already: it replaces only what its home has
 
     @property
     def judged_as(self) -> Mode:

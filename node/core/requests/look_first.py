@@ -75,7 +75,10 @@ class LookFirst:
             return outcome
         put, found = looking.put, isinstance(outcome, Found)
         if isinstance(outcome, Found | Absent) and outcome.is_named:
-            put = replace(put, refuse_when=UNCONDITIONAL)  # it was allowed when it was named first
+            # It was allowed when it was named first.  What the read has seen may have replaced it.
+            named = replace(put, refuse_when=UNCONDITIONAL, repeated=True)
+            self._put(request, named, found, looking.attempts)
+            return None
         if put.refuse_when.asks_for_tag and isinstance(outcome, Found | Absent):
             return self._judge_tag(request, looking, outcome)
         if found or (isinstance(outcome, Absent) and not put.refuse_when.absent):
@@ -86,7 +89,7 @@ class LookFirst:
         elif looking.is_bound:
             return outcome
         else:
-            self._put(request, put, False, looking.attempts)
+            self._put(request, _unread(put), False, looking.attempts)
         return None
 
     def _judge_tag(
@@ -111,4 +114,10 @@ class LookFirst:
             if not looking.is_bound and self._step.now >= looking.until:
                 del self._looking[request]
                 self._drop(request)
-                self._put(request, looking.put, False, looking.attempts)
+                self._put(request, _unread(looking.put), False, looking.attempts)
+
+
+def _unread(put: Put) -> Put:
+    """A write that begins without a read of its key.  If its client may have sent it before, what
+    the token names may have replaced it."""
+    return replace(put, repeated=True) if put.identity and put.mode is Mode.LWW else put

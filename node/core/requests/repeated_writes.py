@@ -80,6 +80,15 @@ class RepeatedWrites:
         shown = tuple(item.at(self._step.now_ms).shown())
         return Written(accept.request, dot, token, context, naming.replaced, clock, shown)
 
+    def is_unsure(self, put: Put) -> bool:
+        """Whether the client has seen a write of the key that is not here.  That may be one that
+        has replaced this very write, under a name of another home: then this one must not replace
+        it in turn, or both would be gone.  So the origin reads the key first."""
+        if put.mode is not Mode.LWW or put.repeated:
+            return False
+        past = self._keyspace.filled(put.key).past
+        return not all(map(past.has, put.token.dots_of(key_hash_of(put.key, lww=True))))
+
     def place_of(self, put: Put) -> Place:
         """Where to put a write that is named now.  If it replaces all, it leaves the versions that
         may have come after it, and gets a timestamp below theirs.

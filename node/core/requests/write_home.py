@@ -134,6 +134,8 @@ class Home:
             return m.Declined(accept.request, EXPIRED)
         if accept.looked:
             return None
+        if put.identity and self._repeated.is_unsure(put):
+            return m.CannotDecide(accept.request, accept.attempt)
         refuse_when = put.refuse_when
         if put.token.view > self._views.epoch.view and refuse_when:  # not ours to judge (D10 R6)
             return m.CannotDecide(accept.request, accept.attempt)
@@ -207,6 +209,8 @@ class Home:
         """Name and store the write, and tell the shard peers, which answer the origin (three
         hops)."""
         put = accept.put
+        if put.identity in put.context.namings:  # its client has seen it under an earlier name
+            put = replace(put, repeated=True)
         if put.after_all:
             put = replace(put, token=put.token.joined(self._delivery_buffer.seen(put.key)))
         written = self._write(put, self._repeated.place_of(put) if put.identity else ANYWHERE)

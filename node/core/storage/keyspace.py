@@ -235,7 +235,7 @@ class Keyspace:
         """Name a write with the next dot of this actor, and store it (D4.1, D9.5-7)."""
         lww, local = put.mode is Mode.LWW, self.filled(put.key)
         key_hash = key_hash_of(put.key, lww)
-        met = put.token.dots_of(key_hash)
+        met = [] if put.repeated else put.token.dots_of(key_hash)
         if lww:
             replaced = local.past.base
             beside = place.beside
@@ -243,8 +243,8 @@ class Keyspace:
             gone = {d: v for d, v in local.versions.items() if d not in kept}
             rest = without(local, gone, local.past.joined({}, met))
         else:
-            replaced = put.context.base
-            rest = discard(local, put.context)
+            replaced = local.past.base if put.repeated else put.context.base
+            rest = discard(local, put.context, here_alone=put.repeated)
         self.counter += 1
         dot = self.actor, self.counter
         seen = (put.token.timestamp, *(version.timestamp for version in local.versions.values()))

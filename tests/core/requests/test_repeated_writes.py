@@ -1,5 +1,6 @@
 """A write that its client sends again is found, or named so that two names of it are one write."""
 
+import pytest
 from msgspec.structs import replace
 
 from node.core.membership.failure_detector import Detector
@@ -7,7 +8,8 @@ from node.core.model.conditions import Mode, RefuseWhen
 from node.core.model.item import Past
 from node.core.model.keys import key_hash_of
 from node.core.model.token import Token
-from node.core.protocol import messages as m
+from node.core.model.view import FIRST
+from node.core.protocol import events, messages as m
 from node.core.protocol.messages import Accept, Ack, CannotDecide, Declined, NotOwner, Written
 from node.core.protocol.operations import (
     Absent,
@@ -21,8 +23,10 @@ from node.core.protocol.operations import (
     Stored,
     Unavailable,
 )
+from node.core.requests.look_first import LOOK_S
 from node.core.requests.repeated_writes import NAMINGS_MAX, stem_of
 from node.core.requests.write_under_way import HAND_OVER_S, Writes
+from tests.core.moves import SECOND, moved
 from tests.core.one import NOW, PEAR, One
 
 PUT = Put(PEAR, b"v", identity="name.request")
@@ -50,6 +54,10 @@ def named(said: m.Message) -> tuple[str, int]:
 def declined(said: m.Message) -> Outcome:
     assert isinstance(said, Declined)
     return said.outcome
+
+
+def token_of(one: One, dot: tuple[str, int]) -> Token:
+    return Token({}, {dot: key_hash_of(PEAR, True)}, name=one.replica.keyspace.name)
 
 
 def test_the_first_name_is_found_also_when_the_write_was_replaced() -> None:
@@ -118,8 +126,7 @@ def test_the_first_name_counts_though_the_condition_holds_no_more() -> None:
 def test_what_may_have_come_after_it_stays_beside_it() -> None:
     """A client had seen x of this key, and wrote y; x is not here, and the new write may be x."""
     one = One()
-    ahead = Token({}, {("x", 4): key_hash_of(PEAR, True)}, name=one.replica.keyspace.name)
-    answered(one, Put(PEAR, b"y", token=ahead))
+    answered(one, Put(PEAR, b"y", token=token_of(one, ("x", 4))))
     answered(one, PUT, 2)
     item = one.replica.peek(PEAR)
     assert {v.value for v in item.versions.values()} == {b"y", b"v"}
@@ -141,7 +148,67 @@ def test_a_context_names_the_write_that_it_has_seen() -> None:
     assert outcome.context.namings.keys() == {PUT.identity}
 
 
+def test_a_client_that_has_seen_what_is_not_here_may_have_seen_what_replaced_the_write() -> None:
+    one = One()
+    ahead = replace(PUT, token=token_of(one, ("x", 4)))
+    assert isinstance(answered(one, ahead), CannotDecide)
+    here = answered(one, Put(PEAR, b"u"), 2)
+    assert isinstance(here, Written)
+    assert isinstance(answered(one, replace(PUT, token=here.token), 3), Written)
+
+
+def test_a_write_that_may_be_named_already_replaces_only_what_is_here() -> None:
+    one = One()
+    answered(one, Put(PEAR, b"u"))
+    seen = token_of(one, ("x", 4))
+    for number, mode in enumerate((Mode.LWW, Mode.SIBLINGS)):
+        put = replace(PUT, mode=mode, identity=f"n{number}.r", context=Past({"x": 4}), token=seen)
+        answered(one, replace(put, repeated=True), 2 + number)
+        item = one.replica.peek(PEAR)
+        assert not item.past.has(("x", 4))
+        assert b"u" not in {v.value for v in item.versions.values()}
+
+
+def test_a_client_that_has_read_the_first_name_says_so_with_its_context() -> None:
+    """The home has not heard of it.  What the context covers may have replaced it."""
+    one, elsewhere = One(), One("a2")
+    first = answered(elsewhere, replace(PUT, mode=Mode.SIBLINGS))
+    assert isinstance(first, Written)
+    later = answered(elsewhere, Put(PEAR, b"w", Mode.SIBLINGS, context=first.context), 2)
+    assert isinstance(later, Written)
+    again = replace(PUT, mode=Mode.SIBLINGS, context=later.context)
+    answered(one, again)
+    one.replica.keyspace.take(PEAR, elsewhere.replica.peek(PEAR), (), NOW)
+    assert [v.value for v in one.replica.peek(PEAR).versions.values()] == [b"w"]
+
+
 # ---- the origin
+
+
+def test_what_a_read_has_seen_is_not_replaced_if_the_write_is_named_already() -> None:
+    """The client sends v again after another one has replaced it with w; its home has neither."""
+    one, elsewhere = moved("b2"), One("a1")
+    answered(elsewhere, PUT)
+    answered(elsewhere, Put(PEAR, b"w"), 2)
+    one.submit(PUT)
+    one.step("b2", CannotDecide(7))
+    held = elsewhere.replica.peek(PEAR)
+    state = m.State(7, held, elsewhere.replica.keyspace.clock, [FIRST, SECOND])
+    one.step("a1", state)
+    assert [v.value for v in one.replica.peek(PEAR).versions.values()] == [b"v"]
+    one.replica.keyspace.take(PEAR, held, (), NOW)
+    assert [v.value for v in one.replica.peek(PEAR).versions.values()] == [b"w"]
+
+
+@pytest.mark.parametrize("mode", [Mode.LWW, Mode.SIBLINGS])
+def test_an_lww_write_that_no_read_has_judged_replaces_only_what_is_here(mode: Mode) -> None:
+    one = moved("b2")
+    one.submit(replace(PUT, mode=mode, token=token_of(one, ("x", 4)), context=Past({"x": 4})))
+    one.step("b2", CannotDecide(7))
+    one.step("b2", events.Tick(), NOW + LOOK_S + 0.1)
+    item = one.replica.peek(PEAR)
+    assert [v.value for v in item.versions.values()] == [b"v"]
+    assert item.past.has(("x", 4)) == (mode is Mode.SIBLINGS)
 
 
 class Room:
