@@ -5,48 +5,8 @@ from typing import Any
 import pytest
 
 from cluster.checker.check import check
-from cluster.checker.history import Dot, History, Mode, Operation
-from cluster.checker.violations import Final, FinalState
-
-
-class Story:
-    """Builds a history line by line; each session sends the token of its last answered line."""
-
-    def __init__(self, mode: Mode = "siblings") -> None:
-        self.mode, self.history = mode, History()
-        self.last: dict[int, int] = {}
-
-    def put(self, session: int, key: str, value: str, **more: Any) -> int:
-        more.setdefault("dot", ("n", len(self.history) + 1))
-        return self._add(session, "put", key, value=value, **more)
-
-    def delete(self, session: int, key: str, **more: Any) -> int:
-        more.setdefault("dot", ("n", len(self.history) + 1))
-        return self._add(session, "delete", key, **more)
-
-    def get(self, session: int, key: str, *values: str, **more: Any) -> int:
-        return self._add(session, "get", key, values=values, **more)
-
-    def _add(self, session: int, kind: Any, key: str, **more: Any) -> int:
-        parents = (self.last[session],) if session in self.last else ()
-        fields = {"parents": parents, "status": "ok", "mode": self.mode, **more}
-        operation = Operation(len(self.history) + 1, session, "n", kind, key, **fields)
-        self.history.append(operation)
-        if operation.status == "ok":
-            self.last[session] = operation.id
-        return operation.id
-
-    def dot(self, operation: int) -> Dot:
-        dot = self.history[operation].dot
-        assert dot is not None
-        return dot
-
-    def kinds(self, final: Final | None = None, **more: Any) -> list[str]:
-        return [each.kind for each in check(self.history, final, **more)]
-
-    def ends(self, *states: tuple[str, ...], **more: Any) -> list[str]:
-        replicas = {f"n{at}": FinalState(values) for at, values in enumerate(states)}
-        return self.kinds(Final({"x": replicas}), **more)
+from cluster.checker.history import Mode
+from tests.checker_story import Story
 
 
 def test_what_was_read_cannot_depend_on_the_reader() -> None:
@@ -180,40 +140,6 @@ def test_a_register_never_shows_what_was_overwritten() -> None:
     assert story.kinds() == []
     story.get(2, "x", "one")
     assert story.kinds() == ["WriteCORead"]
-
-
-def test_a_concurrent_winner_is_legal_and_flip_flop_is_not() -> None:
-    story = Story("lww")
-    story.put(1, "x", "one")
-    story.put(2, "x", "two")
-    story.get(1, "x", "two")
-    assert story.kinds() == []
-    story.get(1, "x", "one")
-    assert story.kinds() == ["CyclicCF"]
-
-
-def test_a_write_that_was_sent_again_may_stand_in_two_places() -> None:
-    story = Story("lww")
-    story.put(1, "x", "one", repeated=True)
-    story.put(2, "x", "two")
-    story.get(1, "x", "two")
-    story.get(1, "x", "one")
-    assert story.kinds() == []
-    story.put(3, "x", "three")
-    story.get(1, "x", "three")
-    story.get(1, "x", "two")
-    assert story.kinds() == ["CyclicCF"]
-
-
-def test_two_keys_need_one_arbitration() -> None:
-    story = Story("lww")
-    for session, key, other in ((1, "x", "y"), (2, "y", "x")):
-        story.put(session, key, f"{key} of {session}")
-        story.put(session, other, f"{other} of {session}")
-    story.get(1, "x", "x of 1", parents=(2, 4))
-    assert story.kinds() == []
-    story.get(2, "y", "y of 2", parents=(2, 4))
-    assert story.kinds() == ["CyclicCF"]
 
 
 def test_siblings_stay_until_a_context_covers_them() -> None:
