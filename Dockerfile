@@ -5,7 +5,7 @@ ARG PYTHON_IMAGE=python:3.13-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS needs
 COPY pyproject.toml /needs/
-RUN python3 -c "import tomllib; print(*tomllib.load(open('/needs/pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" > /needs/requirements.txt \
+RUN python3 -c "import tomllib; print(*tomllib.load(open('/needs/pyproject.toml', 'rb'))['project']['optional-dependencies']['node'], sep='\n')" > /needs/requirements.txt \
  && touch -d @0 /needs/requirements.txt
 
 FROM ${PYTHON_IMAGE}

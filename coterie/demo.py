@@ -8,6 +8,7 @@ nodes.
 
 import argparse
 import asyncio
+import json
 import os
 import sys
 import time
@@ -17,8 +18,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-import aiohttp
-import orjson
+import httpx2
 
 NODES_MIN = 3
 ANSWERED_S = 10.0
@@ -44,16 +44,16 @@ class NodeClient:
 
     name: str
     url: str
-    http: aiohttp.ClientSession
+    http: httpx2.AsyncClient
     address: str = ""
 
     async def ask(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
         """Send a request; return the status and the JSON of the answer."""
-        sent = None if body is None else orjson.dumps(body)
+        sent = None if body is None else json.dumps(body)
         try:
-            async with self.http.request(method, self.url + path, data=sent) as reply:
-                return reply.status, orjson.loads(await reply.read())
-        except (aiohttp.ClientError, TimeoutError, orjson.JSONDecodeError) as error:
+            reply = await self.http.request(method, self.url + path, content=sent)
+            return reply.status_code, reply.json()
+        except (httpx2.TransportError, ValueError) as error:
             raise Unusable(f"{self.name} at {self.url} does not answer: {error}") from error
 
     async def put(self, key: str, value: str) -> None:
@@ -150,7 +150,7 @@ class Story:
         for node in self.nodes:
             status = await self.tell(node)
             store = {key: status["kv_store"].get(key) for key in keys}
-            self.log(node, f"       store {orjson.dumps(store).decode()}, buffer empty")
+            self.log(node, f"       store {json.dumps(store)}, buffer empty")
         return {key: await self.nodes[0].get(key) for key in keys}
 
 
@@ -280,8 +280,7 @@ STORIES = {"causal": causal, "order": order}
 
 async def told(name: str, urls: list[str], say: Say) -> None:
     """Play one story with the nodes at these URLs."""
-    timeout = aiohttp.ClientTimeout(total=ANSWERED_S)
-    async with aiohttp.ClientSession(timeout=timeout) as http:
+    async with httpx2.AsyncClient(timeout=ANSWERED_S, trust_env=False) as http:
         nodes = [NodeClient(f"node {n}", url.rstrip("/"), http) for n, url in enumerate(urls)]
         story = Story(nodes, say)
         say(f"{name}: {STORIES[name].__doc__}")

@@ -6,6 +6,7 @@ A rule is a generator over one parsed file, and yields complaints.  The tables s
 
 import ast
 import re
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -76,7 +77,7 @@ IMPORTS: tuple[tuple[str, str, str | None], ...] = (
     ("cluster.benchmarks", "cluster.benchmarks cluster.engines node.core.model", ANY),
     ("cluster.__main__", "cluster.cli", ANY),
     ("cluster", "", ANY),
-    ("coterie", "coterie", "aiohttp orjson argparse asyncio contextlib os sys time " + DATA),
+    ("coterie", "coterie", "httpx2 " + " ".join(sys.stdlib_module_names)),
     ("tests", "tests node cluster coterie examples docs", ANY),
     ("docs", "node cluster", ANY),
     ("examples", "examples", ANY),
