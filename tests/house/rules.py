@@ -85,7 +85,10 @@ IMPORTS: tuple[tuple[str, str, str | None], ...] = (
 OURS = "node cluster coterie tests examples docs"
 
 # These may ask the machine for nothing: what they say depends on arguments alone.
-PURE = re.compile(r"node\.(core|driver|api)\b|cluster\.(checker|simulator\.(workload|nemesis))\b")
+PURE = re.compile(
+    r"node\.(core|driver|api)\b|cluster\.(checker|simulator\.(workload|nemesis))\b"
+    r"|coterie\.(answers|calls|errors|resolvers|retries|session_core|steps|values)\b"
+)
 IMPURE = "asyncio aiohttp logging os secrets socket subprocess threading time uuid"
 BANNED_CALLS = ("breakpoint", "eval", "exec", "hash", "input", "open", "print")
 

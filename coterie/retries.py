@@ -1,0 +1,165 @@
+"""The conversation of one call with the nodes, until its deadline.
+
+A write has its Idempotency-Key from the beginning and is sent again with the same bytes, so it is
+one write however often it is sent.  After a node that gave no answer, or said 502, 503 or 504, the
+next node is asked at once; the same node is asked again when its pause is over.  Every other
+refusal ends the call.
+
+A key remembers so many names of writes, and one that is written more often refuses further ones.
+Then the write goes once more without its name, and is not repeated if that has no answer.
+
+What an earlier try may have done counts for the last one: a write whose first try had no answer and
+whose second is refused is not certainly undone, so its error is not definite.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+from typing import TypeVar
+from urllib.parse import urlencode
+
+from coterie.answers import error_in, is_crowded, is_unmet, is_worth_another_try
+from coterie.calls import Call
+from coterie.errors import CoterieError, Unavailable
+from coterie.nodes import Nodes
+from coterie.steps import Answer, NoAnswer, Pause, Send, Steps, Told
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a client waits, and for what; all in seconds.
+
+    `attempt_s`: for one answer of one node; a node is told to answer a moment earlier.
+    `pause_s`, `pause_s_max`: before the same node is asked again; doubled each time, and shortened
+    by chance.  `retry_after_s_max`: the longest pause that a node may ask for.
+    """
+
+    attempt_s: float = 5.0
+    pause_s: float = 0.05
+    pause_s_max: float = 1.0
+    retry_after_s_max: float = 5.0
+
+
+EARLIER_S = 0.25  # before the client gives up, a node answers what it knows
+ATTEMPT_S_MIN = 0.02  # with less time left, no node is asked once more
+
+
+@dataclass(slots=True)
+class World:
+    """What a conversation has from outside: nodes, time and chance."""
+
+    nodes: Nodes
+    clock: Callable[[], float]
+    random: Random
+    patience: Patience = field(default_factory=Patience)
+
+
+@dataclass(slots=True)
+class Tries:
+    """The tries of one call: which node may be asked when, and what is known of the outcome."""
+
+    world: World
+    order: list[str]
+    is_write: bool
+    free_at: dict[str, float] = field(default_factory=dict)
+    failures: dict[str, int] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+    is_in_doubt: bool = False
+    refusal: CoterieError | None = None
+
+    def next_node(self) -> tuple[str, float]:
+        """Return the node to ask next, and the instant from which it may be asked."""
+        now = self.world.clock()
+        url = min(self.order, key=lambda each: max(self.free_at.get(each, now), now))
+        return url, max(self.free_at.get(url, now), now)
+
+    def had_no_answer(self, url: str, told: NoAnswer) -> None:
+        self.world.nodes.has_not_answered(url)
+        self.is_in_doubt |= self.is_write and told.was_sent
+        self._pause(url, 0.0, told.reason)
+
+    def had_refusal(self, url: str, answer: Answer) -> None:
+        self.world.nodes.has_answered(url)
+        self.refusal = error_in(answer, is_write=self.is_write)
+        self.is_in_doubt |= not self.refusal.definite
+        asked_s = answer.headers.get("retry-after", "")
+        pause_s = float(asked_s) if asked_s.isdecimal() else 0.0
+        self._pause(url, min(pause_s, self.world.patience.retry_after_s_max), str(self.refusal))
+
+    def _pause(self, url: str, asked_s: float, reason: str) -> None:
+        patience, failures = self.world.patience, self.failures.get(url, 0)
+        own_s = min(patience.pause_s_max, patience.pause_s * 2 ** min(failures, 10))
+        pause_s = max(asked_s, own_s * self.world.random.uniform(0.5, 1.0))
+        self.free_at[url] = self.world.clock() + pause_s
+        self.failures[url] = failures + 1
+        self.reasons[url] = reason
+
+    def in_the_end(self) -> CoterieError:
+        """Return the error of a call that ran out of time: the last refusal, if there was one."""
+        if self.refusal is not None:
+            return self.judged(self.refusal)
+        reasons = "; ".join(f"{url}: {reason}" for url, reason in self.reasons.items())
+        return Unavailable(f"no node answered in time: {reasons}", definite=not self.is_in_doubt)
+
+    def judged(self, error: CoterieError) -> CoterieError:
+        """Return an error that says what is known after all tries."""
+        error.definite = error.definite and not self.is_in_doubt
+        return error
+
+
+def conversation(
+    call: Call[T], tokens: tuple[str, ...], deadline: float, world: World
+) -> Steps[tuple[Answer, T | CoterieError]]:
+    """Ask nodes until one answers for good; return its answer and what it means.
+
+    Raises Unavailable or Unmet when the deadline has passed.
+    """
+    tries = Tries(world, world.nodes.in_turn(), call.is_write)
+    while True:
+        url, instant = tries.next_node()
+        now = world.clock()
+        if tries.reasons and instant + ATTEMPT_S_MIN > deadline:
+            raise tries.in_the_end()
+        if instant > now:
+            yield Pause(instant - now)
+            now = world.clock()
+        told = yield _request(call, tokens, url, min(world.patience.attempt_s, deadline - now))
+        if isinstance(told, NoAnswer):
+            tries.had_no_answer(url, told)
+        elif _ends(call, told := _answer(told)):
+            world.nodes.has_answered(url)
+            if not (is_crowded(told) and call.drawn_name and not tries.is_in_doubt):
+                return told, _meaning(call, told, tries)
+            call = call.nameless()
+        else:
+            tries.had_refusal(url, told)
+        if tries.is_in_doubt and not call.is_repeatable:
+            raise tries.in_the_end()
+
+
+def _answer(told: Told) -> Answer:
+    assert isinstance(told, Answer), "a request is told an answer, or that there is none"
+    return told
+
+
+def _ends(call: Call[T], answer: Answer) -> bool:
+    """Whether no other try is worth it after this answer."""
+    return not is_worth_another_try(answer) or (call.fails_unmet and is_unmet(answer))
+
+
+def _meaning(call: Call[T], answer: Answer, tries: Tries) -> T | CoterieError:
+    try:
+        return call.read(answer)
+    except CoterieError as error:
+        return tries.judged(error)
+
+
+def _request(call: Call[T], tokens: tuple[str, ...], url: str, wait_s: float) -> Send:
+    """Make the request for one node; the node is told to answer before the client gives up."""
+    wait_s = max(wait_s, ATTEMPT_S_MIN)
+    node_s = max(wait_s - EARLIER_S, wait_s / 2)
+    query = urlencode([*call.query, ("timeout", f"{node_s:.3f}")])
+    headers = (*call.headers, *(("Kv-Token", token) for token in tokens))
+    return Send(call.method, f"{url}{call.path}?{query}", headers, call.body, wait_s)

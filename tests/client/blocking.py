@@ -1,0 +1,51 @@
+"""An AsyncClient that is called without await, so that both kinds of client have the same tests.
+
+Each has an event loop of its own, and belongs to the thread that calls it.
+"""
+
+import asyncio
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+from coterie import AsyncClient, AsyncSession, Client, Edit
+
+
+class Blocking:
+    """Runs every call of a session to its end."""
+
+    def __init__(self, session: AsyncSession, loop: asyncio.AbstractEventLoop) -> None:
+        self._inner, self._loop = session, loop
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._inner, name)
+        return self._running(found) if inspect.iscoroutinefunction(found) else found
+
+    def _running(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *given, **named: self._loop.run_until_complete(method(*given, **named))
+
+    def session(self, token: str = "") -> "Blocking":
+        return Blocking(self._inner.session(token), self._loop)
+
+    @contextmanager
+    def update(self, key: str, **options: Any) -> Iterator[Edit]:
+        manager = self._inner.update(key, **options)
+        edit = self._loop.run_until_complete(manager.__aenter__())
+        try:
+            yield edit
+        except BaseException as error:
+            leaving = manager.__aexit__(type(error), error, error.__traceback__)
+            self._loop.run_until_complete(leaving)
+            raise
+        self._loop.run_until_complete(manager.__aexit__(None, None, None))
+
+
+@contextmanager
+def blocking(*given: Any, **named: Any) -> Iterator[Client]:
+    """Make an AsyncClient that looks like a Client, for the block."""
+    with asyncio.Runner() as runner:
+        loop = runner.get_loop()
+        client = AsyncClient(*given, **named)
+        yield cast(Client, Blocking(client, loop))
+        loop.run_until_complete(client.close())

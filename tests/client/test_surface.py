@@ -1,0 +1,37 @@
+"""Both kinds of client have the same surface."""
+
+import inspect
+from typing import Any
+
+import pytest
+
+from coterie import AsyncClient, AsyncSession, Client, Session
+
+PAIRS = [(Session, AsyncSession), (Client, AsyncClient)]
+
+
+def surface(kind: type) -> dict[str, list[Any]]:
+    """Return the public names of a class, with their parameters."""
+    found = inspect.getmembers(kind, lambda each: callable(each) or isinstance(each, property))
+    named = {name: each for name, each in found if not name.startswith("_")}
+    return {
+        name: list(inspect.signature(each).parameters.values()) if callable(each) else []
+        for name, each in named.items()
+    }
+
+
+@pytest.mark.parametrize(("threads", "tasks"), PAIRS)
+def test_both_kinds_have_the_same_surface(threads: type, tasks: type) -> None:
+    assert surface(threads) == surface(tasks)
+    assert len(surface(threads)) >= 9
+    for name in surface(threads):
+        assert getattr(threads, name).__doc__
+        assert getattr(tasks, name).__doc__
+
+
+def test_a_parameter_that_one_kind_lacks_is_noticed() -> None:
+    class Other(Session):
+        def get(self, key: str) -> None:  # type: ignore[override]  # the difference to notice
+            pass
+
+    assert surface(Other) != surface(AsyncSession)
