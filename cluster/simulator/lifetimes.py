@@ -44,6 +44,10 @@ class Lifetimes:
             self._last[operation.key] = max(ends, self._last.get(operation.key, 0.0))
         return int((WALL_S + self._ends[operation.id]) * 1000)
 
+    def expect(self, operation: Operation, ttl_s: float) -> None:
+        """Note that a policy ends the value of this write after so many seconds."""
+        self._ends[operation.id] = operation.started + ttl_s
+
     def excuses(self, operation: Operation) -> bool:
         """Whether this write may be gone by itself, or with one that has replaced it."""
         is_replaced = operation.started <= self._last.get(operation.key, -1.0)
