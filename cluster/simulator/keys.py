@@ -1,5 +1,6 @@
 """The keys of a run and their values: a key keeps one value (`l...`) or siblings (`s...`)."""
 
+import re
 from random import Random
 
 from cluster.checker.history import Mode as KeyMode
@@ -14,6 +15,11 @@ def mode_of(key: str) -> KeyMode:
 def value_of(number: int) -> str:
     """Return the value of this operation, which no other one writes; some values are longer."""
     return f"v{number}" + "." * PADDING[number % len(PADDING)]
+
+
+def writer_of(value: str) -> int:
+    """Return the operation that has written this value: the last number in it."""
+    return int(re.findall(r"\d+", value)[-1])
 
 
 def keys_of(random: Random, how_many: int) -> list[str]:

@@ -29,11 +29,11 @@ from node.core.protocol.operations import Adopted, Outcome, Outdated, Propose
 SHARE = 0.7  # of the seeds
 SINCE = 20261218 * 100_000  # seeds of the days before were played without, and play so again
 OF_SUITE = range(600_000, 700_000)
-EVERY_S = (1.0, 2.0, 5.0)
+EVERY_S = (2.0, 4.0, 8.0)
 TRIES = 5  # as many as the native API makes
 REMOVED = 0.2  # the share of changes that remove a policy
 LIFE_S = (0.3, 6.0)
-LIVES = 0.4  # the share of policies with a ttl
+LIVES = 0.5  # the share of policies with a ttl, in half of the runs
 WRITES, READS = ("available", "one", "quorum", "all"), ("one", "one", "quorum")
 
 Change = Callable[[Policies], Policies]
@@ -55,7 +55,7 @@ class PolicyChanges(Recurring):
         random = Random(f"policies of {seed}")
         super().__init__(world, monitor, random, random.choice(EVERY_S), is_drawn(seed))
         self._prefixes = ["", "s", *(key[:2] for key in keys), *keys]
-        self._has_lives = not skew_s
+        self._has_lives = not skew_s and random.random() < 0.5
         self._wanted: set[tuple[ViewId, Policies]] = set()  # after which view, by a client
 
     def demand(self, addresses: Iterable[str]) -> None:

@@ -27,6 +27,7 @@ from cluster.simulator.key_counts import KeyCounts
 from cluster.simulator.keys import mode_of
 from cluster.simulator.lost_views import went_above
 from cluster.simulator.nemesis import Nemesis, Swarm, spares_of, swarm_of
+from cluster.simulator.operator_notes import judge_notes
 from cluster.simulator.policy_changes import PolicyChanges
 from cluster.simulator.random_layouts import start_of
 from cluster.simulator.sessions import Session, token_of
@@ -129,7 +130,7 @@ class Trial:
             changed = [f"{key}: {states[key]}, then {after[key]}" for key in states]
             raise ViolationError("LostInPowerCut", "; ".join(changed))
         self._judge(states)
-        self._monitor.judge_notes(self.world.voice.notes)
+        judge_notes(self._monitor, self.world.voice.notes)
         history, digest = self.history, self.world.trace.digest
         ok = sum(operation.status == "ok" for operation in history)
         return Figures(len(history), ok, rest_s, digest, self._monitor.reached)
@@ -325,9 +326,14 @@ class Trial:
     # ------------------------------------------------------------------ the verdict
     def _judge(self, states: States) -> None:
         for found in check(
-            self.history, Final(states), excused=self._workload.excuses, by_context=True
+            self.history,
+            Final(states),
+            excused=self._workload.excuses,
+            by_context=True,
+            names=self._workload.native.names(),
         ):
             raise ViolationError(found.kind, found.text)
+        self._workload.native.demand(self.history, states, self._workload.excuses)
 
     def _fail_power(self) -> None:
         """Fail all power at once; afterwards demand what was there before."""

@@ -15,7 +15,7 @@ from cluster.checker.history import History, Kind, Mode as KeyMode, Operation, S
 from cluster.simulator import checked_reads
 from cluster.simulator.conditions import Conditions
 from cluster.simulator.invariants import InvariantMonitor, ViolationError
-from cluster.simulator.keys import keys_of, mode_of, value_of
+from cluster.simulator.keys import keys_of, mode_of
 from cluster.simulator.lifetimes import Lifetimes
 from cluster.simulator.native_keys import NativeKeys
 from cluster.simulator.nemesis import Swarm
@@ -63,7 +63,7 @@ class Workload:
         self._world, self._monitor = world, monitor
         self._conditions, self._lifetimes = Conditions(seed), Lifetimes(seed, swarm.skew_s)
         self._repeats = Repeats(seed, swarm.skew_s)
-        self._native = NativeKeys(world, monitor, seed, self._lifetimes)
+        self.native = NativeKeys(world, monitor, seed, self._lifetimes)
         self._checks_reads = checked_reads.is_drawn(seed)
         self._think_s, self._deletes = swarm.think_s, swarm.deletes
         self._random, self._timeline = world.random, world.timeline
@@ -156,7 +156,7 @@ class Workload:
         return "delete" if self._random.random() < self._deletes else "put"
 
     def _operate(self, session: Session, kind: Kind, key: str) -> None:
-        if self._native.has(key):
+        if self.native.has(key):
             self._operate_by_policy(session, kind, key)
             return
         if kind == "get":
@@ -171,14 +171,14 @@ class Workload:
 
     def _operate_by_policy(self, session: Session, kind: Kind, key: str) -> None:
         """Do what the native API does with a request at this node."""
-        native, node = self._native, session.node
-        ruling = native.ruling(node, key)
+        native, node = self.native, session.node
+        kind, ruling = native.kind_of(kind, key), native.ruling(node, key)
         if kind == "get":
             operation = self._record(session, kind, key, node, None, native.mode_of_read(ruling))
-            self._submit(session, operation, native.get(ruling, node, self._get(session, key)))
+            self._submit(session, operation, native.get(ruling, operation, self._get(session, key)))
             return
         self._hot, context = key, session.contexts.get(key)
-        said = native.said(kind, context)
+        said = native.said(kind, key, context)
         if native.mode_of_write(ruling, kind, said) is None:
             self._monitor.reached["a policy refuses a blind write"] += 1
             said = native.said_at_last(kind, context)
@@ -244,6 +244,7 @@ class Workload:
         mode: KeyMode | None = None,
     ) -> Operation:
         number = len(self.history)
+        seen = None if context_of is None else self.history[context_of]
         operation = Operation(
             number,
             session.number,
@@ -251,7 +252,7 @@ class Workload:
             kind,
             key,
             mode or mode_of(key),
-            value=value_of(number) if kind == "put" else None,
+            value=self.native.value_of(number, key, seen) if kind == "put" else None,
             started=self._timeline.now,
             parents=session.parents,
             context_of=context_of,
@@ -302,7 +303,7 @@ class Workload:
                 if (driver := self._world.nodes[node].driver) is not None:
                     self._monitor.learn_views(driver.replica.views.history.views.values())
                 self._monitor.on_stored(call.request, outcome)
-                self._native.judge_write(call.operation, outcome)
+                self.native.judge_write(call.operation, outcome)
                 self._finish(call, "ok", outcome)
             case Absent() if call.awaited > 1:
                 call.awaited -= 1  # the delete may yet be done where it was sent again
@@ -326,7 +327,7 @@ class Workload:
             case Found(values=values, shown=shown, dots=dots):
                 texts = tuple(value.decode() for value in values)
                 self._lifetimes.judge(operation, texts)
-                self._native.judge_read(operation, texts)
+                self.native.judge_read(operation, answer)
                 marks = self._monitor.marks_among(dots)
                 self.history.finish(
                     operation.id, ended=now, status=status, values=texts, shown=shown, dots=dots,
@@ -341,7 +342,7 @@ class Workload:
                 self.history.finish(operation.id, ended=now, status=status)
         self._note(f"#{operation.id} {status} {operation.dot or ''} {operation.values}")
         if answer is not None:
-            session.learn(operation, answer, self._native.has(operation.key))
+            session.learn(operation, answer, self.native.has(operation.key))
         self._answered(session)
 
     def _note(self, what: str) -> None:
