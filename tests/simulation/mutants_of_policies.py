@@ -58,7 +58,7 @@ def _bare(view: View) -> View:
     return replace(view, policies=())
 
 
-@OF_POLICIES.shown_by()
+@OF_POLICIES.shown_by(changes=1)
 def a_forwarded_proposal_does_not_say_what_it_was_made_from() -> Iterator[None]:
     """It undoes what has come since."""
     original = Proposals._pass_on
