@@ -1,4 +1,4 @@
-"""A history of clients' operations, told line by line."""
+"""A history that a test tells line by line, and what the checker finds in it."""
 
 from typing import Any
 

@@ -108,7 +108,7 @@ class CausalOrder:
 
     def _replaced_by(self, operation: Operation) -> int:
         """Collect what contexts replaced: by a write, or by a version that a read held."""
-        if operation.context_of is None or operation.mode == "lww":
+        if operation.context_of is None or operation.mode != "siblings":
             return 0
         source = self._history[operation.context_of]
         if source.key != operation.key or source.status != "ok":

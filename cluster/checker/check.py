@@ -7,14 +7,19 @@ its session that may have been applied; a failed one was not.  Pure: the verdict
 arguments alone.  It says nothing of what a run has exercised.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from cluster.checker.arbitration import Arbitration
 from cluster.checker.causal_order import CausalOrder
 from cluster.checker.final_state import FinalCheck
 from cluster.checker.guarantees import guarantee
-from cluster.checker.history import History, Operation
+from cluster.checker.history import Dot, History, Operation
 from cluster.checker.reads_from import Sources
 from cluster.checker.rules import Fault, Observation, Rules
 from cluster.checker.violations import Excused, Final, Findings, Violation, describe
+
+NO_NAMES: Mapping[Dot, str] = MappingProxyType({})
 
 
 def _nothing_excused(operation: Operation) -> bool:
@@ -27,17 +32,19 @@ def check(
     *,
     excused: Excused = _nothing_excused,
     by_context: bool = False,
+    names: Mapping[Dot, str] = NO_NAMES,
 ) -> list[Violation]:
     """Return the promises that `history` breaks, and `final` with it; empty if they keep them all.
 
     `excused` names the writes that the injected faults may have lost.  `by_context` demands that
     siblings vanish only when a context covered them, and not because a newer write is causally
-    after them: that is sharper, and right only where every sent context is recorded.  Raises
-    ValueError if two puts write one value, KeyError if an operation refers to one that is not in
-    the history.
+    after them: that is sharper, and right only where every sent context is recorded.  `names` has
+    values by dot, also those that no answer has shown, because a read shows one sibling of several.
+    Raises ValueError if two puts write one value, KeyError if an operation refers to one that is
+    not in the history.
     """
     findings = Findings()
-    sources = Sources(history, findings)
+    sources = Sources(history, findings, names)
     for operation in history:
         if operation.reads:
             sources.check_read(operation)

@@ -32,7 +32,9 @@ class FinalCheck:
         self._order = rules.order
         self._findings = findings
         self._witnessed = witnessed(rules.order)
-        self._modes: dict[str, Mode] = {each.key: each.mode for each in rules.order.operations}
+        self._modes: dict[str, Mode] = {
+            each.key: "lww" if each.mode == "lww" else "siblings" for each in rules.order.operations
+        }
 
     def check(self, final: Final, arbitration: Arbitration) -> None:
         """Report every fault of the final states, and add their edges to the arbitration."""

@@ -12,7 +12,7 @@ from typing import Literal
 
 Dot = tuple[str, int]
 Kind = Literal["put", "get", "delete"]
-Mode = Literal["lww", "siblings"]
+Mode = Literal["lww", "siblings", "latest"]
 Status = Literal["ok", "fail", "unknown"]
 
 
@@ -22,6 +22,9 @@ class Operation:
 
     `fail` means certainly not applied, `unknown` perhaps.  A delete that was answered "absent" is
     `ok` without a dot: it wrote nothing and counts as a read of absence.
+
+    A key has operations of the mode `lww` alone, or of the two others.  A read of the mode `latest`
+    shows one of the siblings, and a write of it replaces all that its home holds.
     """
 
     id: int

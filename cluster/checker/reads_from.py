@@ -1,13 +1,13 @@
 """Which writes a read saw: matches values and dots with the operations that wrote them.
 
 Values are unique over a run, so a value names its writer.  A dot names its writer once an
-acknowledgement or a read has shown the two together.  This module reports a value without a writer,
-the value of a refused write, a value that one answer shows twice, and a dot with two meanings.  A
-dot that no answer ever showed with a value may belong to a write of unknown outcome: the checker
-ignores it.
+acknowledgement or a read has shown the two together, or the recorder has told it.  This module
+reports a value without a writer, the value of a refused write, a value that one answer shows twice,
+and a dot with two meanings.  A dot that no answer ever showed with a value may belong to a write of
+unknown outcome: the checker ignores it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from cluster.checker.history import Dot, History, Operation
@@ -28,7 +28,7 @@ class Seen:
 class Sources:
     """The writers of a history by value and by dot; a value written twice is a ValueError."""
 
-    def __init__(self, history: History, findings: Findings) -> None:
+    def __init__(self, history: History, findings: Findings, names: Mapping[Dot, str]) -> None:
         self._findings = findings
         self._by_value: dict[str, Operation] = {}
         self._by_dot: dict[Dot, Operation] = {}
@@ -40,6 +40,9 @@ class Sources:
         for operation in history:
             if operation.reads:
                 self._learn_read(operation)
+        for dot, value in names.items():
+            if writer := self._by_value.get(value):
+                self._name(dot, writer)
 
     def seen(
         self, key: str, values: Iterable[str], dots: Iterable[Dot], marks: Iterable[Dot]

@@ -1,4 +1,4 @@
-"""What one answer may show, given the writes that it had to know of: two modes, two sets of rules.
+"""What one answer may show, given the writes that it had to know of: each mode has its rules.
 
 `lww` keys are registers: the value shown, or the delete that explains its absence, may not be
 causally before another write that the reader knew of.  `siblings` keys keep every version that no
@@ -7,6 +7,10 @@ replaced it (otherwise MissingVersion); and no write that the reader knew of dis
 (otherwise StaleVersion).  A delete may explain an absence though its mark is gone, since replicas
 erase stable marks.  No reader has to know of an excused write, but it still explains what it
 replaced.
+
+A key of siblings may have operations of the mode `latest`, too.  Such a read shows one sibling, and
+may leave out each put that is not after this one.  Such a write replaces what its home holds, and
+may have replaced each put that is not after it.
 """
 
 from collections.abc import Iterator
@@ -46,6 +50,7 @@ class Key:
         self.binding = 0  # without the excused ones: a reader must account for them
         self.replacers = 0  # those that discarded something
         self.explainers = 0  # deletes, whose marks vanish, and excused writes
+        self.sweepers = 0  # those that replaced whatever their homes held
 
 
 class Rules:
@@ -69,6 +74,7 @@ class Rules:
                 key.binding |= (not is_excused) << at
                 key.replacers |= bool(order.replaced[at]) << at
                 key.explainers |= (is_excused or operation.kind == "delete") << at
+                key.sweepers |= (operation.mode == "latest") << at
 
     def faults(self, key: str, view: Observation) -> list[Fault]:
         """Return every rule this view of `key` breaks."""
@@ -77,6 +83,8 @@ class Rules:
             return []
         if view.mode == "siblings":
             return [*self._missing(found, view), *self._stale(found, view)]
+        if view.mode == "latest":
+            return [*self._overlooked(found, view), *self._stale(found, view)]
         return self._absent(found, view) if view.seen.absent else self._outdated(found, view)
 
     def beaten(self, key: str, view: Observation) -> dict[int, int]:
@@ -85,7 +93,7 @@ class Rules:
         A later write makes a winner wrong; `faults` reports that.
         """
         winners = view.seen.marks if view.seen.absent else view.seen.shown
-        if view.mode == "siblings" or len(winners) != 1 or (view.seen.absent and view.seen.vague):
+        if view.mode != "lww" or len(winners) != 1 or (view.seen.absent and view.seen.vague):
             return {}
         winner = self.order.position.get(winners[0].id)
         if winner is None:
@@ -124,12 +132,29 @@ class Rules:
         return next((each for each in rivals if self.order.before(write, each)), None)
 
     def _missing(self, key: Key, view: Observation) -> Iterator[Fault]:
+        for each in self.order.greatest(self._unaccounted(key, view)):
+            yield Fault("MissingVersion", each)
+
+    def _overlooked(self, key: Key, view: Observation) -> Iterator[Fault]:
+        """Find puts that the one value shown is older than, or all if there is none."""
+        shown = list(members(self.order.bits(view.seen.shown)))
+        for each in self.order.greatest(self._unaccounted(key, view)):
+            if view.seen.absent:
+                yield Fault("MissingVersion", each)
+            elif older := [at for at in shown if self.order.before(at, each)]:
+                yield Fault("WriteCORead", each, older[0])
+
+    def _unaccounted(self, key: Key, view: Observation) -> int:
+        """Collect the puts that are not shown, and that nothing can have replaced."""
         missing = key.binding & key.puts & view.past & ~self.order.bits(view.seen.shown)
         held = self.order.bits(view.seen.held)
         for covers in (held, key.explainers & view.past, key.explainers & ~view.past):
             missing = self._uncovered(missing, covers, view)
-        for each in self.order.greatest(missing):
-            yield Fault("MissingVersion", each)
+        for sweeper in members(key.sweepers):
+            if not self._comes_after(view, sweeper):
+                after = (at for at in members(missing) if self.order.before(sweeper, at))
+                missing &= union(1 << at for at in (sweeper, *after))
+        return missing
 
     def _comes_after(self, view: Observation, write: int) -> bool:
         return view.position is not None and self.order.before(view.position, write)

@@ -30,6 +30,7 @@ class Shadow:
         self.items: dict[str, Item] = {}
         self.held: dict[Dot, str] = {}  # what has reached an item of a slot that is still held
         self.ever: set[Dot] = set()  # what has ever reached an item of any slot
+        self.values: dict[Dot, bytes] = {}  # of all versions that it has ever had
         self.parts: list[tuple[Slots, DotClock]] = []
         self.slots: Slots = 0
         self.views: set[ViewId] = set()  # as they were saved last; the monitor sets them
@@ -84,8 +85,10 @@ class Shadow:
 
     def _follow_item(self, key: str, value: bytes | None) -> set[Dot]:
         self.items[key] = item = ITEMS.decode(value) if value else NOTHING
-        for dot in item.versions:
+        for dot, version in item.versions.items():
             self._note(dot, key)
+            if version.value is not None:
+                self.values[dot] = version.value
         versions = item.versions.items()
         return {dot for dot, version in versions if version.value is None and not version.expires}
 

@@ -180,10 +180,18 @@ class InvariantMonitor:
 
     def _judge_read_repair(self, node: SimNode, message: ReadRepair) -> None:
         """Demand that what a read passes on is on some disk, or was when the read received it."""
-        shadows = [*self.shadows.values(), *(old for each in self._wiped.values() for old in each)]
         for dot in message.item.versions:
-            if not any(dot in shadow.ever or shadow.vouches_for(dot) for shadow in shadows):
+            if not any(dot in disk.ever or disk.vouches_for(dot) for disk in self._all_disks()):
                 raise ViolationError("SentTooEarly", f"{node.address} passes on {dot}, on no disk")
+
+    def _all_disks(self) -> list[Shadow]:
+        """Return the disks that there are, and those that were lost."""
+        return [*self.shadows.values(), *(old for each in self._wiped.values() for old in each)]
+
+    def values_by_name(self) -> dict[Dot, str]:
+        """Return the values that any disk has had, by the names of their writes."""
+        known = (item for disk in self._all_disks() for item in disk.values.items())
+        return {dot: value.decode() for dot, value in known}
 
     def _judge_dots(self, node: SimNode, item: Item) -> None:
         for dot in item.versions:
@@ -319,17 +327,6 @@ class InvariantMonitor:
     def is_old(self, address: str) -> bool:
         """Whether this node's disk was put back as it was, and has yet to catch up."""
         return address == self._put_back and self.is_lacking()
-
-    def judge_notes(self, notes: Sequence[str]) -> None:
-        """Demand that every note to operators is true."""
-        anew = [note for note in notes if "new incarnation" in note]
-        given_up = [note for note in anew if "gives up its old rows" in note]
-        self.reached["a node begins a new incarnation on its rows"] += len(anew) - len(given_up)
-        self.reached["a new incarnation gives up its old rows"] += len(given_up)
-        if anew and not self.reached["a disk put back as it was"] + self.reached["a copied disk"]:
-            raise ViolationError("FalseLife", anew[0])
-        if len(anew) < len(notes) and not self.reached["a row has changed by itself"]:
-            raise ViolationError("FalseRot", next(note for note in notes if note not in anew))
 
     def excuses(self, operation: Operation) -> bool:
         """Whether a lost disk may have taken this write along, or one that had replaced it."""

@@ -10,6 +10,7 @@ from random import Random
 
 from cluster.checker.history import Operation
 from cluster.simulator.invariants import ViolationError
+from cluster.simulator.keys import writer_of
 from cluster.simulator.timeline import WALL_S
 
 SHARE = 0.5  # of the seeds
@@ -44,6 +45,14 @@ class Lifetimes:
             self._last[operation.key] = max(ends, self._last.get(operation.key, 0.0))
         return int((WALL_S + self._ends[operation.id]) * 1000)
 
+    def expect(self, operation: Operation, ttl_s: float) -> None:
+        """Note that a policy ends the value of this write after so many seconds."""
+        self._ends[operation.id] = operation.started + ttl_s
+
+    def ends(self, operation: Operation) -> bool:
+        """Whether the value of this write expires."""
+        return operation.id in self._ends
+
     def excuses(self, operation: Operation) -> bool:
         """Whether this write may be gone by itself, or with one that has replaced it."""
         is_replaced = operation.started <= self._last.get(operation.key, -1.0)
@@ -52,6 +61,6 @@ class Lifetimes:
     def judge(self, read: Operation, values: Iterable[str]) -> None:
         """Demand that a read shows nothing that had expired before it began."""
         for value in values:
-            writer = int(value[1:].rstrip("."))
+            writer = writer_of(value)
             if self._ends.get(writer, read.started) < read.started:
                 raise ViolationError("ShownExpired", f"#{read.id} shows {value} of #{writer}")

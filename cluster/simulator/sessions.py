@@ -31,14 +31,19 @@ class Session:
         self.script: deque[tuple[Kind, str]] = deque()
         self.waiting = 0
 
-    def learn(self, operation: Operation, answer: Answer) -> None:
-        """Replace the session's token by the answer's, and the context of this key."""
+    def learn(self, operation: Operation, answer: Answer, by_name: bool = False) -> None:
+        """Replace the session's token by the answer's, and the context of this key.  `by_name`: as
+        the native API gives it, which names the versions of an answer one by one."""
         self.token = encode(answer.token)
         if len(self.token) > TOKEN_BYTES_MAX:
             raise ViolationError("TokenTooLarge", f"{len(self.token)} bytes: {self.token.decode()}")
         self.parents = (operation.id,)
-        self.contexts[operation.key] = ENCODER.encode(answer.context), operation.id
-        if isinstance(answer, Found):
+        context = answer.context
+        if by_name:
+            dots = (answer.dot,) if isinstance(answer, Stored) else answer.dots
+            context = context.by_name(dots)
+        self.contexts[operation.key] = ENCODER.encode(context), operation.id
+        if isinstance(answer, Found) and operation.mode != "latest":
             self.read[operation.key] = answer
 
     def meet(self, other: "Session") -> None:

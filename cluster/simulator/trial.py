@@ -23,11 +23,15 @@ from cluster.simulator.disk_corruption import DiskCorruption, damaged_nodes
 from cluster.simulator.foreign_clients import ForeignClients
 from cluster.simulator.invariants import InvariantMonitor, ViolationError
 from cluster.simulator.item_sizes import sized
+from cluster.simulator.key_counts import KeyCounts
+from cluster.simulator.keys import mode_of
 from cluster.simulator.lost_views import went_above
 from cluster.simulator.nemesis import Nemesis, Swarm, spares_of, swarm_of
+from cluster.simulator.operator_notes import judge_notes
+from cluster.simulator.policy_changes import PolicyChanges
 from cluster.simulator.random_layouts import start_of
 from cluster.simulator.sessions import Session, token_of
-from cluster.simulator.workload import Workload, mode_of
+from cluster.simulator.workload import Workload
 from cluster.simulator.world import World
 from node.core import status
 from node.core.model.actors import view_of
@@ -37,7 +41,7 @@ from node.core.model.options import Options, Start
 from node.core.model.placement import first_view
 from node.core.model.token import encode
 from node.core.model.view import View
-from node.core.protocol.operations import Count, Counted, Get, Outcome
+from node.core.protocol.operations import Get, Outcome
 from node.core.replica import Replica
 from node.core.requests.read_answer import shown_versions
 from node.core.storage.content_hash import MODULUS, version_hash_of
@@ -54,7 +58,6 @@ TOKEN_AT_REST_BYTES_MAX = 100
 AT_REST = ("log", "open_items")  # numbers of a replica's status that must reach zero
 
 States = dict[str, dict[str, FinalState]]
-Counting = tuple[str, int, Outcome]  # a shard, its live keys, and a node's answer
 
 
 class Figures(NamedTuple):
@@ -89,7 +92,9 @@ class Trial:
         self._monitor.damaged_nodes = lambda: damaged_nodes(self.world)
         self._monitor.now = lambda: self.world.timeline.now
         self._workload = Workload(self.world, self.swarm, self._monitor, seed)
-        self._foreign_clients = ForeignClients(self.world, self._monitor, seed, self._workload.keys)
+        drawn = self.world, self._monitor, seed, self._workload.keys
+        self._foreign_clients = ForeignClients(*drawn)
+        self._policy_changes = PolicyChanges(*drawn, self.swarm.skew_s)
         self._timeline = self.world.timeline
 
     @property
@@ -98,7 +103,10 @@ class Trial:
 
     def run(self) -> Figures:
         """Play the seed; raise ViolationError at the first broken promise."""
-        faults = self._nemesis, self._corruption, self._copying, self._foreign_clients
+        faults = (
+            self._nemesis, self._corruption, self._copying, self._foreign_clients,
+            self._policy_changes,
+        )  # fmt: skip
         for fault in faults:
             fault.begin()
         self._timeline.run(WARM_UP_S)
@@ -122,7 +130,7 @@ class Trial:
             changed = [f"{key}: {states[key]}, then {after[key]}" for key in states]
             raise ViolationError("LostInPowerCut", "; ".join(changed))
         self._judge(states)
-        self._monitor.judge_notes(self.world.voice.notes)
+        judge_notes(self._monitor, self.world.voice.notes)
         history, digest = self.history, self.world.trace.digest
         ok = sum(operation.status == "ok" for operation in history)
         return Figures(len(history), ok, rest_s, digest, self._monitor.reached)
@@ -134,6 +142,7 @@ class Trial:
         self._read_everywhere()
         self._count_keys()
         self._foreign_clients.demand_refusal(self._told(), self._until)
+        self._policy_changes.demand(self._told())
 
     # ------------------------------------------------------------------ rest
     def _come_to_rest(self) -> None:
@@ -284,21 +293,11 @@ class Trial:
         return complaints
 
     def _count_keys(self) -> None:
-        view, told = self._view(), self._told()
-        counts: list[Counting] = []
-        for shard in view.shards:
-            keys = [k for k in self._workload.keys if view.shard_of(slot_of_key(k)) is shard]
-            live = sum(self._replica(shard.members[0]).peek(key).is_live() for key in keys)
-            for address in told:
-                note = partial(_note_count, counts, shard.id, live)
-                self.world.submit(address, Count(shard.id), note)
-        asked = len(view.shards) * len(told)
-        if not self._until(lambda: len(counts) == asked):
-            raise ViolationError("Stuck", f"at rest, {asked - len(counts)} counts are not answered")
-        for shard_id, live, outcome in counts:
-            if outcome != Counted(live):
-                detail = f"{shard_id} has {live} live keys and answers {outcome}"
-                raise ViolationError("Miscounted", detail)
+        """Demand that every node counts the live keys of each shard."""
+        counts = KeyCounts(self.world, self._view(), self._workload.keys)
+        counts.ask(self._told())
+        self._until(counts.are_answered)
+        counts.judge()
 
     def _has_answered_all(self) -> bool:
         """Tell whether no client waits: a read asks other replicas until it is answered."""
@@ -327,9 +326,14 @@ class Trial:
     # ------------------------------------------------------------------ the verdict
     def _judge(self, states: States) -> None:
         for found in check(
-            self.history, Final(states), excused=self._workload.excuses, by_context=True
+            self.history,
+            Final(states),
+            excused=self._workload.excuses,
+            by_context=True,
+            names=self._workload.native.names(),
         ):
             raise ViolationError(found.kind, found.text)
+        self._workload.native.demand(self.history, states, self._workload.excuses)
 
     def _fail_power(self) -> None:
         """Fail all power at once; afterwards demand what was there before."""
@@ -342,7 +346,3 @@ class Trial:
 
 def _are_answered(reads: list[Operation]) -> bool:
     return all(read.ended is not None for read in reads)
-
-
-def _note_count(counts: list[Counting], shard: str, live: int, outcome: Outcome) -> None:
-    counts.append((shard, live, outcome))

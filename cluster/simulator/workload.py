@@ -1,14 +1,13 @@
 """Sessions that use a simulated cluster, and the history of what they were told.
 
 Each session is a closed loop, with a burst now and then.  It changes node for most operations and
-works on a few hot keys; a key keeps one value (`l...`) or siblings (`s...`).  A session *replaces*
+works on a few hot keys.  A session *replaces*
 its token with that of the last answer and never joins tokens itself, except where two sessions
 meet: so every promise about causality is the store's alone.  Tokens and contexts cross the wire
 each time.  An operation without a timely and certain answer is unknown.
 """
 
 from functools import partial
-from random import Random
 
 import msgspec
 
@@ -16,7 +15,9 @@ from cluster.checker.history import History, Kind, Mode as KeyMode, Operation, S
 from cluster.simulator import checked_reads
 from cluster.simulator.conditions import Conditions
 from cluster.simulator.invariants import InvariantMonitor, ViolationError
+from cluster.simulator.keys import keys_of, mode_of
 from cluster.simulator.lifetimes import Lifetimes
+from cluster.simulator.native_keys import NativeKeys
 from cluster.simulator.nemesis import Swarm
 from cluster.simulator.repeats import Repeats
 from cluster.simulator.sessions import Answer, OpenRequest, Session, token_of
@@ -50,24 +51,9 @@ UNTOLD = 0.1
 HOT = 0.25  # the share of operations on the key that was written last
 READS = 0.5
 CLOCKED_EVERY = 4  # one of this many writes keeps a vector clock
-PADDING = (0, 0, 0, 30, 0, 0, 120, 0, 0, 400)  # characters of values, in turn
 LEVELS = (AVAILABLE, AVAILABLE, "one", "one", "quorum", "all")
 
 PASTS = msgspec.msgpack.Decoder(Past)
-
-
-def mode_of(key: str) -> KeyMode:
-    return "lww" if key.startswith("l") else "siblings"
-
-
-def value_of(number: int) -> str:
-    """Return the value of this operation, which no other one writes; some values are longer."""
-    return f"v{number}" + "." * PADDING[number % len(PADDING)]
-
-
-def keys_of(random: Random, how_many: int) -> list[str]:
-    """Return the keys: half of them keep one value, half siblings; they hash to arbitrary slots."""
-    return [f"{'ls'[i % 2]}{i}.{random.randrange(1000)}" for i in range(how_many)]
 
 
 class Workload:
@@ -77,6 +63,7 @@ class Workload:
         self._world, self._monitor = world, monitor
         self._conditions, self._lifetimes = Conditions(seed), Lifetimes(seed, swarm.skew_s)
         self._repeats = Repeats(seed, swarm.skew_s)
+        self.native = NativeKeys(world, monitor, seed, self._lifetimes)
         self._checks_reads = checked_reads.is_drawn(seed)
         self._think_s, self._deletes = swarm.think_s, swarm.deletes
         self._random, self._timeline = world.random, world.timeline
@@ -169,6 +156,9 @@ class Workload:
         return "delete" if self._random.random() < self._deletes else "put"
 
     def _operate(self, session: Session, kind: Kind, key: str) -> None:
+        if self.native.has(key):
+            self._operate_by_policy(session, kind, key)
+            return
         if kind == "get":
             operation = self._record(session, kind, key, session.node, None)
             self._submit(session, operation, self._get(session, key))
@@ -178,6 +168,29 @@ class Workload:
         context = session.contexts.get(key) if sends_context else None
         operation = self._record(session, kind, key, session.node, context and context[1])
         self._submit(session, operation, self._put(session, operation, context))
+
+    def _operate_by_policy(self, session: Session, kind: Kind, key: str) -> None:
+        """Do what the native API does with a request at this node."""
+        native, node = self.native, session.node
+        kind, ruling = native.kind_of(kind, key), native.ruling(node, key)
+        if kind == "get":
+            operation = self._record(session, kind, key, node, None, native.mode_of_read(ruling))
+            self._submit(session, operation, native.get(ruling, operation, self._get(session, key)))
+            return
+        self._hot, context = key, session.contexts.get(key)
+        said = native.said(kind, key, context)
+        if native.mode_of_write(ruling, kind, said) is None:
+            self._monitor.reached["a policy refuses a blind write"] += 1
+            said = native.said_at_last(kind, context)
+        mode = native.mode_of_write(ruling, kind, said)
+        if mode is None:
+            return
+        operation = self._record(
+            session, kind, key, node, said.context and said.context[1],
+            native.recorded_mode(ruling, said),
+        )  # fmt: skip
+        put = self._put(session, operation, said.context, not said.is_silent)
+        self._submit(session, operation, native.put(ruling, said, mode, operation, put))
 
     def _get(self, session: Session, key: str) -> Get:
         waits = self._random.random() < 0.6
@@ -193,21 +206,26 @@ class Workload:
         )
 
     def _put(
-        self, session: Session, operation: Operation, context: tuple[bytes, int] | None
+        self,
+        session: Session,
+        operation: Operation,
+        context: tuple[bytes, int] | None,
+        may_have_condition: bool = True,
     ) -> Put:
         refuses = self._random.random() < 0.3
         level = self._random.choice(LEVELS)
         unmet = Scope.SHARD if refuses else None
         absent = refuses and operation.value is None and self._random.random() < 0.5
-        refuse_when = self._conditions.drawn(
-            operation, session.read.get(operation.key), RefuseWhen(unmet, absent)
-        )
+        refuse_when = RefuseWhen(unmet, absent)
+        if may_have_condition:
+            read = session.read.get(operation.key)
+            refuse_when = self._conditions.drawn(operation, read, refuse_when)
         identity = self._repeats.identity_of(operation)
         operation.repeated = bool(identity)
         return Put(
             operation.key,
             None if operation.value is None else operation.value.encode(),
-            Mode(operation.mode),
+            Mode(mode_of(operation.key)),
             token_of(session.token),
             PASTS.decode(context[0]) if context else Past(),
             level,
@@ -219,17 +237,24 @@ class Workload:
 
     # ------------------------------------------------------------------ requests and answers
     def _record(
-        self, session: Session, kind: Kind, key: str, node: str, context_of: int | None
+        self,
+        session: Session,
+        kind: Kind,
+        key: str,
+        node: str,
+        context_of: int | None,
+        mode: KeyMode | None = None,
     ) -> Operation:
         number = len(self.history)
+        seen = None if context_of is None else self.history[context_of]
         operation = Operation(
             number,
             session.number,
             node,
             kind,
             key,
-            mode_of(key),
-            value=value_of(number) if kind == "put" else None,
+            mode or mode_of(key),
+            value=self.native.value_of(number, key, seen) if kind == "put" else None,
             started=self._timeline.now,
             parents=session.parents,
             context_of=context_of,
@@ -280,6 +305,7 @@ class Workload:
                 if (driver := self._world.nodes[node].driver) is not None:
                     self._monitor.learn_views(driver.replica.views.history.views.values())
                 self._monitor.on_stored(call.request, outcome)
+                self.native.judge_write(call.operation, outcome)
                 self._finish(call, "ok", outcome)
             case Absent() if call.awaited > 1:
                 call.awaited -= 1  # the delete may yet be done where it was sent again
@@ -303,6 +329,7 @@ class Workload:
             case Found(values=values, shown=shown, dots=dots):
                 texts = tuple(value.decode() for value in values)
                 self._lifetimes.judge(operation, texts)
+                self.native.judge_read(operation, answer)
                 marks = self._monitor.marks_among(dots)
                 self.history.finish(
                     operation.id, ended=now, status=status, values=texts, shown=shown, dots=dots,
@@ -317,7 +344,7 @@ class Workload:
                 self.history.finish(operation.id, ended=now, status=status)
         self._note(f"#{operation.id} {status} {operation.dot or ''} {operation.values}")
         if answer is not None:
-            session.learn(operation, answer)
+            session.learn(operation, answer, self.native.has(operation.key))
         self._answered(session)
 
     def _note(self, what: str) -> None:

@@ -67,7 +67,11 @@ IMPORTS: tuple[tuple[str, str, str | None], ...] = (
     ("node.door", "node.config node.setting_types", ANY),
     ("node", "", ANY),
     ("cluster.checker", "cluster.checker", ANY),
-    ("cluster.simulator", "cluster.simulator cluster.checker node.core node.driver", ANY),
+    (
+        "cluster.simulator",
+        "cluster.simulator cluster.checker node.core node.driver node.api.native.merging",
+        ANY,
+    ),
     ("cluster.engines", "cluster.engines", ANY),
     (
         "cluster.cli",

@@ -78,6 +78,7 @@ from tests.simulation.mutants_of_disks import (
     who_forgets_everything_forgets_what_is_retired,
 )
 from tests.simulation.mutants_of_pieces import OF_PIECES
+from tests.simulation.mutants_of_policies import OF_POLICIES
 from tests.simulation.mutants_of_repeats import (
     OF_REPEATS,
     a_late_name_replaces_what_came_after_the_write,
@@ -128,6 +129,7 @@ BREAKS = (
     OF_CLAIMS,
     OF_THE_API,
     OF_REPEATS,
+    OF_POLICIES,
 )
 IN_RUNS = [(breaks, name) for breaks in BREAKS for name in breaks.mutants]
 IN_STORIES = [

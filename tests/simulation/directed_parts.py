@@ -4,6 +4,7 @@ Four real replicas in two shards, in fair weather.  A story that ends badly rais
 """
 
 from cluster.simulator.invariants import InvariantMonitor
+from cluster.simulator.operator_notes import judge_notes
 from cluster.simulator.world import SimNode
 from node.core.model.keys import SLOTS
 from node.core.model.view import Layout, Shard
@@ -54,7 +55,7 @@ def a_restart_where_two_parts_have_become_one(seed: int) -> None:
     cluster.start(OWNER)
     cluster.wait(3.0)
     assert isinstance(cluster.watch, InvariantMonitor)
-    cluster.watch.judge_notes(cluster.voice.notes)
+    judge_notes(cluster.watch, cluster.voice.notes)
 
 
 def _write_one(cluster: Cluster, owner: str) -> None:

@@ -22,7 +22,6 @@ from node.api.native.parameters import (
 )
 from node.api.native.problems import problem
 from node.api.parsing import missing_of
-from node.core.model.dots import Dot
 from node.core.model.item import Past
 from node.core.model.labels import Labels
 from node.core.model.tags import is_among, tag_of
@@ -109,7 +108,7 @@ def _say_sibling(asked: KeyRequest, headers: Headers, found: Found, wanted: str)
 
 def _envelope(asked: KeyRequest, found: Found) -> bytes:
     siblings = [_sibling(asked, found, place) for place in range(len(found.values))]
-    context = _context(asked, _with_dots(found.context, found.dots))
+    context = _context(asked, found.context.by_name(found.dots))
     return orjson.dumps({"key": asked.key, "siblings": siblings, "context": context})
 
 
@@ -143,7 +142,7 @@ def _shown_value(value: bytes, labels: Labels) -> dict[str, object]:
 def _read_headers(asked: KeyRequest, read: Found | Absent) -> Headers:
     copies = copies_in(asked)
     headers = {
-        **_seen(asked, read.token, _with_dots(read.context, read.dots), read.served_by),
+        **_seen(asked, read.token, read.context.by_name(read.dots), read.served_by),
         "Kv-Reads": f"{read.reads}/{copies}",
     }
     if read.missing:
@@ -236,13 +235,6 @@ def _seen(asked: KeyRequest, token: Token, context: Past, served_by: str) -> Hea
         "Kv-Context": _context(asked, context),
         "Kv-Served-By": served_by,
     }
-
-
-def _with_dots(context: Past, dots: tuple[Dot, ...]) -> Past:
-    """Return what was seen of a key, with all versions by name.  A context that is given out says
-    nothing of whole views, and the past of versions from retired views is all that says."""
-    named = {dot for dot in dots if dot[1] > context.base.get(dot[0], 0)}
-    return Past(context.base, context.loose | named, namings=context.namings)
 
 
 def _context(asked: KeyRequest, past: Past) -> str:

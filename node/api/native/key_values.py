@@ -29,7 +29,6 @@ from node.api.native.parameters import (
     expiry_of,
     identity_of,
     labels_of,
-    mode_of,
     request_of,
     value_of,
     write_level_of,
@@ -40,6 +39,7 @@ from node.core.model.cluster_name import joined
 from node.core.model.conditions import Mode
 from node.core.model.item import Past
 from node.core.model.labels import Labels
+from node.core.model.policy_rules import mode_of_write, shown_as
 from node.core.model.quorum import Level
 from node.core.model.tags import tag_of
 from node.core.protocol.operations import Found, Get, Put
@@ -86,7 +86,7 @@ def get_key(call: Call) -> Ask:
     copies = copies_of(asked)
     get = Get(
         asked.key,
-        Mode.SIBLINGS if is_whole else mode_of(asked),
+        Mode.SIBLINGS if is_whole else shown_as(asked.policy),
         asked.token,
         copies=copies,
         wait_s=asked.timeout_s if on_miss == "wait" else 0.0,
@@ -127,7 +127,7 @@ def patch_key(call: Call) -> Talk:
 def _prolonged(asked: KeyRequest, level: Level, expires: int) -> Steps:
     """Read the value and write it back with its new instant, over just what was read."""
     identity, timeout_s = identity_of(asked.call), asked.timeout_s
-    get = Get(asked.key, mode_of(asked), asked.token, raw=True, timeout_s=timeout_s)
+    get = Get(asked.key, shown_as(asked.policy), asked.token, raw=True, timeout_s=timeout_s)
     (read,) = yield (replace(get, wait_s=timeout_s, identity=identity),)
     if not isinstance(read, Found):
         return say_read(asked, read)
@@ -154,12 +154,16 @@ def _write_request(call: Call, parameters: frozenset[str]) -> KeyRequest:
 
 def _write(asked: KeyRequest, value: bytes | None, labels: Labels | None) -> Put:
     seen, refuse_when = context_sent(asked), conditions_of(asked, absent=value is None)
-    blind = asked.policy.blind if seen is None and not refuse_when.asks_for_tag else "replace"
-    if blind == "refuse" or (blind == "sibling" and value is None):
+    mode = mode_of_write(
+        asked.policy,
+        has_context=seen is not None,
+        has_condition=refuse_when.asks_for_tag,
+        deletes=value is None,
+    )
+    if mode is None:
         raise Refused(problem(asked.call, "context", WANTED))
     if value is None and seen is not None and not seen.past:
         raise malformed(asked.call, "a DELETE of what its client has not seen deletes nothing")
-    mode = Mode.LWW if seen is None and blind == "replace" else Mode.SIBLINGS
     past, cluster = seen or KeyContext(Past())
     return Put(
         asked.key,

@@ -17,7 +17,8 @@ from node.api.contract import Call, Facts, Refused
 from node.api.native.opaque import KeyContext, context_of, token_of
 from node.api.native.problems import malformed, problem
 from node.api.repeated_names import all_of
-from node.core.model.conditions import Mode, RefuseWhen
+from node.core.model import policy_rules
+from node.core.model.conditions import RefuseWhen
 from node.core.model.item import Past
 from node.core.model.keys import slot_of_key
 from node.core.model.labels import Labels
@@ -121,10 +122,8 @@ def expiry_of(asked: KeyRequest) -> int:
     """Return when the value that is written expires, by `ttl` or by the policy, in milliseconds
     since the epoch; 0: never."""
     text = asked.call.query.get("ttl")
-    ttl_s = asked.policy.ttl_s
-    if text is not None:
-        ttl_s = seconds_in(asked.call, "ttl", text, TTL_S_MAX)
-    return int((asked.facts.now + ttl_s) * 1000) if ttl_s else 0
+    ttl_s = None if text is None else seconds_in(asked.call, "ttl", text, TTL_S_MAX)
+    return policy_rules.expiry_of(asked.policy, asked.facts.now, ttl_s)
 
 
 def wants_minimal(call: Call) -> bool:
@@ -191,11 +190,6 @@ def context_sent(asked: KeyRequest) -> KeyContext | None:
         raise malformed(asked.call, f"Kv-Context is malformed: {error}") from error
 
 
-def mode_of(asked: KeyRequest) -> Mode:
-    """Return what a key shows by its policy: all its siblings, or one value."""
-    return Mode.LWW if asked.policy.merge == "lww" else Mode.SIBLINGS
-
-
 def conditions_of(asked: KeyRequest, *, absent: bool = False) -> RefuseWhen:
     """Return when a write is refused, by If-Match and If-None-Match; `absent`: also where the key
     has no value."""
@@ -204,7 +198,7 @@ def conditions_of(asked: KeyRequest, *, absent: bool = False) -> RefuseWhen:
         absent=absent,
         other_than=tags_in(asked.call, "If-Match", is_strong=True) if match else None,
         one_of=tags_in(asked.call, "If-None-Match"),
-        shown_as=mode_of(asked),
+        shown_as=policy_rules.shown_as(asked.policy),
     )
 
 

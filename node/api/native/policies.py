@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import orjson
-from msgspec.structs import replace
 
 from node.api.contract import Call, Dialect, Reply, Route, Steps, Talk
 from node.api.native.parameters import KEY_BYTES_MAX, TTL_S_MAX, check_query, no_seconds, seconds_in
@@ -88,8 +87,7 @@ def _changed(call: Call, change: Change) -> Steps:
         return problem(call, "unavailable", "this node has not been told its view yet")
 
     def layout_of(view: View) -> Layout:
-        changed = change(view.policies)
-        return view.layout if changed == view.policies else replace(view.layout, policies=changed)
+        return view.with_policies(change(view.policies))
 
     try:
         outcome = yield from adopting(call, layout_of, TRIES)

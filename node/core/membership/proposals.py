@@ -57,12 +57,16 @@ class Proposals:
             self._step.ask(able[0], join)
 
     def on_forwarded_proposal(self, source: str, forwarded: ForwardedProposal) -> None:
-        """Propose what the client of a node outside our view wants."""
-        if self._may(Propose(forwarded.layout, None, forwarded.lost)):
-            layout = (
-                like(forwarded.layout, self._views.view) if forwarded.anew else forwarded.layout
-            )
-            self._propose((source, forwarded.request), Propose(layout, None, forwarded.lost))
+        """Propose what the client of a node outside our view wants, unless it was made from another
+        view than ours: it would undo what has come since."""
+        view, waiter = self._views.view, (source, forwarded.request)
+        if not self._may(Propose(forwarded.layout, None, forwarded.lost)):
+            return
+        if forwarded.base not in (None, view.id):
+            self._answer(waiter, adopted=False)
+            return
+        layout = like(forwarded.layout, view) if forwarded.anew else forwarded.layout
+        self._propose(waiter, Propose(layout, forwarded.base, forwarded.lost))
 
     def on_granted(self, source: str, granted: Granted) -> None:
         if self._forwarded.pop(granted.request, None) is not None:
@@ -128,7 +132,9 @@ class Proposals:
             self._step.reply(request, NOBODY)
             return
         self._forwarded[request] = self._step.now + FORWARDED_S
-        self._step.ask(able[0], ForwardedProposal(request, propose.layout, anew, propose.lost))
+        base = None if anew else propose.base
+        forwarded = ForwardedProposal(request, propose.layout, anew, propose.lost, base)
+        self._step.ask(able[0], forwarded)
 
     def _others_reachable(self) -> list[str]:
         """The other nodes of the view that can be reached."""

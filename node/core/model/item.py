@@ -65,6 +65,12 @@ class Past(msgspec.Struct, array_like=True, gc=False):
         rest = {d for d in self.loose.union(loose) if d[1] > both.get(d[0], 0)}
         return Past(both, rest, higher, self.namings)
 
+    def by_name(self, dots: Iterable[Dot]) -> "Past":
+        """What a client has seen of a key that has these versions, each of them by name.  It says
+        nothing of whole views: what it knows of versions from retired views is their names."""
+        named = {dot for dot in dots if dot[1] > self.base.get(dot[0], 0)}
+        return Past(self.base, self.loose | named, namings=self.namings)
+
     def with_all(self, other: "Past") -> "Past":
         """A past that covers both."""
         joined = self.joined(other.base, other.loose, other.oldest_view)

@@ -1,7 +1,7 @@
 """Policies: how the native API treats the keys of a prefix, where a request does not say.
 
 A view carries them, so all nodes of one view have the same.  Of several that fit a key, the one
-with the longest prefix counts.
+with the longest prefix counts.  What a policy makes of a request is in `policy_rules`.
 """
 
 from collections.abc import Iterable

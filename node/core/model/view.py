@@ -82,6 +82,13 @@ class View(msgspec.Struct, frozen=True, dict=True, omit_defaults=True):
     def layout(self) -> Layout:
         return Layout(self.nodes, self.shards, self.owner, self.addresses)
 
+    def with_policies(self, policies: Policies) -> Layout:
+        """Return the layout of this view with these policies.  It is the layout of the view if the
+        view has them already."""
+        if policies == self.policies:
+            return self.layout
+        return Layout(self.nodes, self.shards, self.owner, self.addresses, policies)
+
     def shard_of(self, slot: Slot) -> Shard:
         return self.shards[self.owner[slot]]
 

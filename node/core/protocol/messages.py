@@ -272,12 +272,13 @@ class CannotDecide(Frame, tag=18, frozen=True):
 
 class ForwardedProposal(Frame, tag=19, frozen=True):
     """A node outside the view -> a node of it (ask): propose this.  `anew`: the sender knew no
-    view, so the receiver makes the proposal from the current one."""
+    view, so the receiver makes it from the current one.  `base`: what its client made it from."""
 
     request: int
     layout: Layout
     anew: bool = False
     lost: tuple[str, ...] = ()
+    base: ViewId | None = None
 
 
 class Granted(Frame, tag=20, frozen=True):

@@ -29,7 +29,7 @@ import msgspec
 
 from node.core.membership.services import Services
 from node.core.model.actors import Actor, actor_of, incarnation_of
-from node.core.model.conditions import Scope
+from node.core.model.conditions import Mode, Scope
 from node.core.model.dots import Dot, DotClock, Vector
 from node.core.model.item import Item, Past, sync
 from node.core.model.keys import key_hash_of, key_of, row_of
@@ -38,6 +38,7 @@ from node.core.model.token import ALL_KEYS, EXACT_MAX, Token
 from node.core.protocol.effects import Damaged
 from node.core.protocol.operations import Early, Look, Looked
 from node.core.requests.coverage import Missing, need_of
+from node.core.requests.read_answer import shown_versions
 
 EARLY_SHOWN_MAX = 100  # writes in the answer to a look
 PAGE_ROWS = 128
@@ -277,11 +278,8 @@ class DeliveryBuffer:
                     if key in self._undelivered
                     else self._keyspace.item(key)
                 )
-                item = item.at(self._step.now_ms)
-                winner = item.winner()
-                text = item.versions[winner].text if winner is not None else b""
-                if text:
-                    items[key] = text
+                for version in shown_versions(Mode.LWW, item.at(self._step.now_ms)).values():
+                    items[key] = version.text
         return items, key_of(row) if row is not None else None
 
     def _early(self) -> Iterator[Early]:

@@ -107,11 +107,14 @@ def token_after_read(token: Token, need: Need, item: Item) -> Token:
 
 
 def shown_versions(mode: Mode, item: Item) -> dict[tuple[Actor, int], Version]:
-    """The versions that a reader sees: all siblings, or in lww mode the winner if it has a
-    value."""
-    if mode is Mode.SIBLINGS:
-        return item.shown()
-    winner = item.winner()
-    if winner is None or item.versions[winner].value is None:
-        return {}
-    return {winner: item.versions[winner]}
+    """The versions that a reader sees: all siblings, or in lww mode the one with the largest
+    timestamp.  A delete in lww mode hides what is older; another one has deleted what its client
+    had seen, and hides nothing beside it: once it is pruned, that would come back."""
+    winner = None if mode is Mode.SIBLINGS else item.winner()
+    if winner is not None and item.versions[winner].value is not None:
+        return {winner: item.versions[winner]}
+    shown = item.shown()
+    if mode is Mode.SIBLINGS or not shown:
+        return shown
+    latest = max(shown, key=item.rank)
+    return {latest: shown[latest]}

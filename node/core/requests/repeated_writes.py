@@ -61,8 +61,8 @@ class RepeatedWrites:
 
     def _replicate(self, source: str, accept: Accept, item: Item, dot: Dot) -> None:
         if not fits(item, self._bytes_max):
-            if dot not in item.versions:
-                return  # repair brings it: no message has room for what has replaced it
+            if dot not in item.versions or accept.put.mode is Mode.LWW:
+                return  # repair brings it: no message has room for what has replaced it, or it has
             item = Item({dot: item.versions[dot]}, accept.put.context)
         replicate = Replicate(accept.request, source, accept.put.key, item, dot)
         for shard_peer in self._repair.shard_peers:

@@ -23,7 +23,7 @@ The last two answers count for one attempt only: when the origin asks n2 again, 
 """
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 from msgspec.structs import replace
@@ -31,7 +31,7 @@ from msgspec.structs import replace
 from node.core.membership.services import Services
 from node.core.model.conditions import Mode
 from node.core.model.dots import Dot
-from node.core.model.item import Item, Past, discard, namings_of
+from node.core.model.item import Item, Past, Version, discard, namings_of
 from node.core.model.keys import key_hash_of, slot_of_key
 from node.core.model.options import Options
 from node.core.model.vector_clock import Place, placed
@@ -213,10 +213,15 @@ class Home:
             put = replace(put, repeated=True)
         if put.after_all:
             put = replace(put, token=put.token.joined(self._delivery_buffer.seen(put.key)))
-        written = self._write(put, self._repeated.place_of(put) if put.identity else ANYWHERE)
+        place = self._repeated.place_of(put) if put.identity else ANYWHERE
+        is_partial = bool(place.beside) or put.repeated
+        before = self._keyspace.filled(put.key).versions if is_partial else {}
+        written = self._write(put, place)
         item = written.item
         if not fits(item, self._bytes_max):
-            item = _alone(item, written.dot, written.context)
+            seen = Past() if put.repeated else written.context
+            replaced = _replaced(put, before, item) if is_partial else Past()
+            item = _alone(item, written.dot, seen.with_all(replaced))
         replicate = m.Replicate(accept.request, source, put.key, item, written.dot)
         for shard_peer in self._repair.shard_peers:
             self._step.tell(shard_peer, replicate)
@@ -273,8 +278,17 @@ class Home:
         )  # fmt: skip
 
 
+def _replaced(put: Put, before: Mapping[Dot, Version], item: Item) -> Past:
+    """What a write has replaced that has left some versions beside it: the others that its home
+    had, and what its client's token names of the key, unless it replaces only what is here."""
+    gone = {dot: version for dot, version in before.items() if dot not in item.versions}
+    met = () if put.repeated else put.token.dots_of(key_hash_of(put.key, lww=True))
+    named = {dot for dot in (*gone, *met) if dot not in item.versions}
+    return Past({}, named).naming(namings_of(gone))
+
+
 def _alone(item: Item, dot: Dot, context: Past) -> Item:
-    """A write without the versions beside it.  Its past is then only what its client has seen,
-    which it has replaced, and it names none of the versions that are left out."""
+    """A write without the versions beside it.  Its past is then only what it has replaced: what its
+    client has seen, or more in lww mode.  It names none of the versions that are left out."""
     version = item.versions[dot]
     return Item({dot: version}, context.naming(namings_of({dot: version})))

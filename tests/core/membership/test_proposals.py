@@ -183,6 +183,20 @@ def test_a_node_outside_passes_the_request_on_and_the_answer_back() -> None:
     assert not one.step("a1", granted).replies  # once
 
 
+def test_a_wish_from_another_view_is_passed_on_with_it_and_undoes_nothing() -> None:
+    """A node outside is the last to hear of a view.  What its client has made from an older one
+    would take back what came since: slots that have moved, or policies."""
+    one, inside = outside(), One()
+    [(_, forwarded)] = one.submit(Propose(GROWN, VIEW.id)).asks
+    assert forwarded == m.ForwardedProposal(7, GROWN, False, (), VIEW.id)
+    inside.step("b1", views(MOVED))
+    effects = inside.step("c1", forwarded)
+    assert [tell for tell in effects.tells if tell[0] == "c1"] == [
+        ("c1", m.Granted(7, MOVED, adopted=False))
+    ]
+    assert not [message for _, message in effects.tells if isinstance(message, m.Views)]
+
+
 def test_a_wish_that_loses_is_outdated() -> None:
     one = outside()
     one.submit(Propose(GROWN))

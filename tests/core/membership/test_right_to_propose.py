@@ -52,7 +52,7 @@ def test_without_that_word_the_request_is_passed_on_or_refused(attribute: str) -
     one.step("a2", m.Heartbeat("id of a2"), NOW + EARLY_S)
     asks = one.step("a1", events.Tick(), NOW + EARLY_S).asks
     assert [(peer, ask) for peer, ask in asks if isinstance(ask, m.ForwardedProposal)] == [
-        ("a2", m.ForwardedProposal(7, CHANGE.layout, False, ()))
+        ("a2", m.ForwardedProposal(7, CHANGE.layout, False, (), CHANGE.base))
     ]
     alone.submit(CHANGE)
     for node in ("a2", "b1", "b2"):

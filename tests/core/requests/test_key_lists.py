@@ -83,6 +83,19 @@ def test_of_siblings_all_are_listed_newest_first() -> None:
     shown = listed(one, List(Mode.SIBLINGS))
     assert isinstance(shown, Listed)
     assert shown.items == {PEAR: (b"new", b"old")}
+    latest = listed(one)
+    assert isinstance(latest, Listed)
+    assert latest.items == {PEAR: (b"new",)}  # the delete has not seen it
+
+
+def test_a_delete_in_lww_mode_hides_what_is_older() -> None:
+    one = member()
+    versions = {
+        ("x", 1): Version(b"old", timestamp=stamp(1), lww=True),
+        ("z", 1): Version(None, timestamp=stamp(3), lww=True),
+    }
+    item = Item(versions, Past({"x": 1, "z": 1}))
+    one.step("a2", m.Replicate(1, "a2", PEAR, item, ("x", 1)))
     hidden = listed(one)
     assert isinstance(hidden, Listed)
     assert hidden.items == {}

@@ -100,6 +100,8 @@ def test_floors_below_the_floor_of_a_past_are_covered() -> None:
 
 RED, GREEN = Version(b"red", timestamp=stamp(1)), Version(b"green", timestamp=stamp(2))
 GONE = Version(None, timestamp=stamp(3))
+LWW_GONE = Version(None, timestamp=stamp(3), lww=True)
+LWW_RED = Version(b"red", timestamp=stamp(1), lww=True)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +109,10 @@ GONE = Version(None, timestamp=stamp(3))
     [
         (Mode.LWW, {}, set()),
         (Mode.LWW, {("a", 1): RED, ("b", 1): GREEN}, {("b", 1)}),
-        (Mode.LWW, {("a", 1): RED, ("b", 1): GONE}, set()),
+        (Mode.LWW, {("a", 1): LWW_RED, ("b", 1): LWW_GONE}, set()),
+        (Mode.LWW, {("a", 1): LWW_RED, ("b", 1): GONE}, {("a", 1)}),
+        (Mode.LWW, {("a", 1): RED, ("b", 1): LWW_GONE}, {("a", 1)}),
+        (Mode.LWW, {("a", 1): RED, ("b", 1): GONE, ("c", 1): GREEN}, {("c", 1)}),
         (Mode.SIBLINGS, {("a", 1): RED, ("b", 1): GREEN}, {("a", 1), ("b", 1)}),
         (Mode.SIBLINGS, {("a", 1): RED, ("b", 1): GONE}, {("a", 1)}),
     ],
@@ -134,7 +139,8 @@ def test_an_answer_names_all_versions_and_joins_what_they_depend_on() -> None:
 
 
 def test_absent_names_the_mark_that_explains_it() -> None:
-    absent = answer(Get("pear"), need(), Item({("a", 1): RED, ("b", 1): GONE}), "n1")
+    item = Item({("a", 1): LWW_RED, ("b", 1): LWW_GONE})
+    absent = answer(Get("pear"), need(), item, "n1")
     assert isinstance(absent, Absent)
     assert set(absent.dots) == absent.token.exact.keys() == {("a", 1), ("b", 1)}
     assert absent.token.timestamp == stamp(3)

@@ -1,5 +1,7 @@
 """A write that its client sends again is found, or named so that two names of it are one write."""
 
+import dataclasses
+
 import pytest
 from msgspec.structs import replace
 
@@ -26,6 +28,7 @@ from node.core.protocol.operations import (
 from node.core.requests.look_first import LOOK_S
 from node.core.requests.repeated_writes import NAMINGS_MAX, stem_of
 from node.core.requests.write_under_way import HAND_OVER_S, Writes
+from tests.core.given import OPTIONS
 from tests.core.moves import SECOND, moved
 from tests.core.one import NOW, PEAR, One
 
@@ -135,6 +138,24 @@ def test_what_may_have_come_after_it_stays_beside_it() -> None:
     assert item.versions[shown].value == b"y"
     answered(one, Put(PEAR, b"z"), 3)
     assert {v.value for v in one.replica.peek(PEAR).versions.values()} == {b"z"}
+
+
+def test_a_shard_peer_that_is_told_it_alone_is_told_what_it_has_replaced() -> None:
+    """The message has no room for y, which stays beside it.  The peer has w, too, and would keep
+    it: both have the same dots, so no comparison would ever tell them apart."""
+    one = One(options=dataclasses.replace(OPTIONS, message_bytes_max=1))
+    ahead = Token({}, {("x", 4): key_hash_of(PEAR, True)}, name=one.replica.keyspace.name)
+    w = named(answered(one, Put(PEAR, b"w", Mode.SIBLINGS, identity="w.1")))
+    y = named(answered(one, Put(PEAR, b"y", Mode.SIBLINGS, ahead), 2, NOW + 1))
+    tells = one.step("b1", Accept(3, PUT), NOW + 2).tells
+    (replicate,) = [said for peer, said in tells if peer == "a2" and isinstance(said, m.Replicate)]
+    assert one.replica.peek(PEAR).versions.keys() == {y, replicate.dot}
+    assert replicate.item.versions.keys() == {replicate.dot}
+    assert replicate.item.past.has(w)
+    assert not replicate.item.past.has(y)
+    assert replicate.item.replaced() == {"w.1"}
+    again = one.step("b2", Accept(4, PUT), NOW + 3).tells
+    assert not [said for _, said in again if isinstance(said, m.Replicate)]  # repair brings it
 
 
 def test_a_context_names_the_write_that_it_has_seen() -> None:
