@@ -269,16 +269,12 @@ class Replica:
         if isinstance(operation, ops.Propose):
             self._proposals.on_propose(request, operation)
         elif isinstance(operation, ops.Forget):
-            self._forget(request)
+            forget_all(self.views, self.keyspace.rows, self._step)
+            self._step.reply(request, ops.Forgotten())
         elif not self.views.view.shards:
             self._step.reply(request, NO_VIEW_YET)
         else:
             self._admission.admit(request, operation)
-
-    def _forget(self, request: int) -> None:
-        """Forget everything.  After its answer this replica is silent."""
-        forget_all(self.views, self.keyspace.rows, self._step)
-        self._step.reply(request, ops.Forgotten())
 
     def _be_silent(self, reason: str) -> None:
         """Stop: another replica takes over when this step is durable, and peers hear no more of

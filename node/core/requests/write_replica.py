@@ -102,10 +102,11 @@ class WriteReplica:
         if not self._owns(message.key):
             return
         if view_of(actor) >= self._views.history.oldest_view and not self._has_ended(actor):
-            if self._views.is_refused(actor):
+            if not self._views.is_refused(actor):
+                self._keyspace.take(message.key, message.item, (message.dot,), self._step.now)
+                self._feed(message.key)
+            elif not self._keyspace.clock_of(message.key).has(message.dot):
                 return  # a doubted run: its node has it, and comparisons bring it
-            self._keyspace.take(message.key, message.item, (message.dot,), self._step.now)
-            self._feed(message.key)
         self._step.tell(source, TakenOver(message.number, message.dot))
 
     def _has_ended(self, actor: Actor) -> bool:

@@ -56,13 +56,14 @@ def row_of(number: int) -> str:
 class Hints:
     """All hints of one replica, by number; the oldest comes first.
 
-    `bytes`: of the rows for each target.  Invariant: the rows of `kept`, and no others.
+    `numbers`, `bytes`: of the rows for each target.  Invariant: they count the rows of `kept`.
     """
 
     def __init__(self, rows: ReadsAndScans, step: Step, options: Options) -> None:
         self._rows, self._step = rows, step
         self._number_max, self._bytes_max = options.hints_max, options.hint_bytes_max
         self.kept: dict[int, Kept] = {}
+        self.turned_away = 0  # since the start, because there were too many
         self.numbers = Counter[str]()
         self.bytes = Counter[str]()
         self._known: dict[tuple[str, Dot], int] = {}
@@ -85,6 +86,7 @@ class Hints:
         blob = encode(saved)
         has_room = self.numbers[target] < self._number_max
         if not has_room or self.bytes[target] + len(blob) > self._bytes_max:
+            self.turned_away += 1
             return False
         number = max(self._last + 1, self._step.numbers.next(self._step.now))
         self._step.record(TABLE, row_of(number), blob)
@@ -107,10 +109,12 @@ class Hints:
     def drop(self, number: int) -> None:
         """Remove a hint that is kept."""
         kept = self.kept.pop(number)
-        del self._known[kept.target, kept.dot]
-        self.numbers[kept.target] -= 1
-        self.bytes[kept.target] -= kept.bytes
-        self.numbers += Counter()  # without targets that have none
+        target = kept.target
+        del self._known[target, kept.dot]
+        self.numbers[target] -= 1
+        self.bytes[target] -= kept.bytes
+        if not self.numbers[target]:
+            del self.numbers[target], self.bytes[target]
         self._step.record(TABLE, row_of(number), None)
 
     def below(self, view: ViewId) -> Iterator[int]:
