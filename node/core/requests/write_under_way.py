@@ -69,6 +69,15 @@ class Write(msgspec.Struct, gc=False):
         kept = {target for target, dot in self.hinted if dot == told}
         return kept & set(self.members) - self.acks
 
+    def counted(self, now: float, detector: Detector) -> int:
+        """How many hints count for the level: none while owners that can be reached may yet have it
+        in the time that `available` grants them.  So owners count first, and a write at `quorum`
+        has two of them while only one is away."""
+        left = [m for m in self.members if m not in self.acks and m != self.home]
+        if now - self.asked < BUDGET_S and any(detector.reachable(m, now) for m in left):
+            return 0
+        return len(self.kept_for() - {self.home})
+
     def awaited(self, now: float, detector: Detector) -> int:
         """For how many members it may yet be acknowledged in the time that `available` grants: by
         the members, or at first by those that are to keep it for them."""
@@ -285,15 +294,15 @@ class Writes:
         if named is None or home is None:
             return None
         nodes = write.nodes() or (home,)  # the home has it, owner or not
-        acks, hints = len(nodes), len(write.kept_for() - set(nodes))
-        awaited = write.awaited(now, self._detector) if acks + hints <= copies // 2 else 0
-        if not enough(write.put.level, copies, acks + hints, awaited):
+        acks, counted = len(nodes), len(nodes) + write.counted(now, self._detector)
+        awaited = write.awaited(now, self._detector) if counted <= copies // 2 else 0
+        if not enough(write.put.level, copies, counted, awaited):
             return None
         del self._writes[request]
         replaced = named.replaced or bool(write.found)
         return Stored(
             named.token, named.context, named.dot, replaced, acks, copies, home, nodes, named.clock,
-            named.shown, hints,
+            named.shown, len(write.kept_for() - set(nodes)),
         )  # fmt: skip
 
     def tick(self, now: float) -> tuple[Asks, list[tuple[int, Outcome]]]:
