@@ -22,7 +22,7 @@ def is_drawn(seed: int) -> bool:
     return is_new and Random(f"hints {seed}").random() < SHARE
 
 
-class Hinted:
+class HintDraws:
     """The draws of one run."""
 
     def __init__(self, seed: int) -> None:

@@ -15,7 +15,7 @@ import msgspec
 from cluster.checker.history import History, Kind, Mode as KeyMode, Operation, Status
 from cluster.simulator import checked_reads
 from cluster.simulator.conditions import Conditions
-from cluster.simulator.hinted import Hinted
+from cluster.simulator.hinted import HintDraws
 from cluster.simulator.invariants import InvariantMonitor, ViolationError
 from cluster.simulator.lifetimes import Lifetimes
 from cluster.simulator.nemesis import Swarm
@@ -77,7 +77,7 @@ class Workload:
     def __init__(self, world: World, swarm: Swarm, monitor: InvariantMonitor, seed: int) -> None:
         self._world, self._monitor = world, monitor
         self._conditions, self._lifetimes = Conditions(seed), Lifetimes(seed, swarm.skew_s)
-        self._repeats, self._hinted = Repeats(seed, swarm.skew_s), Hinted(seed)
+        self._repeats, self._hinted = Repeats(seed, swarm.skew_s), HintDraws(seed)
         self._checks_reads = checked_reads.is_drawn(seed)
         self._think_s, self._deletes = swarm.think_s, swarm.deletes
         self._random, self._timeline = world.random, world.timeline
