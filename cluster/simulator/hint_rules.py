@@ -68,8 +68,8 @@ class HintMonitor(InvariantMonitor):
             if (message.target, message.dot) not in shadow.hinted:
                 raise ViolationError("SentTooEarly", f"{node.address} keeps no hint {message}")
         elif isinstance(message, HandOver):
-            if all(hint.dot != message.dot for hint in shadow.hints.values()):
-                raise ViolationError("SentTooEarly", f"{node.address} has no such hint: {message}")
+            if all(dot != message.dot for _, dot in shadow.hinted):
+                raise ViolationError("SentTooEarly", f"{node.address} keeps no hint {message}")
         elif isinstance(message, TakenOver) and shadow.vouches_for(message.dot):
             self.reached["TakenOver by an owner that has it"] += 1
 

@@ -10,6 +10,7 @@ from tests.simulation import (
     directed_deletes,
     directed_disks,
     directed_empty_disks,
+    directed_hints,
     directed_names,
     directed_parts,
     directed_past,
@@ -75,6 +76,12 @@ from tests.simulation.mutants_of_disks import (
     what_another_shard_has_lost_is_not_looked_for_there,
     who_forgets_everything_forgets_what_is_retired,
 )
+from tests.simulation.mutants_of_hints import (
+    OF_HINTS,
+    a_holder_reports_before_its_hints_are_handed_over,
+    hints_bring_writes_of_ended_incarnations,
+    one_owner_is_enough_for_a_hint_of_an_older_view,
+)
 from tests.simulation.mutants_of_pieces import OF_PIECES
 from tests.simulation.mutants_of_repeats import (
     OF_REPEATS,
@@ -124,6 +131,7 @@ BREAKS = (
     OF_CLAIMS,
     OF_THE_API,
     OF_REPEATS,
+    OF_HINTS,
 )
 IN_RUNS = [(breaks, name) for breaks in BREAKS for name in breaks.mutants]
 IN_STORIES = [
@@ -153,6 +161,18 @@ STORIES_OF_VIEWS = [
         a_late_name_replaces_what_came_after_the_write,
     ),
     (directed_repeats.two_homes_have_a_replica_each, acks_of_two_names_are_added_up),
+    (
+        directed_hints.a_home_is_declared_lost_that_only_hints_survive,
+        a_holder_reports_before_its_hints_are_handed_over,
+    ),
+    (
+        directed_hints.an_owner_has_reported_when_a_hint_comes,
+        one_owner_is_enough_for_a_hint_of_an_older_view,
+    ),
+    (
+        directed_hints.a_hint_comes_when_its_incarnation_is_closed,
+        hints_bring_writes_of_ended_incarnations,
+    ),
     (
         directed_repeats.a_client_replaces_a_write_that_has_two_names,
         replace_one_name_of_a_write_alone,

@@ -2,22 +2,30 @@
 
 Of the first five hundred, those in which the view changes; two hundred in which disks are copied
 and put back, and nodes crash in loops; a hundred in which writes have conditions; sixty in which
-values expire; forty in which reads of one replica check the others; and sixty in which clients send
-writes again.
+values expire; forty in which reads of one replica check the others; sixty in which clients send
+writes again; and sixty in which clients take hints.
 """
 
 from itertools import count, islice
 
-from cluster.simulator import checked_reads, conditions, disk_copies, lifetimes, repeats
+from cluster.simulator import (
+    checked_reads,
+    conditions,
+    disk_copies,
+    hinted,
+    lifetimes,
+    repeats,
+)
 from cluster.simulator.campaign import changes_view
 
 A_FEW = 40  # seeds that `make check` plays, too
 CHUNK = 10  # seeds a test, so that workers share them evenly
 OF_ALL, OF_CHANGES, OF_COPIES, OF_CONDITIONS, OF_LIFETIMES = 100, 500, 200, 100, 60
-OF_CHECKED_READS, OF_REPEATS = 40, 60
+OF_CHECKED_READS, OF_REPEATS, OF_HINTS = 40, 60, 60
 SEEDS = [seed for seed in range(OF_CHANGES) if seed < OF_ALL or changes_view(seed)]
 SEEDS += islice(filter(disk_copies.is_drawn, count(OF_CHANGES)), OF_COPIES)
 SEEDS += islice(filter(conditions.is_drawn, conditions.OF_SUITE), OF_CONDITIONS)
 SEEDS += islice(filter(lifetimes.is_drawn, lifetimes.OF_SUITE), OF_LIFETIMES)
 SEEDS += islice(filter(checked_reads.is_drawn, checked_reads.OF_SUITE), OF_CHECKED_READS)
 SEEDS += islice(filter(repeats.is_drawn, repeats.OF_SUITE), OF_REPEATS)
+SEEDS += islice(filter(hinted.is_drawn, hinted.OF_SUITE), OF_HINTS)
