@@ -24,6 +24,9 @@ Example: n4 keeps x, which n1 has named a1 in view 1, for n3.
 (protocol P-3, D10 R7; docs/decisions/0043.)
 """
 
+from collections.abc import Iterator
+from itertools import islice
+
 import msgspec
 
 from node.core.membership.services import Services
@@ -103,28 +106,25 @@ class HintHolder:
         now, bytes_left = self._step.now, BYTES_AT_ONCE_MAX
         is_busy = now - self._step.served < GIVE_WAY_S
         room = self._at_once[is_busy] - sum(now - h.at < AGAIN_S for h in self._handed.values())
-        for number, kept in self._due(now):
-            if room <= 0 or bytes_left <= 0:
+        for number, owner in list(islice(self._due(now), max(room, 0))):
+            if bytes_left <= 0:
                 break
-            left = self._left(number, kept)
-            owner = next((o for o in left if self._detector.reachable(o, now)), None)
-            if owner is not None:
-                self._hand_over(number, owner)
-                room, bytes_left = room - 1, bytes_left - kept.bytes
-                self.next_tick = now + (GIVE_WAY_S if is_busy else PAUSE_S)
+            bytes_left -= self._hints.kept[number].bytes
+            self._hand_over(number, owner)
+            self.next_tick = now + (GIVE_WAY_S if is_busy else PAUSE_S)
 
-    def _due(self, now: float) -> list[tuple[int, Kept]]:
-        """The hints that are not waiting for an answer.  In a settled view all are of that view, so
-        they go to their targets."""
-        settled = self._views.history.settled
-        able = {t for t in self._hints.numbers if self._detector.reachable(t, now)}
+    def _due(self, now: float) -> Iterator[tuple[int, str]]:
+        """The hints that are not waiting for an answer, each with an owner that is to have it and
+        can be reached.  In a settled view all are of that view, so they go to their targets."""
+        settled, reachable = self._views.history.settled, self._detector.reachable
+        able = {target for target in self._hints.numbers if reachable(target, now)}
         if settled and not able:
-            return []
-        return [
-            (number, kept)
-            for number, kept in self._hints.kept.items()
-            if (not settled or kept.target in able) and self._is_due(number, now)
-        ]
+            return
+        for number, kept in self._hints.kept.items():
+            if (not settled or kept.target in able) and self._is_due(number, now):
+                left = self._left(number, kept)
+                if owner := next((owner for owner in left if reachable(owner, now)), None):
+                    yield number, owner
 
     def _is_due(self, number: int, now: float) -> bool:
         handed = self._handed.get(number)

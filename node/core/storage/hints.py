@@ -118,10 +118,12 @@ class Hints:
         self._step.record(TABLE, row_of(number), None)
 
     def below(self, view: ViewId) -> Iterator[int]:
-        """The hints of writes that were named in older views than this."""
+        """The hints of writes that were named in older views than this.  They are the first ones,
+        since a node keeps hints of its present view alone."""
         for number, kept in self.kept.items():
-            if view_of(kept.dot[0]) < view:
-                yield number
+            if view_of(kept.dot[0]) >= view:
+                return
+            yield number
 
     def oldest_ms(self) -> int | None:
         """When the oldest hint came, in milliseconds since the epoch; None: there is none."""
