@@ -131,7 +131,7 @@ def an_owner_has_reported_when_a_hint_comes(seed: int) -> None:
 def a_hint_comes_when_its_incarnation_is_closed(seed: int) -> None:
     """n1 loses its disk, and the members close the incarnation that named the write.
 
-    A client that has seen the write has replaced it.  Nobody sees it again.
+    A client that has seen the write has replaced it.  No client sees it again.
     """
     cluster = Six(seed)
     stored = cluster.write_with_hints()
