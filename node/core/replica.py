@@ -319,8 +319,8 @@ class Replica:
         self._proposals.tick()
         if self.views.is_orphaned():
             self._proposals.replace_us()
-        self._hint_holder.tick()
         self.maintenance.tick()
+        self._hint_holder.tick()  # after the first tick has looked at the disk's address
 
     def _tick_waiting(self) -> None:
         self._read_origin.tick()
