@@ -46,6 +46,7 @@ async def status(request: web.Request) -> web.Response:
             "address": ADDRESS,
             "view": {"id": identity, "shards": shards},
             "store": {"hash": "6b1f00d5" * 4, "scrub": {"found": 2, "repaired": 2}},
+            "hints": {"for": {VIEW[0]: 3}},
             "cut": request.app[STATE]["cut"],
             "starts": request.app[STARTS],
         }

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.cli.commands import contents_of, corruption_in
+from cluster.cli.commands import contents_of, corruption_in, hints_in
 from cluster.cli.engine_choice import expect_no_rival
 from cluster.engines import node_client
 from cluster.engines.containers import ContainerEngine
@@ -74,6 +74,7 @@ def test_the_command_from_up_to_clean(engine: ProcessEngine, home: Path) -> None
     shown = coterie(home, "status", "--name", "lab").stdout
     assert " 6b1f00d5 " in shown
     assert "bob: found 2 damaged rows, repaired 2" in shown
+    assert "bob: keeps writes for other nodes: 3 for alice" in shown
     assert coterie(home, "down", "--name", "lab").returncode == 0
     assert not (home / "lab" / "env").exists()
     assert coterie(home, "clean", "--name", "lab").returncode == 0
@@ -102,6 +103,13 @@ def test_rot_is_told_by_those_that_count_it() -> None:
         corruption_in({"store": None}),
         corruption_in({"store": {"scrub": {}}}),
     ] == [None] * 3
+
+
+def test_hints_are_told_by_the_names_of_their_targets() -> None:
+    names = {"10.10.0.3:8090": "bob"}
+    said = {"hints": {"kept": 3, "for": {"10.10.0.3:8090": 2, "10.10.0.9:8090": 1}}}
+    assert hints_in(said, names) == {"bob": 2, "10.10.0.9:8090": 1}
+    assert [hints_in(said, names) for said in (None, {}, {"hints": None})] == [{}] * 3
 
 
 @pytest.mark.parametrize(

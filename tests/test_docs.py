@@ -14,8 +14,9 @@ import pytest
 
 from node.core import status
 from tests.house.rules import GUILLEMETS
-from tests.simulation.broken_rules import IN_RUNS, IN_STORIES, STORIES_OF_VIEWS
+from tests.simulation.broken_rules import IN_RUNS, IN_STORIES
 from tests.simulation.seeds import SEEDS
+from tests.simulation.stories_of_views import STORIES_OF_VIEWS
 from tests.tables import DOCS, MARKED, TABLES, renewed
 
 ROOT = DOCS.parent

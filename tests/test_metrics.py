@@ -6,6 +6,7 @@ from importlib.metadata import PackageNotFoundError
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from node.core.model.item import Item
 from node.core.model.options import Start
 from node.core.model.view import no_view
 from node.shell.http.metrics import build
@@ -79,6 +80,20 @@ async def test_the_node_and_its_links_are_told() -> None:
     }
     assert {name: samples[name] for name in expected} == expected
     assert [name for name, _ in samples].count("coterie_build_info") == 1
+
+
+async def test_hints_are_told_by_owner() -> None:
+    async with served() as site:
+        none = await scraped(site)
+        hints = site.driver.replica.keyspace.hints
+        for n, target in ((1, "a:1"), (2, "a:1"), (3, "b:2")):
+            assert hints.add(target, "key", Item(), ("hhhhhhrrrrrr.1", n))
+        some = await scraped(site)
+    assert [name for name, _ in none].count("coterie_hints") == 0
+    assert none["coterie_hint_age_seconds", ()] == none["coterie_hints_no_room_total", ()] == 0
+    told = {labels: n for (name, labels), n in some.items() if name == "coterie_hints"}
+    assert told == {(("peer", "a:1"),): 2, (("peer", "b:2"),): 1}
+    assert some["coterie_hint_age_seconds", ()] > 0
 
 
 async def test_peers_come_and_go_between_two_scrapes() -> None:

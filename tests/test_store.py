@@ -310,6 +310,18 @@ async def test_refuses_another_format(tmp_path: Path) -> None:
         SqliteStore(tmp_path)
 
 
+async def test_a_file_of_before_gets_the_table_that_it_lacks(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        await written(store, Record("item", "k", b"v"))
+    with closing(sqlite3.connect(tmp_path / "store.db")) as connection:
+        connection.execute("DROP TABLE hint")
+    async with opened(tmp_path) as store:
+        assert store.read("item", "k") == b"v"
+        await written(store, Record("hint", "1", b"h"))
+    async with opened(tmp_path) as store:
+        assert store.scan("hint", None, 9) == [("1", b"h")]
+
+
 async def test_moves_the_log_into_the_tables_when_it_is_long(tmp_path: Path) -> None:
     async with opened(tmp_path, limits=DiskLimits(checkpoint_busy_bytes=0)) as store:
         for number in range(200):

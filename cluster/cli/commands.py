@@ -83,6 +83,9 @@ def status(engine: Engine, as_json: bool) -> None:
                     **node, **node["rot"]
                 )
             )
+        if node["hints"]:
+            said = ", ".join(f"{number} for {at}" for at, number in node["hints"].items())
+            say(f"{node['name']}: keeps writes for other nodes: {said}")
     if document["split"]:
         say(f"split: {' | '.join(','.join(group) for group in document['split'])}")
 
@@ -111,6 +114,7 @@ def status_document(engine: Engine) -> dict[str, Any]:
             "failing": failing.get(node.name),
             "content": content_in(told.get(node.name)),
             "rot": corruption_in(told.get(node.name)),
+            "hints": hints_in(told.get(node.name), {n.address: n.name for n in topology.nodes}),
             "url": node.url,
             "address": node.address,
             "view": views.get(node.name),
@@ -142,6 +146,12 @@ def corruption_in(said: dict[str, Any] | None) -> dict[str, int] | None:
     scrub = ((said or {}).get("store") or {}).get("scrub") or {}
     counts = {name: n for name in ("found", "repaired") if isinstance(n := scrub.get(name), int)}
     return counts if len(counts) == 2 else None
+
+
+def hints_in(said: dict[str, Any] | None, names: dict[str, str]) -> dict[str, int]:
+    """Return how many writes the node keeps for each other node, by its name."""
+    kept = ((said or {}).get("hints") or {}).get("for") or {}
+    return {names.get(at, at): number for at, number in kept.items() if isinstance(number, int)}
 
 
 def contents_of(nodes: Sequence[dict[str, Any]]) -> dict[str, str]:

@@ -14,8 +14,9 @@ from node.core.model.dots import Dot, DotClock
 from node.core.model.item import Item
 from node.core.model.keys import Slot, key_of, slot_of_key
 from node.core.model.slots import Slots, from_bytes
-from node.core.model.view import ViewId
+from node.core.model.view import FIRST, ViewId
 from node.core.protocol.effects import Record
+from node.core.storage.hints import SAVED as HINTS, SavedHint
 from node.core.storage.slot_groups import SavedPart
 
 ITEMS = msgspec.msgpack.Decoder(Item)
@@ -34,6 +35,10 @@ class Shadow:
         self.parts: list[tuple[Slots, DotClock]] = []
         self.slots: Slots = 0
         self.views: set[ViewId] = set()  # as they were saved last; the monitor sets them
+        self.oldest_view = FIRST  # likewise
+        self.hints: dict[str, SavedHint] = {}  # what the disk keeps for owners of other shards
+        self.hinted: set[tuple[str, Dot]] = set()  # the targets and writes that it has ever kept
+        self.dropped: list[SavedHint] = []  # with the records that it followed last
 
     def follow(self, records: Iterable[Record]) -> tuple[set[Dot], dict[Dot, str]]:
         """Follow rows that became durable.
@@ -43,6 +48,7 @@ class Shadow:
         """
         marks: set[Dot] = set()
         gone: dict[Dot, str] = {}
+        self.dropped = []
         for record in records:
             table, row, value = record.table, record.key, record.value
             if table == "item":
@@ -50,6 +56,8 @@ class Shadow:
             elif table == "log" and value:
                 actor, _, n = row.rpartition("/")
                 self._note((actor, int(n, 16)), value.decode())
+            elif table == "hint":
+                self._follow_hint(row, value)
             elif row == "parts" and value:
                 gone.update(self._follow_parts(PARTS.decode(value)))
         return marks, gone
@@ -91,6 +99,13 @@ class Shadow:
                 self.values[dot] = version.value
         versions = item.versions.items()
         return {dot for dot, version in versions if version.value is None and not version.expires}
+
+    def _follow_hint(self, row: str, value: bytes | None) -> None:
+        if value is None:
+            self.dropped.append(self.hints.pop(row))
+            return
+        self.hints[row] = hint = HINTS.decode(value)
+        self.hinted.add((hint.target, hint.dot))
 
     def _note(self, dot: Dot, key: str) -> None:
         self.held[dot] = key

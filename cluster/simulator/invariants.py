@@ -218,7 +218,7 @@ class InvariantMonitor:
             if len(group) == stored.copies
         ]
         disks = [len({*owners, stored.home}) if asked == 1 else len(owners) for owners in of_owners]
-        if max(disks, default=0) < max(asked, stored.acks):
+        if max(disks, default=0) < max(asked - stored.hints, stored.acks):
             detail = f"{dot} of {key}: {stored.acks} acks at level {level}, on disk at {of_owners}"
             raise ViolationError("FalseAck", detail)
         if not self._has_or_had(stored.home, key, dot):

@@ -21,7 +21,9 @@ from cluster.simulator.core_bounds import options_of
 from cluster.simulator.disk_copies import Copying
 from cluster.simulator.disk_corruption import DiskCorruption, damaged_nodes
 from cluster.simulator.foreign_clients import ForeignClients
-from cluster.simulator.invariants import InvariantMonitor, ViolationError
+from cluster.simulator.hint_rules import HintMonitor
+from cluster.simulator.hinted import with_room
+from cluster.simulator.invariants import ViolationError
 from cluster.simulator.item_sizes import sized
 from cluster.simulator.key_counts import KeyCounts
 from cluster.simulator.keys import mode_of
@@ -55,7 +57,7 @@ RESTART_S = 6.0
 IDLE_S = 10.0
 IDLE_A_PEER, IDLE_A_SHARD_PEER = 150, 130  # bytes/s: of six nodes in two shards, 1 kB/s a node
 TOKEN_AT_REST_BYTES_MAX = 100
-AT_REST = ("log", "open_items")  # numbers of a replica's status that must reach zero
+AT_REST = (("store", "log"), ("store", "open_items"), ("hints", "kept"))  # of a status: zero
 
 States = dict[str, dict[str, FinalState]]
 
@@ -81,8 +83,8 @@ class Trial:
         self._spares = spares_of(self.swarm)
         spares = {address: start_of(spare, view) for address, spare in self._spares.items()}
         told = dict.fromkeys(nodes, Start(view)) | spares
-        self._monitor = InvariantMonitor(view, self._spares)
-        self.options = sized(options_of(self.swarm.limits, hold_s), seed)
+        self._monitor = HintMonitor(view, self._spares)
+        self.options = with_room(sized(options_of(self.swarm.limits, hold_s), seed), seed)
         self._monitor.message_bytes_max = self.options.message_bytes_max
         self.world = World(told, random, self._monitor, self.options)
         self._nemesis = Nemesis(self.world, self.swarm, self._monitor)
@@ -210,8 +212,8 @@ class Trial:
         movement = status.movement(replica, now)
         if not movement["settled"]:
             yield f"{address} has not settled: {movement}"
-        store = status.status(replica, now)["store"]
-        yield from (f"{address} has {store[name]} {name}" for name in AT_REST if store[name])
+        told = status.status(replica, now)
+        yield from (f"{address} has {told[of][n]} {of} {n}" for of, n in AT_REST if told[of][n])
         if exchange := replica.maintenance.repair.exchange:
             yield f"{address} pulls from {exchange.holder}"
         if view.shard_with(address) and replica.keyspace.expiry:

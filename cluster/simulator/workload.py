@@ -14,6 +14,7 @@ import msgspec
 from cluster.checker.history import History, Kind, Mode as KeyMode, Operation, Status
 from cluster.simulator import checked_reads
 from cluster.simulator.conditions import Conditions
+from cluster.simulator.hinted import HintDraws
 from cluster.simulator.invariants import InvariantMonitor, ViolationError
 from cluster.simulator.keys import keys_of, mode_of
 from cluster.simulator.lifetimes import Lifetimes
@@ -54,6 +55,7 @@ CLOCKED_EVERY = 4  # one of this many writes keeps a vector clock
 LEVELS = (AVAILABLE, AVAILABLE, "one", "one", "quorum", "all")
 
 PASTS = msgspec.msgpack.Decoder(Past)
+Context = tuple[bytes, int] | None  # of a key, as bytes, and the operation whose answer had it
 
 
 class Workload:
@@ -62,7 +64,7 @@ class Workload:
     def __init__(self, world: World, swarm: Swarm, monitor: InvariantMonitor, seed: int) -> None:
         self._world, self._monitor = world, monitor
         self._conditions, self._lifetimes = Conditions(seed), Lifetimes(seed, swarm.skew_s)
-        self._repeats = Repeats(seed, swarm.skew_s)
+        self._repeats, self._hinted = Repeats(seed, swarm.skew_s), HintDraws(seed)
         self.native = NativeKeys(world, monitor, seed, self._lifetimes)
         self._checks_reads = checked_reads.is_drawn(seed)
         self._think_s, self._deletes = swarm.think_s, swarm.deletes
@@ -206,18 +208,13 @@ class Workload:
         )
 
     def _put(
-        self,
-        session: Session,
-        operation: Operation,
-        context: tuple[bytes, int] | None,
-        may_have_condition: bool = True,
+        self, session: Session, operation: Operation, context: Context, conditional: bool = True
     ) -> Put:
         refuses = self._random.random() < 0.3
         level = self._random.choice(LEVELS)
-        unmet = Scope.SHARD if refuses else None
         absent = refuses and operation.value is None and self._random.random() < 0.5
-        refuse_when = RefuseWhen(unmet, absent)
-        if may_have_condition:
+        refuse_when = RefuseWhen(Scope.SHARD if refuses else None, absent)
+        if conditional:
             read = session.read.get(operation.key)
             refuse_when = self._conditions.drawn(operation, read, refuse_when)
         identity = self._repeats.identity_of(operation)
@@ -233,6 +230,7 @@ class Workload:
             clocked=operation.id % CLOCKED_EVERY == 0,
             expires=self._lifetimes.drawn(operation),
             identity=identity,
+            hinted=self._hinted.drawn(),
         )
 
     # ------------------------------------------------------------------ requests and answers

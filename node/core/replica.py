@@ -14,6 +14,7 @@ import msgspec
 
 from node.core.maintenance.schedule import CLEANUP_EVERY_S, Maintenance
 from node.core.membership.failure_detector import Detector
+from node.core.membership.forgetting import forget_all
 from node.core.membership.incarnations import Incarnations, Table
 from node.core.membership.known_views import KnownViews
 from node.core.membership.proposals import Proposals
@@ -23,8 +24,8 @@ from node.core.membership.view_history import SavedViews, ViewHistory
 from node.core.model.actors import short_name
 from node.core.model.item import Item
 from node.core.model.options import Options, Start
-from node.core.model.view import View, no_view
-from node.core.protocol import events, messages as m, operations as ops
+from node.core.model.view import View
+from node.core.protocol import events, hints as h, messages as m, operations as ops
 from node.core.protocol.effects import Damaged, Effects
 from node.core.protocol.messages import BOUND_TO_VIEW
 from node.core.protocol.step import Step
@@ -32,6 +33,8 @@ from node.core.replication.pull import Repair
 from node.core.requests.admission import Admission
 from node.core.requests.causal_delivery import DeliveryBuffer
 from node.core.requests.expiring import Expiring
+from node.core.requests.hint_holder import HintHolder
+from node.core.requests.hinting import Hinting
 from node.core.requests.key_counts import CountOrigin
 from node.core.requests.key_lists import Lists
 from node.core.requests.read_answer import DAMAGED_HERE
@@ -43,7 +46,6 @@ from node.core.requests.write_replica import WriteReplica
 from node.core.storage.keyspace import Keyspace
 from node.core.storage.past_runs import UnknownRuns
 from node.core.storage.row_scan import Rows
-from node.core.storage.slot_cleanup import clear
 
 INCARNATIONS = msgspec.msgpack.Decoder(Table)
 VIEWS = msgspec.msgpack.Decoder(SavedViews)
@@ -82,17 +84,17 @@ class Replica:
         self.maintenance = Maintenance(services, options, chance)
         self._proposals = Proposals(services, self.maintenance.gossip)
         self._read_owner = ReadOwner(services, self.delivery_buffer, options)
+        hinting, row_repair = Hinting(services), self.maintenance.row_repair
         self._read_origin = ReadOrigin(
-            services, self._read_owner, self.delivery_buffer, self.maintenance.row_repair, options,
+            services, self._read_owner, self.delivery_buffer, row_repair, options,
             self._begin_write,
         )  # fmt: skip
-        self._counts = CountOrigin(services)
+        self._counts, self._lists = CountOrigin(services), Lists(services)
         feed, ask = self._read_origin.feed, self.maintenance.anti_entropy.ask_shard_peers
-        self._home = Home(services, self.delivery_buffer, options, feed)
-        row_repair, bytes_max = self.maintenance.row_repair, options.message_bytes_max
-        self._write_replica = WriteReplica(services, row_repair, bytes_max, feed, ask)
-        self._writes = WriteOrigin(services, self._handle, self._read_origin.looks.begin)
-        self._lists = Lists(services)
+        self._home = Home(services, hinting, self.delivery_buffer, options, feed)
+        self._write_replica = WriteReplica(services, row_repair, hinting, options, feed, ask)
+        self._writes = WriteOrigin(services, hinting, self._handle, self._read_origin.looks.begin)
+        self._hint_holder = HintHolder(services, options)
         self._expiring = Expiring(services, self._delete)
         self._under_way = (
             self._writes.under_way, self._read_origin.under_way, self._lists.under_way,
@@ -136,6 +138,10 @@ class Replica:
             m.CannotDecide: (writes.on_cannot_decide, None),
             m.Replicate: (copies.on_replicate, copies.on_replicate_damaged),
             m.ReplicateAgain: (copies.on_replicate_again, asked_again),
+            h.Hint: (self._hint_holder.on_hint, None),
+            h.Hinted: (writes.on_hinted, None),
+            h.HandOver: (copies.on_hand_over, copies.on_hand_over_damaged),
+            h.TakenOver: (self._hint_holder.on_taken_over, None),
             m.Fetch: (owner.on_fetch, None),
             m.State: (answers.on_state, None),
             m.ReadRepair: (copies.on_read_repair, copies.on_read_repair_damaged),
@@ -158,11 +164,17 @@ class Replica:
             events.LinkUp: (self.on_link_up, None),
             events.LinkDown: (self.on_link_down, None),
             events.Tick: (self.on_tick, None),
-            ops.Put: (writes.begin, None),
-            ops.Get: (answers.begin, None),
-            ops.Peek: (owner.peek, self._refusing(DAMAGED_HERE)),
-            ops.StoreLocally: (home.keep, self._refusing(DAMAGED_HERE)),
-            ops.Count: (counts.begin, None),
+            **self._operations(),
+        }
+
+    def _operations(self) -> Handlers:
+        """The part of the table that is about requests of this node's clients."""
+        return {
+            ops.Put: (self._writes.begin, None),
+            ops.Get: (self._read_origin.begin, None),
+            ops.Peek: (self._read_owner.peek, self._refusing(DAMAGED_HERE)),
+            ops.StoreLocally: (self._home.keep, self._refusing(DAMAGED_HERE)),
+            ops.Count: (self._counts.begin, None),
             ops.List: (self._lists.begin, None),
             ops.Look: (self.delivery_buffer.look, self._refusing(f"of some key: {DAMAGED_HERE}")),
         }
@@ -235,9 +247,9 @@ class Replica:
             keyspace.cleanup.slots or keyspace.log.is_behind or not keyspace.content_hashes.is_whole
         )
         soon = now + CLEANUP_EVERY_S if busy else self.delivery_buffer.next_tick
-        return min(
-            soon, self.maintenance.gossip.next_heartbeat, self.maintenance.anti_entropy.next_page
-        )
+        next_page = self.maintenance.anti_entropy.next_page
+        heartbeat, hints = self.maintenance.gossip.next_heartbeat, self._hint_holder.next_tick
+        return min(soon, heartbeat, next_page, hints)
 
     def next_request(self, now: float) -> int:
         """A number for a request, which no earlier run of this node has used."""
@@ -257,25 +269,12 @@ class Replica:
         if isinstance(operation, ops.Propose):
             self._proposals.on_propose(request, operation)
         elif isinstance(operation, ops.Forget):
-            self._forget(request)
+            forget_all(self.views, self.keyspace.rows, self._step)
+            self._step.reply(request, ops.Forgotten())
         elif not self.views.view.shards:
             self._step.reply(request, NO_VIEW_YET)
         else:
             self._admission.admit(request, operation)
-
-    def _forget(self, request: int) -> None:
-        """Forget everything, as an operator has asked.  The disk keeps which view was forgotten,
-        which are retired, and which incarnations were lost.  After its answer this replica is
-        silent."""
-        clear(self.keyspace.rows, self._step)
-        known = self.views.history.saved()
-        forgot = max(self.view.id, known.forgot)
-        nothing = SavedViews(
-            [no_view((self.address,))], known.oldest_view, {}, known.lost, False, forgot
-        )
-        self._step.record("meta", "views", msgspec.msgpack.encode(nothing))
-        self._step.end_replica("this node has been told to forget everything")
-        self._step.reply(request, ops.Forgotten())
 
     def _be_silent(self, reason: str) -> None:
         """Stop: another replica takes over when this step is durable, and peers hear no more of
@@ -321,6 +320,7 @@ class Replica:
         if self.views.is_orphaned():
             self._proposals.replace_us()
         self.maintenance.tick()
+        self._hint_holder.tick()  # after the first tick has looked at the disk's address
 
     def _tick_waiting(self) -> None:
         self._read_origin.tick()

@@ -87,6 +87,7 @@ def status(replica: Replica, now: float) -> dict[str, Any]:
             "open_items": len(keyspace.open_keys.unsettled),
             "scrub": scrub(replica, now),
         },
+        "hints": hints(replica, now),
         "repair": {
             "pulling_from": maintenance.repair.exchange and maintenance.repair.exchange.holder,
             "pulled_items": maintenance.repair.pulled_items,
@@ -158,6 +159,20 @@ def scrub(replica: Replica, now: float) -> dict[str, Any]:
         "repaired": row_repair.repaired,
         "suspect": len(row_repair.suspects),
         "differs_from": sorted(maintenance.content_compare.unequal),
+    }
+
+
+def hints(replica: Replica, now: float) -> dict[str, Any]:
+    """The writes that this node keeps for owners of other shards, by owner, and how many it did not
+    keep since the start, because there were too many for their owner."""
+    kept = replica.keyspace.hints
+    oldest = kept.oldest_ms()
+    return {
+        "kept": len(kept),
+        "bytes": sum(kept.bytes.values()),
+        "oldest_s_ago": None if oldest is None else round(max(0.0, now - oldest / 1000), 3),
+        "for": dict(kept.numbers),
+        "no_room": kept.turned_away,
     }
 
 

@@ -222,7 +222,7 @@ class Play:
     # ---- clients
     def on_put(self, node: str, key: str, value: str, **options: str) -> None:
         """node key value [by=session] [mode=] [level=] [refuse=key|shard] [clock=kept] [after=all]
-        [if=new|present] [as=name]: a write; the value may be `1000*x`."""
+        [if=new|present] [as=name] [hinted=yes]: a write; the value may be `1000*x`."""
         times, star, text = value.partition("*")
         self._write(node, key, (text * int(times) if star else value).encode(), options)
 
@@ -238,7 +238,8 @@ class Play:
         tag = *CONDITIONS[options.get("if", "")], Mode.SIBLINGS if "if" in options else None
         refuse_when = RefuseWhen(unmet, "present" in options, *tag)
         asked = options.get("level", AVAILABLE), refuse_when, "clock" in options, "after" in options
-        put = Put(key, value, mode, session.token, seen, *asked, identity=options.get("as", ""))
+        name, hinted = options.get("as", ""), "hinted" in options
+        put = Put(key, value, mode, session.token, seen, *asked, identity=name, hinted=hinted)
         self._submit("w", node, key, put, options)
 
     def on_get(self, node: str, key: str, **options: str) -> None:

@@ -7,6 +7,7 @@ import msgspec
 from node.core.membership.view_history import SavedViews as SavedViews
 from node.core.model.keys import key_of
 from node.core.protocol.effects import Record
+from node.core.storage.hints import SAVED as HINT
 from node.core.storage.keyspace import ITEMS, PARTS
 from node.core.storage.transfer_progress import SAVED as REACHED
 from tests.conversations.words import Words
@@ -35,7 +36,15 @@ class RecordWords:
             actor, _, n = key.rpartition("/")
             dot = self._words.dot((actor, int(n, 16)))
             return f"log {dot} of {value.decode()}" if value else f"log {dot} gone"
+        if table == "hint":
+            return self._hint(value)
         return f"{key}{self._meta(key, value or b'')}"
+
+    def _hint(self, value: bytes | None) -> str:
+        if value is None:
+            return "hint gone"
+        hint = HINT.decode(value)
+        return f"hint for {hint.target} {hint.key}={self._words.item(hint.item)}"
 
     def _meta(self, key: str, value: bytes) -> str:
         words = self._words

@@ -15,14 +15,13 @@ of exchanges are left out.
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from node.core.model.dots import Dot, DotClock, Vector
-from node.core.model.item import Item, Past, Version, WriteNames
+from node.core.model.dots import Dot, DotClock
+from node.core.model.item import Item
 from node.core.model.keys import key_of
 from node.core.model.quorum import AVAILABLE
 from node.core.model.slots import from_bytes, to_bytes
-from node.core.model.token import COUNT_MAX, Token
 from node.core.model.view import FIRST, View, ViewId
-from node.core.protocol import messages as m
+from node.core.protocol import hints as h, messages as m
 from node.core.protocol.operations import (
     Absent,
     Adopted,
@@ -44,26 +43,31 @@ from node.core.protocol.operations import (
 )
 from node.core.replica import Replica
 from node.core.storage.keyspace import ITEMS
-from tests.conversations.names import Names, braces
+from tests.conversations.names import braces
+from tests.conversations.values import Values, text_of
 
-LONG_BYTES = 40
 
-
-class Words(Names):
+class Words(Values):
     """The words of one conversation."""
 
     def __init__(self) -> None:
         super().__init__()
         self._is_first = True  # the view of the present message
         self._message_words: dict[type, Callable[[Any], str]] = {
-            m.Accept: lambda a: f"{self.request(a.request)} {self.put(a.put)}",
+            m.Accept: lambda a: (
+                f"{self.request(a.request)} {self.put(a.put)}{self._hints(a.hints)}"
+            ),
             m.Ack: lambda a: f"{self.request(a.request)} {self.dot(a.dot)}",
             m.Written: self._written,
             m.Declined: lambda d: f"{self.request(d.request)} {self.outcome(d.outcome)}",
             m.Replicate: lambda r: f"{self.request(r.request)} {r.key}={self.item(r.item)}",
-            m.ReplicateAgain: lambda a: (
-                f"{self.request(a.request)} {self.dot(a.dot)} to {' '.join(a.owners)}"
+            m.ReplicateAgain: self._replicate_again,
+            h.Hint: lambda n: (
+                f"{self.request(n.request)} {n.key}={self.item(n.item)} for {n.target}"
             ),
+            h.Hinted: lambda n: f"{self.request(n.request)} {self.dot(n.dot)} for {n.target}",
+            h.HandOver: lambda n: f"{n.key}={self.item(n.item)}",
+            h.TakenOver: lambda n: self.dot(n.dot),
             m.Fetch: lambda f: f"{self.request(f.request)} {f.key}{self._have(f.have)}",
             m.State: self._state,
             m.ReadRepair: lambda n: f"{n.key}={self.item(n.item)}{self._rest(n.rest)}",
@@ -87,57 +91,13 @@ class Words(Names):
             m.Granted: lambda g: f"{self.request(g.request)} {self.layout(g.view)}",
         }
 
-    # ---- values
-    def vector(self, vector: Vector) -> str:
-        """Spell every actor's number; "all" for an ended incarnation that no token has to name
-        now."""
-        entries = sorted((self.actor(actor), n) for actor, n in vector.items())
-        return braces(f"{actor}:{'all' if n == COUNT_MAX else n}" for actor, n in entries)
-
-    def clock(self, clock: DotClock) -> str:
-        """Spell a clock: `a1:3+5` has 1 to 3, and 5; `below 2` is whatever older views wrote."""
-        entries = []
-        for actor in {**clock.base, **clock.loose}:
-            loose = "".join(f"+{n}" for n in sorted(clock.loose.get(actor, ())))
-            entries.append(f"{self.actor(actor)}:{clock.base.get(actor, 0)}{loose}")
-        return braces(self._below(clock.oldest_view) + sorted(entries))
-
-    def _below(self, oldest_view: ViewId) -> list[str]:
-        return [f"below {self.view(oldest_view)}"] if oldest_view > FIRST else []
-
-    def past(self, past: Past) -> str:
-        loose = " ".join(f"+{dot}" for dot in sorted(map(self.dot, past.loose)))
-        below = "".join(f" {words}" for words in self._below(past.oldest_view))
-        return f"{self.vector(past.base)}{loose and ' '}{loose}{below}"
-
-    def token(self, token: Token) -> str:
-        """Spell a token: `a1:3 of x` is an exact dot, `a1 up to 2` a floor."""
-        exact = [f"{self.dot(dot)} of {self._keys[tag]}" for dot, tag in token.exact.items()]
-        floors = [f"{self.actor(actor)} up to {n}" for actor, n in token.floor.items()]
-        met = f" met {self.view(token.view)}" if token.view > FIRST else ""
-        return braces(sorted(exact) + sorted(floors), ", ") + met
-
-    def item(self, item: Item) -> str:
-        versions = sorted((self.dot(d), self._version(v)) for d, v in item.versions.items())
-        body = braces((f"{dot} {words}" for dot, words in versions), ", ")
-        body += f" named {self._namings(item.past.namings)}" if item.past.namings else ""
-        return f"{body} past {self.past(item.past)}" if item.past else body
-
-    def _namings(self, namings: WriteNames) -> str:
-        return braces(sorted(f"{name}: {self.dot(each.dot)}" for name, each in namings.items()))
-
-    def _version(self, version: Version) -> str:
-        value = "deleted" if version.value is None else _text(version.value)
-        value += f" clock {self.vector(version.clock)}" if version.clock else ""
-        value += f" as {version.identity}" if version.identity else ""
-        return f"{value} after {self.token(version.deps)}" if version.deps else value
-
+    # ---- parts of messages
     def incarnations(self, incarnations: dict[str, dict[str, int]]) -> str:
         names = sorted(self.node(node_id) for ids in incarnations.values() for node_id in ids)
         return braces(names)
 
     def put(self, put: Put) -> str:
-        value = "delete" if put.value is None else _text(put.value)
+        value = "delete" if put.value is None else text_of(put.value)
         parts = [f"{put.key} {value}"]
         parts += [f"context {self.past(put.context)}"] if put.context else []
         parts += [f"token {self.token(put.token)}"] if put.token else []
@@ -166,6 +126,14 @@ class Words(Names):
         """Spell the short form, for a reader who has seen the long one when it was sent."""
         number = getattr(message, "request", None)
         return type(message).__name__ + (f" {self.request(number)}" if number else "")
+
+    def _replicate_again(self, a: m.ReplicateAgain) -> str:
+        owners, hints = " ".join(a.owners), self._hints(a.hints)
+        return f"{self.request(a.request)} {self.dot(a.dot)} to {owners}{hints}"
+
+    def _hints(self, hints: Iterable[tuple[str, str]]) -> str:
+        """Spell with whom a write is left for owners that cannot be reached."""
+        return "".join(f", for {target} to {holder}" for target, holder in hints)
 
     def _written(self, n: m.Written) -> str:
         replaced = " replaced a value" if n.replaced else ""
@@ -269,10 +237,11 @@ class Words(Names):
         match outcome:
             case Stored():
                 of = f"{outcome.acks} of {outcome.copies}, home {outcome.home}"
+                of += f", {outcome.hints} hints" if outcome.hints else ""
                 of += f"; clock {self.vector(outcome.clock)}" if outcome.clock else ""
                 return f"Stored {self.dot(outcome.dot)} on {of}; token {self.token(outcome.token)}"
             case Found():
-                values = ", ".join(map(_text, outcome.values))
+                values = ", ".join(map(text_of, outcome.values))
                 return f"Found {values} at {outcome.served_by}; token {self.token(outcome.token)}"
             case Absent():
                 return f"Absent at {outcome.served_by}; token {self.token(outcome.token)}"
@@ -334,8 +303,3 @@ class Words(Names):
                 to_bytes(part.slots), part.clock, sorted(part.complete_for), alone=False
             )
             yield f"{role} {held}"
-
-
-def _text(value: bytes) -> str:
-    """Spell a value, but not a long one."""
-    return f'"{value.decode()}"' if len(value) <= LONG_BYTES else f"{len(value)} bytes"

@@ -13,6 +13,7 @@ from node.core.model.token import Token
 from node.core.model.view import FIRST, View, ViewId
 from node.core.protocol import events, messages as m
 from node.core.protocol.effects import Effects
+from node.core.protocol.frame import Frame
 from node.core.protocol.operations import Request
 from node.core.replica import Replica, restore
 from tests.core.given import OPTIONS, MemoryRows
@@ -52,7 +53,7 @@ class One:
         """Step with an event; a peer's message comes as a message, by default of our view and
         oldest view.
         """
-        if isinstance(event, m.Frame) and source != self.replica.address:
+        if isinstance(event, Frame) and source != self.replica.address:
             event = m.Envelope(epoch or self.replica.views.epoch, event)
         effects = self.replica.step(now, source, event)
         self.rows.apply(list(effects.records))

@@ -5,9 +5,11 @@ from collections import Counter
 from node.core.model.dots import DotClock
 from node.core.model.item import Item, Past, Version
 from node.core.model.keys import slot_of_key
+from node.core.model.options import Options
 from node.core.model.placement import first_view
 from node.core.model.view import FIRST
 from node.core.protocol import events, messages as m
+from node.core.protocol.hints import Hint
 from node.core.protocol.operations import Put
 from node.core.protocol.step import Step
 from node.core.status import alive, checks, movement, slot_loads, status
@@ -96,6 +98,19 @@ def test_the_scrub_tells_what_it_has_found() -> None:
     after = status(one.replica, NOW + 4)["store"]["scrub"]
     assert (after["found"], after["repaired"], after["suspect"]) == (1, 1, 0)
     assert after["differs_from"] == ["a3"]
+
+
+def test_hints_are_counted_for_each_owner_with_the_age_of_the_oldest() -> None:
+    one = One("b1", options=Options(hints_max=2))
+    assert status(one.replica, NOW)["hints"] == {
+        "kept": 0, "bytes": 0, "oldest_s_ago": None, "for": {}, "no_room": 0
+    }  # fmt: skip
+    for n, target in ((1, "a2"), (2, "a1"), (3, "a2"), (4, "a2")):
+        dot = ("hhhhhhrrrrrr.1", n)
+        one.step("a1", Hint(n, "b2", target, PEAR, HELD, dot), NOW + n)
+    known = status(one.replica, NOW + 9)["hints"]
+    assert known.pop("bytes") == sum(len(row) for _, row in one.rows.scan("hint", None, 9))
+    assert known == {"kept": 3, "oldest_s_ago": 8.0, "for": {"a2": 2, "a1": 1}, "no_room": 1}
 
 
 def test_status_of_peers() -> None:

@@ -1,10 +1,13 @@
 """Writes under way at a node of another shard."""
 
+from collections.abc import Sequence
+
 from node.core.membership.failure_detector import Detector
 from node.core.model.item import Past
 from node.core.model.token import Token
 from node.core.protocol.messages import Ack, Written
 from node.core.protocol.operations import Outcome, Put
+from node.core.requests.hinting import Hints
 from node.core.requests.write_under_way import Writes
 
 MEMBERS = ("m1", "m2", "m3")
@@ -16,15 +19,21 @@ ACK = Ack(7, DOT)
 class Room:
     """Writes at m0, a node of another shard; the members are up unless said otherwise."""
 
-    def __init__(self, *up: str, level: str = "available") -> None:
-        self.detector = Detector("m0")
+    def __init__(self, *up: str, level: str = "available", hinted: bool = False) -> None:
+        self.detector, self.now = Detector("m0"), 0.0
         for peer in up or MEMBERS:
             self.detector.link_up(peer, 0.0)
-        self.writes = Writes("m0", self.detector)
-        self.put = Put("pear", b"v", level=level)
+        self.writes = Writes("m0", self.detector, self.places)
+        self.put = Put("pear", b"v", level=level, hinted=hinted)
         self.asked = self.writes.begin(7, self.put, MEMBERS, 0.0)
 
+    def places(self, key: str, members: Sequence[str], away: Sequence[str]) -> Hints:
+        """Give each member that is away a holder of its own, if that is up."""
+        holders = ((member, f"holder of {member}") for member in away)
+        return tuple(pair for pair in holders if self.detector.reachable(pair[1], self.now))
+
     def ticked(self, now: float) -> Outcome | None:
+        self.now = now
         asks, replies = self.writes.tick(now)
         self.asked += asks
         return replies[0][1] if replies else None

@@ -6,7 +6,7 @@ import orjson
 import pytest
 from hypothesis import given, strategies as st
 
-from node.api.contract import Ask, Call, Reply
+from node.api.contract import Ask, Call, Reply, Talk
 from node.api.native.key_values import key_values
 from node.api.native.opaque import (
     NAMED_MAX,
@@ -29,6 +29,10 @@ from tests.dialects.outcomes import BOTH_DOTS, OUTCOMES, SEEN
 
 ROUTES = handlers_of(key_values())
 KEY = "users/42"
+DOT = ("AAAAAA.1", 7)
+FOUND = Found(
+    (b"tea",), (DOT,), (DOT,), SEEN, Past(), NODES[0], (), (None,), ((0, 0, ""),), expires=(0,)
+)
 
 actors = st.from_regex(r"[A-Za-z0-9_-]{6,12}\.[1-9]", fullmatch=True)
 counts = st.integers(1, 2**53 - 1)
@@ -169,6 +173,45 @@ def test_siblings_are_counted(number: int) -> None:
     assert written.get("Kv-Siblings") == (str(number) if number > 1 else None)
     assert ("ETag" in written) is (number == 1)
     assert shown_headers.get("Kv-Siblings") == ("25" if number == 25 else None)
+
+
+def asked_with(method: str, strict: str | None, body: bytes = b"") -> Put:
+    """Return the write that a request asks for; of a PATCH, after its read."""
+    query = {"strict": strict} if strict else {}
+    if method == "PATCH":
+        query["ttl"] = "60"
+    call = Call(method, {"key": KEY}, query, {}, body, lambda: facts_at(NODES[0]), LIMITS)
+    answer = ROUTES[method, "/v1/kv/{key}"](call)
+    if isinstance(answer, Talk):
+        next(answer.steps)
+        requests = answer.steps.send((FOUND,))
+    else:
+        assert isinstance(answer, Ask)
+        requests = (answer.request,)
+    assert isinstance(requests, tuple)
+    (request,) = requests
+    assert isinstance(request, Put)
+    return request
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
+@pytest.mark.parametrize(("strict", "hinted"), [(None, True), ("false", True), ("true", False)])
+def test_a_write_takes_hints_unless_it_is_strict(
+    method: str, strict: str | None, hinted: bool
+) -> None:
+    body = b"tea" if method == "PUT" else b""
+    assert asked_with(method, strict, body).hinted is hinted
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+def test_hints_are_told_beside_the_copies(method: str) -> None:
+    asked = said(method, b"tea" if method == "PUT" else b"")
+    assert isinstance(asked, Ask)
+    none = Stored(SEEN, Past(), DOT, True, 2, 3, NODES[0], shown=(DOT,))
+    some = Stored(SEEN, Past(), DOT, True, 2, 3, NODES[0], shown=(DOT,), hints=1)
+    headers = [asked.say(stored).headers for stored in (none, some)]
+    told = [(each["Kv-Acks"], each.get("Kv-Hints")) for each in headers]
+    assert told == [("2/3", None), ("2/3", "1")]
 
 
 def test_labels_are_bounded_in_number_and_bytes() -> None:

@@ -84,7 +84,6 @@ IMPORTS: tuple[tuple[str, str, str | None], ...] = (
     ("coterie", "coterie", "httpx2 " + " ".join(sys.stdlib_module_names)),
     ("tests", "tests node cluster coterie examples docs", ANY),
     ("docs", "node cluster", ANY),
-    ("examples", "examples", ANY),
 )
 OURS = "node cluster coterie tests examples docs"
 

@@ -226,7 +226,7 @@ def test_both_sides_of_a_cut_go_on_and_levels_say_what_was_reached(cluster: Clus
 
 
 @pytest.mark.timeout(120)
-def test_two_of_three_replicas_are_enough_for_two_and_strictly_too_few_for_three(
+def test_two_of_three_replicas_are_enough_for_two_and_for_three_with_a_hint(
     cluster: Cluster,
 ) -> None:
     dead, urls, key = cluster.names[1], cluster.urls, ""
@@ -247,12 +247,13 @@ def test_two_of_three_replicas_are_enough_for_two_and_strictly_too_few_for_three
             read = kv(there, "GET", f"two/{n}?r=2&strict=true")
             assert (wrote.status, read.status, read.body) == (201, 200, text)
             key = f"two/{n}" if wrote.headers["Kv-Served-By"] in shard else key
-        for strict in ("true", "false"):
-            query = f"{key}?w=3&strict={strict}&timeout=0.5"
-            said = kv(urls[alive[0]], "PUT", query, b"three", **TEXT)
-            assert (said.status, said.json["definite"], said.json["acks"]) == (503, False, 2)
-            assert kv(urls[alive[0]], "GET", f"{key}?r=2").body == b"three"
-            assert kv(urls[alive[0]], "GET", f"{key}?r=3&timeout=0.5").json["definite"]
+        said = kv(urls[alive[0]], "PUT", f"{key}?w=3&strict=true&timeout=0.5", b"three", **TEXT)
+        assert (said.status, said.json["definite"], said.json["acks"]) == (503, False, 2)
+        assert kv(urls[alive[0]], "GET", f"{key}?r=2").body == b"three"
+        hinted = kv(urls[alive[0]], "PUT", f"{key}?w=3", b"hinted", **TEXT)
+        assert (hinted.status, hinted.headers["Kv-Acks"]) == (200, "2/3")
+        assert hinted.headers["Kv-Hints"] == "1"
+        assert kv(urls[alive[0]], "GET", f"{key}?r=3&timeout=0.5").json["definite"]
     finally:
         cluster.engine.start(dead)
         cluster.await_ready()

@@ -86,11 +86,19 @@ class Levels(Post):
         return Facts(address, replica.view, alive, True, (), dict, cluster=name, now=driver.now())
 
     def ask(
-        self, method: str, at: str, key: str, level: str, body: bytes = b"", token: str = ""
+        self,
+        method: str,
+        at: str,
+        key: str,
+        level: str,
+        body: bytes = b"",
+        token: str = "",
+        strict: str = "false",
     ) -> list[Reply]:
         """Send a request of the native API; its answer is going to be in the list."""
         replies: list[Reply] = []
-        query = {"r" if method == "GET" else "w": level, "timeout": str(TIMEOUT_S)}
+        levels = {"r" if method == "GET" else "w": level, "strict": strict}
+        query = {**levels, "timeout": str(TIMEOUT_S)}
         headers = {"Kv-Token": token} if token else {}
         call = Call(method, {"key": key}, query, headers, body, partial(self.facts, at), LIMITS)
         said = HANDLERS[method, "/v1/kv/{key}"](call)
@@ -233,9 +241,9 @@ def _lost(lost: str, after_s: float, pages_from: tuple[str, ...]) -> Shown:
 
 
 @cache
-def acknowledged(down: int) -> dict[str, set[str]]:
+def acknowledged(down: int, strict: str) -> dict[str, set[str]]:
     """Stop so many replicas, and write at each level when all nodes know it, at each replica that
-    is up, or else at n4; return what the writes are answered."""
+    is up, or else at n4, strictly or not; return what the writes are answered."""
     answers: dict[str, set[str]] = defaultdict(set)
     for gone in combinations(OWNERS, down):
         world = Levels()
@@ -244,7 +252,7 @@ def acknowledged(down: int) -> dict[str, set[str]]:
         world.wait(NOTICED_S)
         for at in [address for address in OWNERS if address not in gone] or [OUTSIDER]:
             keys = dict(zip(COPIES, (client.key for client in clients_at(at)), strict=False))
-            asked = [world.ask("PUT", at, key, level) for level, key in keys.items()]
+            asked = [world.ask("PUT", at, k, level, strict=strict) for level, k in keys.items()]
             for level, reply in zip(keys, world.answers(asked), strict=True):
                 answers[level].add(answer_of(reply))
     return answers
@@ -253,7 +261,8 @@ def acknowledged(down: int) -> dict[str, set[str]]:
 def answer_of(reply: Reply) -> str:
     """Say what a write was answered: the copies, or the refusal."""
     if reply.status < 300:
-        return reply.headers["Kv-Acks"]
+        hints = reply.headers.get("Kv-Hints")
+        return f"{reply.headers['Kv-Acks']}, hints: {hints}" if hints else reply.headers["Kv-Acks"]
     problem = orjson.loads(reply.body)
     assert (reply.status, problem["type"]) == (503, "/v1/problems/unavailable"), problem
     is_definite = str(problem["definite"]).lower()

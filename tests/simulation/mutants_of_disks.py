@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from unittest.mock import patch
 
+from node.core import replica
 from node.core.membership import closing, disk_identity, known_views
 from node.core.membership.closing import Closing
 from node.core.membership.disk_identity import Identity
+from node.core.membership.forgetting import forget_all
 from node.core.membership.known_views import KnownViews
 from node.core.model.actors import Actor, actor_of, view_of
 from node.core.model.dots import Dot
@@ -17,9 +19,10 @@ from node.core.model.keys import Slot
 from node.core.model.view import FIRST, NO_VIEW, ViewId
 from node.core.protocol.mark import Mark
 from node.core.protocol.operations import Outcome
-from node.core.replica import Replica
+from node.core.protocol.step import Step
 from node.core.replication.pull import Repair
 from node.core.requests.read_origin import ReadOrigin
+from node.core.storage.row_scan import Scans
 from node.core.storage.slot_groups import Parts
 from tests.simulation.breaks import Breaks
 
@@ -241,13 +244,12 @@ def a_new_life_that_is_alone_forgets_the_newer_view() -> Iterator[None]:
 @contextmanager
 def who_forgets_everything_forgets_what_is_retired() -> Iterator[None]:
     """An old disk that meets this node alone then takes it for a node that knows less."""
-    original = Replica._forget
 
-    def forget(self: Replica, request: int) -> None:
-        self.views.history.oldest_view = NO_VIEW
-        original(self, request)
+    def forget(views: KnownViews, rows: Scans, step: Step) -> None:
+        views.history.oldest_view = NO_VIEW
+        forget_all(views, rows, step)
 
-    with patch.object(Replica, "_forget", forget):
+    with patch.object(replica, "forget_all", forget):
         yield
 
 

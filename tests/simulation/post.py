@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from random import Random
 
-from cluster.simulator.invariants import InvariantMonitor
+from cluster.simulator.hint_rules import HintMonitor
 from cluster.simulator.world import SimNode, World
 from node.core.model.options import Options, Start
 from node.core.model.placement import first_view
@@ -36,7 +36,7 @@ class Post(World):
     ) -> None:
         view = first_view(nodes, shards)
         told = dict.fromkeys(nodes, Start(view)) | dict.fromkeys(spares, Start(no_view(nodes)))
-        super().__init__(told, Random(seed), InvariantMonitor(view, spares), options)
+        super().__init__(told, Random(seed), HintMonitor(view, spares), options)
         self.holds: Callable[[SimNode, str, Envelope], bool] = nothing
         self.held: list[Held] = []
         for address in nodes:

@@ -42,6 +42,7 @@ def rows_below(head: str) -> list[list[str]]:
 
 
 WRITES = rows_below("| `w` | all replicas are up |")
+HINTED = rows_below("| `w` with hints | all replicas are up |")
 PAIRS = rows_below("| `w` | `r` | all up: token |")
 
 
@@ -50,14 +51,22 @@ def listed(cell: str) -> set[str]:
 
 
 def test_the_tables_have_a_row_for_each_level_and_each_pair() -> None:
-    assert [row[0] for row in WRITES] == list(COPIES)
+    assert [row[0] for row in WRITES] == [row[0] for row in HINTED] == list(COPIES)
     assert [tuple(row[:2]) for row in PAIRS] == [(w, r) for w in COPIES for r in READ_LEVELS]
 
 
 @pytest.mark.parametrize("row", WRITES, ids=lambda row: row[0])
 def test_a_write_is_answered_as_its_row_says(row: list[str]) -> None:
     level, *cells = row
-    assert [listed(cell) for cell in cells] == [acknowledged(down)[level] for down in range(4)]
+    found = [acknowledged(down, "true")[level] for down in range(4)]
+    assert [listed(cell) for cell in cells] == found
+
+
+@pytest.mark.parametrize("row", HINTED, ids=lambda row: row[0])
+def test_a_write_with_hints_is_answered_as_its_row_says(row: list[str]) -> None:
+    level, *cells = row
+    found = [acknowledged(down, "false")[level] for down in range(4)]
+    assert [listed(cell) for cell in cells] == found
 
 
 @pytest.mark.parametrize("row", PAIRS, ids=lambda row: f"w={row[0]}&r={row[1]}")

@@ -16,7 +16,8 @@ from tests.simulation import (
     mutants_of_views as of_views,
 )
 from tests.simulation.breaks import Mutant
-from tests.simulation.broken_rules import BREAKS, IN_STORIES, STORIES_OF_VIEWS
+from tests.simulation.broken_rules import BREAKS, IN_STORIES
+from tests.simulation.stories_of_views import STORIES_OF_VIEWS
 
 MODEL = ROOT.parent / "shared/models/live_view.py"
 RULES_OF_THE_MODEL = 31

@@ -15,8 +15,9 @@ from tests.simulation import (
     directed,
 )
 from tests.simulation.breaks import Breaks
-from tests.simulation.broken_rules import IN_RUNS, IN_STORIES, STORIES_OF_VIEWS, runs_that_show
+from tests.simulation.broken_rules import IN_RUNS, IN_STORIES, runs_that_show
 from tests.simulation.seeds import SEEDS
+from tests.simulation.stories_of_views import STORIES_OF_VIEWS
 
 
 @pytest.mark.parametrize(("breaks", "name"), IN_RUNS, ids=[name for _, name in IN_RUNS])

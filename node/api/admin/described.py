@@ -248,7 +248,7 @@ SCHEMAS: dict[str, Json] = {
             **numbers("lacking_slots leaving_slots"),
             "waited_for": STRINGS,
             "view": record({"id": STRING, "number": INTEGER, "nodes": STRINGS}),
-            **dict.fromkeys(("clock", "peers", "waiting", "store", "repair"), ANY_OBJECT),
+            **dict.fromkeys(("clock", "peers", "waiting", "store", "hints", "repair"), ANY_OBJECT),
             **{name: {} for name in ("lives", "stable")},
         }
     ),

@@ -191,6 +191,8 @@ def _write_headers(asked: KeyRequest, stored: Stored) -> Headers:
         **_seen(asked, stored.token, context, stored.home),
         "Kv-Acks": f"{stored.acks}/{stored.copies}",
     }
+    if stored.hints:
+        headers["Kv-Hints"] = str(stored.hints)
     if len(stored.shown) > 1:
         headers["Kv-Siblings"] = str(len(stored.shown))
     return headers

@@ -80,9 +80,15 @@ PREFIX = path(
 TIMEOUT = query(
     "timeout", seconds(TIMEOUT_S_MAX), "Seconds to wait; `Prefer: wait=N` says the same."
 )
-W = query("w", WRITE_LEVEL, "How many replicas have the write on disk before it is answered.")
+W = query(
+    "w", WRITE_LEVEL, "How many replicas or hints have the write on disk before it is answered."
+)
 R = query("r", LEVEL, "The read joins the states of so many replicas.")
-STRICT = query("strict", one_of(*BOOLEANS), "`true`: only owners of the key count for the level.")
+STRICT = query(
+    "strict",
+    one_of(*BOOLEANS),
+    "`true`: only owners of the key count for the level, and no node keeps a hint.",
+)
 TTL = query("ttl", seconds(TTL_S_MAX), "Seconds until the value expires.")
 TOKEN = header("Kv-Token", OPAQUE, "The session: that of the last answer, as it is.")
 CONTEXT = header(
@@ -141,7 +147,7 @@ EXCLUDED = problems("condition", **ABOUT_A_KEY)
 READ_ALWAYS = (*SEEN, "Kv-Served-By", "Kv-Reads", "ETag")
 READ_SOMETIMES = ("Kv-Siblings", "Kv-Missing", "Kv-Expires")
 WRITE_ALWAYS = (*SEEN, "Kv-Served-By", "Kv-Acks")
-WRITE_SOMETIMES = ("ETag", "Kv-Siblings", "Kv-Expires")
+WRITE_SOMETIMES = ("ETag", "Kv-Hints", "Kv-Siblings", "Kv-Expires")
 READS: Answers = {
     "200": answer(
         "The value, with its type and its headers `Kv-Meta-NAME`; or the JSON form.",

@@ -21,13 +21,13 @@ from node.api.native.parameters import (
     BOOLEANS,
     KeyRequest,
     check_query,
-    check_strict,
     choice_of,
     conditions_of,
     context_sent,
     copies_of,
     expiry_of,
     identity_of,
+    is_strict,
     labels_of,
     request_of,
     value_of,
@@ -79,7 +79,7 @@ def refuse_no_key(call: Call) -> Reply:
 
 def get_key(call: Call) -> Ask:
     check_query(call, READ_PARAMETERS)
-    check_strict(call)
+    is_strict(call)  # only its value is looked at: no read is answered from hints
     asked = request_of(call)
     is_whole = choice_of(call, "envelope", BOOLEANS, "false") == "true"
     on_miss = choice_of(call, "on-miss", ON_MISS, "wait")
@@ -139,6 +139,7 @@ def _prolonged(asked: KeyRequest, level: Level, expires: int) -> Steps:
     put = Put(
         asked.key, value, Mode.SIBLINGS, token, read.context, level, wait_s=timeout_s,
         labels=labels, timeout_s=timeout_s, expires=expires, identity=identity,
+        hinted=not is_strict(asked.call),
     )  # fmt: skip
     (written,) = yield (put,)
     return say_write(asked, expires, written)
@@ -146,7 +147,7 @@ def _prolonged(asked: KeyRequest, level: Level, expires: int) -> Steps:
 
 def _write_request(call: Call, parameters: frozenset[str]) -> KeyRequest:
     check_query(call, parameters)
-    check_strict(call)
+    is_strict(call)  # refuse another value before anything is read
     if "Content-Range" in call.headers:
         raise malformed(call, "a part of a value cannot be written: send it whole")
     return request_of(call)
@@ -177,4 +178,5 @@ def _write(asked: KeyRequest, value: bytes | None, labels: Labels | None) -> Put
         labels=labels,
         timeout_s=asked.timeout_s,
         identity=identity_of(asked.call),
+        hinted=not is_strict(asked.call),
     )

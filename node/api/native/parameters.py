@@ -140,10 +140,9 @@ def choice_of(call: Call, name: str, choices: Collection[str], default: str) -> 
     return text
 
 
-def check_strict(call: Call) -> None:
-    """Refuse a value of `strict` that it does not have.  Only owners of the key ever count for a
-    level, since nodes take no hints for others: so both values mean the same."""
-    choice_of(call, "strict", BOOLEANS, "false")
+def is_strict(call: Call) -> bool:
+    """Whether only owners of the key count for a level, and no hints."""
+    return choice_of(call, "strict", BOOLEANS, "false") == "true"
 
 
 def write_level_of(asked: KeyRequest) -> Level:

@@ -161,6 +161,11 @@ HEADERS: dict[str, Json] = {
         ("Kv-Acks", COUNTED, "How many of the key's replicas have the write on disk."),
         ("Kv-Context", OPAQUE, "What this answer shows of the key."),
         ("Kv-Expires", NUMBER, "When the value expires, in seconds since the epoch."),
+        (
+            "Kv-Hints",
+            {"type": "integer", "minimum": 1},
+            "For how many other replicas a node of another shard has the write on disk.",
+        ),
         ("Kv-Missing", STRING, "The writes that the token names and this answer lacks."),
         ("Kv-Outcome", one_of("definite", "unknown"), "`definite`: certainly nothing changed."),
         ("Kv-Reads", COUNTED, "How many of the key's replicas were read."),

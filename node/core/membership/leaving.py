@@ -91,6 +91,8 @@ class Leaving:
         reported = history.reports.get(views.node_id)
         if history.settled or reported == view.id or not view.number:
             return False
+        if next(self._keyspace.hints.below(view.id), None) is not None:
+            return False  # what is below the oldest view counts as known everywhere: not yet
         is_pulling = self._keyspace.transfers and self._repair.exchange is not None
         if is_pulling or not self._has_named_what_came(ALL):
             return False

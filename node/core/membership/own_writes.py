@@ -11,6 +11,7 @@ from typing import Any
 
 from node.core.model.dots import Dot, DotClock
 from node.core.protocol import messages as m
+from node.core.protocol.hints import HandOver, Hint, Hinted, TakenOver
 
 
 def clocks_in(message: m.Message) -> tuple[DotClock, ...]:
@@ -26,11 +27,11 @@ def _clock_of(dots: Iterable[Dot]) -> DotClock:
     return clock
 
 
-def _of_ack(ack: m.Ack) -> tuple[DotClock, ...]:
+def _of_ack(ack: m.Ack | Hinted | TakenOver) -> tuple[DotClock, ...]:
     return (_clock_of((ack.dot,)),)
 
 
-def _of_item(message: m.Replicate | m.ReadRepair) -> tuple[DotClock, ...]:
+def _of_item(message: m.Replicate | m.ReadRepair | Hint | HandOver) -> tuple[DotClock, ...]:
     return (_clock_of(message.item.versions),)
 
 
@@ -54,6 +55,10 @@ SAY: dict[type, Callable[[Any], tuple[DotClock, ...]]] = {
     m.Ack: _of_ack,
     m.Replicate: _of_item,
     m.ReadRepair: _of_item,
+    Hint: _of_item,
+    Hinted: _of_ack,
+    HandOver: _of_item,
+    TakenOver: _of_ack,
     m.State: _of_state,
     m.Pull: _of_pull,
     m.ItemPage: _of_dots,

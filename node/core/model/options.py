@@ -33,6 +33,12 @@ class Options:
     log_outside_max: int = 10_000  # dots of which only the slots are known that they are not of
     log_page_rows: int = 5_000  # read at once when the log is loaded
 
+    # ---- writes kept for owners that cannot be reached, for each of them
+    hints_max: int = 10_000  # with one more the write is left to repair
+    hint_bytes_max: int = 64 * MIB
+    hints_at_once: int = 32  # handed over and not taken yet, over all owners
+    hints_beside_clients: int = 4  # as many while this node works for clients
+
     # ---- a page of an exchange
     page_items: int = 64  # to be merged
     page_rows: int = 256  # most of which are taken as they lie

@@ -27,7 +27,7 @@ class Damaged(Exception):
 class Record(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """One row to write (`value` None: to remove); a start looks at the `open` rows."""
 
-    table: str  # "item", "log", "expiry" or "meta"
+    table: str  # "item", "log", "expiry", "hint" or "meta"
     key: str
     value: bytes | None
     open: bool = False

@@ -11,23 +11,22 @@ from node.core.model.dots import Dot, DotClock, Vector
 from node.core.model.item import Item, Past
 from node.core.model.token import Token
 from node.core.model.view import FIRST, Layout, View, ViewId
+from node.core.protocol.frame import Frame
+from node.core.protocol.hints import HandOver, Hint, Hinted, TakenOver
 from node.core.protocol.mark import NO_MARK, Mark
 from node.core.protocol.operations import Put, Refusal
-
-
-class Frame(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """The base of all peer messages."""
 
 
 class Accept(Frame, tag=1, frozen=True):
     """Origin -> home (ask): give this write a name.  Each time the origin asks a home is an attempt
     of its own; a refusal concerns one attempt and is final.  `looked`: the origin has read the key
-    first, and knows of it what can be known."""
+    first, and knows of it what can be known.  `hints`: (target, holder), with whom to leave it."""
 
     request: int
     put: Put
     attempt: int = 1
     looked: bool = False
+    hints: tuple[tuple[str, str], ...] = ()
 
 
 class Ack(Frame, tag=2, frozen=True):
@@ -68,12 +67,13 @@ class Replicate(Frame, tag=5, frozen=True):
 
 class ReplicateAgain(Frame, tag=27, frozen=True):
     """Origin -> home, or another replica (ask): tell this write to these owners, which have not
-    acknowledged it."""
+    acknowledged it, and leave these `hints`."""
 
     request: int
     key: str
     dot: Dot
     owners: tuple[str, ...]
+    hints: tuple[tuple[str, str], ...] = ()
 
 
 class Fetch(Frame, tag=6, frozen=True):
@@ -236,13 +236,13 @@ class Gossip(Frame, tag=14, frozen=True):
 
     incarnations: dict[str, dict[str, int]]
     cluster_watermark: Vector
-    reports: dict[str, ViewId] = {}
-    lost: list[str] = []
-    names: dict[str, str] = {}
+    reports: dict[str, ViewId] = msgspec.field(default_factory=dict)
+    lost: list[str] = msgspec.field(default_factory=list)
+    names: dict[str, str] = msgspec.field(default_factory=dict)
     name: str = ""
     mark: Mark = NO_MARK
-    views: list[ViewId] = []
-    missed: Vector = {}
+    views: list[ViewId] = msgspec.field(default_factory=list)
+    missed: Vector = msgspec.field(default_factory=dict)
 
 
 class Views(Frame, tag=15, frozen=True):
@@ -327,13 +327,13 @@ Message = (
     Accept | Ack | Written | Declined | Replicate | Fetch | State | CountKeys | KeyCount | Compare
     | Pull | ItemPage | SamePage | RowPage | Heartbeat | Gossip | Views | NotOwner | Join
     | CannotDecide | ForwardedProposal | Granted | ReadRepair | Superseded | DeclaredRuns | WantRuns
-    | ReplicateAgain
+    | ReplicateAgain | Hint | Hinted | HandOver | TakenOver
 )  # fmt: skip
 
-# These count only between two nodes of one view (D10 R1).
-BOUND_TO_VIEW = frozenset(
-    {Ack, Replicate, Fetch, State, Compare, Pull, ItemPage, SamePage, RowPage, ReadRepair}
-)
+BOUND_TO_VIEW = frozenset({  # these count only between two nodes of one view (D10 R1)
+    Ack, Replicate, Fetch, State, Compare, Pull, ItemPage, SamePage, RowPage, ReadRepair, Hint,
+    Hinted, HandOver, TakenOver,
+})  # fmt: skip
 
 
 class Epoch(msgspec.Struct, array_like=True, frozen=True, gc=False):

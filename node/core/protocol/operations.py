@@ -20,7 +20,8 @@ class Put(msgspec.Struct, frozen=True, gc=False):
     vector clock with it, as every write does that replaces one which has one.  `wait_s` is how long
     it may wait for replicas that can be reached and may not name it yet, `timeout_s` how long for
     those that have been asked.  `expires` is when its version is not shown any more.  `identity` is
-    the same where the client sends the write again; empty: it does not."""
+    the same where the client sends the write again; empty: it does not.  `hinted`: nodes of other
+    shards may keep it for owners that cannot be reached, and count for the level."""
 
     key: str
     value: bytes | None
@@ -38,6 +39,7 @@ class Put(msgspec.Struct, frozen=True, gc=False):
     expires: int = 0  # milliseconds since the epoch; 0: never
     identity: str = ""
     repeated: bool = False  # it may be named already: it replaces only what its home has
+    hinted: bool = False
 
     @property
     def judged_as(self) -> Mode:
@@ -135,7 +137,8 @@ Request = Put | Get | Peek | StoreLocally | Count | List | Look | Forget | Propo
 class Stored(msgspec.Struct, frozen=True, gc=False):
     """The write is durable on `acks` of `copies` replicas, which are `nodes`; `context` is what the
     client has seen of the key, `clock` the version's vector clock (None: it has none), and `shown`
-    are the versions that its home shows now."""
+    are the versions that its home shows now.  For `hints` other replicas, nodes of other shards
+    durably keep it."""
 
     token: Token
     context: Past
@@ -147,6 +150,7 @@ class Stored(msgspec.Struct, frozen=True, gc=False):
     nodes: tuple[str, ...] = ()
     clock: Vector | None = None
     shown: tuple[Dot, ...] = ()
+    hints: int = 0
 
 
 class Found(msgspec.Struct, frozen=True, gc=False):

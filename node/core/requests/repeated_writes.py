@@ -25,6 +25,7 @@ from node.core.protocol.messages import Accept, Declined, Replicate, Written
 from node.core.protocol.operations import Overfull, Put, Reused
 from node.core.protocol.pieces import fits
 from node.core.requests.coverage import need_of
+from node.core.requests.hinting import Hinting
 from node.core.storage.keyspace import ANYWHERE, REPEATED_WITHIN_MS
 
 NAMINGS_MAX = 1024  # of one key; each takes about a hundred bytes of its row
@@ -37,10 +38,10 @@ CROWDED = Overfull(
 class RepeatedWrites:
     """Finds the first name of a write that has an identity."""
 
-    def __init__(self, services: Services, bytes_max: int) -> None:
+    def __init__(self, services: Services, hinting: Hinting, bytes_max: int) -> None:
         self._views, self._step = services.views, services.step
         self._keyspace, self._repair = services.store, services.peers
-        self._bytes_max = bytes_max
+        self._hinting, self._bytes_max = hinting, bytes_max
 
     def find(self, source: str, accept: Accept) -> Written | Declined | None:
         """Return the answer to a write that was named before, or may not be named; None if the home
@@ -67,6 +68,7 @@ class RepeatedWrites:
         replicate = Replicate(accept.request, source, accept.put.key, item, dot)
         for shard_peer in self._repair.shard_peers:
             self._step.tell(shard_peer, replicate)
+        self._hinting.leave(replicate, accept.hints)
 
     def _written(self, accept: Accept, item: Item, naming: WriteName) -> Written:
         put, dot = accept.put, naming.dot

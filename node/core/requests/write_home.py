@@ -50,6 +50,7 @@ from node.core.protocol.pieces import fits, overfull
 from node.core.requests.admission import impossible
 from node.core.requests.causal_delivery import DeliveryBuffer
 from node.core.requests.coverage import Need, need_of
+from node.core.requests.hinting import Hinting
 from node.core.requests.read_answer import answer, refusal_by_tag
 from node.core.requests.repeated_writes import RepeatedWrites
 from node.core.storage.keyspace import ANYWHERE
@@ -78,6 +79,7 @@ class Home:
     def __init__(
         self,
         services: Services,
+        hinting: Hinting,
         delivery_buffer: DeliveryBuffer,
         options: Options,
         feed: Callable[[str], None],
@@ -87,7 +89,8 @@ class Home:
         self._delivery_buffer, self._feed = delivery_buffer, feed
         self._bytes_max = options.message_bytes_max
         self._siblings_max = options.siblings_max, options.siblings_bytes_max
-        self._repeated = RepeatedWrites(services, options.message_bytes_max)
+        self._hinting = hinting
+        self._repeated = RepeatedWrites(services, hinting, options.message_bytes_max)
         self._accepts_max = options.accepts_remembered_max
         self._accepted: OrderedDict[tuple[str, int], Accepted] = OrderedDict()
 
@@ -225,6 +228,7 @@ class Home:
         replicate = m.Replicate(accept.request, source, put.key, item, written.dot)
         for shard_peer in self._repair.shard_peers:
             self._step.tell(shard_peer, replicate)
+        self._hinting.leave(replicate, accept.hints)
         self._feed(put.key)
         return m.Written(
             accept.request,

@@ -2,6 +2,7 @@
 
     begin             ask one member, the home, to name the write
     on_ack            the home or a shard peer has it on disk: answer when there are enough
+    on_hinted         a node of another shard keeps it for an owner that cannot be reached
     on_declined       the home has refused for good
     on_not_owner      the home does not own the key in its view: ask another member
     on_cannot_decide  the home cannot judge the write: read the key first
@@ -26,6 +27,7 @@ from collections.abc import Callable, Sequence
 
 from node.core.membership.services import Services
 from node.core.model.quorum import wanted
+from node.core.protocol.hints import Hinted
 from node.core.protocol.messages import (
     Accept,
     Ack,
@@ -36,6 +38,7 @@ from node.core.protocol.messages import (
     Written,
 )
 from node.core.protocol.operations import Put, Unavailable
+from node.core.requests.hinting import Hinting
 from node.core.requests.write_under_way import Writes
 
 
@@ -47,12 +50,13 @@ class WriteOrigin:
     def __init__(
         self,
         services: Services,
+        hinting: Hinting,
         act: Callable[[str, Accept | ReplicateAgain], None],
         look_first: Callable[[int, Put, int], None],
     ) -> None:
         self._views, self._step = services.views, services.step
         self._act, self._look_first = act, look_first
-        self._writes = Writes(self._views.address, services.detector)
+        self._writes = Writes(self._views.address, services.detector, hinting.places)
         self.under_way = self._writes.under_way
 
     def __len__(self) -> int:
@@ -81,6 +85,10 @@ class WriteOrigin:
     def on_ack(self, source: str, ack: Ack | Written) -> None:
         """A member has the write on disk; the home also says how it is named."""
         self._step.relay(ack.request, self._writes.on_ack(source, ack, self._step.now))
+
+    def on_hinted(self, source: str, hinted: Hinted) -> None:
+        """A node of another shard has the write on disk, for an owner."""
+        self._step.relay(hinted.request, self._writes.on_hinted(hinted, self._step.now))
 
     def on_declined(self, source: str, declined: Declined) -> None:
         """Give the client the outcome with which the home has refused for good."""

@@ -7,10 +7,14 @@ from collections.abc import Callable
 
 from node.core.integrity.row_repair import RowRepair
 from node.core.membership.services import Services
+from node.core.model.actors import Actor, short_name, short_of, view_of
 from node.core.model.item import Item
 from node.core.model.keys import slot_of_key
+from node.core.model.options import Options
 from node.core.protocol import messages as m
+from node.core.protocol.hints import HandOver, TakenOver
 from node.core.protocol.pieces import fits, whole_of
+from node.core.requests.hinting import Hinting
 
 
 class WriteReplica:
@@ -21,14 +25,16 @@ class WriteReplica:
         self,
         services: Services,
         row_repair: RowRepair,
-        bytes_max: int,
+        hinting: Hinting,
+        options: Options,
         feed: Callable[[str], None],
         ask_shard_peers: Callable[[], None],
     ) -> None:
         self._views, self._step = services.views, services.step
         self._keyspace, self._row_repair = services.store, row_repair
         self._feed, self._ask_shard_peers = feed, ask_shard_peers
-        self._bytes_max = bytes_max
+        self._incarnations = services.incarnations
+        self._hinting, self._bytes_max = hinting, options.message_bytes_max
 
     def _owns(self, key: str) -> bool:
         return self._keyspace.parts.owns(slot_of_key(key))
@@ -84,3 +90,32 @@ class WriteReplica:
         for owner in self._views.view.shard_of(slot).members:
             if owner in message.owners and owner != self._views.address:
                 self._step.tell(owner, replicate)
+        self._hinting.leave(replicate, message.hints)
+
+    def on_hand_over(self, source: str, message: HandOver) -> None:
+        """Store a write that a node of another shard has kept, and tell that node that it is here.
+
+        Two kinds are not stored.  A write below the oldest view is known everywhere.  Of an
+        incarnation that has ended the members may have agreed what they have of it; no write of it
+        may come in from elsewhere after that, and the hint is over (D7)."""
+        actor = message.dot[0]
+        if not self._owns(message.key):
+            return
+        if view_of(actor) >= self._views.history.oldest_view and not self._has_ended(actor):
+            if not self._views.is_refused(actor):
+                self._keyspace.take(message.key, message.item, (message.dot,), self._step.now)
+                self._feed(message.key)
+            elif not self._keyspace.clock_of(message.key).has(message.dot):
+                return  # a doubted run: its node has it, and comparisons bring it
+        self._step.tell(source, TakenOver(message.number, message.dot))
+
+    def _has_ended(self, actor: Actor) -> bool:
+        """Whether other incarnations live at every address at which this actor's node has lived."""
+        nodes = [self._incarnations.current(at) for at in self._incarnations.places_of(actor)]
+        return bool(nodes) and all(short_name(node or "") != short_of(actor) for node in nodes)
+
+    def on_hand_over_damaged(self, source: str, message: HandOver) -> None:
+        """Try to repair the row with the item; if that does not make it whole, the holder hands it
+        over again later."""
+        if self._row_repair.offer(message.key, message.item, source):
+            self.on_hand_over(source, message)

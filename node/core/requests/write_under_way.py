@@ -1,12 +1,13 @@
 """The writes under way at their origin: which members to ask, and what acks and time decide."""
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
 
 import msgspec
 
 from node.core.membership.failure_detector import Detector
 from node.core.model.dots import Dot
 from node.core.model.quorum import AVAILABLE, enough, wanted
+from node.core.protocol.hints import Hinted
 from node.core.protocol.messages import (
     Accept,
     Ack,
@@ -17,6 +18,7 @@ from node.core.protocol.messages import (
     Written,
 )
 from node.core.protocol.operations import Outcome, Put, Stored, Unavailable
+from node.core.requests.hinting import Hints
 
 BUDGET_S = 0.1  # `available` waits this long for members that have not given a sign of life
 SLOW_S = 1.0  # and this long for members that have, and are only slow
@@ -32,6 +34,12 @@ NOT_YET = Unavailable(
 
 Asks = list[tuple[str, Accept]]
 Again = list[tuple[str, ReplicateAgain]]
+Places = Callable[[str, Sequence[str], Sequence[str]], Hints]  # of a key, its members, those away
+
+
+def nowhere(key: str, members: Sequence[str], away: Sequence[str]) -> Hints:
+    """The holders of a node that leaves no hints."""
+    return ()
 
 
 class Write(msgspec.Struct, gc=False):
@@ -51,16 +59,48 @@ class Write(msgspec.Struct, gc=False):
     named: float = 0.0  # when its home had named it
     next_again: float = 0.0  # when it is told again to those that have not acknowledged it
     found: bool | None = None  # what a read has shown before: whether the key has a value
+    hints: dict[str, str] = msgspec.field(default_factory=dict)  # target -> holder, as was asked
+    hinted: tuple[tuple[str, Dot], ...] = ()  # targets for which a holder has a name of the write
+
+    def kept_for(self) -> set[str]:
+        """The members that have not acknowledged it, and for which another node durably keeps it
+        under the name that the client is told."""
+        told = self.written and self.written.dot
+        kept = {target for target, dot in self.hinted if dot == told}
+        return kept & set(self.members) - self.acks
+
+    def counted(self, now: float, detector: Detector) -> int:
+        """How many hints count for the level: none while owners that can be reached may yet have it
+        in the time that `available` grants them.  So owners count first, and a write at `quorum`
+        has two of them while only one is away."""
+        left = [m for m in self.members if m not in self.acks and m != self.home]
+        if now - self.asked < BUDGET_S and any(detector.reachable(m, now) for m in left):
+            return 0
+        return len(self.kept_for() - {self.home})
 
     def awaited(self, now: float, detector: Detector) -> int:
-        """How many members may yet acknowledge in the time that `available` grants them."""
-        left = [m for m in self.members if m not in self.acks]
+        """For how many members it may yet be acknowledged in the time that `available` grants: by
+        the members, or at first by those that are to keep it for them."""
+        kept = self.kept_for()
+        left = [m for m in self.members if m not in self.acks and m not in kept]
         waited = now - self.asked
         if waited < BUDGET_S:
-            return len([m for m in left if detector.reachable(m, now)])
+            asked = [(m, self.hints.get(m, m)) for m in left]
+            return sum(any(detector.reachable(node, now) for node in each) for each in asked)
         if waited < SLOW_S:
             return len([m for m in left if detector.heard(m) > self.asked])
         return 0
+
+    def lay_out(self, now: float, detector: Detector, places: Places) -> Hints:
+        """Choose with whom it is left for the members that cannot be reached, if its client takes
+        hints."""
+        if not self.put.hinted:
+            return ()
+        done = {self.home, *self.acks, *self.kept_for()}
+        away = [m for m in self.members if m not in done and not detector.reachable(m, now)]
+        hints = places(self.put.key, self.members, away)
+        self.hints = {**self.hints, **dict(hints)}
+        return hints
 
     @property
     def patience_s(self) -> float:
@@ -84,19 +124,22 @@ class Write(msgspec.Struct, gc=False):
             return False
         return now - self.asked >= HAND_OVER_S or not detector.reachable(self.home, now)
 
-    def again(self, request: int, now: float, detector: Detector) -> Again:
+    def again(self, request: int, now: float, detector: Detector, places: Places) -> Again:
         """Have the write told again to the members that can be reached and have not acknowledged
-        it, if it is time: the message to one, or its ack, was lost with a link or a view.  Each
-        wait is twice as long as the one before."""
+        it, and left for those that cannot, if it is time: a message was lost with a link or a view,
+        or a member has gone since.  Each wait is twice as long as the one before."""
         if self.written is None or now < self.next_again:
             return []
         self.next_again = now + max(now - self.named, AGAIN_S)
         owners = tuple(m for m in self.members if m not in self.acks and detector.reachable(m, now))
         holders = (self.home, *(member for member in self.members if member in self.acks))
         holder = next((node for node in holders if node and detector.reachable(node, now)), None)
-        if not owners or holder is None:
+        if holder is None:
             return []
-        return [(holder, ReplicateAgain(request, self.put.key, self.written.dot, owners))]
+        hints = self.lay_out(now, detector, places)
+        if not owners and not hints:
+            return []
+        return [(holder, ReplicateAgain(request, self.put.key, self.written.dot, owners, hints))]
 
     def may_ask(self, now: float) -> bool:
         """Whether a home that is asked now can answer in time."""
@@ -117,9 +160,9 @@ class Writes:
     """All writes whose clients wait at this node: which members to ask, and what acks and time
     decide."""
 
-    def __init__(self, address: str, detector: Detector) -> None:
+    def __init__(self, address: str, detector: Detector, places: Places = nowhere) -> None:
         self._address = address
-        self._detector = detector
+        self._detector, self._places = detector, places
         self.under_way = self._writes = dict[int, Write]()
 
     def __len__(self) -> int:
@@ -152,7 +195,8 @@ class Writes:
         write.attempt += 1
         write.asked = now
         looked = write.found is not None
-        return [(write.home, Accept(request, write.put, write.attempt, looked))]
+        hints = write.lay_out(now, self._detector, self._places)
+        return [(write.home, Accept(request, write.put, write.attempt, looked, hints))]
 
     def _hand_over(self, request: int, write: Write, now: float) -> Asks:
         """Ask a member that has not been asked, if there is one; the home so far may name the
@@ -179,6 +223,14 @@ class Writes:
             write.named, write.next_again = now, now + AGAIN_S
         write.ack(source, ack.dot)
         return self._outcome(ack.request, write, now)
+
+    def on_hinted(self, hinted: Hinted, now: float) -> Outcome | None:
+        """Count a node that durably keeps the write for a member."""
+        write = self._writes.get(hinted.request)
+        if write is None:
+            return None
+        write.hinted += ((hinted.target, hinted.dot),)
+        return self._outcome(hinted.request, write, now)
 
     def without_home(self, source: str, refusal: NotOwner | CannotDecide) -> Write | None:
         """The write whose home certainly did not write it; None if the refusal is of another
@@ -212,6 +264,7 @@ class Writes:
             write.acks &= {write.home or ""}
             write.named_acks = tuple(ack for ack in write.named_acks if ack[0] == write.home)
             write.refused.clear()
+            write.hints, write.hinted = {}, ()
             write.next_again = 0.0
             try:
                 wanted(write.put.level, len(write.members))
@@ -241,15 +294,15 @@ class Writes:
         if named is None or home is None:
             return None
         nodes = write.nodes() or (home,)  # the home has it, owner or not
-        acks = len(nodes)
-        awaited = write.awaited(now, self._detector) if acks <= copies // 2 else 0
-        if not enough(write.put.level, copies, acks, awaited):
+        acks, counted = len(nodes), len(nodes) + write.counted(now, self._detector)
+        awaited = write.awaited(now, self._detector) if counted <= copies // 2 else 0
+        if not enough(write.put.level, copies, counted, awaited):
             return None
         del self._writes[request]
         replaced = named.replaced or bool(write.found)
         return Stored(
             named.token, named.context, named.dot, replaced, acks, copies, home, nodes, named.clock,
-            named.shown,
+            named.shown, len(write.kept_for() - set(nodes)),
         )  # fmt: skip
 
     def tick(self, now: float) -> tuple[Asks, list[tuple[int, Outcome]]]:
@@ -270,7 +323,8 @@ class Writes:
     def tell_again(self, now: float) -> Again:
         """Which nodes to ask to tell a write again."""
         writes = self._writes.items()
-        return [ask for number, write in writes for ask in write.again(number, now, self._detector)]
+        again = (write.again(n, now, self._detector, self._places) for n, write in writes)
+        return [ask for asks in again for ask in asks]
 
     def _expired(self, request: int, write: Write, now: float) -> Outcome | None:
         level = write.put.level
@@ -284,6 +338,8 @@ class Writes:
                 return None
             wanted = "an answer" if level == AVAILABLE else f"level {level}"
             reached = f"{len(write.acks)} of {len(write.members)} replicas acknowledged"
+            if kept := len(write.kept_for()):
+                reached += f", and nodes of other shards keep it for {kept}"
             reason = f"{wanted} was not reached in time: {reached}; it may or may not be written"
             outcome = Unavailable(reason, definite=False, acks=len(write.acks), nodes=write.nodes())
         del self._writes[request]

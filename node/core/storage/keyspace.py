@@ -50,6 +50,7 @@ from node.core.protocol.step import Step
 from node.core.storage.content_hash import ContentHashes
 from node.core.storage.delete_marks import DeleteMarks
 from node.core.storage.expiry import Expiry
+from node.core.storage.hints import Hints
 from node.core.storage.item_cache import ItemCache, OnChange
 from node.core.storage.key_log import KeyLog
 from node.core.storage.named_write import NamedWrite
@@ -77,14 +78,13 @@ class Keyspace:
 
     `actor`: the name under which this run writes in the current view.
     `counter`: the number of its last write.  Invariant: no clock here has a higher one of `actor`.
-    `name`: that of the cluster, for tokens.
+    `name`: that of the cluster, for tokens.  `hints`: writes of other shards, kept for owners.
     """
 
     def __init__(self, rows: Rows, options: Options, step: Step) -> None:
         self.rows, self._step = rows, step
-        self.actor, self.counter = "", 0
+        self.actor, self.counter, self.name = "", 0, ""
         self.view = FIRST
-        self.name = ""
         self.hybrid = HybridClock()
         self.watermarks = Watermarks()
         self._delete_marks = DeleteMarks(self.watermarks, self.trim)
@@ -103,7 +103,7 @@ class Keyspace:
         self.slot_counts = SlotCounts(counts)
         self.slot_counts.forget(self.cleanup.slots)
         self.content_hashes = ContentHashes(rows, step, is_empty=not counts)
-        self.expiry = Expiry(rows, step)
+        self.expiry, self.hints = Expiry(rows, step), Hints(rows, step, options)
         for key in list(self.open_keys.unsettled):
             with suppress(Damaged):
                 item = self.item(key)

@@ -29,6 +29,8 @@ from node.core.model.item import Item, Past
 from node.core.model.token import Token
 from node.core.model.view import ViewId
 from node.core.protocol import messages as m
+from node.core.protocol.frame import Frame
+from node.core.protocol.hints import HandOver, Hint
 from node.core.protocol.step import Step
 from node.core.storage.row_scan import RowReads
 
@@ -219,7 +221,8 @@ class PastRuns:
 
 # Each gives the thing itself where nothing in it changes, which is the rule.
 Change = Callable[..., Vector]
-M = TypeVar("M", bound=m.Frame)
+Itemed = m.Replicate | m.ReadRepair | Hint | HandOver
+M = TypeVar("M", bound=Frame)
 
 
 def _clock(clock: DotClock, change: Change) -> DotClock:
@@ -274,7 +277,7 @@ def _of_state(s: m.State, change: Change) -> m.State:
     return s if item is s.item and clock is s.clock else replace(s, item=item, clock=clock)
 
 
-def _of_item(message: m.Replicate | m.ReadRepair, change: Change) -> m.Message:
+def _of_item(message: Itemed, change: Change) -> m.Message:
     item = _item(message.item, change)
     return message if item is message.item else replace(message, item=item)
 
@@ -306,6 +309,8 @@ CARRIERS: dict[type, Callable[..., m.Message]] = {
     m.State: _of_state,
     m.Replicate: _of_item,
     m.ReadRepair: _of_item,
+    Hint: _of_item,
+    HandOver: _of_item,
     m.Written: _of_written,
     m.Accept: _of_accept,
     m.Gossip: _of_gossip,

@@ -10,7 +10,7 @@ from node.core.protocol.step import Step
 from node.core.storage.row_scan import SLOTS_BY_NAME, ReadsAndScans, Scans, rows_within
 
 CLEARED_AT_ONCE = 1_000
-TABLES = ("item", "log", "expiry", "meta")
+TABLES = ("item", "log", "expiry", "hint", "meta")
 FORGOTTEN_AT_ONCE = 5_000
 
 

@@ -1,6 +1,6 @@
 """The database file: its tables, its checksums, and how it is opened.
 
-There are four tables of one shape, and `recent`.  A row of `recent` is a whole commit; it stays
+There are five tables of one shape, and `recent`.  A row of `recent` is a whole commit; it stays
 until the commit's rows have settled in their tables (node/shell/disk/commit_buffer.py).  Keys are
 TEXT and compare byte by byte, which for UTF-8 is the order of Python's strings.  Every row has a
 checksum of its table, key and value, so the store notices a row that the disk has changed, and
@@ -25,7 +25,7 @@ from node.shell.disk.checkpoints import Checkpoints
 from node.shell.disk.commit_buffer import Portion, Recent, rows_of
 from node.shell.disk.disk_limits import DiskLimits
 
-TABLES = ("item", "log", "expiry", "meta")
+TABLES = ("item", "log", "expiry", "hint", "meta")
 FORMAT = 4  # PRAGMA user_version; refuse files of other formats (2: without `recent`)
 READABLE = (0, 3, FORMAT)  # 0: new; 3: rows without names of writes
 INSERT_COMMIT = "INSERT INTO recent (number, value, crc) VALUES (?, ?, ?)"

@@ -78,6 +78,7 @@ class Metrics(Collector):
         for name, text, key in STORE_COUNTERS:
             if key in store:
                 yield CounterMetricFamily(name, text, value=store[key])
+        yield from _hints(status["hints"])
         yield from self._peers()
 
     def _requests(self) -> Iterator[Metric]:
@@ -114,6 +115,24 @@ class Metrics(Collector):
             for direction, key in LINK_DIRECTIONS:
                 frames.add_metric((peer, direction), stats[key])
         yield from (up, frames, dropped)
+
+
+def _hints(hints: Stats) -> Iterator[Metric]:
+    """Tell the writes kept for owners of other shards; the view bounds the number of these."""
+    kept = GaugeMetricFamily(
+        "coterie_hints", "Writes kept for an owner that cannot be reached.", labels=("peer",)
+    )
+    for target, number in hints["for"].items():
+        kept.add_metric((target,), number)
+    yield kept
+    yield GaugeMetricFamily(
+        "coterie_hint_age_seconds",
+        "How long the oldest of them has been kept.",
+        value=hints["oldest_s_ago"] or 0.0,
+    )
+    yield CounterMetricFamily(
+        "coterie_hints_no_room", "Writes not kept: too many for one owner.", value=hints["no_room"]
+    )
 
 
 def _at(status: Stats, path: Sequence[str]) -> float:

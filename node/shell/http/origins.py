@@ -32,9 +32,9 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})  # RFC 9110, 9.2.1
 REMEMBERED_S = 600  # how long a browser may remember the answer to a preflight
 SHOWN_CHARACTERS = 200
 EXPOSED = (
-    "ETag, Kv-Acks, Kv-Context, Kv-Expires, Kv-Lacking, Kv-Missing, Kv-Next, Kv-Outcome, Kv-Reads, "
-    "Kv-Served-By, Kv-Siblings, Kv-Token, Kv-View, Location, Preference-Applied, Retry-After, "
-    f"{METADATA_HEADER}"
+    "ETag, Kv-Acks, Kv-Context, Kv-Expires, Kv-Hints, Kv-Lacking, Kv-Missing, Kv-Next, Kv-Outcome, "
+    "Kv-Reads, Kv-Served-By, Kv-Siblings, Kv-Token, Kv-View, Location, Preference-Applied, "
+    f"Retry-After, {METADATA_HEADER}"
 )
 ACCEPTED = f"Content-Type, If-Match, If-None-Match, Kv-Context, Kv-Token, Prefer, {METADATA_HEADER}"
 
