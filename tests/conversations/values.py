@@ -1,9 +1,10 @@
 """How a conversation spells clocks, tokens and items."""
 
 from node.core.model.dots import DotClock, Vector
-from node.core.model.item import Item, Past, Version, WriteNames
+from node.core.model.item import Item, Past, Version
 from node.core.model.token import COUNT_MAX, Token
 from node.core.model.view import FIRST, ViewId
+from node.core.model.write_name import WriteNames
 from tests.conversations.names import Names, braces
 
 LONG_BYTES = 40

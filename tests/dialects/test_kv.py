@@ -18,9 +18,10 @@ from node.api.native.opaque import (
 )
 from node.api.native.parameters import LABEL_BYTES_MAX, META_MAX
 from node.api.native.problems import KINDS, PATH
-from node.core.model.item import Past, WriteName
+from node.core.model.item import Past
 from node.core.model.token import Malformed, Token
 from node.core.model.view import ViewId
+from node.core.model.write_name import WriteName
 from node.core.protocol.operations import Found, Put, Stored
 from tests.dialects.answering import handlers_of
 from tests.dialects.exchanges import HERE, LIMITS, played_file

@@ -111,3 +111,21 @@ def a_client_replaces_a_write_that_has_two_names(seed: int) -> None:
         found = cluster.ask(owner, get)
         if not isinstance(found, Found) or found.values != (NEXT,):
             raise ViolationError("StaleVersion", f"{cluster.key} at {owner}: {found}")
+
+
+def two_writes_replace_each_other(seed: int) -> None:
+    """n1 is sent one write and then the other, and n2, which does not hear of it, both in turn."""
+    cluster = Six(seed)
+    cluster.part("n1")
+    one, other = (
+        Put(cluster.key, value, level="one", identity=f"{value.decode()}.write")
+        for value in (b"one", b"other")
+    )
+    for owner, puts in (("n1", (one, other)), ("n2", (other, one))):
+        for put in puts:
+            assert isinstance(cluster.ask(owner, put), Stored)
+    cluster.heal()
+    for owner in OWNERS:
+        found = cluster.ask(owner, Get(cluster.key, Mode.SIBLINGS, wait_s=2.0))
+        if not isinstance(found, Found) or found.values != (b"other",):
+            raise ViolationError("LostWrite", f"{cluster.key} at {owner}: {found}")

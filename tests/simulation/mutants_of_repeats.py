@@ -79,7 +79,7 @@ def replace_one_name_of_a_write_alone() -> Iterator[None]:
     A story shows it.
     """
 
-    def without_these(item: Item, replaced: dict[Dot, Version], past: Past) -> Item:
+    def without_these(item: Item, replaced: dict[Dot, Version], past: Past, *more: object) -> Item:
         return Item({d: v for d, v in item.versions.items() if d not in replaced}, past)
 
     with (
@@ -93,12 +93,26 @@ def replace_one_name_of_a_write_alone() -> Iterator[None]:
 def contexts_name_no_writes() -> Iterator[None]:
     """A home does not know which write it was whose dot a context has, if it never had that dot."""
 
-    def discard(item: Item, context: Past) -> Item:
+    def discard(item: Item, context: Past, here_alone: bool = False) -> Item:
         seen = {d: v for d, v in item.versions.items() if context.has(d)}
         past = item.past.joined(context.base, context.loose, context.oldest_view)
         return without(item, seen, past)
 
     with patch.object(keyspace, "discard", discard):
+        yield
+
+
+@contextmanager
+def writes_that_replace_each_other_are_both_gone() -> Iterator[None]:
+    """Two homes are sent two writes in turn, and each takes the first one for replaced.
+
+    A story shows it.
+    """
+
+    def certainly(item: Item, replaced: dict[Dot, Version], past: Past, *more: object) -> Item:
+        return without(item, replaced, past)
+
+    with patch.object(keyspace, "without", certainly):
         yield
 
 

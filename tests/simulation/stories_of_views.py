@@ -76,6 +76,7 @@ from tests.simulation.mutants_of_repeats import (
     a_late_name_replaces_what_came_after_the_write,
     acks_of_two_names_are_added_up,
     replace_one_name_of_a_write_alone,
+    writes_that_replace_each_other_are_both_gone,
 )
 from tests.simulation.mutants_of_the_api import (
     delete_what_stands_beside_an_expired_value,
@@ -145,6 +146,10 @@ STORIES_OF_VIEWS = [
         a_late_name_replaces_what_came_after_the_write,
     ),
     (directed_repeats.two_homes_have_a_replica_each, acks_of_two_names_are_added_up),
+    (
+        directed_repeats.two_writes_replace_each_other,
+        writes_that_replace_each_other_are_both_gone,
+    ),
     (
         directed_hints.a_home_is_declared_lost_that_only_hints_survive,
         a_holder_reports_before_its_hints_are_handed_over,

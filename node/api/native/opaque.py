@@ -16,9 +16,10 @@ from node.core.model import token as tokens
 from node.core.model.actors import Actor, is_actor
 from node.core.model.dots import Dot
 from node.core.model.hlc import Timestamp, is_timestamp
-from node.core.model.item import Past, WriteName
+from node.core.model.item import Past
 from node.core.model.keys import KeyHash, key_hash_of
 from node.core.model.token import COUNT_MAX, TOKEN_BYTES_MAX, Malformed, Token
+from node.core.model.write_name import WriteName
 
 CONTEXT_BYTES_MAX = 8192  # of the text; 100 replicas and 100 siblings need about half
 VERSION = 1

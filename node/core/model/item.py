@@ -15,6 +15,7 @@ that a twin that comes late is known. (protocol D12; docs/decisions/0041.)
 from collections.abc import Container, Iterable, Mapping
 
 import msgspec
+from msgspec.structs import replace
 
 from node.core.model.actors import Actor, incarnation_of, view_of
 from node.core.model.dots import Dot, DotClock, Vector, join_vectors
@@ -22,17 +23,7 @@ from node.core.model.hlc import NO_TIMESTAMP, Timestamp
 from node.core.model.labels import Labels, json_text
 from node.core.model.token import Token
 from node.core.model.view import FIRST, NO_VIEW, ViewId
-
-
-class WriteName(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """How a home has named a write that its client may repeat: the first answer to it."""
-
-    dot: Dot
-    timestamp: Timestamp
-    replaced: bool = False  # a value was shown before
-
-
-WriteNames = dict[str, WriteName]  # by the identity of the write
+from node.core.model.write_name import WriteName, WriteNames
 
 
 class Past(msgspec.Struct, array_like=True, gc=False):
@@ -82,10 +73,39 @@ class Past(msgspec.Struct, array_like=True, gc=False):
             return self
         both = dict(self.namings)
         for identity, naming in namings.items():
-            known = both.setdefault(identity, naming)
-            if (naming.timestamp, naming.dot) < (known.timestamp, known.dot):
-                both[identity] = naming
+            known = both.get(identity, naming)
+            both[identity] = naming if known == naming else known.joined(naming)
         return Past(self.base, self.loose, self.oldest_view, both)
+
+    def replacing(self, identities: Iterable[str], by: str = "") -> "Past":
+        """A past in which these writes, whose names it knows, are replaced: certainly, or `by` a
+        write whose client had not seen them."""
+        names = {i: self.namings[i] for i in identities}
+        if by:
+            marked = {i: replace(n, by=tuple(sorted({*n.by, by}))) for i, n in names.items()}
+        else:
+            marked = {i: replace(n, certain=True) for i, n in names.items()}
+        return Past(self.base, self.loose, self.oldest_view, {**self.namings, **marked})
+
+    def hides(self, identity: str, live: Container[str]) -> bool:
+        """Whether a write with an identity was replaced by one with a later first name, that stands
+        or was itself replaced by a later one, and so on; `live` have a version.
+
+        Two homes that were sent two writes in turn may each have replaced the first one with the
+        second.  The first names, which are the same wherever all is known, tell which was first.
+        """
+        naming = self.namings.get(identity)
+        return naming is not None and any(
+            later is None or (later.rank > naming.rank and self._stands(by, live))
+            for by in naming.by
+            for later in (self.namings.get(by),)
+        )
+
+    def _stands(self, identity: str, live: Container[str]) -> bool:
+        """Whether this write, or one that came after it, is what a reader is to see."""
+        naming = self.namings[identity]
+        is_last = identity in live or naming.certain or not naming.by
+        return is_last or self.hides(identity, live)
 
     def __bool__(self) -> bool:
         """Whether it covers any write."""
@@ -137,7 +157,8 @@ class Item(msgspec.Struct, array_like=True, gc=False):
 
     def distinct(self) -> dict[Dot, Version]:
         """One version of each write: of twins the one with the smaller timestamp, because its
-        client was told one of the two, and has written with larger ones since."""
+        client was told one of the two, and has written with larger ones since.  Left out are writes
+        that were replaced by one with a later first name."""
         first: dict[str, Dot] = {}
         for dot, version in self.versions.items():
             if version.identity:
@@ -145,7 +166,8 @@ class Item(msgspec.Struct, array_like=True, gc=False):
                 first[version.identity] = min(known, dot, key=self.rank)
         if not first:
             return self.versions
-        return {d: v for d, v in self.versions.items() if first.get(v.identity, d) == d}
+        kept = {d: v for d, v in self.versions.items() if first.get(v.identity, d) == d}
+        return {d: v for d, v in kept.items() if not self.past.hides(v.identity, first)}
 
     def live(self) -> dict[Dot, Version]:
         """The versions that carry a value, each write once."""
@@ -166,7 +188,7 @@ class Item(msgspec.Struct, array_like=True, gc=False):
     def winner(self) -> Dot | None:
         """The version with the largest timestamp, deletes included (D11); None when there is
         none."""
-        if len(self.versions) == 1:
+        if len(self.versions) == 1 and not self.past.namings:
             return next(iter(self.versions))
         return max(self.distinct(), key=self.rank, default=None)
 
@@ -185,8 +207,8 @@ class Item(msgspec.Struct, array_like=True, gc=False):
     def remembering(self, since_ms: float) -> "Item":
         """The item without the names of writes that were named before this instant and have no
         version any more."""
-        past, replaced = self.past, self.replaced()
-        old = {i for i in replaced if past.namings[i].timestamp[0] < since_ms}
+        past, live = self.past, {version.identity for version in self.versions.values()}
+        old = {i for i, n in past.namings.items() if i not in live and n.timestamp[0] < since_ms}
         if not old:
             return self
         kept = {i: naming for i, naming in past.namings.items() if i not in old}
@@ -200,17 +222,14 @@ class Item(msgspec.Struct, array_like=True, gc=False):
         return Item({**self.versions, dot: version}, past)
 
     def replaced(self) -> set[str]:
-        """The identities of writes that this state has replaced: they have no version any more."""
-        if not self.past.namings:
-            return set()
-        return self.past.namings.keys() - {version.identity for version in self.versions.values()}
+        """The identities of writes that are certainly replaced: no twin of them may stay."""
+        return {identity for identity, naming in self.past.namings.items() if naming.certain}
 
     def is_live(self) -> bool:
         """Whether the key counts: whether it has a value that no delete hides or has replaced.  It
         counts the same when a delete is pruned."""
-        for version in self.versions.values():
-            if version.value is None:
-                return bool(self.shown())
+        if self.past.namings or self.has_marks():
+            return bool(self.shown())
         return bool(self.versions)
 
     def has_marks(self) -> bool:
@@ -271,11 +290,12 @@ def sync(one: Item, two: Item) -> Item:
 def _without_replaced(one: Item, two: Item, kept: dict[Dot, Version], past: Past) -> Item:
     """The join of two states that have namings, without the twins of versions that were replaced:
     in one of the states before, or now by what the other one has seen."""
-    replaced = one.replaced() | two.replaced()
-    for each in (one, two):
+    for each, other in ((one, two), (two, one)):
         gone = {d: v for d, v in each.versions.items() if v.identity and d not in kept}
-        replaced |= {version.identity for version in gone.values()}
         past = past.naming(namings_of(gone))
+        told = {i for i, naming in other.past.namings.items() if naming.by}
+        past = past.replacing({v.identity for v in gone.values()} - told)
+    replaced = Item({}, past).replaced()
     twins = [dot for dot, version in kept.items() if version.identity in replaced]
     rest = {dot: version for dot, version in kept.items() if dot not in twins}
     return Item(rest, past.joined({}, twins))
@@ -293,14 +313,30 @@ def discard(item: Item, context: Past, here_alone: bool = False) -> Item:
     those that come later, unless `here_alone`."""
     known = context.namings
     seen = {d: v for d, v in item.versions.items() if context.has(d) or v.identity in known}
-    return without(item, seen, item.past if here_alone else item.past.with_all(context))
+    past = item.past if here_alone else item.past.with_all(context).replacing(known)
+    return without(item, seen, past)
 
 
-def without(item: Item, replaced: Mapping[Dot, Version], past: Past) -> Item:
-    """The filled item, with this past, without these of its versions and without their twins."""
+def without(
+    item: Item,
+    replaced: Mapping[Dot, Version],
+    past: Past,
+    by: str = "",
+    seen: Container[Dot] = (),
+) -> Item:
+    """The filled item, with this past, without these of its versions and without their twins.
+    `by`: the write that replaces them, if it has an identity, and what its client had `seen`."""
     kept = {d: v for d, v in item.versions.items() if d not in replaced}
     named = namings_of(replaced)
     if named:
         kept = {d: v for d, v in kept.items() if v.identity not in named}
-        past = past.naming(named)
+        known = {v.identity for d, v in replaced.items() if v.identity and (not by or d in seen)}
+        past = past.naming(named).replacing(known).replacing(named.keys() - known, by)
     return Item(kept, past)
+
+
+def alone(item: Item, dot: Dot, context: Past) -> Item:
+    """A version without those beside it; its past is what it has replaced."""
+    version, names = item.versions[dot], item.past.namings
+    known = {i: names[i] for i in (*context.namings, version.identity) if i in names}
+    return Item({dot: version}, Past(context.base, context.loose, context.oldest_view, known))

@@ -18,9 +18,10 @@ from node.core.membership.services import Services
 from node.core.model.conditions import Mode, Scope
 from node.core.model.dots import Dot
 from node.core.model.hlc import before
-from node.core.model.item import Item, Past, Version, WriteName
+from node.core.model.item import Item, Past, Version, alone
 from node.core.model.keys import key_hash_of
 from node.core.model.vector_clock import Place
+from node.core.model.write_name import WriteName
 from node.core.protocol.messages import Accept, Declined, Replicate, Written
 from node.core.protocol.operations import Overfull, Put, Reused
 from node.core.protocol.pieces import fits
@@ -64,7 +65,7 @@ class RepeatedWrites:
         if not fits(item, self._bytes_max):
             if dot not in item.versions or accept.put.mode is Mode.LWW:
                 return  # repair brings it: no message has room for what has replaced it, or it has
-            item = Item({dot: item.versions[dot]}, accept.put.context)
+            item = alone(item, dot, accept.put.context)
         replicate = Replicate(accept.request, source, accept.put.key, item, dot)
         for shard_peer in self._repair.shard_peers:
             self._step.tell(shard_peer, replicate)

@@ -31,7 +31,7 @@ from msgspec.structs import replace
 from node.core.membership.services import Services
 from node.core.model.conditions import Mode
 from node.core.model.dots import Dot
-from node.core.model.item import Item, Past, Version, discard, namings_of
+from node.core.model.item import Item, Past, Version, alone, discard, namings_of
 from node.core.model.keys import key_hash_of, slot_of_key
 from node.core.model.options import Options
 from node.core.model.vector_clock import Place, placed
@@ -224,7 +224,7 @@ class Home:
         if not fits(item, self._bytes_max):
             seen = Past() if put.repeated else written.context
             replaced = _replaced(put, before, item) if is_partial else Past()
-            item = _alone(item, written.dot, seen.with_all(replaced))
+            item = alone(item, written.dot, seen.with_all(replaced))
         replicate = m.Replicate(accept.request, source, put.key, item, written.dot)
         for shard_peer in self._repair.shard_peers:
             self._step.tell(shard_peer, replicate)
@@ -289,10 +289,3 @@ def _replaced(put: Put, before: Mapping[Dot, Version], item: Item) -> Past:
     met = () if put.repeated else put.token.dots_of(key_hash_of(put.key, lww=True))
     named = {dot for dot in (*gone, *met) if dot not in item.versions}
     return Past({}, named).naming(namings_of(gone))
-
-
-def _alone(item: Item, dot: Dot, context: Past) -> Item:
-    """A write without the versions beside it.  Its past is then only what it has replaced: what its
-    client has seen, or more in lww mode.  It names none of the versions that are left out."""
-    version = item.versions[dot]
-    return Item({dot: version}, context.naming(namings_of({dot: version})))

@@ -241,7 +241,7 @@ class Keyspace:
             beside = place.beside
             kept = {d: v for d, v in local.versions.items() if d in beside} if beside else {}
             gone = {d: v for d, v in local.versions.items() if d not in kept}
-            rest = without(local, gone, local.past.joined({}, met))
+            rest = without(local, gone, local.past.joined({}, met), put.identity, put.token.exact)
         else:
             replaced = local.past.base if put.repeated else put.context.base
             rest = discard(local, put.context, here_alone=put.repeated)

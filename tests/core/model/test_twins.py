@@ -5,7 +5,8 @@ from itertools import permutations
 from hypothesis import given, strategies as st
 
 from node.core.model.dots import Dot
-from node.core.model.item import Item, Past, Version, WriteName, discard, namings_of, sync
+from node.core.model.item import Item, Past, Version, discard, namings_of, sync, without
+from node.core.model.write_name import WriteName
 from tests.core.given import all_dots, pasts, stamp
 
 IDENTITIES = {1: "w", 2: "x", 3: ""}  # by the number of a dot: a1, b1 and c1 are one write
@@ -25,7 +26,9 @@ def items(draw: st.DrawFn) -> Item:
     live = draw(st.lists(st.sampled_from(candidates), max_size=4)) if candidates else []
     versions = {dot: version(dot) for dot in live}
     more = draw(st.lists(st.sampled_from(candidates), max_size=2)) if candidates else []
-    return Item(versions, past.naming(namings_of({dot: version(dot) for dot in (*more, *live)})))
+    past = past.naming(namings_of({dot: version(dot) for dot in (*more, *live)}))
+    gone = past.namings.keys() - {each.identity for each in versions.values()}
+    return Item(versions, past.replacing(gone))
 
 
 def writes(item: Item) -> set[str]:
@@ -102,3 +105,52 @@ def test_names_of_replaced_writes_are_forgotten_with_time() -> None:
     assert alone.is_only_remembered()
     assert not alone.past
     assert alone.remembering(10.0**15).is_empty()
+
+
+# ---- writes that replace each other
+
+
+Homes = dict[str, Item]
+STEPS = st.lists(
+    st.tuples(st.sampled_from("abc"), st.sampled_from(["w", "x", "y", "z", "from b", "from c"])),
+    min_size=1,
+    max_size=12,
+)
+
+
+def told(homes: Homes, home: str, what: str, number: int) -> None:
+    """A home is sent a write with an identity, by a client that has seen nothing, or merges what
+    another home has."""
+    item = homes[home]
+    if what.startswith("from "):
+        homes[home] = sync(item, homes[what.removeprefix("from ")])
+    elif what not in item.past.namings:
+        dot = home, number
+        named = Version(what.encode(), timestamp=stamp(number), lww=True, identity=what)
+        rest = without(item, item.versions, item.past, what)
+        homes[home] = rest.with_version(dot, named, replaced=bool(item.versions))
+
+
+@given(STEPS)
+def test_of_writes_that_replace_each_other_one_stays_and_it_is_the_same_everywhere(
+    steps: list[tuple[str, str]],
+) -> None:
+    homes = {home: Item() for home in "abc"}
+    for number, (home, what) in enumerate(steps, 1):
+        told(homes, home, what, number)
+    joins = [sync(sync(one, two), three) for one, two, three in permutations(homes.values())]
+    shown = [{version.identity for version in each.shown().values()} for each in joins]
+    assert shown == shown[:1] * len(shown)
+    assert bool(shown[0]) == any(item.versions for item in homes.values())
+    assert sync(joins[0], joins[-1]) == joins[0]
+
+
+def test_the_write_with_the_later_first_name_stays() -> None:
+    homes = {home: Item() for home in "ab"}
+    steps = [("a", "w"), ("a", "x"), ("b", "x"), ("b", "w")]
+    for number, (home, what) in enumerate(steps, 1):
+        told(homes, home, what, number)
+    both = sync(homes["a"], homes["b"])
+    assert [version.identity for version in both.shown().values()] == ["x"]
+    assert both.is_live()
+    assert both.winner() == ("a", 2)

@@ -153,7 +153,7 @@ def test_a_shard_peer_that_is_told_it_alone_is_told_what_it_has_replaced() -> No
     assert replicate.item.versions.keys() == {replicate.dot}
     assert replicate.item.past.has(w)
     assert not replicate.item.past.has(y)
-    assert replicate.item.replaced() == {"w.1"}
+    assert replicate.item.past.namings["w.1"].by == (PUT.identity,)
     again = one.step("b2", Accept(4, PUT), NOW + 3).tells
     assert not [said for _, said in again if isinstance(said, m.Replicate)]  # repair brings it
 
