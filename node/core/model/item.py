@@ -64,8 +64,7 @@ class Past(msgspec.Struct, array_like=True, gc=False):
 
     def with_all(self, other: "Past") -> "Past":
         """A past that covers both."""
-        joined = self.joined(other.base, other.loose, other.oldest_view)
-        return joined.naming(other.namings) if other.namings else joined
+        return self.joined(other.base, other.loose, other.oldest_view).naming(other.namings)
 
     def naming(self, namings: WriteNames) -> "Past":
         """A past that also knows these names; of two names of a write it keeps the older one."""
@@ -86,6 +85,14 @@ class Past(msgspec.Struct, array_like=True, gc=False):
         else:
             marked = {i: replace(n, certain=True) for i, n in names.items()}
         return Past(self.base, self.loose, self.oldest_view, {**self.namings, **marked})
+
+    def with_replacers(self, identities: set[str]) -> set[str]:
+        """These writes and all by which `hides` judges them: their replacers, and so on."""
+        known, more = set[str](), identities
+        while more:
+            known |= more
+            more = {by for i in more & self.namings.keys() for by in self.namings[i].by} - known
+        return known
 
     def hides(self, identity: str, live: Container[str]) -> bool:
         """Whether a write with an identity was replaced by one with a later first name, that stands
@@ -205,10 +212,11 @@ class Item(msgspec.Struct, array_like=True, gc=False):
         return bool(self.past.namings) and not self.versions and not self.past
 
     def remembering(self, since_ms: float) -> "Item":
-        """The item without the names of writes that were named before this instant and have no
-        version any more."""
+        """The item without the names of writes that were named before this instant and say nothing
+        of a version any more."""
         past, live = self.past, {version.identity for version in self.versions.values()}
-        old = {i for i, n in past.namings.items() if i not in live and n.timestamp[0] < since_ms}
+        needed = past.with_replacers(live)
+        old = {i for i, n in past.namings.items() if i not in needed and n.timestamp[0] < since_ms}
         if not old:
             return self
         kept = {i: naming for i, naming in past.namings.items() if i not in old}

@@ -154,3 +154,15 @@ def test_the_write_with_the_later_first_name_stays() -> None:
     assert [version.identity for version in both.shown().values()] == ["x"]
     assert both.is_live()
     assert both.winner() == ("a", 2)
+
+
+def test_the_names_that_tell_what_stays_are_not_forgotten() -> None:
+    """z has replaced x at c, x had replaced y, and y has replaced z at b: y stays."""
+    homes = {home: Item() for home in "bc"}
+    steps = [("b", "z"), ("b", "y"), ("c", "y"), ("c", "x"), ("c", "z")]
+    for number, (home, what) in enumerate(steps, 1):
+        told(homes, home, what, number)
+    both = sync(homes["b"], homes["c"])
+    later = both.remembering(10.0**15)
+    for item in (both, later):
+        assert [version.identity for version in item.shown().values()] == ["y"]
