@@ -6,9 +6,10 @@ and n3.  A story that ends badly raises ViolationError.
 
 from cluster.simulator.invariants import InvariantMonitor, ViolationError
 from cluster.simulator.world import SimNode
-from node.core.model.conditions import Mode
+from node.core.model.conditions import Mode, RefuseWhen
 from node.core.model.item import Past
 from node.core.model.keys import slot_of_key
+from node.core.model.tags import ANY_VALUE
 from node.core.protocol.messages import Accept, Envelope, Written
 from node.core.protocol.operations import Found, Get, Outcome, Put, Request, Stored
 from tests.simulation.post import Post
@@ -129,3 +130,41 @@ def two_writes_replace_each_other(seed: int) -> None:
         found = cluster.ask(owner, Get(cluster.key, Mode.SIBLINGS, wait_s=2.0))
         if not isinstance(found, Found) or found.values != (b"other",):
             raise ViolationError("LostWrite", f"{cluster.key} at {owner}: {found}")
+
+
+def a_write_that_a_context_has_seen_is_sent_again(seed: int) -> None:
+    """n2 is told by a context of a write that it never had, and is then sent that write."""
+    cluster = Six(seed)
+    cluster.part("n1")
+    again = Put(cluster.key, AGAIN, Mode.SIBLINGS, level="one", identity="write.again")
+    told = cluster.ask("n1", again)
+    assert isinstance(told, Stored)
+    after = Put(cluster.key, NEXT, Mode.SIBLINGS, told.token, told.context, "one")
+    assert isinstance(cluster.ask("n2", after), Stored)
+    cluster.ask("n2", again)
+    found = cluster.ask("n2", Get(cluster.key, Mode.SIBLINGS))
+    if not isinstance(found, Found) or found.values != (NEXT,):
+        raise ViolationError("StaleVersion", f"{cluster.key} at n2: {found}")
+
+
+def one_home_refuses_what_another_has_named(seed: int) -> None:
+    """The first home has named a write of a new key, and is silent.  The owners do not hear of each
+    other, and another client writes the key at those that are asked next."""
+    cluster = Six(seed)
+    cluster.cut({(one, other) for one in OWNERS for other in OWNERS if one != other})
+    cluster.wait(3.0)
+    new = RefuseWhen(one_of=(ANY_VALUE,), shown_as=Mode.SIBLINGS)
+    put = Put(
+        cluster.key, AGAIN, Mode.SIBLINGS, level="one", refuse_when=new, identity="write.again"
+    )
+    outcomes: list[Outcome] = []
+    cluster.submit(ORIGIN, put, outcomes.append)
+    (first,) = cluster.asked
+    for owner in OWNERS:
+        if owner != first:
+            cluster.submit(owner, Put(cluster.key, NEXT, level="one"), lambda outcome: None)
+    cluster.wait(5.0)
+    assert len(cluster.asked) > 1
+    for outcome in outcomes:
+        if not isinstance(outcome, Stored) and getattr(outcome, "definite", True):
+            raise ViolationError("DefiniteButDone", f"{first} has named it, and: {outcome}")

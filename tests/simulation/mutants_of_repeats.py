@@ -89,9 +89,12 @@ def replace_one_name_of_a_write_alone() -> Iterator[None]:
         yield
 
 
-@OF_REPEATS.shown_by()
+@contextmanager
 def contexts_name_no_writes() -> Iterator[None]:
-    """A home does not know which write it was whose dot a context has, if it never had that dot."""
+    """A home does not know which write it was whose dot a context has, if it never had that dot.
+
+    A story shows it.
+    """
 
     def discard(item: Item, context: Past, here_alone: bool = False) -> Item:
         seen = {d: v for d, v in item.versions.items() if context.has(d)}
@@ -126,9 +129,12 @@ def a_late_name_replaces_what_came_after_the_write() -> Iterator[None]:
         yield
 
 
-@OF_REPEATS.shown_by()
+@contextmanager
 def one_home_refuses_for_all() -> Iterator[None]:
-    """A client is told that a write is certainly not done, though another home was asked, too."""
+    """A client is told that a write is certainly not done, though another home was asked, too.
+
+    A story shows it.
+    """
 
     def on_declined(self: Writes, source: str, declined: Declined) -> Outcome | None:
         known = self.under_way.pop(declined.request, None) is not None

@@ -75,6 +75,8 @@ from tests.simulation.mutants_of_hints import (
 from tests.simulation.mutants_of_repeats import (
     a_late_name_replaces_what_came_after_the_write,
     acks_of_two_names_are_added_up,
+    contexts_name_no_writes,
+    one_home_refuses_for_all,
     replace_one_name_of_a_write_alone,
     writes_that_replace_each_other_are_both_gone,
 )
@@ -146,6 +148,11 @@ STORIES_OF_VIEWS = [
         a_late_name_replaces_what_came_after_the_write,
     ),
     (directed_repeats.two_homes_have_a_replica_each, acks_of_two_names_are_added_up),
+    (
+        directed_repeats.a_write_that_a_context_has_seen_is_sent_again,
+        contexts_name_no_writes,
+    ),
+    (directed_repeats.one_home_refuses_what_another_has_named, one_home_refuses_for_all),
     (
         directed_repeats.two_writes_replace_each_other,
         writes_that_replace_each_other_are_both_gone,
