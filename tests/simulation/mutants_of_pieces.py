@@ -45,7 +45,7 @@ def replicate_a_write_alone_with_the_whole_past() -> Iterator[None]:
     def alone(item: Item, dot: Dot, context: Past) -> Item:
         return Item({dot: item.versions[dot]}, item.past)
 
-    with patch.object(write_home, "_alone", alone):
+    with patch.object(write_home, "alone", alone):
         yield
 
 
