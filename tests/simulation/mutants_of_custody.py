@@ -71,7 +71,7 @@ def a_context_loses_its_oldest_view() -> Iterator[None]:
     """A write replaces what its client has seen below the oldest view, and tells no other node
     so."""
 
-    def without_oldest_view(item: Item, context: Past) -> Item:
+    def without_oldest_view(item: Item, context: Past, here_alone: bool = False) -> Item:
         seen = Past(context.base, context.loose)
         return Item(discard(item, context).versions, item.past.with_all(seen))
 
