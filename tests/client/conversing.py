@@ -1,7 +1,6 @@
 """A scripted world for conversations: what nodes answer, at which instants, and what was sent."""
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 from typing import TypeVar
@@ -63,9 +62,12 @@ class Script:
 
     def core(self, timeout: float = 20.0) -> SessionCore:
         """Return a session whose first call asks the first node first."""
-        clock: Callable[[], float] = lambda: self.now  # noqa: E731  # a clock is a function
-        nodes = Nodes(self.urls, clock, first=len(self.urls) - 1)
-        return SessionCore(World(nodes, clock, Random(1), Patience()), Defaults(timeout=timeout))
+        nodes = Nodes(self.urls, self.clock, first=len(self.urls) - 1)
+        world = World(nodes, self.clock, Random(1), Patience())
+        return SessionCore(world, Defaults(timeout=timeout))
+
+    def clock(self) -> float:
+        return self.now
 
     def run(self, steps: Steps[T]) -> T:
         """Take the steps; return what the conversation returns, raise what it raises."""

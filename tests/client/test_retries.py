@@ -34,8 +34,8 @@ def put(script: Script, timeout_s: float = TIMEOUT_S, name: str | None = None) -
     return script.run(core.talk(call, script.now + timeout_s))
 
 
-def script(*replies: Reply, **options: float) -> Script:
-    return Script(list(replies), **options)  # type: ignore[arg-type]  # urls are never given here
+def script(*replies: Reply, takes_s: float = 0.01) -> Script:
+    return Script(list(replies), takes_s=takes_s)
 
 
 @pytest.mark.parametrize("bad", [REFUSED, LOST, problem(503, "unavailable"), Answer(502, {}, b"")])
