@@ -12,10 +12,9 @@ replaces one of them has replaced both. The item keeps the names of such writes 
 that a twin that comes late is known. (protocol D12; docs/decisions/0041.)
 """
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping
 
 import msgspec
-from msgspec.structs import replace
 
 from node.core.model.actors import Actor, incarnation_of, view_of
 from node.core.model.dots import Dot, DotClock, Vector, join_vectors
@@ -76,14 +75,12 @@ class Past(msgspec.Struct, array_like=True, gc=False):
             both[identity] = naming if known == naming else known.joined(naming)
         return Past(self.base, self.loose, self.oldest_view, both)
 
-    def replacing(self, identities: Iterable[str], by: str = "") -> "Past":
+    def replacing(self, identities: Collection[str], by: str = "") -> "Past":
         """A past in which these writes, whose names it knows, are replaced: certainly, or `by` a
         write whose client had not seen them."""
-        names = {i: self.namings[i] for i in identities}
-        if by:
-            marked = {i: replace(n, by=tuple(sorted({*n.by, by}))) for i, n in names.items()}
-        else:
-            marked = {i: replace(n, certain=True) for i, n in names.items()}
+        if not identities:
+            return self
+        marked = {identity: self.namings[identity].marked(by) for identity in identities}
         return Past(self.base, self.loose, self.oldest_view, {**self.namings, **marked})
 
     def with_replacers(self, identities: set[str]) -> set[str]:
@@ -102,17 +99,18 @@ class Past(msgspec.Struct, array_like=True, gc=False):
         second.  The first names, which are the same wherever all is known, tell which was first.
         """
         naming = self.namings.get(identity)
-        return naming is not None and any(
-            later is None or (later.rank > naming.rank and self._stands(by, live))
-            for by in naming.by
-            for later in (self.namings.get(by),)
-        )
+        if naming is None:
+            return False
+        for by in naming.by:
+            later = self.namings.get(by)
+            if later is None or (later.rank > naming.rank and self._stands(by, live)):
+                return True
+        return False
 
     def _stands(self, identity: str, live: Container[str]) -> bool:
         """Whether this write, or one that came after it, is what a reader is to see."""
         naming = self.namings[identity]
-        is_last = identity in live or naming.certain or not naming.by
-        return is_last or self.hides(identity, live)
+        return identity in live or naming.certain or not naming.by or self.hides(identity, live)
 
     def __bool__(self) -> bool:
         """Whether it covers any write."""

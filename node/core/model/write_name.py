@@ -26,6 +26,13 @@ class WriteName(msgspec.Struct, array_like=True, frozen=True, gc=False):
         """What the first name of several has least of."""
         return self.timestamp, self.dot
 
+    def marked(self, by: str) -> "WriteName":
+        """The name when the write is replaced: certainly, or `by` one whose client had not seen
+        it."""
+        if not by:
+            return replace(self, certain=True)
+        return replace(self, by=tuple(sorted({*self.by, by})))
+
     def joined(self, other: "WriteName") -> "WriteName":
         """The first of two names of one write, with all that has replaced it."""
         first = min(self, other, key=lambda name: name.rank)
