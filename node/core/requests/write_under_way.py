@@ -65,6 +65,8 @@ class Write(msgspec.Struct, gc=False):
     def kept_for(self) -> set[str]:
         """The members that have not acknowledged it, and for which another node durably keeps it
         under the name that the client is told."""
+        if not self.hinted:
+            return set()
         told = self.written and self.written.dot
         kept = {target for target, dot in self.hinted if dot == told}
         return kept & set(self.members) - self.acks
@@ -73,6 +75,8 @@ class Write(msgspec.Struct, gc=False):
         """How many hints count for the level: none while owners that can be reached may yet have it
         in the time that `available` grants them.  So owners count first, and a write at `quorum`
         has two of them while only one is away."""
+        if not self.hinted:
+            return 0
         left = [m for m in self.members if m not in self.acks and m != self.home]
         if now - self.asked < BUDGET_S and any(detector.reachable(m, now) for m in left):
             return 0
@@ -84,6 +88,8 @@ class Write(msgspec.Struct, gc=False):
         kept = self.kept_for()
         left = [m for m in self.members if m not in self.acks and m not in kept]
         waited = now - self.asked
+        if waited < BUDGET_S and not self.hints:
+            return len([m for m in left if detector.reachable(m, now)])
         if waited < BUDGET_S:
             asked = [(m, self.hints.get(m, m)) for m in left]
             return sum(any(detector.reachable(node, now) for node in each) for each in asked)
