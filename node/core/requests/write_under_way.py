@@ -88,11 +88,9 @@ class Write(msgspec.Struct, gc=False):
         kept = self.kept_for()
         left = [m for m in self.members if m not in self.acks and m not in kept]
         waited = now - self.asked
-        if waited < BUDGET_S and not self.hints:
-            return len([m for m in left if detector.reachable(m, now)])
         if waited < BUDGET_S:
-            asked = [(m, self.hints.get(m, m)) for m in left]
-            return sum(any(detector.reachable(node, now) for node in each) for each in asked)
+            reachable = detector.reachable
+            return sum(reachable(m, now) or reachable(self.hints.get(m, m), now) for m in left)
         if waited < SLOW_S:
             return len([m for m in left if detector.heard(m) > self.asked])
         return 0
