@@ -1,4 +1,7 @@
-"""The garbage collector looks at old objects when no client waits for an answer."""
+"""The garbage collector looks at old objects when no client waits for an answer.
+
+It finds all that a replica leaves when it ends.
+"""
 
 import gc
 import time
@@ -6,6 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from cluster.simulator.campaign import run_seed
+from cluster.simulator.world import World
 from node.shell.gc_schedule import (
     LOOK_AT_NEW_EVERY_S,
     OLD_PASSES_MAX,
@@ -84,3 +89,11 @@ async def test_what_is_new_is_looked_at_as_long_as_there_is_work(
     assert collected == [0]
     collection.look_at_new()
     assert collected == [0]
+
+
+def test_nothing_stays_of_replicas_that_have_ended() -> None:
+    """A structure without `gc` that reaches its replica would keep it for ever."""
+    for seed in range(3):
+        assert not run_seed(seed).failure
+    gc.collect()
+    assert not [found for found in gc.get_objects() if isinstance(found, World)]

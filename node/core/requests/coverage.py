@@ -23,7 +23,7 @@ from node.core.storage.keyspace import Keyspace
 Missing = dict[Actor, tuple[int, int]]  # actor -> (have, need)
 
 
-class Need(msgspec.Struct, gc=False):
+class Need(msgspec.Struct):
     """What tokens ask of one key, and of the clock of its shard."""
 
     key_hash: KeyHash
