@@ -72,3 +72,18 @@ def an_empty_disk_is_asked_for_views_while_it_is_cut_off(seed: int) -> None:
             raise ViolationError("WriteCOInitRead", f"{OLD} denies what n1 has: {outcome}")
     assert all(isinstance(answer, Unavailable) for answer in answers)
     cluster.must_show(OLD, PRESENT)
+
+
+def an_empty_disk_is_asked_to_write(seed: int) -> None:
+    """Ask n4 to write in the view of its settings while it is cut off: the others have retired
+    that view."""
+    cluster = Unheard(seed)
+    cluster.ask("n1", Propose(all_slots_to("n2", "n1", "n3")))
+    cluster.wait(10.0)
+    cluster.ask("n1", Propose(all_slots_to("n1", *NODES[1:])))
+    cluster.wait(10.0)
+    cluster.separate((OLD,), REST)
+    cluster.replace_disk(OLD)
+    cluster.wait(3.0)
+    assert cluster.replica(OLD).view.id == FIRST
+    cluster.must_keep(cluster.written(OLD))

@@ -126,7 +126,7 @@ def coordinate_without_owning() -> Iterator[None]:
         yield
 
 
-@OF_VIEWS.shown_by("wipe")
+@contextmanager
 def name_writes_before_anybody_knows_us() -> Iterator[None]:
     """A node names writes in the view of its settings, which an earlier incarnation may have
     retired."""

@@ -104,6 +104,7 @@ from tests.simulation.mutants_of_views import (
     handle_messages_of_other_views,
     judge_tokens_of_newer_views,
     leave_without_naming_what_came,
+    name_writes_before_anybody_knows_us,
     nobody_replaces_a_lost_member,
     nothing_is_claimed_for_a_skipped_view,
     propose_below_a_view_that_tokens_name,
@@ -236,6 +237,7 @@ STORIES_OF_VIEWS = [
         directed_empty_disks.an_empty_disk_is_asked_for_views_while_it_is_cut_off,
         a_node_proposes_in_a_view_that_may_be_retired,
     ),
+    (directed_empty_disks.an_empty_disk_is_asked_to_write, name_writes_before_anybody_knows_us),
     (
         directed_custody.owners_that_lose_their_disks_before_their_view,
         nobody_replaces_a_lost_member,

@@ -319,7 +319,7 @@ def test_a_few_runs_reach_every_corner() -> None:
     corners = {"page of rows", "page of rows, not the last", "page of dots", "page, not the last"}
     corners |= {"a row has changed by itself"}
     missing = messages | answers | corners
-    for seed in (*range(A_FEW), *filter(hinted.is_drawn, SEEDS)):
+    for seed in (*filter(hinted.is_drawn, SEEDS), *range(A_FEW)):
         missing -= Trial(seed).run().reached.keys()
         if not missing:
             break
