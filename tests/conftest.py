@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from functools import cache
 
 import pytest
+from hypothesis import settings
 from xdist.workermanage import NodeManager
 
 from cluster.engines import docker_image
@@ -28,6 +29,11 @@ SLOW = (
 
 
 WORKERS_END_S = 3  # after Ctrl-C; the reaper (tests/reaper.py) ends what workers leave
+
+
+# A property holds or it does not: a busy machine, which makes an example slow, fails no test.
+settings.register_profile("coterie", deadline=None)
+settings.load_profile("coterie")
 
 
 def pytest_configure() -> None:

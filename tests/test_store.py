@@ -193,7 +193,7 @@ STEPS = st.lists(
 
 
 @given(STEPS, st.sampled_from((1, 2, 3, 16_384)))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_agrees_with_a_dictionary(steps: list[Step], generation_rows: int) -> None:
     """This holds however often the generations of recent rows change."""
     asyncio.run(_agree(steps, DiskLimits(generation_rows=generation_rows, portion_rows=1)))

@@ -23,17 +23,18 @@ JSON = "application/json"
 ESCAPED_BYTES_MAX = 6  # the longest way to write a character of one byte: \u0041
 BODY_SLACK_BYTES = 64 * 1024  # room for metadata and the other fields beside the value
 
+Checks = tuple[tuple[str, str], ...]  # (name, what is wrong, or "")
 
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What a node can report of itself without asking another node."""
+
+class Facts(msgspec.Struct, frozen=True):
+    """What a node can report of itself without asking another node.  Most requests need little of
+    it, so functions make what costs more."""
 
     address: str
     view: View  # the current one; its number is 0 until the node has been told one
-    alive: tuple[str, ...]  # the view's nodes that were heard lately, in the view's order
-    ready: bool
-    checks: tuple[tuple[str, str], ...]  # (name, "" or what is wrong), for /readyz?verbose
-    status: Callable[[], dict[str, Any]]  # makes the body of /v1/status
+    alive: Callable[[], tuple[str, ...]]  # the view's nodes heard lately, in the view's order
+    checks: Callable[[], Checks] = tuple  # for /readyz?verbose
+    status: Callable[[], dict[str, Any]] = dict  # makes the body of /v1/status
     movement: Callable[[], dict[str, Any]] = dict  # the view, and what is still to move
     slot_loads: Callable[[], dict[Slot, tuple[int, int]]] = dict  # keys and bytes of the slots here
     content: Callable[[], str | None] = lambda: None  # hash of the data held; None: not known
@@ -43,6 +44,11 @@ class Facts:
     confirmed: bool = True  # False for a moment after a restart, while this node proposes no view
     node_of: Callable[[Actor], str] = str  # the address at which an actor writes or wrote
     packed: Callable[[Past], Past] = lambda past: past  # short, however often nodes were started
+
+    @property
+    def ready(self) -> bool:
+        """Whether all checks pass."""
+        return not any(wrong for _, wrong in self.checks())
 
 
 class Limits(msgspec.Struct, frozen=True):

@@ -10,13 +10,13 @@ its waits; then the status, the headers and the body of its reply, or the first 
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from urllib.parse import parse_qsl
 
-import msgspec
 import orjson
+from msgspec.structs import replace
 from multidict import CIMultiDict, MultiDict
 
 from node.api.admin.health import native
@@ -172,7 +172,7 @@ def said_to(block: Block, table: Table, dialect: Dialect) -> Reply | Ask | Talk 
         wrong, change = settings.get("wrong", ""), settings.get("change", "done")
         known = facts_at(settings["at"], wrong, settings["view"], change)
         for new in block.adopted:  # the node has it, whatever its shards are
-            view = msgspec.structs.replace(known.view, number=new.number, proposer=new.proposer)
+            view = replace(known.view, number=new.number, proposer=new.proposer)
             known = replace(known, view=view)
         return replace(known, content=lambda: None) if "hash" in settings else known
 

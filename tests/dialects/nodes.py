@@ -63,9 +63,8 @@ def facts_at(address: str, wrong: str = "", view: str = "first", change: str = "
     return Facts(
         address=address,
         view=known,
-        alive=tuple(node for node in known.nodes if node not in (DEAD, STRANGER)),
-        ready=not wrong,
-        checks=(("view", ""), ("arrived", wrong)),
+        alive=lambda: tuple(node for node in known.nodes if node not in (DEAD, STRANGER)),
+        checks=lambda: (("view", ""), ("arrived", wrong)),
         status=lambda: {"address": address, "arrived": not wrong},
         movement=partial(movement, known, change),
         slot_loads=lambda: {slot: (slot % 3, slot % 3 * 100) for slot in range(0, 4096, 2)},

@@ -1,11 +1,11 @@
 """The data_view contract: its exchanges go as written; its requests; which node proposes when."""
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
 import orjson
 import pytest
+from msgspec.structs import replace
 
 from node.api.contract import Ask, Call, Facts, Reply, Talk
 from node.api.dialects.data_view.handlers import TURN_S, WAIT_S, data_view
@@ -94,7 +94,7 @@ class Meanwhile:
 
     def facts(self) -> Facts:
         arrived = [view for at, view in self.come.items() if at <= self.passed + 1e-9]
-        return dataclasses.replace(
+        return replace(
             facts_at(self.address, view="nothing"),
             view=arrived[-1] if arrived else NONE,
             now=STARTED + self.passed,

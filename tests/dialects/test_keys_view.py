@@ -1,6 +1,5 @@
 """The keys_view contract: its exchanges go as written; its keys alone; how long changes take."""
 
-import dataclasses
 from collections.abc import Sequence
 from itertools import count
 from typing import Any
@@ -101,8 +100,8 @@ class Cluster:
     def facts(self) -> Facts:
         now = STARTED + self.look_s * next(self.looks)
         told = facts_at(NODES[0], view=self.view)
-        told = dataclasses.replace(told, now=now, movement=self.movement)
-        return dataclasses.replace(told, alive=tuple(self.alive))
+        told = replace(told, now=now, movement=self.movement)
+        return replace(told, alive=lambda: tuple(self.alive))
 
     def movement(self) -> dict[str, Any]:
         shown = movement(NEXT, next(self.changes, "beginning"))
@@ -149,7 +148,7 @@ def test_a_change_waits_until_every_node_has_what_it_owns() -> None:
 def test_a_view_that_others_have_adopted_is_waited_for() -> None:
     """Until the node has the view, it reports on the last change, which is over."""
     cluster = Cluster(["done"] * 9, 0.01)
-    late = dataclasses.replace(cluster.facts(), now=STARTED)
+    late = replace(cluster.facts(), now=STARTED)
 
     def facts() -> Facts:
         return late if next(cluster.looks) < 6 else cluster.facts()

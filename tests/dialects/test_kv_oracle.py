@@ -5,11 +5,11 @@ nothing has replaced.  The handlers and the cores are those of the product.  Wha
 another one arrives at once or later, in any order.
 """
 
-from dataclasses import replace
 from typing import Any
 
 import orjson
 from hypothesis import given, settings, strategies as st
+from msgspec.structs import replace
 
 from node.api.contract import Ask, Call, Facts, Reply
 from node.api.native.key_values import key_values

@@ -1,10 +1,10 @@
 """The shard_view contract: its exchanges go as written; metadata that never changes; waits."""
 
-import dataclasses
 from itertools import count
 
 import orjson
 import pytest
+from msgspec.structs import replace
 
 from node.api.contract import Ask, Call, Facts, Reply, Steps, Talk
 from node.api.dialects.shard_view.handlers import ASK_AGAIN_S, WAIT_S, shard_view
@@ -30,7 +30,7 @@ def call(method: str, body: object = None) -> Reply | Ask | Talk:
 
     def facts() -> Facts:
         now = STARTED + ASK_AGAIN_S * next(clock)
-        return dataclasses.replace(facts_at(NODES[0]), now=now, cluster="CCCCCC")
+        return replace(facts_at(NODES[0]), now=now, cluster="CCCCCC")
 
     said = handler(Call(method, {"key": "cart"}, {}, {}, raw, facts, LIMITS))
     assert isinstance(said, Reply | Ask | Talk)

@@ -137,7 +137,7 @@ def plan(shards: int, nodes: tuple[str, ...] = tuple(NODES), **facts: str) -> di
 @pytest.mark.parametrize("after", range(1, 9))
 def test_no_plan_moves_more_than_the_fewest_slots(before: int, after: int) -> None:
     nodes = tuple(f"n{i}:1" for i in range(8))
-    facts = Facts(nodes[0], first_view(nodes, before), nodes, True, (), dict)
+    facts = Facts(nodes[0], first_view(nodes, before), lambda: nodes)
     moves = plan_of(facts, ChangeRequest(nodes, after, (), True)).document["moves"]
     assert moves["slots"] == moves["ideal_slots"]
     least = abs(SLOTS * (after - before)) // max(before, after)
@@ -158,7 +158,7 @@ def test_keys_are_counted_here_and_estimated_elsewhere() -> None:
 
 def test_a_dead_shard_is_warned_of() -> None:
     facts = facts_at(NODES[0])
-    shown = Facts(facts.address, facts.view, tuple(NODES[:2]), True, (), dict)
+    shown = Facts(facts.address, facts.view, lambda: tuple(NODES[:2]))
     warnings = plan_of(shown, ChangeRequest(tuple(NODES), 2, (), False)).document["warnings"]
     assert "no member of shard s2 is up now: its keys move when one comes back" in warnings
 

@@ -82,8 +82,9 @@ class Levels(Post):
     def facts(self, address: str) -> Facts:
         replica, driver = self.replica(address), self.nodes[address].driver
         assert driver is not None
-        alive, name = status.alive(replica, driver.now()), replica.keyspace.name
-        return Facts(address, replica.view, alive, True, (), dict, cluster=name, now=driver.now())
+        now = driver.now()
+        alive = partial(status.alive, replica, now)
+        return Facts(address, replica.view, alive, cluster=replica.keyspace.name, now=now)
 
     def ask(
         self,

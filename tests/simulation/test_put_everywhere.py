@@ -69,10 +69,7 @@ class Cluster(World):
         return Facts(
             address=address,
             view=replica.view,
-            alive=status.alive(replica, now),
-            ready=True,
-            checks=(),
-            status=dict,
+            alive=partial(status.alive, replica, now),
             movement=partial(status.movement, replica, now),
             now=now,
             confirmed=replica.views.is_confirmed,

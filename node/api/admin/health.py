@@ -43,7 +43,7 @@ def readyz(call: Call) -> Reply:
 
 
 def _checks(facts: Facts) -> Iterator[str]:
-    for name, wrong in facts.checks:
+    for name, wrong in facts.checks():
         yield f"[-]{name} {wrong}" if wrong else f"[+]{name} ok"
 
 

@@ -269,9 +269,9 @@ def _warnings(
     for shard in view.shards:
         if shard.id in lost:
             yield f"no member of shard {shard.id} stays: what they do not hand over is lost"
-        elif not any(member in facts.alive for member in shard.members):
+        elif not any(member in facts.alive() for member in shard.members):
             yield f"no member of shard {shard.id} is up now: its keys move when one comes back"
-    dead = [node for node in layout.nodes if node in view.nodes and node not in facts.alive]
+    dead = [node for node in layout.nodes if node in view.nodes and node not in facts.alive()]
     if dead:
         yield f"{', '.join(dead)} does not answer now: its slots arrive there when it comes back"
     if layout == view.layout and not gone:

@@ -16,7 +16,6 @@ from node.api.native.parameters import (
     JSON,
     KeyRequest,
     conditions_of,
-    copies_in,
     tags_in,
     wants_minimal,
 )
@@ -56,9 +55,10 @@ def say_read(asked: KeyRequest, outcome: Outcome) -> Reply:
     if not isinstance(outcome, Found):
         return _say_otherwise(asked, outcome)
     tag = tag_of(outcome.shown)
-    headers = {**_read_headers(asked, outcome), "ETag": _quoted(tag)}
+    headers = _read_headers(asked, outcome)
+    headers["ETag"] = _quoted(tag)
     wanted = asked.call.query.get("sibling", "")
-    if conditions_of(asked).is_other(wanted or tag):
+    if "If-Match" in asked.call.headers and conditions_of(asked).is_other(wanted or tag):
         return say_excluded(asked, outcome)
     if is_among(wanted or tag, tags_in(asked.call, "If-None-Match")):
         return Reply(304, b"", headers)
@@ -140,11 +140,8 @@ def _shown_value(value: bytes, labels: Labels) -> dict[str, object]:
 
 
 def _read_headers(asked: KeyRequest, read: Found | Absent) -> Headers:
-    copies = copies_in(asked)
-    headers = {
-        **_seen(asked, read.token, read.context.by_name(read.dots), read.served_by),
-        "Kv-Reads": f"{read.reads}/{copies}",
-    }
+    headers = _seen(asked, read.token, read.context.by_name(read.dots), read.served_by)
+    headers["Kv-Reads"] = f"{read.reads}/{asked.copies}"
     if read.missing:
         headers["Kv-Missing"] = missing_of(Unmet(read.missing))
     if isinstance(read, Found) and len(read.values) >= MANY_SIBLINGS:

@@ -16,7 +16,6 @@ from node.api.native.answers import (
     say_siblings,
     say_write,
 )
-from node.api.native.opaque import KeyContext
 from node.api.native.parameters import (
     BOOLEANS,
     KeyRequest,
@@ -48,6 +47,7 @@ WANTED = (
     "the policy of this key wants to know what the client has seen: send the Kv-Context of a read "
     "(`none` for a new key), If-Match or If-None-Match"
 )
+NO_PAST = Past()
 ON_MISS = ("wait", "fail", "stale")
 METHODS = ("GET", "PUT", "PATCH", "DELETE")
 READ_PARAMETERS = frozenset({"r", "strict", "timeout", "on-miss", "sibling", "envelope"})
@@ -101,15 +101,16 @@ def get_key(call: Call) -> Ask:
 
 def put_key(call: Call) -> Ask:
     asked = _write_request(call, PUT_PARAMETERS)
-    put = replace(_write(asked, value_of(call), labels_of(call)), expires=expiry_of(asked))
-    return Ask(put, partial(say_write, asked, put.expires))
+    expires = expiry_of(asked)
+    put = _write(asked, value_of(call), labels_of(call), expires)
+    return Ask(put, partial(say_write, asked, expires))
 
 
 def delete_key(call: Call) -> Ask:
     asked = _write_request(call, WRITE_PARAMETERS)
     if call.body:
         raise malformed(call, "a DELETE has no body")
-    return Ask(_write(asked, None, None), partial(say_delete, asked))
+    return Ask(_write(asked, None, None, 0), partial(say_delete, asked))
 
 
 def patch_key(call: Call) -> Talk:
@@ -153,7 +154,7 @@ def _write_request(call: Call, parameters: frozenset[str]) -> KeyRequest:
     return request_of(call)
 
 
-def _write(asked: KeyRequest, value: bytes | None, labels: Labels | None) -> Put:
+def _write(asked: KeyRequest, value: bytes | None, labels: Labels | None, expires: int) -> Put:
     seen, refuse_when = context_sent(asked), conditions_of(asked, absent=value is None)
     mode = mode_of_write(
         asked.policy,
@@ -165,18 +166,21 @@ def _write(asked: KeyRequest, value: bytes | None, labels: Labels | None) -> Put
         raise Refused(problem(asked.call, "context", WANTED))
     if value is None and seen is not None and not seen.past:
         raise malformed(asked.call, "a DELETE of what its client has not seen deletes nothing")
-    past, cluster = seen or KeyContext(Past())
+    past, token = NO_PAST, asked.token
+    if seen is not None:
+        past, token = seen.past, replace(token, name=joined(token.name, seen.cluster))
     return Put(
         asked.key,
         value,
         mode,
-        replace(asked.token, name=joined(asked.token.name, cluster)),
+        token,
         past,
         write_level_of(asked),
         refuse_when,
         wait_s=asked.timeout_s,
         labels=labels,
         timeout_s=asked.timeout_s,
+        expires=expires,
         identity=identity_of(asked.call),
         hinted=not is_strict(asked.call),
     )

@@ -26,6 +26,7 @@ from node.core.model.policies import Policy, policy_of
 from node.core.model.quorum import AVAILABLE, Level, wanted
 from node.core.model.tags import ANY_VALUE
 from node.core.model.token import Malformed, Token
+from node.core.model.view import View
 
 KEY_BYTES_MAX = 1024
 TIMEOUT_S_MAX = 60.0
@@ -37,6 +38,7 @@ BINARY = "application/octet-stream"
 JSON = "application/json"
 IDEMPOTENCY_KEY_MAX = 128  # characters
 IDENTITY_BYTES = 12  # of each of its two parts
+NO_TOKEN = Token()
 WANTED_HEADERS = ("Content-Type", "Kv-Context", "If-Match", "If-None-Match")
 BOOLEANS = ("true", "false")
 NOTHING_SEEN = "none"  # a context that has seen nothing of the key
@@ -48,13 +50,14 @@ SECONDS = re.compile(r"[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")  # as programs writ
 
 class KeyRequest(msgspec.Struct, frozen=True):
     """What every request about one key says: the key, what its client has seen of all keys
-    (`token`), and how long it waits; and the policy of the key, by what its node knew (`facts`)
-    when the request came."""
+    (`token`), and how long it waits; and the policy of the key and how many replicas have it, by
+    what its node knew (`facts`) when the request came."""
 
     call: Call
     facts: Facts
     policy: Policy
     key: str
+    copies: int  # of the key, in the current view
     token: Token
     timeout_s: float
 
@@ -73,7 +76,12 @@ def request_of(call: Call) -> KeyRequest:
     key = _key(call)
     facts = call.facts()
     policy = policy_of(facts.view.policies, key)
-    return KeyRequest(call, facts, policy, key, _token(call), _timeout_s(call))
+    copies = _copies_in(facts.view, key)
+    return KeyRequest(call, facts, policy, key, copies, _token(call), _timeout_s(call))
+
+
+def _copies_in(view: View, key: str) -> int:
+    return len(view.shard_of(slot_of_key(key)).members) if view.shards else 1
 
 
 def _key(call: Call) -> str:
@@ -88,9 +96,11 @@ def _key(call: Call) -> str:
 
 def _token(call: Call) -> Token:
     """Return what the client depends on; of several tokens all count."""
+    if "Kv-Token" not in call.headers:
+        return NO_TOKEN
     texts = [text for text in all_of(call.headers, "Kv-Token") if text]
     try:
-        return reduce(Token.joined, map(token_of, texts), Token())
+        return reduce(Token.joined, map(token_of, texts), NO_TOKEN)
     except Malformed as error:
         raise malformed(call, f"Kv-Token is malformed: {error}") from error
 
@@ -158,22 +168,15 @@ def copies_of(asked: KeyRequest) -> int:
 
 
 def _wanted(asked: KeyRequest, name: str, level: Level) -> int:
-    copies = copies_in(asked)
     try:
         if level.isascii() and (name == "w" or level != AVAILABLE):
-            return wanted(level, copies)
+            return wanted(level, asked.copies)
     except ValueError:
         pass
     said = "the policy of the key says" if name not in asked.call.query else "it is"
     choices = "available, one, quorum, all" if name == "w" else "one, quorum, all"
-    words = f"{name}: {said} {level!r}; expected {choices} or a number from 1 to {copies}"
+    words = f"{name}: {said} {level!r}; expected {choices} or a number from 1 to {asked.copies}"
     raise malformed(asked.call, words)
-
-
-def copies_in(asked: KeyRequest) -> int:
-    """Return how many replicas the key has in the current view."""
-    view = asked.facts.view
-    return len(view.shard_of(slot_of_key(asked.key)).members) if view.shards else 1
 
 
 def context_sent(asked: KeyRequest) -> KeyContext | None:
@@ -204,6 +207,8 @@ def conditions_of(asked: KeyRequest, *, absent: bool = False) -> RefuseWhen:
 def tags_in(call: Call, name: str, *, is_strong: bool = False) -> tuple[str, ...]:
     """Return the entity tags in a header; `*` stands for any value.  A weak tag is never equal
     where strong ones are compared (RFC 9110, section 8.8.3.2)."""
+    if name not in call.headers:
+        return ()
     text = ",".join(all_of(call.headers, name)).strip()
     if text == ANY_VALUE:
         return (ANY_VALUE,)

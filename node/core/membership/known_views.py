@@ -186,7 +186,7 @@ class KnownViews(Standing):
 
     def may_name(self) -> bool:
         """Whether this node may name writes: it has a name, others know it, its disk is trusted."""
-        has_name = self.view.id == FIRST or bool(self.naming.name)
+        has_name = bool(self.naming.name) or self.view.id == FIRST
         return has_name and self.is_confirmed and self.is_heard_of()
 
     def seeks(self, peer: str) -> bool:

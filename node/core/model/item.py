@@ -180,11 +180,11 @@ class Item(msgspec.Struct, array_like=True, gc=False):
 
     def shown(self) -> dict[Dot, Version]:
         """The siblings: the live versions, without the lww ones that a later lww delete hides."""
+        if not self.has_marks():
+            return self.distinct()
         marks = [self.rank(d) for d, v in self.distinct().items() if v.value is None and v.lww]
-        last = max(marks, default=None)
-        return {
-            d: v for d, v in self.live().items() if not (v.lww and last and self.rank(d) < last)
-        }
+        last, live = max(marks, default=None), self.live().items()
+        return {d: v for d, v in live if not (v.lww and last and self.rank(d) < last)}
 
     def clocks(self) -> dict[Dot, Vector]:
         """The vector clock of each version: its own, or one that names that write alone."""
@@ -212,8 +212,10 @@ class Item(msgspec.Struct, array_like=True, gc=False):
     def remembering(self, since_ms: float) -> "Item":
         """The item without the names of writes that were named before this instant and say nothing
         of a version any more."""
-        past, live = self.past, {version.identity for version in self.versions.values()}
-        needed = past.with_replacers(live)
+        past = self.past
+        if not past.namings:
+            return self
+        needed = past.with_replacers({version.identity for version in self.versions.values()})
         old = {i for i, n in past.namings.items() if i not in needed and n.timestamp[0] < since_ms}
         if not old:
             return self

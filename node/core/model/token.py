@@ -50,8 +50,10 @@ class Token(msgspec.Struct, array_like=True, gc=False):
 
     def binds(self, key_hash: int) -> bool:
         """Whether the floors may stand for this key (never a false no)."""
+        if not self.floor:
+            return False
         mask = _mask(key_hash)
-        return bool(self.floor) and int.from_bytes(self.keys, "big") & mask == mask
+        return int.from_bytes(self.keys, "big") & mask == mask
 
     def joined(self, other: "Token") -> "Token":
         """What a session depends on that has met both (rule 8)."""

@@ -36,19 +36,25 @@ class ReadChecks:
         """Check a key that was read from this node's own state, if a check is due."""
         if not get.check or self._step.now < self._next:
             return
-        read = Read(get, need, self._views.replicas_of(get.key, request), (), set(), self._step.now)
         try:
-            read.item = self._keyspace.filled(get.key)
+            if not self._wants(get.key, self._keyspace.item(get.key), need):
+                return
+            item = self._keyspace.filled(get.key)
         except Damaged as found:
             self._step.suspect(found)
             return
-        self.after(request, read)
+        owners = self._views.replicas_of(get.key, request)
+        self._begin(request, Read(get, need, owners, (), set(), self._step.now, item))
 
     def after(self, request: int, read: Read) -> None:
         """Check a key that was read from what another node has sent, if a check is due."""
+        get, item = read.get, read.item
+        if get.check and self._step.now >= self._next and self._wants(get.key, item, read.need):
+            self._begin(request, read)
+
+    def _begin(self, request: int, read: Read) -> None:
+        """Ask the owners that the read has not asked."""
         key, now = read.get.key, self._step.now
-        if not read.get.check or now < self._next or not self._wants(key, read.item, read.need):
-            return
         had = {self._views.address, *read.senders}
         others = [m for m in read.owners if m not in had and self._detector.reachable(m, now)]
         self._next = now + CHECK_EVERY_S

@@ -228,7 +228,8 @@ class Home:
         replicate = m.Replicate(accept.request, source, put.key, item, written.dot)
         for shard_peer in self._repair.shard_peers:
             self._step.tell(shard_peer, replicate)
-        self._hinting.leave(replicate, accept.hints)
+        if accept.hints:
+            self._hinting.leave(replicate, accept.hints)
         self._feed(put.key)
         return m.Written(
             accept.request,

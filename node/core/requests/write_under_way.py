@@ -85,12 +85,11 @@ class Write(msgspec.Struct, gc=False):
     def awaited(self, now: float, detector: Detector) -> int:
         """For how many members it may yet be acknowledged in the time that `available` grants: by
         the members, or at first by those that are to keep it for them."""
-        kept = self.kept_for()
-        left = [m for m in self.members if m not in self.acks and m not in kept]
-        waited = now - self.asked
+        done, waited = self.acks | self.kept_for(), now - self.asked
+        left = [m for m in self.members if m not in done]
         if waited < BUDGET_S:
-            reachable = detector.reachable
-            return sum(reachable(m, now) or reachable(self.hints.get(m, m), now) for m in left)
+            able, hints = detector.reachable, self.hints
+            return len([m for m in left if able(m, now) or able(hints.get(m, m), now)])
         if waited < SLOW_S:
             return len([m for m in left if detector.heard(m) > self.asked])
         return 0
@@ -98,12 +97,12 @@ class Write(msgspec.Struct, gc=False):
     def lay_out(self, now: float, detector: Detector, places: Places) -> Hints:
         """Choose with whom it is left for the members that cannot be reached, if its client takes
         hints."""
-        if not self.put.hinted:
+        able = detector.reachable
+        if not self.put.hinted or not (away := [m for m in self.members if not able(m, now)]):
             return ()
         done = {self.home, *self.acks, *self.kept_for()}
-        away = [m for m in self.members if m not in done and not detector.reachable(m, now)]
-        hints = places(self.put.key, self.members, away)
-        self.hints = {**self.hints, **dict(hints)}
+        hints = places(self.put.key, self.members, [m for m in away if m not in done])
+        self.hints |= dict(hints)
         return hints
 
     @property

@@ -23,6 +23,7 @@ from msgspec.structs import replace
 from node.api.contract import (
     Ask,
     Call,
+    Checks,
     Dialect,
     Events,
     Facts,
@@ -55,17 +56,13 @@ log = logging.getLogger(__name__)
 
 
 def facts_of(driver: Driver, server: "Server") -> Facts:
-    """Return what this node can report of itself now; a draining node is never ready."""
+    """Return what this node can report of itself now."""
     replica, now = driver.replica, driver.now()
-    checks = status.checks(replica)
-    if server.draining:
-        checks = (*checks, ("serving", "the node is shutting down"))
     return Facts(
         address=replica.address,
         view=replica.view,
-        alive=status.alive(replica, now),
-        ready=not any(wrong for _, wrong in checks),
-        checks=checks,
+        alive=partial(status.alive, replica, now),
+        checks=partial(checks_of, driver, server),
         status=partial(status.status, replica, now),
         movement=partial(status.movement, replica, now),
         slot_loads=partial(status.slot_loads, replica),
@@ -77,6 +74,12 @@ def facts_of(driver: Driver, server: "Server") -> Facts:
         node_of=partial(status.node_of, replica),
         packed=replica.keyspace.runs.pack_past,
     )
+
+
+def checks_of(driver: Driver, server: "Server") -> Checks:
+    """Return what is checked before a node says that it is ready; a draining node never is."""
+    checks = status.checks(driver.replica)
+    return (*checks, ("serving", "the node is shutting down")) if server.draining else checks
 
 
 class Server:

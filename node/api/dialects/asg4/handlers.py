@@ -166,7 +166,7 @@ def _say_otherwise(outcome: Outcome) -> Reply:
 def get_view(call: Call) -> Reply:
     """Show the live nodes of the view; a node that was told no view shows itself alone."""
     facts = call.facts()
-    return said(200, {"view": facts.alive if facts.view.number else [facts.address]})
+    return said(200, {"view": facts.alive() if facts.view.number else [facts.address]})
 
 
 def add_node(call: Call) -> Reply | Ask:
@@ -203,7 +203,7 @@ def get_own_shard(call: Call) -> Reply:
 
 
 def get_members(call: Call) -> Reply:
-    alive = call.facts().alive
+    alive = call.facts().alive()
     return said(200, {"shard-members": [node for node in _shard(call).members if node in alive]})
 
 

@@ -277,7 +277,7 @@ def _changing(call: Call, layout_of: Callable[[View], Layout]) -> Steps:
 
 def _patience_s(facts: Facts) -> float:
     shards = facts.view.shards
-    is_whole = all(any(node in facts.alive for node in shard.members) for shard in shards)
+    is_whole = all(any(node in facts.alive() for node in shard.members) for shard in shards)
     return WATCHED_S if is_whole else HALF_DEAD_S
 
 

@@ -205,7 +205,7 @@ def _for_reader(token: Token, served_by: str) -> dict[str, str]:
 def get_view(call: Call) -> Reply:
     """Show the live nodes of the view; a node that was told no view shows itself alone."""
     facts = call.facts()
-    shown = facts.alive if facts.view.number else [facts.address]
+    shown = facts.alive() if facts.view.number else [facts.address]
     return said(200, {"message": "View retrieved successfully", "view": shown})
 
 
@@ -216,7 +216,7 @@ def add_node(call: Call) -> Reply | Ask:
     back.
     """
     address = _address(call)
-    if address in call.facts().alive:
+    if address in call.facts().alive():
         raise Refused(IN_VIEW)
     done = said(201, {"message": "Replica added successfully to the view"})
     if is_in_view(call, address):
@@ -253,7 +253,7 @@ def get_own_shard(call: Call) -> Reply:
 
 
 def get_members(call: Call) -> Reply:
-    members = [node for node in _shard(call).members if node in call.facts().alive]
+    members = [node for node in _shard(call).members if node in call.facts().alive()]
     words = {"message": "Members of shard ID retrieved successfully"}
     return said(200, {**words, "shard-id-members": members})
 
