@@ -26,17 +26,19 @@ def story(play: Play) -> None:
 
     play.step(
         "Ben has no token and reads with r=one, at once. One replica is too few to be sure: "
-        "carol may not have the note yet.",
+        f"{carol} may not have the note yet.",
         at_once=True,
     )
     try:
         ben.get(key, at=carol, r="one")
     except Absent:
-        play.remark("carol has no note yet. Ben is told so, and knows that one replica was read.")
+        play.remark(
+            f"{carol} has no note yet. Ben is told so, and knows that one replica was read."
+        )
 
     play.step(
         "Ann has a token. She reads with r=one at the same node, which must not answer with "
-        "less than the token names: carol waits, or asks the others.",
+        f"less than the token names: {carol} waits, or asks the others.",
         at_once=True,
     )
     play.check(ann.get(key, at=carol, r="one").value == "hello", "Ann sees her own write")

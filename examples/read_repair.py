@@ -18,7 +18,7 @@ def story(play: Play) -> None:
 
     play.step("All replicas have the first price.")
     first = ann.put(key, 10, at=alice, w="all")
-    play.until_level(key)
+    play.until_level()
 
     play.step(
         f"Ann raises the price while {carol} is cut off for a moment. The write is done with "

@@ -31,13 +31,13 @@ class Request:
 
 
 class Cluster(Protocol):
-    """Three nodes, each of which has a replica of the story's keys."""
+    """Three nodes, each of which has a replica of the story's key."""
 
     nodes: Sequence[str]
     legend: Sequence[str]  # how to read the log, at its top
 
     def key(self, word: str) -> str:
-        """Return a key for this word that no story has used on this cluster."""
+        """Return the key of the story: for this word, and new on this cluster."""
 
     def begin_step(self) -> None:
         """Count the time from now on."""
@@ -60,5 +60,8 @@ class Cluster(Protocol):
     def settle(self) -> None:
         """Let arrive what is under way, and log what the replicas have."""
 
-    def until_level(self, key: str) -> None:
-        """Wait until all replicas have the same of this key; raise Unusable if they never do."""
+    def until_level(self) -> None:
+        """Wait until all replicas have the same of the key; raise Unusable if they never do."""
+
+    def close(self) -> None:
+        """End all connections."""

@@ -10,7 +10,6 @@ from examples.stage.page import shown
 from node.core.model.actors import Actor
 from node.core.model.dots import Dot, DotClock, Vector
 from node.core.model.item import Item
-from node.core.model.keys import key_of
 from node.core.protocol import messages as m
 
 # Signs of life and what nodes know of each other: no story is about these.
@@ -61,14 +60,12 @@ class Words:
 
     def _content(self, message: m.Message) -> str:
         match message:
-            case m.Accept(put=put):
-                return put.key
-            case m.Ack(dot=dot) | m.Written(dot=dot):
+            case m.Ack(dot=dot):
                 return self.dot(dot)
             case m.Replicate(item=item) | m.ReadRepair(item=item):
                 past = self.seen(item.past.base, item.past.loose)
                 return f"{self.names(item)}; seen {past}"
-            case m.Fetch(key=key) | m.ReplicateAgain(key=key):
+            case m.Fetch(key=key):
                 return key
             case m.State(item=item, clock=clock):
                 return f"{self.names(item)}; clock {self.clock(clock)}"
@@ -78,8 +75,6 @@ class Words:
                 return f"what {self.clock(clock)} lacks"
             case m.ItemPage(items=items):
                 return "; ".join(f"{key}: {self.names(items[key])}" for key in sorted(items))
-            case m.RowPage(rows=rows):
-                return " ".join(sorted(map(key_of, rows)))
         return ""
 
 

@@ -119,7 +119,7 @@ def _body_of(answer: Answer) -> list[str]:
     if answer.status == HTTPStatus.MULTIPLE_CHOICES:
         siblings = json.loads(answer.body)["siblings"]
         values = sorted(_text(each["value"]) for each in siblings)
-        return [f"sibling {value}" for value in values]
+        return [f"sibling: {value}" for value in values]
     if content_type.startswith("application/problem+json"):
         problem = json.loads(answer.body)
         return [f"{problem['type'].rpartition('/')[2]}: {problem['detail']}"]

@@ -41,9 +41,9 @@ class Play:
     def heal(self) -> None:
         self._cluster.heal()
 
-    def until_level(self, key: str) -> None:
-        """Wait until all replicas have the same of this key."""
-        self._cluster.until_level(key)
+    def until_level(self) -> None:
+        """Wait until all replicas have the same of the key."""
+        self._cluster.until_level()
 
     def remark(self, text: str) -> None:
         """Say what a program does with an answer, below it."""

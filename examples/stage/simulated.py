@@ -34,9 +34,10 @@ LIMITS = Limits(value_bytes_max=1024 * 1024, wait_s_max=2.0)
 SEED = 12
 
 NEAR_S, FAR_S = (0.001, 0.003), (0.02, 0.03)
-DISK_S = (0.0004, 0.0009)
+DISK_S = (0.0006, 0.0006)
 NOTICED_S = 2.0  # a broken link is noticed within this time
 STEP_S = 0.0001  # answers are timed to this
+ANSWERED_S = 10.0  # no request of a story may take longer
 BEGUN_S = 8.0  # after this time all nodes know each other and are ready
 SETTLED_S = 0.25  # after this time all that a request has caused has arrived
 LEVEL_EVERY_S, LEVEL_S = 0.1, 20.0
@@ -53,7 +54,7 @@ LEGEND = (
 )
 ALL_THREE = "all three"
 
-State = tuple[str, list[str]]  # nodes, and what each of them has
+State = tuple[str, tuple[str, ...]]  # nodes, and what each of them has
 Deliver = Callable[[str, str, m.Message, float | None], None]
 
 
@@ -68,8 +69,14 @@ class StoryWorld(World):
         self._on_message, self._delays = on_message, Random(SEED)
 
     def send(self, node: SimNode, target: str, envelope: m.Envelope) -> None:
-        """Send a message; its delay is drawn here, so that the log knows when it arrives."""
-        delay = self._delays.uniform(*(FAR_S if FAR in (node.address, target) else NEAR_S))
+        """Send a message.
+
+        Its delay is drawn here, so that the log knows when it arrives.  Nothing is drawn for
+        chatter: a log stays as it is when nodes send another number of heartbeats.
+        """
+        least, most = FAR_S if FAR in (node.address, target) else NEAR_S
+        is_chatter = isinstance(envelope.message, (*CHATTER, m.Compare))
+        delay = least if is_chatter else self._delays.uniform(least, most)
         self.weather.delay_s = delay, delay
         is_lost = (node.address, target) in self.cuts or not self.is_linked(node.address, target)
         arrives = None if is_lost else self.timeline.now + delay
@@ -85,9 +92,9 @@ class SimulatedCluster:
 
     def __init__(self, page: Page) -> None:
         self._page, self._is_logging = page, False
-        self._began, self._keys = 0.0, list[str]()
+        self._began, self._key = 0.0, ""
         self._is_comparing = False
-        self._last_states: dict[str, list[State]] = {}
+        self._last_states: list[State] = []
         self._words = Words(self._name_of)
         self._world = StoryWorld(self._on_message, self)
         for node in NODES:
@@ -97,7 +104,7 @@ class SimulatedCluster:
 
     # ---------------------------------------------------------------- the cluster of a play
     def key(self, word: str) -> str:
-        self._keys.append(word)
+        self._key = word
         return word
 
     def begin_step(self) -> None:
@@ -117,7 +124,8 @@ class SimulatedCluster:
             token = token_of(text)
             return self._words.seen(token.floor, token.exact)
         if header == "Kv-Context" and text != "none":
-            return next(filter(None, (self._context(key, text) for key in self._keys)))
+            past = context_of(self._key, text).past
+            return self._words.seen(past.base, past.loose)
         return text
 
     def cut_off(self, node: str) -> str:
@@ -135,14 +143,16 @@ class SimulatedCluster:
         self._run(SETTLED_S)
         self._log_states()
 
-    def until_level(self, key: str) -> None:
+    def until_level(self) -> None:
         deadline = self._world.timeline.now + LEVEL_S
         self._is_comparing = True
-        while len(self._states(key)) > 1:
+        while len(self._states()) > 1:
             if self._world.timeline.now > deadline:
-                raise Unusable(f"the replicas differ in {key} after {LEVEL_S:g} s")
+                raise Unusable(f"the replicas differ after {LEVEL_S:g} s")
             self._run(LEVEL_EVERY_S)
         self._is_comparing = False
+
+    def close(self) -> None: ...
 
     # ---------------------------------------------------------------- what the simulator shows
     def on_sent(self, node: SimNode, target: str, envelope: m.Envelope) -> None: ...
@@ -175,25 +185,23 @@ class SimulatedCluster:
             self._page.entry(self.now_ms(), there_ms, parties, text)
 
     def _log_states(self) -> None:
-        """Log what the replicas have of each key, if that has changed since it was last logged."""
-        for key in self._keys:
-            states = self._states(key)
-            if states != self._last_states.get(key):
-                self._last_states[key] = states
-                self._page.states(states)
+        """Log what the replicas have of the key, if that has changed since it was last logged."""
+        states = self._states()
+        if states != self._last_states:
+            self._last_states = states
+            self._page.states(states)
 
-    def _states(self, key: str) -> list[State]:
-        """Return the different states that replicas have of a key, with the nodes of each."""
-        states = list[State]()
+    def _states(self) -> list[State]:
+        """Return the different states that replicas have, with the nodes of each."""
+        nodes_with = dict[tuple[str, ...], list[str]]()
         for node in NODES:
-            replica = self._replica(node)
-            clock = self._words.clock(replica.keyspace.clock)
-            lines = [f"clock {clock}", *self._words.versions(replica.keyspace.filled(key))]
-            states.append((node, lines))
-        nodes_with = {tuple(lines): [n for n, own in states if own == lines] for _, lines in states}
+            keyspace = self._replica(node).keyspace
+            versions = self._words.versions(keyspace.filled(self._key))
+            state = f"clock {self._words.clock(keyspace.clock)}", *versions
+            nodes_with.setdefault(state, []).append(node)
         return [
-            (ALL_THREE if len(nodes) == len(NODES) else " ".join(nodes), list(lines))
-            for lines, nodes in nodes_with.items()
+            (ALL_THREE if len(nodes) == len(NODES) else " ".join(nodes), state)
+            for state, nodes in nodes_with.items()
         ]
 
     # ---------------------------------------------------------------- within
@@ -206,11 +214,18 @@ class SimulatedCluster:
             asked = HANDLERS[request.method](call)
             assert isinstance(asked, Ask), "each request of a story is one request of the core"
             self._world.submit(node, asked.request, outcomes.append)
-            while not outcomes:
-                self._run(STEP_S)
-            return asked.say(outcomes[0])
+            return asked.say(self._first(outcomes))
         except Refused as refusal:
             return NATIVE.reword(call, refusal.reply)
+
+    def _first(self, outcomes: Sequence[Outcome]) -> Outcome:
+        """Let time pass until there is an outcome."""
+        deadline = self._world.timeline.now + ANSWERED_S
+        while not outcomes:
+            if self._world.timeline.now > deadline:
+                raise Unusable(f"the core has not answered after {ANSWERED_S:g} s")
+            self._run(STEP_S)
+        return outcomes[0]
 
     def _facts(self, node: str) -> Facts:
         replica, driver = self._replica(node), self._world.nodes[node].driver
@@ -235,10 +250,6 @@ class SimulatedCluster:
 
     def _name_of(self, actor: str) -> str:
         return status.node_of(self._replica(NODES[0]), actor) or actor
-
-    def _context(self, key: str, text: str) -> str:
-        past = context_of(key, text).past
-        return self._words.seen(past.base, past.loose)
 
     def _run(self, seconds: float) -> None:
         self._world.timeline.run(self._world.timeline.now + seconds)
