@@ -1,20 +1,22 @@
-"""`python -m tests.examples --rewrite` accepts what the stories tell now; read the diff."""
+"""Names the stories that tell something else than their golden text; with --rewrite, accepts it.
 
-import argparse
+The developer reads the diff of what was accepted.
+"""
+
+import sys
 
 from tests.examples.told import STORIES, golden, told
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rewrite", action="store_true", required=True)
-    parser.parse_args()
-    for name in STORIES:
-        text = told(name)
-        if not golden(name).exists() or golden(name).read_text(encoding="utf-8") != text:
-            golden(name).write_text(text, encoding="utf-8")
-            print(f"{golden(name).name} is new")
+def main() -> int:
+    rewrite = "--rewrite" in sys.argv[1:]
+    changed = [name for name in STORIES if golden(name).read_text("utf-8") != told(name)]
+    for name in changed:
+        print(f"{'rewritten' if rewrite else 'differs'}: {golden(name).name}")
+        if rewrite:
+            golden(name).write_text(told(name), "utf-8")
+    return 1 if changed and not rewrite else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
