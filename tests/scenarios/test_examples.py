@@ -2,14 +2,17 @@
 
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from examples.stage.real import NODES_WANTED
 from tests.examples.page import ROOT, commands
 from tests.examples.told import STORIES
+from tests.node_process import await_ready, environment, free_addresses, node
 from tests.scenarios.conftest import Cluster
-from tests.scenarios.stage import ON_PROCESSES, machines
+from tests.scenarios.stage import ON_PROCESSES
 
 ON_A_CLUSTER = [shown for shown in commands() if "--url" in shown.command]
 PORT_OF_ALICE = 8082
@@ -39,7 +42,7 @@ class TestOnACluster:
 
     @pytest.mark.parametrize("name", STORIES)
     def test_a_story_goes_as_it_is_told(self, cluster: Cluster, name: str) -> None:
-        log = told_at(name, list(cluster.urls.values())[:3])
+        log = told_at(name, list(cluster.urls.values())[:NODES_WANTED])
         assert "left out" not in log
         assert ("is cut off from all others" in log) == (name in ("partition", "read_repair"))
 
@@ -61,8 +64,13 @@ class TestOnACluster:
 
 @ON_PROCESSES
 def test_without_faults_a_story_says_what_it_leaves_out(tmp_path: Path) -> None:
-    with machines("process", tmp_path, 1, 3, ENABLE_FAULTS="0") as cluster:
-        cluster.await_ready()
+    addresses = free_addresses(NODES_WANTED)
+    view = {"VIEW": ",".join(addresses), "SHARD_COUNT": "1"}
+    with ExitStack() as nodes:
+        for address in addresses:
+            nodes.enter_context(node(environment(tmp_path, address, **view)))
+        for address in addresses:
+            await_ready(address)
         for name in ("partition", "read_repair"):
-            log = told_at(name, list(cluster.urls.values()))
+            log = told_at(name, [f"http://{address}" for address in addresses])
             assert "left out: these nodes take no faults" in unwrapped(log)
