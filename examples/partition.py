@@ -50,7 +50,16 @@ def story(play: Play) -> None:
     except Unavailable:
         play.remark("Ben chooses: wait for the network, or work with what this side has.")
 
-    play.step("The network heals. The replicas compare their clocks, and pull what they lack.")
+    heal(play, ann, ben, key)
+
+
+def heal(play: Play, ann: Person, ben: Person, key: str) -> None:
+    alice, carol = play.alice, play.carol
+
+    play.step(
+        "The network heals. After a moment the replicas compare their clocks, and pull what they "
+        "lack."
+    )
     play.heal()
     play.until_level()
 

@@ -30,7 +30,7 @@ def story(play: Play) -> None:
 
     play.step(
         f"The network is whole again, but {carol} does not know that something is missing. "
-        f"Ben reads that one replica, and may be shown the old price.",
+        "Ben reads that one replica, and may be shown the old price.",
         at_once=True,
     )
     ben.get(key, at=carol, r="one")

@@ -8,6 +8,7 @@ import json
 import textwrap
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
+from http.client import responses
 
 from coterie.steps import Answer
 from examples.stage.cluster import Request
@@ -71,7 +72,7 @@ class Page:
     ) -> None:
         headers = [(name, answer.headers.get(name.lower())) for name in ANSWERED]
         lines = [f"{name}: {shorten(name, text)}" for name, text in headers if text]
-        status = f"{answer.status} {HTTPStatus(answer.status).phrase}"
+        status = f"{answer.status} {responses.get(answer.status, '')}".rstrip()
         self.entry(now_ms, None, f"{node} > {client}", status)
         self._below([*lines, *_body_of(answer)])
 

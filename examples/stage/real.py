@@ -128,10 +128,10 @@ class RealCluster:
     def _status_of(self, node: str) -> dict[str, Any]:
         answer = self._ask(node, "/v1/status")
         try:
-            found: dict[str, Any] = json.loads(answer.body)
+            found: Any = json.loads(answer.body)
         except ValueError:
-            found = {}
-        if not {"address", "shard", "view"} <= found.keys():
+            found = None
+        if not isinstance(found, dict) or not {"address", "shard", "view"} <= found.keys():
             raise Unusable(f"{node} at {self._urls[node]} is no node: it has no /v1/status")
         return found
 

@@ -3,7 +3,9 @@
 import os
 import subprocess
 import sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -36,6 +38,31 @@ def test_where_no_node_answers_it_says_what_to_do(capsys: pytest.CaptureFixture[
     assert said.err.startswith(f"examples.basic: node1 at {NOBODY} does not answer: ")
     assert "make cluster" in said.err
     assert f"node1 is {NOBODY}" in said.out
+
+
+class Stranger(BaseHTTPRequestHandler):
+    """Answers each GET, and is no node."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"[]")
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as in the base
+        """Log nothing."""
+
+
+def test_what_is_no_node_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with HTTPServer(("127.0.0.1", 0), Stranger) as server:
+        serving = Thread(target=server.serve_forever)
+        serving.start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        try:
+            assert command.tell("A title.", basic.story, ["--url", url]) == command.UNAVAILABLE
+        finally:
+            server.shutdown()
+            serving.join()
+    assert f"node1 at {url} is no node: it has no /v1/status" in capsys.readouterr().err
 
 
 def test_what_is_no_url_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
