@@ -101,5 +101,6 @@ bench: $(STAMP) ## measure against a bare server, in one run
 bench-move: $(STAMP) ## measure what a view change costs the clients, and how fast keys move
 	$(RUN) cluster.benchmarks.resharding
 
-rewrite: $(STAMP) ## accept what the golden conversations say now; read the diff
+rewrite: $(STAMP) ## accept what the golden conversations and examples say now; read the diff
 	$(RUN) tests.conversations --rewrite
+	$(RUN) tests.examples --rewrite

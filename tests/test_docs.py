@@ -24,7 +24,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
 PROSE = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS.rglob("*.md")])
 SOURCES = sorted(
     source
-    for folder in ("node", "cluster", "coterie", "tests")
+    for folder in ("node", "cluster", "coterie", "examples", "tests")
     for source in (ROOT / folder).rglob("*.py")
 )
 FENCED = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
