@@ -1,6 +1,7 @@
 """The command line of all stories: `python -m examples.basic [--url URL ...]`."""
 
 import argparse
+import os
 import sys
 from contextlib import closing
 from functools import partial
@@ -20,8 +21,8 @@ WENT_WELL, WENT_WRONG, UNAVAILABLE = 0, 1, 5
 def tell(docstring: str, story: Story, argv: list[str] | None = None) -> int:
     """Tell a story to standard output.
 
-    Returns 0 for success, 1 if the cluster did something else than the story says, 5 if it does not
-    answer; argparse exits with 2 for usage.
+    Returns 0 for success, also when its reader has seen enough (`| head`); 1 if the cluster did
+    something else than the story says; 5 if it does not answer; argparse exits with 2 for usage.
     """
     name = f"examples.{Path(getfile(story)).stem}"
     urls = _arguments(name, docstring, argv)
@@ -29,6 +30,8 @@ def tell(docstring: str, story: Story, argv: list[str] | None = None) -> int:
     try:
         with closing(cluster_of(urls, page)) as cluster:
             Play(cluster, page).tell(docstring, story)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered
     except (Unusable, Unavailable, Unmet) as problem:
         print(f"{name}: {problem}", file=sys.stderr)
         return UNAVAILABLE

@@ -233,10 +233,7 @@ class SimulatedCluster:
         return Facts(
             address=node,
             view=replica.view,
-            alive=status.alive(replica, driver.now()),
-            ready=True,
-            checks=(),
-            status=dict,
+            alive=partial(status.alive, replica, driver.now()),
             cluster=replica.keyspace.name,
             now=driver.now(),
             node_of=partial(status.node_of, replica),

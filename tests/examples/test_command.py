@@ -114,3 +114,18 @@ def test_a_story_that_goes_wrong_says_so(
 ) -> None:
     assert command.tell("A title.", story, []) == code
     assert words in capsys.readouterr().err
+
+
+def test_a_reader_that_has_seen_enough_ends_a_story() -> None:
+    story = subprocess.Popen(
+        [sys.executable, "-m", "examples.counter"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert story.stdout is not None
+    story.stdout.readline()
+    story.stdout.close()
+    assert story.stderr is not None
+    assert (story.stderr.read(), story.wait()) == (b"", command.WENT_WELL)
+    story.stderr.close()
