@@ -206,8 +206,8 @@ class Item(msgspec.Struct, array_like=True, gc=False):
         return not (self.versions or self.past or self.past.namings)
 
     def is_only_remembered(self) -> bool:
-        """Whether there are only names of writes that were replaced: the row may go soon."""
-        return bool(self.past.namings) and not self.versions and not self.past
+        """Whether there are only names of replaced writes, and versions that these hide."""
+        return bool(self.past.namings) and not (self.past or self.has_marks() or self.is_live())
 
     def remembering(self, since_ms: float) -> "Item":
         """The item without the names of writes that were named before this instant and say nothing

@@ -336,8 +336,7 @@ class Keyspace:
         is_open = self.open_keys.note(key, kept, has_marks)
         blob = None if kept.is_empty() else ENCODER.encode(kept)
         size = len(blob) if blob else 0
-        is_live = kept.is_live() if has_marks else bool(kept.versions)
-        more = is_live - before.is_live()
+        more = kept.is_live() - before.is_live()
         self.slot_counts.change(slot, more, size - self._cache.bytes_of(key))
         self._cache.put(key, kept, size)
         self.content_hashes.change(row, before, kept)

@@ -9,7 +9,8 @@ from node.core.model.slots import Slots
 
 class OpenKeys:
     """`unsettled`: with a past beyond their slot's clock, or with delete marks.
-    `remembered`: of which only the names of replaced writes are left, for some time."""
+    `remembered`: of which only the names of replaced writes are left for some time, and versions
+    that these names hide; like a row with delete marks, such a row may count for no key."""
 
     def __init__(self, keys: Iterator[str]) -> None:
         self.unsettled = dict.fromkeys(keys)

@@ -16,6 +16,7 @@ from node.core.model.options import Options
 from node.core.model.slots import ALL, to_bytes
 from node.core.model.token import Token
 from node.core.model.view import FIRST, ViewId
+from node.core.model.write_name import WriteName
 from node.core.protocol.operations import Put
 from node.core.storage.keyspace import PARTS
 from node.core.storage.named_write import NamedWrite
@@ -104,6 +105,25 @@ def test_a_restart_reads_back_items_clock_log_and_counts() -> None:
     assert two.open_keys.unsettled == one.open_keys.unsettled
     assert two.log.entries == one.log.entries == 7
     assert two.log.key_of(("b", 2)) == "k1"
+
+
+def test_a_restart_counts_no_key_whose_versions_are_all_hidden() -> None:
+    """The row is neither deleted nor does it have a past; a later write, which is replaced itself,
+    has replaced what it has."""
+    first, later = ("b", 1), ("b", 2)
+    stamps = {dot: (dot[1], 0, "b") for dot in (first, later)}
+    names = {
+        "w": WriteName(first, stamps[first], by=("x",)),
+        "x": WriteName(later, stamps[later], certain=True),
+    }
+    hidden = {first: Version(b"v", timestamp=stamps[first], lww=True, identity="w")}
+    held = Held("a")
+    held.keyspace.take("k", Item(hidden, Past({"b": 2}, namings=names)), [later], NOW)
+    held.sync()
+    for keyspace in (held.keyspace, held.restarted().keyspace):
+        assert keyspace.item("k").versions == hidden
+        assert not keyspace.filled("k").shown()
+        assert keyspace.live_keys == 0
 
 
 def test_rows_of_one_slot_lie_together() -> None:
