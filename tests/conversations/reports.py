@@ -1,6 +1,6 @@
 """How a conversation spells the reports of an explanation."""
 
-from node.core.protocol.inspection import Explained, Lacking, KeyReport
+from node.core.protocol.inspection import Explained, KeyReport, Lacking
 from tests.conversations.names import braces
 from tests.conversations.values import Values
 
@@ -31,7 +31,7 @@ class Reports(Values):
         return braces(sorted(entries))
 
     def explained(self, outcome: Explained) -> str:
-        """Spell an explanation: the nodes that have reported, the others, and what the token wants."""
+        """Spell an explanation: which nodes have reported, and what the token wants."""
         parts = [f"reports of {' '.join(sorted(outcome.reports))}"]
         for node, silence in sorted(outcome.silent.items()):
             parts.append(f"{node} {'is silent' if silence.reachable else 'cannot be reached'}")

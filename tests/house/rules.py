@@ -75,7 +75,7 @@ IMPORTS: tuple[tuple[str, str, str | None], ...] = (
     ("cluster.engines", "cluster.engines", ANY),
     (
         "cluster.cli",
-        "cluster.cli cluster.engines node.api.dialects.listing node.api.entry",
+        "cluster.cli cluster.engines coterie node.api.dialects.listing node.api.entry",
         ANY,
     ),
     ("cluster.benchmarks", "cluster.benchmarks cluster.engines node.core.model", ANY),

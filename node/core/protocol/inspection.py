@@ -27,7 +27,7 @@ class HeldVersion(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """A version that a replica holds.  `state`: "shown", or why readers of this replica are not
     shown it: "delete" (it is a delete mark), "hidden" (by a later delete), "repeated" (another
     version is the same write), "expired", or "early" (what it depends on has not come).  `size` is
-    in bytes, `expires` in milliseconds since the epoch (0: never)."""
+    in bytes, `expires` in milliseconds since the epoch (0: never); a delete mark has no type."""
 
     dot: Dot
     timestamp: Timestamp

@@ -26,10 +26,10 @@ from node.core.protocol.inspection import (
     Inspect,
     Inspected,
     KeptHint,
+    KeyReport,
     Lacking,
     Recognize,
     Recognized,
-    KeyReport,
     Silence,
     WaitingRequest,
 )
@@ -175,6 +175,7 @@ class Explaining:
             else:
                 state = "shown" if dot in shown else "hidden"
             content_type = version.labels.content_type if version.labels else JSON_TYPE
+            content_type = "" if version.value is None else content_type
             yield HeldVersion(
                 dot, version.timestamp, state, len(version.value or b""), content_type,
                 version.expires,
