@@ -55,6 +55,19 @@ def value_in(key: str, resolve: Resolver | None, answer: Answer) -> Value:
     raise Conflict(key, siblings, context, words)
 
 
+def document_in(answer: Answer) -> Mapping[str, Any]:
+    """Read an answer that is one JSON object; raise what a refusal says."""
+    if answer.status != SOME_VALUE:
+        raise error_in(answer, is_write=False)
+    try:
+        document = json.loads(answer.body)
+    except ValueError:
+        document = None
+    if not isinstance(document, dict):
+        raise _unexpected(answer, "its body is no JSON object")
+    return document
+
+
 def change_in(key: str, resolve: Resolver | None, answer: Answer) -> Value | None:
     """Read the answer to a GET with If-None-Match: None if the client has what there is."""
     return None if answer.status == AS_BEFORE else value_in(key, resolve, answer)
@@ -91,6 +104,7 @@ def _value(
     return Value(
         key=key,
         value=value,
+        raw=encoded(value)[0] if answer.status == SEVERAL_VALUES else answer.body,
         content_type=content_type,
         etag=_header(answer, "etag"),
         context=_header(answer, "kv-context"),

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from coterie import calls
 from coterie.calls import Call, Context, OnMiss, ReadLevel, WriteLevel
@@ -161,6 +161,25 @@ class AsyncSession:
         edit = await self._run(partial(self._core.begin, key, update), timeout)
         yield edit
         await self._run(partial(self._core.end, edit, update), timeout)
+
+    # -------------------------------------------------------------- why
+    async def explain(self, key: str, *, timeout: float | None = None) -> Mapping[str, Any]:
+        """As `Session.explain`."""
+        return await self._call(calls.explain(key), timeout)
+
+    async def decode_token(
+        self, token: str | None = None, *, timeout: float | None = None
+    ) -> Mapping[str, Any]:
+        """As `Session.decode_token`."""
+        text = self.token if token is None else token
+        return await self._call(calls.decode("/v1/tokens/decode", token=text), timeout)
+
+    async def decode_context(
+        self, context: str, *, key: str | None = None, timeout: float | None = None
+    ) -> Mapping[str, Any]:
+        """As `Session.decode_context`."""
+        call = calls.decode("/v1/contexts/decode", context=context, key=key)
+        return await self._call(call, timeout)
 
     # -------------------------------------------------------------- how calls are made
     async def _call(self, call: Call[T], timeout: float | None) -> T:

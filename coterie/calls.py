@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import partial
-from typing import Generic, Literal, Self, TypeAlias, TypeVar
+from typing import Any, Generic, Literal, Self, TypeAlias, TypeVar
 from urllib.parse import quote
 
 from coterie import answers
@@ -53,6 +53,8 @@ class Call(Generic[T]):
     drawn_name: str = ""  # the Idempotency-Key of a write, if no program relies on it
     fails_unmet: bool = False  # an unmet token is an error at once, and not a reason to go on
     is_of_all: bool = True  # the context of the answer is what was seen of the key, not of a part
+    place: str = "/v1/kv/"  # the path before the key
+    is_timed: bool = True  # the node is told how long it may take
 
     @property
     def is_repeatable(self) -> bool:
@@ -68,7 +70,7 @@ class Call(Generic[T]):
     def path(self) -> str:
         """Return the path; a segment of dots alone is escaped, or a URL would lose it."""
         escaped = quote(self.key, safe="")
-        return "/v1/kv/" + (escaped.replace(".", "%2E") if set(escaped) == {"."} else escaped)
+        return self.place + (escaped.replace(".", "%2E") if set(escaped) == {"."} else escaped)
 
 
 def get(
@@ -188,6 +190,30 @@ def set_ttl(key: str, ttl: float, options: WriteOptions) -> Call[Written]:
         read=partial(answers.written_in, key),
         is_write=True,
         drawn_name=options.drawn_name,
+    )
+
+
+def explain(key: str) -> Call[Mapping[str, Any]]:
+    return Call(
+        method="GET",
+        key=key,
+        query=(),
+        headers=(),
+        read=answers.document_in,
+        place="/v1/explain/",
+        is_timed=False,
+    )
+
+
+def decode(place: str, **query: str | None) -> Call[Mapping[str, Any]]:
+    return Call(
+        method="GET",
+        key="",
+        query=_pairs(query),
+        headers=(),
+        read=answers.document_in,
+        place=place,
+        is_timed=False,
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from coterie import calls
 from coterie.calls import Call, Context, OnMiss, ReadLevel, WriteLevel
@@ -214,6 +214,35 @@ class Session:
         edit = self._run(partial(self._core.begin, key, update), timeout)
         yield edit
         self._run(partial(self._core.end, edit, update), timeout)
+
+    # -------------------------------------------------------------- why
+    def explain(self, key: str, *, timeout: float | None = None) -> Mapping[str, Any]:
+        """Return what all nodes have of a key, and which of them cover what this session has seen.
+
+        It is the document of `GET /v1/explain/{key}` (docs/api.md).  Raises Unavailable,
+        BadRequest (the token is of another cluster).
+        """
+        return self._call(calls.explain(key), timeout)
+
+    def decode_token(
+        self, token: str | None = None, *, timeout: float | None = None
+    ) -> Mapping[str, Any]:
+        """Return what a token says, or that of this session, as `GET /v1/tokens/decode` does.
+
+        Raises BadRequest if it is no token of this cluster, Unavailable.
+        """
+        text = self.token if token is None else token
+        return self._call(calls.decode("/v1/tokens/decode", token=text), timeout)
+
+    def decode_context(
+        self, context: str, *, key: str | None = None, timeout: float | None = None
+    ) -> Mapping[str, Any]:
+        """Return what a context has seen, as `GET /v1/contexts/decode` does.
+
+        Raises BadRequest if it is no context of this cluster, or with `key` one of another key;
+        Unavailable.
+        """
+        return self._call(calls.decode("/v1/contexts/decode", context=context, key=key), timeout)
 
     # -------------------------------------------------------------- how calls are made
     def _call(self, call: Call[T], timeout: float | None) -> T:

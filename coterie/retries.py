@@ -160,6 +160,7 @@ def _request(call: Call[T], tokens: tuple[str, ...], url: str, wait_s: float) ->
     """Make the request for one node; the node is told to answer before the client gives up."""
     wait_s = max(wait_s, ATTEMPT_S_MIN)
     node_s = max(wait_s - EARLIER_S, wait_s / 2)
-    query = urlencode([*call.query, ("timeout", f"{node_s:.3f}")])
+    timed = [("timeout", f"{node_s:.3f}")] if call.is_timed else []
+    query = urlencode([*call.query, *timed])
     headers = (*call.headers, *(("Kv-Token", token) for token in tokens))
     return Send(call.method, f"{url}{call.path}?{query}", headers, call.body, wait_s)

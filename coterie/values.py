@@ -26,15 +26,16 @@ class Missing(NamedTuple):
 class Value:
     """What a read found.
 
-    `context` is what was seen of the key, for a write that replaces just that; `etag` names the
-    versions, for conditions.  `expires` is in seconds since the epoch.  `siblings` is how many
-    values the key had, if the node or a resolver made one of them.  `reads` of `copies` replicas
-    were read.  `missing` is empty unless the read was allowed to be stale and is: then it names the
-    writes that this value may lack.
+    `raw` has the bytes of the value as they are stored.  `context` is what was seen of the key, for
+    a write that replaces just that; `etag` names the versions, for conditions.  `expires` is in
+    seconds since the epoch.  `siblings` is how many values the key had, if the node or a resolver
+    made one of them.  `reads` of `copies` replicas were read.  `missing` is empty unless the read
+    was allowed to be stale and is: then it names the writes that this value may lack.
     """
 
     key: str
     value: Any
+    raw: bytes
     content_type: str
     etag: str
     context: str

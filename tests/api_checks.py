@@ -69,6 +69,11 @@ def before_call(context: HookContext, case: Request, kwargs: dict[str, Any]) -> 
         write(f"{case.operation.base_url}v1/kv/{SHARED_KEY}", beside=CLIENT.requests % 8 < 4)
     if "Kv-Token" in case.headers:
         case.headers["Kv-Token"] = CLIENT.token
+    if "token" in (case.query or {}):
+        case.query["token"] = CLIENT.token
+    if "context" in (case.query or {}):
+        case.query["context"] = next(iter(CLIENT.contexts.values()), "none")
+        case.query.pop("key", None)  # of another key it would be refused
     if "Kv-Context" in case.headers:
         seen = CLIENT.contexts.get(str(case.path_parameters.get("key")))
         case.headers["Kv-Context"] = seen if seen and CLIENT.requests % 3 else "none"

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from node.api.dialects.listing import BY_NAME
+from tests.house.layers import CORE_ROW
 from tests.house.map import arrows_of, levels_of, modules_of, units_of
 from tests.house.rules import (
     BANNED_CALLS,
     BROAD_EXCEPTS,
     COLUMNS_MAX,
-    CORE_ROW,
     FILE_LINES_MAX,
     FUNCTION_LINES_MAX,
     GUILLEMETS,

@@ -4,6 +4,10 @@ app             arguments and exit codes
 commands        what they do and print (status, ...)
 view_commands   what `coterie view` prints of plans, jobs and events
 ring_commands   what `coterie ring` prints; doctor: what this machine has and lacks
+data_app        the arguments of commands about keys;  data_commands: what they do
+explained       an explanation as tables;  explained_words: as sentences
+client_session  the client of one of them, and exit codes;  session_file: what a session keeps
+run             where clusters are
 engine_choice   which engine has a cluster, or would start it
 first_commands  what to try first
 """

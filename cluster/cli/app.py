@@ -6,7 +6,6 @@ This module has only arguments and exit codes: 0 done, 1 failure, 2 usage, 3 not
 
 import signal
 import sys
-from pathlib import Path
 from types import FrameType
 from typing import Annotated
 
@@ -15,7 +14,9 @@ import requests.exceptions
 import typer
 
 from cluster.cli import commands, ring_commands, view_commands
-from cluster.cli.engine_choice import expect_no_rival, find, holders
+from cluster.cli.data_app import data
+from cluster.cli.engine_choice import expect_no_rival, holders
+from cluster.cli.run import Run, engine_of
 from cluster.engines import add_node, docker_image
 from cluster.engines.console import Report, say
 from cluster.engines.containers import docker_client
@@ -42,6 +43,7 @@ view = typer.Typer(
 app.add_typer(view, name="view")
 rings = typer.Typer(help="The ring of nodes, and what of it holds a key.", no_args_is_help=True)
 app.add_typer(rings, name="ring")
+app.add_typer(data)
 report = Report()
 
 Name = Annotated[str, typer.Option("--name", help="Which cluster.")]
@@ -56,21 +58,6 @@ Add = Annotated[str | None, typer.Option(help="Nodes that come.")]
 Remove = Annotated[str | None, typer.Option(help="Nodes that go.")]
 Lost = Annotated[str | None, typer.Option(help="Nodes whose disks are given up.")]
 Force = Annotated[bool, typer.Option("--force", help="Although something may be lost.")]
-
-
-class Run:
-    """The directory of all clusters, and the module that is a node; tests set their own."""
-
-    home = Path(".cluster")
-    module = "node"
-
-
-def engine_of(name: str, choice: EngineChoice = "auto", aloud: bool = False) -> Engine:
-    """Return the engine that has the cluster or would start it; if `aloud`, say why that one."""
-    engine, remark = find(checked_name(name), choice, Run.home, Run.module)
-    if remark and aloud:
-        report.note(remark)
-    return engine
 
 
 def holders_of(name: str) -> list[Engine]:
@@ -98,7 +85,7 @@ def up(
     signal.signal(signal.SIGTERM, _interrupt)
     if fresh and (found := holders_of(name)):
         commands.throw_away(found, name, report, Run.home)
-    chosen = engine_of(name, engine, aloud=True)
+    chosen = engine_of(name, engine, report)
     expect_no_rival(chosen, Run.home, Run.module)
     commands.bring_up(chosen, options, report, Run.home)
 

@@ -25,17 +25,18 @@ from node.core.model.actors import short_name
 from node.core.model.item import Item
 from node.core.model.options import Options, Start
 from node.core.model.view import View
-from node.core.protocol import events, hints as h, messages as m, operations as ops
+from node.core.protocol import events, hints as h, inspection as i, messages as m, operations as ops
 from node.core.protocol.effects import Damaged, Effects
-from node.core.protocol.messages import BOUND_TO_VIEW
 from node.core.protocol.step import Step
 from node.core.replication.pull import Repair
 from node.core.requests.admission import Admission
 from node.core.requests.causal_delivery import DeliveryBuffer
 from node.core.requests.expiring import Expiring
+from node.core.requests.explaining import Explaining
 from node.core.requests.hint_holder import HintHolder
 from node.core.requests.hinting import Hinting
 from node.core.requests.key_counts import CountOrigin
+from node.core.requests.key_events import KeyEvents
 from node.core.requests.key_lists import Lists
 from node.core.requests.read_answer import DAMAGED_HERE
 from node.core.requests.read_origin import ReadOrigin
@@ -87,7 +88,7 @@ class Replica:
         hinting, row_repair = Hinting(services), self.maintenance.row_repair
         self._read_origin = ReadOrigin(
             services, self._read_owner, self.delivery_buffer, row_repair, options,
-            self._begin_write,
+            lambda request, put, found, tries: self._writes.begin(request, put, found, tries),
         )  # fmt: skip
         self._counts, self._lists = CountOrigin(services), Lists(services)
         feed, ask = self._read_origin.feed, self.maintenance.anti_entropy.ask_shard_peers
@@ -95,16 +96,16 @@ class Replica:
         self._write_replica = WriteReplica(services, row_repair, hinting, options, feed, ask)
         self._writes = WriteOrigin(services, hinting, self._handle, self._read_origin.looks.begin)
         self._hint_holder = HintHolder(services, options)
-        self._expiring = Expiring(services, self._delete)
-        self._under_way = (
-            self._writes.under_way, self._read_origin.under_way, self._lists.under_way,
-            self._counts.under_way, self._proposals,
-        )  # fmt: skip
+        self._expiring, events = Expiring(services, self._delete), KeyEvents(step)
+        writes, reads = self._writes.under_way, self._read_origin.under_way
+        self._explaining = Explaining(services, self.delivery_buffer, events, writes, reads)
+        self._under_way = (writes, reads, self._lists.under_way, self._counts.under_way,
+                           self._proposals, self._explaining.under_way)  # fmt: skip
         self._view_change = self._change_of_views(services)
         self.is_over = False  # it does nothing now: the rows are those of another replica
         self._epoch = m.Epoch()  # of the message in hand
         handlers = self._table()
-        self._handlers = {kind: handler for kind, (handler, _) in handlers.items()}
+        self._handlers = events.watched({kind: each for kind, (each, _) in handlers.items()})
         self._if_damaged = {kind: instead for kind, (_, instead) in handlers.items()}
         self._admission = Admission(services, self._handle)
 
@@ -161,6 +162,8 @@ class Replica:
             m.DeclaredRuns: (maintenance.gossip.on_declared_runs, None),
             m.WantRuns: (maintenance.gossip.on_want_runs, None),
             m.Superseded: (self.on_superseded, None),
+            i.Inspect: (self._explaining.on_inspect, None),
+            i.Inspected: (self._explaining.on_inspected, None),
             events.LinkUp: (self.on_link_up, None),
             events.LinkDown: (self.on_link_down, None),
             events.Tick: (self.on_tick, None),
@@ -175,6 +178,8 @@ class Replica:
             ops.Peek: (self._read_owner.peek, self._refusing(DAMAGED_HERE)),
             ops.StoreLocally: (self._home.keep, self._refusing(DAMAGED_HERE)),
             ops.Count: (self._counts.begin, None),
+            i.Explain: (self._explaining.begin, None),
+            i.Recognize: (self._explaining.recognize, None),
             ops.List: (self._lists.begin, None),
             ops.Look: (self.delivery_buffer.look, self._refusing(f"of some key: {DAMAGED_HERE}")),
         }
@@ -220,7 +225,7 @@ class Replica:
         if epoch != self.views.epoch and type(message) is not m.Views:
             is_ahead = self.maintenance.gossip.is_ahead(source, epoch)
             is_other = is_ahead or epoch.view != self.views.epoch.view
-            if is_other and type(message) in BOUND_TO_VIEW:
+            if is_other and type(message) in m.BOUND_TO_VIEW:
                 return
             if type(message) is m.State:  # its slots may be complete by another oldest view only
                 return
@@ -290,10 +295,6 @@ class Replica:
         self._handlers[events.Submit] = refuse
         self.is_over = True
 
-    def _begin_write(self, request: int, put: ops.Put, found: bool, attempts: int) -> None:
-        """Begin a write after a read of its key."""
-        self._writes.begin(request, put, found, attempts)
-
     # ---- views
     def on_heartbeat(self, source: str, heartbeat: m.Heartbeat) -> None:
         self.maintenance.gossip.on_heartbeat(source, heartbeat, self._epoch)
@@ -327,6 +328,7 @@ class Replica:
         self._lists.tick()
         self._writes.tick()
         self._counts.tick()
+        self._explaining.tick()
         self._expiring.tick()
 
     def _delete(self, put: ops.Put) -> None:

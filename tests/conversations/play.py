@@ -29,9 +29,9 @@ from node.core.protocol.operations import (
     Stored,
     StoreLocally,
 )
+from tests.conversations.looking import Choices, Looking
 from tests.conversations.stage import Posted, Stage
 
-Choices = dict[str, str]
 CONDITIONS = {"": (None, ()), "new": (None, (ANY_VALUE,)), "present": ((ANY_VALUE,), ())}
 
 
@@ -43,19 +43,22 @@ class Session:
     contexts: dict[str, Past] = field(default_factory=dict)
 
 
-class Play:
+class Play(Looking):
     """Plays one conversation."""
 
     def __init__(self) -> None:
         self._stage: Stage | None = None
         self._sessions: dict[str, Session] = {}
         self._kept: dict[str, Posted] = {}
-        self._counts = dict.fromkeys("wrnvl", 0)
+        self._counts = dict.fromkeys("wrnvle", 0)
 
     @property
     def stage(self) -> Stage:
         assert self._stage is not None, "the first command is cluster"
         return self._stage
+
+    def token_of(self, session: str) -> Token:
+        return self._sessions.setdefault(session, Session()).token
 
     def perform(self, commands: list[str]) -> list[str]:
         """Run these commands; return what they caused, line by line."""
@@ -240,7 +243,7 @@ class Play:
         asked = options.get("level", AVAILABLE), refuse_when, "clock" in options, "after" in options
         name, hinted = options.get("as", ""), "hinted" in options
         put = Put(key, value, mode, session.token, seen, *asked, identity=name, hinted=hinted)
-        self._submit("w", node, key, put, options)
+        self.submit("w", node, key, put, options)
 
     def on_get(self, node: str, key: str, **options: str) -> None:
         """node key [by=] [mode=] [scope=] [copies=] [wait=seconds] [mend=yes] [check=yes]: read."""
@@ -248,25 +251,25 @@ class Play:
         mode, scope = Mode(options.get("mode", "lww")), Scope(options.get("scope", "key"))
         asked = int(options.get("copies", "1")), float(options.get("wait", "0")), "mend" in options
         get = Get(key, mode, session.token, scope, *asked, check="check" in options)
-        self._submit("r", node, key, get, options)
+        self.submit("r", node, key, get, options)
 
     def on_peek(self, node: str, key: str) -> None:
         """node key: what the node's own replica holds."""
-        self._submit("r", node, key, Peek(key), {})
+        self.submit("r", node, key, Peek(key), {})
 
     def on_plant(self, node: str, key: str, value: str, *clock: str, new: str = "") -> None:
         """node key value [a1:2 ..] [new=only]: a write on its own replica, with a vector clock."""
         entries = dict(entry.split(":") for entry in clock)
         named = {self.stage.words.actor_at(at): int(n) for at, n in entries.items()}
-        self._submit("w", node, key, StoreLocally(key, value.encode(), named, bool(new)), {})
+        self.submit("w", node, key, StoreLocally(key, value.encode(), named, bool(new)), {})
 
     def on_count(self, node: str, shard: str) -> None:
         """node shard: how many keys does the shard hold?"""
-        self._submit("n", node, "", Count(shard), {})
+        self.submit("n", node, "", Count(shard), {})
 
     def on_look(self, node: str) -> None:
         """node: what does it show without a token, and what does it hold back?"""
-        self._submit("l", node, "", Look(limit=100), {})
+        self.submit("l", node, "", Look(limit=100), {})
 
     def _looked(self, outcome: Looked) -> str:
         words = self.stage.words
@@ -280,9 +283,9 @@ class Play:
         """node shards=n | add=node to=shard | drop=node [lost ..]: another view; `lost` nodes
         are given up."""
         view = self.stage.driver(node).replica.view
-        self._submit("v", node, "", Propose(_layout(view, **wanted), view.id, lost), {})
+        self.submit("v", node, "", Propose(_layout(view, **wanted), view.id, lost), {})
 
-    def _submit(self, kind: str, node: str, key: str, operation: Request, options: Choices) -> None:
+    def submit(self, kind: str, node: str, key: str, operation: Request, options: Choices) -> None:
         stage, driver = self.stage, self.stage.driver(node)
         self._counts[kind] += 1
         name = f"{kind}{self._counts[kind]}"
@@ -302,30 +305,6 @@ class Play:
         if by is not None and isinstance(outcome, Stored | Found | Absent):
             self._sessions[by].token = outcome.token
             self._sessions[by].contexts[key] = outcome.context
-
-    # ---- looking
-    def on_show(self, node: str, key: str = "") -> None:
-        """node [key]: what it holds of the key; without a key, what it knows."""
-        stage, replica = self.stage, self.stage.driver(node).replica
-        words, keyspace, maintenance = stage.words, replica.keyspace, replica.maintenance
-        if key:
-            stage.say(f"{node} holds {key}={words.item(keyspace.item(key))}")
-            return
-        stage.say(f"{node} {'arrived' if maintenance.arrived else 'is arriving'}")
-        stage.say(f"  clock {words.clock(keyspace.clock)}")
-        for line in words.place(replica):
-            stage.say(f"  {line}")
-        stage.say(f"  stable {words.vector(keyspace.watermarks.cluster)}")
-        stage.say(f"  keys {keyspace.live_keys}")
-        stage.say(f"  log {keyspace.log.entries}")
-        stage.say(f"  open {len(keyspace.open_keys.unsettled)}")
-        stage.say(f"  waiting {sum(replica.waiting().values())}")
-
-    def on_flight(self) -> None:
-        """What is on its way."""
-        for envelope in self.stage.queue:
-            kind = self.stage.words.kind(envelope.message)
-            self.stage.say(f"{envelope.source} -> {envelope.target} {kind}")
 
 
 def _layout(now: View, *, shards: str = "", add: str = "", to: str = "", drop: str = "") -> Layout:

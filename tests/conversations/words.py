@@ -21,7 +21,7 @@ from node.core.model.keys import key_of
 from node.core.model.quorum import AVAILABLE
 from node.core.model.slots import from_bytes, to_bytes
 from node.core.model.view import FIRST, View, ViewId
-from node.core.protocol import hints as h, messages as m
+from node.core.protocol import hints as h, inspection as i, messages as m
 from node.core.protocol.operations import (
     Absent,
     Adopted,
@@ -44,10 +44,11 @@ from node.core.protocol.operations import (
 from node.core.replica import Replica
 from node.core.storage.keyspace import ITEMS
 from tests.conversations.names import braces
-from tests.conversations.values import Values, text_of
+from tests.conversations.reports import Reports
+from tests.conversations.values import text_of
 
 
-class Words(Values):
+class Words(Reports):
     """The words of one conversation."""
 
     def __init__(self) -> None:
@@ -89,6 +90,8 @@ class Words(Values):
             m.WantRuns: lambda w: "",
             m.Superseded: lambda s: f"{self.node(s.mark.node_id)}: {s.reason}",
             m.Granted: lambda g: f"{self.request(g.request)} {self.layout(g.view)}",
+            i.Inspect: lambda n: f"{self.request(n.request)} {n.key}",
+            i.Inspected: lambda n: f"{self.request(n.request)} {self.report(n.report)}",
         }
 
     # ---- parts of messages
@@ -273,7 +276,9 @@ class Words(Values):
             case Listed():
                 listed = braces(sorted(outcome.items))
                 return f"Listed {outcome.shard} {listed}; token {self.token(outcome.token)}"
-            case Forgotten() | Looked():
+            case i.Explained():
+                return self.explained(outcome)
+            case Forgotten() | Looked() | i.Recognized():
                 return type(outcome).__name__
 
     def _entry(self, entry: str) -> str:

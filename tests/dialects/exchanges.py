@@ -45,6 +45,7 @@ from node.core.protocol.operations import (
     Outcome,
     Peek,
     Propose,
+    Put,
     Request,
     StoreLocally,
 )
@@ -206,6 +207,7 @@ def _asked(request: Request) -> str:
         mend += f", raw in {request.timeout_s:g} s" if request.raw else ""
         mend += ", stale" if request.stale else ""
         return f"asks get of {request.key!r}: {where}{mend}; {token}"
+    assert isinstance(request, Put), "no exchange asks for an explanation"
     value = "a delete" if request.value is None else request.value.decode()
     how = f"{request.mode}, {request.level}, refuse unmet {request.refuse_when.unmet}"
     how += ", if present" if request.refuse_when.absent else ""

@@ -6,7 +6,6 @@ A rule is a generator over one parsed file, and yields complaints.  The tables s
 
 import ast
 import re
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from tests.house.constants import rebound
 from tests.house.fields import set_for_others
+from tests.house.layers import CORE_ROW, IMPORTS, OURS
 
 ROOT = Path(__file__).parents[2]
 TOPS = ("node", "cluster", "coterie", "tests", "examples", "docs")
@@ -22,69 +22,6 @@ FILE_LINES_MAX = 350
 COLUMNS_MAX = 100
 
 # ------------------------------------------------------------------ the tables
-
-# The core, upwards: a folder or file imports only from the rows below its own, and within itself.
-CORE_ROWS = (
-    "model",
-    "protocol",
-    "storage",
-    "replication",
-    "membership",
-    "integrity",
-    "requests maintenance",
-    "replica",
-    "status",
-)
-CORE_ROW = {name: i for i, row in enumerate(CORE_ROWS) for name in row.split()}
-
-DATA = (
-    "msgspec base64 bisect collections contextlib dataclasses enum functools hashlib heapq "
-    "itertools math operator random re struct typing zlib"
-)
-ANY = None
-
-# What a package may import of ours, and of others; the first match counts.
-IMPORTS: tuple[tuple[str, str, str | None], ...] = (
-    ("node.core", "node.core", DATA),
-    ("node.driver", "node.core", "collections typing"),
-    (
-        "node.api",
-        "node.addresses node.api node.config node.core.model node.core.protocol node.setting_types",
-        f"{DATA} html json orjson urllib",
-    ),
-    (
-        "node.shell.http",
-        "node.shell.http node.door node.driver node.api.contract node.api.openapi node.api.parsing "
-        "node.core.model node.core.protocol node.core.status",
-        ANY,
-    ),
-    ("node.shell.peers", "node.shell.peers node.core.model node.core.protocol", ANY),
-    ("node.shell.disk", "node.shell.disk node.core.model node.core.protocol", ANY),
-    ("node.shell", "node.shell node.core.protocol", ANY),
-    ("node.__main__", "node", ANY),
-    ("node.config", "node.addresses node.api.dialects node.api.entry node.setting_types", ANY),
-    ("node.setting_types", "node.addresses", ANY),
-    ("node.door", "node.config node.setting_types", ANY),
-    ("node", "", ANY),
-    ("cluster.checker", "cluster.checker", ANY),
-    (
-        "cluster.simulator",
-        "cluster.simulator cluster.checker node.core node.driver node.api.native.merging",
-        ANY,
-    ),
-    ("cluster.engines", "cluster.engines", ANY),
-    ("cluster.cli", "cluster.cli cluster.engines node.api.dialects.listing node.api.entry", ANY),
-    ("cluster.benchmarks", "cluster.benchmarks cluster.engines node.core.model", ANY),
-    ("cluster.__main__", "cluster.cli", ANY),
-    ("cluster", "", ANY),
-    ("coterie", "coterie", "httpx2 " + " ".join(sys.stdlib_module_names)),
-    ("examples.stage.messages", "examples.stage node.core", ANY),
-    ("examples.stage.simulated", "examples coterie cluster.simulator node.api node.core", ANY),
-    ("examples", "examples.stage coterie", ANY),
-    ("tests", "tests node cluster coterie examples docs", ANY),
-    ("docs", "node cluster", ANY),
-)
-OURS = "node cluster coterie tests examples docs"
 
 # These may ask the machine for nothing: what they say depends on arguments alone.
 PURE = re.compile(

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
-from node.core import replica
 from node.core.membership import known_views
 from node.core.membership.disk_identity import Identity
 from node.core.membership.known_views import KnownViews
@@ -23,6 +22,7 @@ from node.core.model.options import Options
 from node.core.model.slots import from_bytes
 from node.core.model.token import Token
 from node.core.model.view import FIRST, View, ViewId
+from node.core.protocol import messages
 from node.core.protocol.messages import ItemPage, Pull
 from node.core.protocol.operations import Get, Propose
 from node.core.replication import sync_pages
@@ -99,7 +99,7 @@ def the_actor_outlives_its_view() -> Iterator[None]:
 def handle_messages_of_other_views() -> Iterator[None]:
     """Acks, rows and pages count, whatever their view and their mark."""
     with (
-        patch.object(replica, "BOUND_TO_VIEW", frozenset()),
+        patch.object(messages, "BOUND_TO_VIEW", frozenset()),
         patch.object(Identity, "meet", lambda self, source, mark: True),
     ):
         yield

@@ -4,11 +4,14 @@
     answers        from outcomes to answers
     policies       GET, PUT and DELETE /v1/policies/{prefix}; which words a policy may have is in
                    core/model/policies
+    explain        GET /v1/explain/{key};  explanation: from reports of all nodes to its JSON
+    decode         GET /v1/tokens/decode and /v1/contexts/decode
     merging        several values shown as one: what each `merge` of a policy does
     parameters     reads and checks what a request asks for: query, headers, key
     opaque         tokens and contexts as the opaque text that clients send back
     problems       refusals as problem documents, and the texts that explain each kind
-    described      all of this for the OpenAPI document; a new route is described there
+    described      all of this for the OpenAPI document; a new route is described there, or in
+                   explain_described
 
 Read key_values, then answers.  (RFC 9110: methods, tags, conditions; RFC 9457: problems.)
 """

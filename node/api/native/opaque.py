@@ -94,6 +94,14 @@ def context_text(key: str, seen: KeyContext) -> str:
 
 def context_of(key: str, text: str) -> KeyContext:
     """Return what a client has seen of a key; raise Malformed, also for another key's context."""
+    key_hash, seen = context_parts(text)
+    if key_hash != key_hash_of(key, False):
+        raise Malformed("it is of another key: send the context of an answer about this one")
+    return seen
+
+
+def context_parts(text: str) -> tuple[KeyHash, KeyContext]:
+    """Return the hash of the key that a context is of, and what it has seen; raise Malformed."""
     if len(text) > CONTEXT_BYTES_MAX:
         raise Malformed(f"it has {len(text)} bytes; the limit is {CONTEXT_BYTES_MAX}")
     raw = _bytes(text)
@@ -109,11 +117,9 @@ def context_of(key: str, text: str) -> KeyContext:
         raise Malformed(NOT_OURS)
     if not all(is_timestamp(each.timestamp) for each in wire.named):
         raise Malformed(NOT_OURS)
-    if wire.key_hash != key_hash_of(key, False):
-        raise Malformed("it is of another key: send the context of an answer about this one")
     namings = {each.identity: WriteName(each.dot, each.timestamp) for each in wire.named}
     past = Past(wire.base, set(wire.loose), namings=namings)
-    return KeyContext(past, tokens.checked_name(wire.cluster))
+    return wire.key_hash, KeyContext(past, tokens.checked_name(wire.cluster))
 
 
 def _checksum(said: bytes) -> bytes:

@@ -57,18 +57,20 @@ def show(call: Call) -> Reply:
 
 
 def _shown(view: View) -> Reply:
-    shown = [
-        {
-            "prefix": policy.prefix,
-            "merge": policy.merge,
-            "blind": policy.blind,
-            "w": policy.w,
-            "r": policy.r,
-            "ttl": policy.ttl_s or None,
-        }
-        for policy in view.policies
-    ]
+    shown = [shown_policy(policy) for policy in view.policies]
     return Reply(200, orjson.dumps({"view": str(view.id), "policies": shown}))
+
+
+def shown_policy(policy: Policy) -> dict[str, Any]:
+    """Return a policy as answers show it."""
+    return {
+        "prefix": policy.prefix,
+        "merge": policy.merge,
+        "blind": policy.blind,
+        "w": policy.w,
+        "r": policy.r,
+        "ttl": policy.ttl_s or None,
+    }
 
 
 def put(call: Call) -> Talk:

@@ -12,6 +12,7 @@ import orjson
 
 from node.api.contract import Call, Refused, Reply
 from node.api.parsing import words_in
+from node.core.protocol.operations import Outcome, Rejected, Unavailable
 
 PROBLEM_JSON = "application/problem+json"
 TEXT = "text/plain; charset=utf-8"
@@ -130,6 +131,17 @@ def problem(
         more_headers["Retry-After"] = "1"
         more_headers["Kv-Outcome"] = "definite" if definite else "unknown"
     return Reply(status, orjson.dumps(body), {**more_headers, **(headers or {})}, PROBLEM_JSON)
+
+
+def not_recognized(call: Call, outcome: Outcome) -> Reply:
+    """Refuse a request whose token or context the node does not take."""
+    match outcome:
+        case Rejected(reason=reason):
+            return problem(call, "malformed", reason)
+        case Unavailable(reason=reason, definite=definite):
+            return problem(call, "unavailable", reason, definite=definite)
+        case _:
+            raise AssertionError(f"{type(outcome).__name__} is no answer to this request")
 
 
 def malformed(call: Call, detail: str) -> Refused:

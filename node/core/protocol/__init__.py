@@ -4,6 +4,7 @@
                    are answered
     messages       what nodes send to each other
     mark           by what a node is told from a copy of itself
+    inspection     what nodes say of one key, for a person who asks why
     pieces         items that are too large for one message
     events         what a replica is told: a message, a request, a link, the time
     effects        what a step causes

@@ -11,6 +11,7 @@ from node.core.model.labels import Labels
 from node.core.model.quorum import AVAILABLE, Level
 from node.core.model.token import Token
 from node.core.model.view import Layout, View, ViewId
+from node.core.protocol.inspection import Explain, Explained, Recognize, Recognized
 
 ANSWER_S = 2.0  # so long a client waits for replicas, if it does not say how long
 
@@ -128,7 +129,9 @@ class Propose(msgspec.Struct, frozen=True):
     lost: tuple[str, ...] = ()
 
 
-Request = Put | Get | Peek | StoreLocally | Count | List | Look | Forget | Propose
+Request = (
+    Put | Get | Peek | StoreLocally | Count | List | Look | Forget | Propose | Explain | Recognize
+)  # fmt: skip
 
 
 # ------------------------------------------------------------------ what the node answers
@@ -305,4 +308,6 @@ Outcome = (
     | Forgotten
     | Adopted
     | Outdated
+    | Explained
+    | Recognized
 )

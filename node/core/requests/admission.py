@@ -22,6 +22,7 @@ from node.core.model.hlc import NO_TIMESTAMP, bounded
 from node.core.model.item import Past
 from node.core.model.keys import slot_of
 from node.core.model.token import Token
+from node.core.protocol.inspection import Explain, Recognize
 from node.core.protocol.messages import WantRuns
 from node.core.protocol.operations import Get, List, Put, Rejected, StoreLocally, Unavailable
 from node.core.storage.keyspace import Keyspace
@@ -75,9 +76,9 @@ class Admission:
 
     def _refusal(self, operation: Any) -> Rejected | Unavailable | None:
         match operation:
-            case Put(token=token, context=context):
+            case Put(token=token, context=context) | Recognize(token=token, context=context):
                 pass
-            case Get(token=token) | List(token=token):
+            case Get(token=token) | List(token=token) | Explain(token=token):
                 context = NO_PAST
             case StoreLocally(clock=clock):
                 dots = [dot for dot in clock.items() if dot[0] == self._keyspace.actor]
@@ -107,7 +108,7 @@ class Admission:
     def _with_what_counts(self, operation: Any) -> Any:
         """The operation without a timestamp that is further ahead than clocks can be apart, and
         with all runs that its context stands for.  Raises UnknownRuns."""
-        if isinstance(operation, Put) and operation.context:
+        if isinstance(operation, Put | Recognize) and operation.context:
             context = self._keyspace.runs.unpack_past(operation.context)
             if context is not operation.context:
                 operation = replace(operation, context=context)

@@ -106,6 +106,13 @@ class Hints:
         assert blob is not None, "a hint that is kept has a row"
         return SAVED.decode(blob)
 
+    def of_key(self, key: str) -> Iterator[SavedHint]:
+        """The hints of a key, the oldest first."""
+        slot = slot_of_key(key)
+        for number, kept in self.kept.items():
+            if kept.slot == slot and (saved := self.read(number)).key == key:
+                yield saved
+
     def drop(self, number: int) -> None:
         """Remove a hint that is kept."""
         kept = self.kept.pop(number)

@@ -31,6 +31,7 @@ from node.core.model.view import ViewId
 from node.core.protocol import messages as m
 from node.core.protocol.frame import Frame
 from node.core.protocol.hints import HandOver, Hint
+from node.core.protocol.inspection import Inspected
 from node.core.protocol.step import Step
 from node.core.storage.row_scan import RowReads
 
@@ -282,6 +283,11 @@ def _of_item(message: Itemed, change: Change) -> m.Message:
     return message if item is message.item else replace(message, item=item)
 
 
+def _of_inspected(i: Inspected, change: Change) -> m.Message:
+    past, clock = _past(i.report.past, change), _clock(i.report.clock, change)
+    return replace(i, report=replace(i.report, past=past, clock=clock))
+
+
 def _of_written(n: m.Written, change: Change) -> m.Written:
     context = _past(n.context, change)
     return n if context is n.context else replace(n, context=context)
@@ -311,6 +317,7 @@ CARRIERS: dict[type, Callable[..., m.Message]] = {
     m.ReadRepair: _of_item,
     Hint: _of_item,
     HandOver: _of_item,
+    Inspected: _of_inspected,
     m.Written: _of_written,
     m.Accept: _of_accept,
     m.Gossip: _of_gossip,

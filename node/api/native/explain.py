@@ -1,0 +1,55 @@
+"""GET /v1/explain/{key}: what all nodes have of a key, and why it shows what it shows."""
+
+from functools import partial
+
+import orjson
+
+from node.api.contract import Ask, Call, Dialect, Refused, Reply, Route
+from node.api.native.decode import decode_context, decode_token
+from node.api.native.explanation import explanation
+from node.api.native.opaque import token_text
+from node.api.native.parameters import (
+    TIMEOUT_S_MAX,
+    KeyRequest,
+    check_query,
+    request_of,
+    seconds_in,
+)
+from node.api.native.problems import not_recognized, reworded
+from node.api.parsing import refused
+from node.core.protocol.inspection import INSPECT_S, Explain, Explained
+from node.core.protocol.operations import Outcome
+
+PATH = "/v1/explain/"
+PARAMETERS = frozenset({"timeout"})
+
+
+def explanations() -> Dialect:
+    """Return the routes that explain: a key, a token, a context."""
+    return Dialect(
+        "explain",
+        (
+            Route("GET", PATH + "{key}", explain_key),
+            Route("GET", "/v1/tokens/decode", decode_token),
+            Route("GET", "/v1/contexts/decode", decode_context),
+        ),
+        lambda path: refused(404, "No such path"),
+        reword=reworded,
+        reword_early=reworded,
+    )
+
+
+def explain_key(call: Call) -> Ask:
+    check_query(call, PARAMETERS)
+    text = call.query.get("timeout")
+    timeout_s = INSPECT_S if text is None else seconds_in(call, "timeout", text, TIMEOUT_S_MAX)
+    asked = request_of(call)
+    return Ask(Explain(asked.key, asked.token, timeout_s), partial(say_explained, asked))
+
+
+def say_explained(asked: KeyRequest, outcome: Outcome) -> Reply:
+    if not isinstance(outcome, Explained):
+        raise Refused(not_recognized(asked.call, outcome))
+    facts = asked.call.facts()
+    headers = {"Kv-Token": token_text(asked.token), "Kv-Served-By": facts.address}
+    return Reply(200, orjson.dumps(explanation(asked, facts, outcome)), headers)

@@ -1,0 +1,54 @@
+"""The commands of a conversation that look, and change nothing."""
+
+from abc import ABC, abstractmethod
+
+from node.core.model.token import Token
+from node.core.protocol.inspection import Explain
+from node.core.protocol.operations import Request
+from tests.conversations.stage import Stage
+
+Choices = dict[str, str]
+
+
+class Looking(ABC):
+    """What a play can look at."""
+
+    @property
+    @abstractmethod
+    def stage(self) -> Stage:
+        """The stage of the play."""
+
+    @abstractmethod
+    def token_of(self, session: str) -> Token:
+        """What this session depends on."""
+
+    @abstractmethod
+    def submit(self, kind: str, node: str, key: str, operation: Request, options: Choices) -> None:
+        """Let a client of the node make a request."""
+
+    def on_explain(self, node: str, key: str, by: str = "") -> None:
+        """node key [by=session]: why does the key show what it shows?"""
+        self.submit("e", node, key, Explain(key, self.token_of(by)), {})
+
+    def on_show(self, node: str, key: str = "") -> None:
+        """node [key]: what it holds of the key; without a key, what it knows."""
+        stage, replica = self.stage, self.stage.driver(node).replica
+        words, keyspace, maintenance = stage.words, replica.keyspace, replica.maintenance
+        if key:
+            stage.say(f"{node} holds {key}={words.item(keyspace.item(key))}")
+            return
+        stage.say(f"{node} {'arrived' if maintenance.arrived else 'is arriving'}")
+        stage.say(f"  clock {words.clock(keyspace.clock)}")
+        for line in words.place(replica):
+            stage.say(f"  {line}")
+        stage.say(f"  stable {words.vector(keyspace.watermarks.cluster)}")
+        stage.say(f"  keys {keyspace.live_keys}")
+        stage.say(f"  log {keyspace.log.entries}")
+        stage.say(f"  open {len(keyspace.open_keys.unsettled)}")
+        stage.say(f"  waiting {sum(replica.waiting().values())}")
+
+    def on_flight(self) -> None:
+        """What is on its way."""
+        for envelope in self.stage.queue:
+            kind = self.stage.words.kind(envelope.message)
+            self.stage.say(f"{envelope.source} -> {envelope.target} {kind}")
