@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from node.core.model.keys import key_of
+from node.core.model.keys import row_of
 from node.core.protocol import hints as h, messages as m
 from node.core.protocol.inspection import KeyEvent
 from node.core.protocol.step import Step
@@ -32,14 +32,14 @@ Handler = Callable[[Any, Any], None]
 class KeyEvents:
     """Remembers which message has changed which key's row.
 
-    `_cause` is the message in hand (what it does, its source, the key that it names), `_upto` the
-    number of the step's records that are noted already.
+    `_cause` is the message in hand (what it does, its source, itself), `_upto` the number of the
+    step's records that are noted already.
     """
 
     def __init__(self, step: Step) -> None:
         self._step = step
-        self._events = deque[tuple[str, KeyEvent]](maxlen=EVENTS_KEPT)
-        self._cause: tuple[str, str, str] | None = None
+        self._events = deque[tuple[str, float, str, str]](maxlen=EVENTS_KEPT)
+        self._cause: tuple[str, str, Any] | None = None
         self._upto = 0
 
     def watched(self, handlers: Mapping[type, Handler]) -> dict[type, Handler]:
@@ -52,29 +52,33 @@ class KeyEvents:
             return handler
 
         def watch(source: str, message: Any) -> None:
-            self._note()
-            around, self._cause = self._cause, (what, source, getattr(message, "key", ""))
+            records, around = self._step.records, self._cause
+            if around is not None:  # a message that came has led to one of this node to itself
+                self._note()
+            self._upto, self._cause = len(records), (what, source, message)
             try:
                 handler(source, message)
             finally:
-                self._note()
+                if len(records) > self._upto:
+                    self._note()
                 self._cause = around
 
         return watch
 
     def _note(self) -> None:
         """Note the rows that were written since the last call: the message in hand caused them."""
-        records = self._step.records
-        if self._cause is not None:
-            what, source, named = self._cause
-            event = KeyEvent(int(self._step.now_ms), what, source)
-            for record in records[self._upto :]:
-                if record.table == "item":
-                    self._events.append((key_of(record.key), event))
-                elif record.table == "hint" and record.value is not None:
-                    self._events.append((named, event))
+        assert self._cause is not None
+        records, now_ms = self._step.records, self._step.now_ms
+        what, source, message = self._cause
+        for record in records[self._upto :]:
+            if record.table == "item":
+                self._events.append((record.key, now_ms, what, source))
+            elif record.table == "hint" and record.value is not None:
+                self._events.append((row_of(message.key), now_ms, what, source))
         self._upto = len(records)
 
     def of(self, key: str) -> tuple[KeyEvent, ...]:
         """The last events of a key, the oldest first."""
-        return tuple(event for name, event in self._events if name == key)[-EVENTS_SHOWN:]
+        row = row_of(key)
+        events = [KeyEvent(int(at), *why) for name, at, *why in self._events if name == row]
+        return tuple(events[-EVENTS_SHOWN:])
