@@ -2,9 +2,10 @@
 
 The driver steps the replica with one event at a time.  It sends asks and relays at once, gives
 records to the store, and holds tells and replies until the store says that every earlier record is
-durable.  A message that a node tells itself goes the same way, so there is no second path for local
-keys.  The ports are small protocols: the shell has the real ones, the simulator its own; no asyncio
-here.
+durable.  Asks wait, too, while the views under which they leave are not durable: every message
+names these views, and that a node has adopted one proves to others what its disk has.  A message
+that a node tells itself goes the same way, so there is no second path for local keys.  The ports
+are small protocols: the shell has the real ones, the simulator its own; no asyncio here.
 """
 
 from collections import deque
@@ -81,6 +82,7 @@ class Driver:
         self._wake_at = float("inf")
         self._running = self._is_over = False
         self._envelope: Envelope | None = None  # the last one; several peers share one
+        self._epoch: Epoch | None = None  # the last one that the disk has, as far as is known
 
     def now(self) -> float:
         """Return the driver's clock, in seconds."""
@@ -129,14 +131,16 @@ class Driver:
             return
         if effects.peers is not None:
             self._links.know(effects.peers)
-        for peer, message in effects.asks:
-            self._send(peer, message, effects.epoch)
+        is_durable = self._has_views_of(effects.epoch)
+        if not is_durable:
+            effects.hold_asks()
+        self._send_all(effects.asks, effects.epoch)
         self._answer(effects.relays)
         if effects.records:
             self._written += 1
             number = self._written
             self._store.write(effects.records, lambda: self._on_durable(number))
-        if effects.tells or effects.replies or effects.ends:
+        if effects.tells or effects.replies or effects.ends or not is_durable:
             if self._durable < self._written:
                 self._held.append((self._written, effects))
             else:
@@ -144,6 +148,10 @@ class Driver:
         for text in effects.notes:
             self._voice.note(text)
         self._arm(effects.wake_at)
+
+    def _has_views_of(self, epoch: Epoch) -> bool:
+        """Whether the disk has the views of this epoch, as far as is known."""
+        return epoch is self._epoch
 
     def _give_up(self, damaged: Damaged) -> None:
         """Stop the node: it needs a row that the disk has changed and no other node can supply."""
@@ -158,8 +166,8 @@ class Driver:
             self._release(self._held.popleft()[1])
 
     def _release(self, effects: Effects) -> None:
-        for peer, message in effects.tells:
-            self._send(peer, message, effects.epoch)
+        self._epoch = effects.epoch
+        self._send_all(effects.tells, effects.epoch)
         self._answer(effects.replies)
         if effects.ends:
             self._start_anew(effects.ends)
@@ -183,6 +191,10 @@ class Driver:
             done(Unavailable(reason, definite=False))
         self.replica = self._renew()
         self.start()
+
+    def _send_all(self, messages: Sequence[tuple[str, Message]], epoch: Epoch) -> None:
+        for peer, message in messages:
+            self._send(peer, message, epoch)
 
     def _send(self, peer: str, message: Message, epoch: Epoch) -> None:
         if peer == self.replica.address:

@@ -242,6 +242,20 @@ def test_what_was_held_back_leaves_under_the_stamp_of_its_own_step(
     assert stamps == {EPOCH}
 
 
+def test_nothing_leaves_under_a_view_that_the_disk_does_not_have(
+    driver: Driver, ports: Ports
+) -> None:
+    """The view of a message proves to others what the sender's disk has."""
+    driver.receive("a2", m.Envelope(SECOND, m.Views([MOVED], FIRST, m.Gossip({}, {}))))
+    driver.submit(Get("fig"), lambda outcome: None)  # another shard's
+    assert {epoch for epoch, _ in ports.stamped} <= {EPOCH}
+    ports.sync()
+    assert (SECOND, m.Fetch) in [(epoch, type(message)) for epoch, message in ports.stamped]
+    ports.stamped.clear()
+    driver.submit(Get("fig"), lambda outcome: None)
+    assert [epoch for epoch, _ in ports.stamped] == [SECOND]
+
+
 def test_a_node_that_forgets_is_another_one_when_the_disk_has_forgotten(
     driver: Driver, ports: Ports
 ) -> None:

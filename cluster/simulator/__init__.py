@@ -18,7 +18,7 @@
                     checked_reads: reads that check other owners
     lost_views      what an operator does about a view that no disk knows any more
     invariants      checks every message and every durable row; disk_shadow: what a disk has;
-                    operator_notes, key_counts: what is checked at the end
+                    operator_notes, key_counts, idle_talk: what is checked at the end
     memory_store    the disk
 
 Read world, then trial.

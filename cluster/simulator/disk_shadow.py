@@ -11,7 +11,7 @@ import msgspec
 
 from node.core.model.actors import Actor
 from node.core.model.dots import Dot, DotClock
-from node.core.model.item import Item
+from node.core.model.item import Item, Past
 from node.core.model.keys import Slot, key_of, slot_of_key
 from node.core.model.slots import Slots, from_bytes
 from node.core.model.view import FIRST, ViewId
@@ -63,13 +63,15 @@ class Shadow:
         return marks, gone
 
     def has(self, key: str, dot: Dot) -> bool:
-        """Whether the write is here: held now, held once, or replaced by a held one."""
+        """Whether the write is here: held now, held once, or replaced by a held one, in a past or
+        by its name."""
         if self.held.get(dot) == key:
             return True
         clock = self.clock_of(slot_of_key(key))
         if clock is None:
             return False
-        return clock.has(dot) or self.items.get(key, NOTHING).past.has(dot)
+        past = self.items.get(key, NOTHING).past
+        return clock.has(dot) or past.has(dot) or _names(past, dot)
 
     def clock_of(self, slot: Slot) -> DotClock | None:
         """Return the clock of a slot as it was saved; None if the slot is not held."""
@@ -88,8 +90,7 @@ class Shadow:
         says that it was replaced."""
         if dot in self.ever or any(clock.has(dot) for _, clock in self.parts):
             return True
-        pasts = (item.past for item in self.items.values())
-        return any(naming.dot == dot for past in pasts for naming in past.namings.values())
+        return any(_names(item.past, dot) for item in self.items.values())
 
     def _follow_item(self, key: str, value: bytes | None) -> set[Dot]:
         self.items[key] = item = ITEMS.decode(value) if value else NOTHING
@@ -126,3 +127,8 @@ class Shadow:
         for key in [key for key in self.items if lost >> slot_of_key(key) & 1]:
             del self.items[key]
         return gone
+
+
+def _names(past: Past, dot: Dot) -> bool:
+    """Whether this is the first name of a write that is known by its identity."""
+    return any(naming.dot == dot for naming in past.namings.values())

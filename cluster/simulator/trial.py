@@ -23,6 +23,7 @@ from cluster.simulator.disk_corruption import DiskCorruption, damaged_nodes
 from cluster.simulator.foreign_clients import ForeignClients
 from cluster.simulator.hint_rules import HintMonitor
 from cluster.simulator.hinted import with_room
+from cluster.simulator.idle_talk import allowed_at_rest
 from cluster.simulator.invariants import ViolationError
 from cluster.simulator.item_sizes import sized
 from cluster.simulator.key_counts import KeyCounts
@@ -55,7 +56,6 @@ FINAL_ANSWER_S = 4.0
 LOOK_OFTEN_S = 0.1
 RESTART_S = 6.0
 IDLE_S = 10.0
-IDLE_A_PEER, IDLE_A_SHARD_PEER = 150, 130  # bytes/s: of six nodes in two shards, 1 kB/s a node
 TOKEN_AT_REST_BYTES_MAX = 100
 AT_REST = (("store", "log"), ("store", "open_items"), ("hints", "kept"))  # of a status: zero
 
@@ -133,9 +133,9 @@ class Trial:
             raise ViolationError("LostInPowerCut", "; ".join(changed))
         self._judge(states)
         judge_notes(self._monitor, self.world.voice.notes)
-        history, digest = self.history, self.world.trace.digest
-        ok = sum(operation.status == "ok" for operation in history)
-        return Figures(len(history), ok, rest_s, digest, self._monitor.reached)
+        digest, reached = self.world.trace.digest, self._monitor.reached
+        ok = sum(operation.status == "ok" for operation in self.history)
+        return Figures(len(self.history), ok, rest_s, digest, reached)
 
     def _demand(self) -> None:
         """Demand what a client may demand of every node at rest."""
@@ -216,6 +216,8 @@ class Trial:
         yield from (f"{address} has {told[of][n]} {of} {n}" for of, n in AT_REST if told[of][n])
         if exchange := replica.maintenance.repair.exchange:
             yield f"{address} pulls from {exchange.holder}"
+        if not replica.maintenance.row_repair.is_idle or replica.waiting()["writes"]:
+            yield f"{address} makes rows whole or counts them, or has a write under way"
         if view.shard_with(address) and replica.keyspace.expiry:
             yield f"{address} has values that expire"
         shadow = self._monitor.shadows[address]
@@ -310,19 +312,16 @@ class Trial:
         self._until(self._has_answered_all)
         self._timeline.run(max(self._timeline.now, self.world.drained_at()))  # answers on their way
         reached, before = self._monitor.reached, self.world.bytes_delivered
-        pulls = reached["Pull"]
+        pulls = -reached["Pull"]
         self._timeline.run(self._timeline.now + IDLE_S)
-        if reached["Pull"] > pulls:
-            raise ViolationError("Restless", f"{reached['Pull'] - pulls} pulls at rest")
+        if pulls := pulls + reached["Pull"]:
+            raise ViolationError("Restless", f"{pulls} pulls at rest")
         usual = self.swarm.limits.repair_every_s >= Options().repair_every_s
         refused = any(self._replica(a).views.refused() for a in self.world.nodes)
         if usual and not refused:  # nodes talk for a long time about lost disks, and about runs
             nodes = len(self.world.nodes)
             bytes_a_second = (self.world.bytes_delivered - before) / IDLE_S / nodes
-            shard_peers = max(len(shard.members) for shard in self._view().shards) - 1
-            allowed = IDLE_A_PEER * (nodes - 1) + IDLE_A_SHARD_PEER * shard_peers
-            odd = 1.5 if self.swarm.changes else 1.0  # drawn slots take many names
-            if bytes_a_second > allowed * odd:
+            if bytes_a_second > allowed_at_rest(self._view(), nodes, self.swarm.changes > 0):
                 raise ViolationError("Restless", f"{bytes_a_second:.0f} bytes/s a node at rest")
 
     # ------------------------------------------------------------------ the verdict

@@ -82,7 +82,7 @@ class Workload:
             self._think(session)
 
     def stop(self) -> None:
-        """Begin no more operations; those under way may still be answered."""
+        """Begin no more operations, and send none again; those under way may still be answered."""
         self._stopped = True
 
     def excuses(self, write: Operation) -> bool:
@@ -273,7 +273,7 @@ class Workload:
         self._send(call, operation.node)
 
     def _send_again(self, call: OpenRequest) -> None:
-        if up := self._able():
+        if not self._stopped and (up := self._able()):
             node = self._repeats.node(up)
             self._note(f"#{call.operation.id} again at {node}")
             self._monitor.reached["a write that is sent again"] += 1

@@ -54,3 +54,8 @@ class Effects(msgspec.Struct, gc=False):
     peers: list[str] | None = None
     ends: str = ""
     notes: tuple[str, ...] = ()
+
+    def hold_asks(self) -> None:
+        """Let the asks wait for the disk, before the tells."""
+        self.tells = [*self.asks, *self.tells]
+        self.asks = []

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 from node.core.integrity.row_repair import RowRepair
 from node.core.membership.services import Services
-from node.core.model.actors import Actor, short_name, short_of, view_of
+from node.core.model.actors import Actor, incarnation_of, short_name, short_of, view_of
+from node.core.model.dots import Dot
 from node.core.model.item import Item
 from node.core.model.keys import slot_of_key
 from node.core.model.options import Options
@@ -33,7 +34,7 @@ class WriteReplica:
         self._views, self._step = services.views, services.step
         self._keyspace, self._row_repair = services.store, row_repair
         self._feed, self._ask_shard_peers = feed, ask_shard_peers
-        self._incarnations = services.incarnations
+        self._incarnations, self._repair = services.incarnations, services.peers
         self._hinting, self._bytes_max = hinting, options.message_bytes_max
 
     def _owns(self, key: str) -> bool:
@@ -96,8 +97,9 @@ class WriteReplica:
         """Store a write that a node of another shard has kept, and tell that node that it is here.
 
         Two kinds are not stored.  A write below the oldest view is known everywhere.  Of an
-        incarnation that has ended the members may have agreed what they have of it; no write of it
-        may come in from elsewhere after that, and the hint is over (D7)."""
+        incarnation that has ended the members may have agreed what they have of it, and of a run
+        that they have closed they have; no write of it may come in from elsewhere after that, and
+        the hint is over (D7)."""
         actor = message.dot[0]
         if not self._owns(message.key):
             return
@@ -105,9 +107,15 @@ class WriteReplica:
             if not self._views.is_refused(actor):
                 self._keyspace.take(message.key, message.item, (message.dot,), self._step.now)
                 self._feed(message.key)
-            elif not self._keyspace.clock_of(message.key).has(message.dot):
-                return  # a doubted run: its node has it, and comparisons bring it
+            elif not self._is_judged(message.key, message.dot):
+                return  # a doubted run: its node may have it, and then comparisons bring it
         self._step.tell(source, TakenOver(message.number, message.dot))
+
+    def _is_judged(self, key: str, dot: Dot) -> bool:
+        """Whether this node has the write of a doubted run, or will never take it in."""
+        closed = self._repair.closed
+        is_closed = dot[0] in closed or incarnation_of(dot[0]) in closed
+        return is_closed or self._keyspace.clock_of(key).has(dot)
 
     def _has_ended(self, actor: Actor) -> bool:
         """Whether other incarnations live at every address at which this actor's node has lived."""

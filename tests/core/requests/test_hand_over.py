@@ -98,6 +98,16 @@ def test_a_write_of_a_doubted_run_waits_for_comparisons() -> None:
     assert answers(hand_over(one, told(dot))) == [("b1", TakenOver(9, dot))]
 
 
+def test_a_write_of_a_run_that_is_closed_is_given_up() -> None:
+    """The members have agreed what they have of it."""
+    one = One()
+    dot = (actor_at(one, "id of a2"), 1)
+    one.replica.views.doubts.refuse(dot[0])
+    one.replica.maintenance.repair.close(dot[0])
+    assert answers(hand_over(one, told(dot))) == [("b1", TakenOver(9, dot))]
+    assert not one.replica.peek(PEAR).versions
+
+
 def damaged(one: One, dot: Dot) -> None:
     """Let the disk change the row of a key that has this write."""
     hand_over(one, told(dot))
