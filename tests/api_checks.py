@@ -20,8 +20,8 @@ PATIENT_S = 10.0
 HURRIED_S = 2.0  # a client that gives the nodes less time may be told that there was too little
 SHARED_KEY = "users/42"
 # What a described request may be refused for: how many replicas there are is not in the document,
-# and the path without a key refuses everything.
-REFUSED = re.compile(r"[wr](: it)? is |the key is empty")
+# the path without a key refuses everything, and one parameter cannot be described to want another.
+REFUSED = re.compile(r"[wr](: it)? is |the key is empty|counts=true counts")
 
 STATUSES = Path(os.environ["API_STATUSES"])
 Request = Case[Any]

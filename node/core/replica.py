@@ -25,7 +25,7 @@ from node.core.model.actors import short_name
 from node.core.model.item import Item
 from node.core.model.options import Options, Start
 from node.core.model.view import View
-from node.core.protocol import events, hints as h, messages as m, operations as ops
+from node.core.protocol import events, hints as h, key_pages as k, messages as m, operations as ops
 from node.core.protocol.effects import Damaged, Effects
 from node.core.protocol.messages import BOUND_TO_VIEW
 from node.core.protocol.step import Step
@@ -37,6 +37,7 @@ from node.core.requests.hint_holder import HintHolder
 from node.core.requests.hinting import Hinting
 from node.core.requests.key_counts import CountOrigin
 from node.core.requests.key_lists import Lists
+from node.core.requests.key_pages import KeyPages
 from node.core.requests.read_answer import DAMAGED_HERE
 from node.core.requests.read_origin import ReadOrigin
 from node.core.requests.read_owner import ReadOwner
@@ -90,6 +91,7 @@ class Replica:
             self._begin_write,
         )  # fmt: skip
         self._counts, self._lists = CountOrigin(services), Lists(services)
+        self._key_pages = KeyPages(services)
         feed, ask = self._read_origin.feed, self.maintenance.anti_entropy.ask_shard_peers
         self._home = Home(services, hinting, self.delivery_buffer, options, feed)
         self._write_replica = WriteReplica(services, row_repair, hinting, options, feed, ask)
@@ -98,7 +100,7 @@ class Replica:
         self._expiring = Expiring(services, self._delete)
         self._under_way = (
             self._writes.under_way, self._read_origin.under_way, self._lists.under_way,
-            self._counts.under_way, self._proposals,
+            self._counts.under_way, self._key_pages.under_way, self._proposals,
         )  # fmt: skip
         self._view_change = self._change_of_views(services)
         self.is_over = False  # it does nothing now: the rows are those of another replica
@@ -120,8 +122,7 @@ class Replica:
 
     def _table(self) -> Handlers:
         """For each kind of event or operation: its handler, and what to do instead when a row that
-        it reads is damaged.  All branching on the kind is here.  None: it reads no row, or it goes
-        on without the row by itself."""
+        it reads is damaged.  None: it reads no row, or it goes on without the row by itself."""
         home, copies, writes = self._home, self._write_replica, self._writes
         answers, owner = self._read_origin, self._read_owner
         maintenance, proposals, counts = self.maintenance, self._proposals, self._counts
@@ -147,6 +148,8 @@ class Replica:
             m.ReadRepair: (copies.on_read_repair, copies.on_read_repair_damaged),
             m.CountKeys: (counts.on_count_keys, None),
             m.KeyCount: (counts.on_key_count, None),
+            k.FetchKeys: (self._key_pages.on_fetch_keys, None),
+            k.KeyPage: (self._key_pages.on_key_page, None),
             m.Compare: (repair.on_compare, None),
             m.Pull: (repair.on_pull, asked_again),
             m.ItemPage: (repair.on_page, asked_again),
@@ -176,6 +179,7 @@ class Replica:
             ops.StoreLocally: (self._home.keep, self._refusing(DAMAGED_HERE)),
             ops.Count: (self._counts.begin, None),
             ops.List: (self._lists.begin, None),
+            ops.ListKeys: (self._key_pages.begin, None),
             ops.Look: (self.delivery_buffer.look, self._refusing(f"of some key: {DAMAGED_HERE}")),
         }
 
@@ -323,11 +327,9 @@ class Replica:
         self._hint_holder.tick()  # after the first tick has looked at the disk's address
 
     def _tick_waiting(self) -> None:
-        self._read_origin.tick()
-        self._lists.tick()
-        self._writes.tick()
-        self._counts.tick()
-        self._expiring.tick()
+        reads, writes, expiring = self._read_origin, self._writes, self._expiring
+        for part in (reads, self._lists, self._key_pages, writes, self._counts, expiring):
+            part.tick()
 
     def _delete(self, put: ops.Put) -> None:
         """Name a write that no client waits for."""

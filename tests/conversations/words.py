@@ -21,13 +21,14 @@ from node.core.model.keys import key_of
 from node.core.model.quorum import AVAILABLE
 from node.core.model.slots import from_bytes, to_bytes
 from node.core.model.view import FIRST, View, ViewId
-from node.core.protocol import hints as h, messages as m
+from node.core.protocol import hints as h, key_pages as k, messages as m
 from node.core.protocol.operations import (
     Absent,
     Adopted,
     Counted,
     Forgotten,
     Found,
+    KeysListed,
     Listed,
     Looked,
     Mismatch,
@@ -73,6 +74,8 @@ class Words(Values):
             m.ReadRepair: lambda n: f"{n.key}={self.item(n.item)}{self._rest(n.rest)}",
             m.CountKeys: lambda c: self.request(c.request),
             m.KeyCount: lambda c: f"{self.request(c.request)} {c.keys}",
+            k.FetchKeys: lambda f: f"{self.request(f.request)} {self.slots(f.slots)}",
+            k.KeyPage: lambda p: f"{self.request(p.request)} {' '.join(p.keys)} upto {p.upto}",
             m.Compare: self._compare,
             m.Pull: self._pull,
             m.ItemPage: self._item_page,
@@ -270,6 +273,8 @@ class Words(Values):
                 return f"Adopted {self.layout(outcome.view)}"
             case Outdated():
                 return f"Outdated: {self.layout(outcome.view)}"
+            case KeysListed():
+                return f"Keys {braces(outcome.keys)}; token {self.token(outcome.token)}"
             case Listed():
                 listed = braces(sorted(outcome.items))
                 return f"Listed {outcome.shard} {listed}; token {self.token(outcome.token)}"

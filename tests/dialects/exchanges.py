@@ -41,6 +41,7 @@ from node.core.protocol.operations import (
     Forget,
     Get,
     List,
+    ListKeys,
     Look,
     Outcome,
     Peek,
@@ -200,6 +201,9 @@ def _asked(request: Request) -> str:
     token = encode(request.token).decode() if request.token else "nothing seen"
     if isinstance(request, List):
         return f"asks list: {request.mode}, wait {request.wait_s:g} s; {token}"
+    if isinstance(request, ListKeys):
+        part = f"from {request.start!r} to before {request.end!r}, about {request.limit}"
+        return f"asks keys of {request.slots.bit_count()} slots {part}; {token}"
     if isinstance(request, Get):
         where = f"{request.mode}, {request.scope}, {request.copies} copy, wait {request.wait_s:g} s"
         mend = ", mend" if request.repair else ""

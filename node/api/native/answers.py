@@ -9,7 +9,7 @@ import base64
 
 import orjson
 
-from node.api.contract import Reply
+from node.api.contract import Call, Reply
 from node.api.native.merging import merged
 from node.api.native.opaque import KeyContext, context_text, token_text
 from node.api.native.parameters import (
@@ -201,7 +201,6 @@ def _write_headers(asked: KeyRequest, stored: Stored) -> Headers:
 # ------------------------------------------------------------------ all others
 def _say_otherwise(asked: KeyRequest, outcome: Outcome) -> Reply:
     """Answer with a problem; it gives the token back, so that a client can always keep the last."""
-    seen = {"Kv-Token": token_text(asked.token)}
     match outcome:
         case Absent():
             return problem(
@@ -213,20 +212,28 @@ def _say_otherwise(asked: KeyRequest, outcome: Outcome) -> Reply:
             words = f"the key shows {shows} at {served_by}"
             headers = {**_seen(asked, token, context, served_by), **shown}
             return problem(asked.call, "condition", words, headers)
+        case _:
+            return refusal_of(asked.call, asked.token, outcome)
+
+
+def refusal_of(call: Call, token: Token, outcome: Outcome) -> Reply:
+    """Return the problem that says why a request of any kind was not carried out."""
+    seen = {"Kv-Token": token_text(token)}
+    match outcome:
         case Unmet(missing=missing):
             entries = [{"actor": a, "have": h, "need": n} for a, (h, n) in missing.items()]
             words = "no replica that can be reached has all that the token depends on"
-            return problem(asked.call, "unmet", words, seen, missing=entries)
+            return problem(call, "unmet", words, seen, missing=entries)
         case Unavailable(reason=reason, definite=definite, acks=acks, nodes=nodes):
             reached = {"acks": acks, "reached": nodes}
-            return problem(asked.call, "unavailable", reason, seen, definite=definite, **reached)
+            return problem(call, "unavailable", reason, seen, definite=definite, **reached)
         case Overfull(reason=reason):
-            return problem(asked.call, "siblings", reason, seen)
+            return problem(call, "siblings", reason, seen)
         case Reused():
             words = "this Idempotency-Key was used for another write of the key"
-            return problem(asked.call, "reused", words, seen)
+            return problem(call, "reused", words, seen)
         case Rejected(reason=reason):
-            return problem(asked.call, "malformed", reason, seen)
+            return problem(call, "malformed", reason, seen)
         case _:
             raise AssertionError(f"{type(outcome).__name__} answers no request of this API")
 

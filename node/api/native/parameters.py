@@ -70,23 +70,23 @@ def check_query(call: Call, names: Collection[str]) -> None:
 
 
 def request_of(call: Call) -> KeyRequest:
-    key = _key(call)
+    key = checked_key(call, call.path["key"])
     facts = call.facts()
     policy = policy_of(facts.view.policies, key)
-    return KeyRequest(call, facts, policy, key, _token(call), _timeout_s(call))
+    return KeyRequest(call, facts, policy, key, token_in(call), timeout_of(call))
 
 
-def _key(call: Call) -> str:
-    key = call.path["key"]
+def checked_key(call: Call, key: str, name: str = "the key") -> str:
+    """Return the key, or the part of one, unless no key can be so."""
     size = len(key.encode())
     if size > KEY_BYTES_MAX:
-        raise malformed(call, f"the key has {size} bytes; the limit is {KEY_BYTES_MAX}")
+        raise malformed(call, f"{name} has {size} bytes; the limit is {KEY_BYTES_MAX}")
     if "\0" in key:
-        raise malformed(call, "the key has a NUL character")
+        raise malformed(call, f"{name} has a NUL character")
     return key
 
 
-def _token(call: Call) -> Token:
+def token_in(call: Call) -> Token:
     """Return what the client depends on; of several tokens all count."""
     texts = [text for text in all_of(call.headers, "Kv-Token") if text]
     try:
@@ -95,7 +95,7 @@ def _token(call: Call) -> Token:
         raise malformed(call, f"Kv-Token is malformed: {error}") from error
 
 
-def _timeout_s(call: Call) -> float:
+def timeout_of(call: Call) -> float:
     """Return how long the client waits: `timeout`, or else `Prefer: wait`, or else the node's
     bound."""
     preferred = WAIT.search(call.headers.get("Prefer", ""))

@@ -8,18 +8,19 @@ import re
 from collections.abc import Iterable
 
 from node.api.admin import described as admin
-from node.api.native import described as native
+from node.api.native import described as native, described_many as many
 from node.api.openapi.parts import HEADERS, Json, Operations
 
 OPENAPI = "3.1.0"
 METHODS = ("GET", "HEAD", "PUT", "POST", "PATCH", "DELETE")  # as they stand in the document
 WORDS = re.compile(r"\w+")
-OPERATIONS: Operations = {**native.OPERATIONS, **admin.OPERATIONS}
+OPERATIONS: Operations = {**native.OPERATIONS, **many.OPERATIONS, **admin.OPERATIONS}
 
 ABOUT = (
     "Every node answers for every key. Tokens (`Kv-Token`), contexts (`Kv-Context`) and tags "
     "(`ETag`) are opaque: a client sends back those of an answer. Refusals under `/v1/kv`, "
-    "`/v1/policies` and `/v1/problems` are problem documents (RFC 9457); the other routes, and "
+    "`/v1/keys`, `/v1/policies` and `/v1/problems` are problem documents (RFC 9457); the other "
+    "routes, and "
     'refusals of pages of other origins, say `{"error": ...}`. '
     "A method that a path lacks is refused with 405, and `Allow` names those that it has. "
     "Whatever its path, a request that is not HTTP is refused with 400, one with a line that is "
@@ -44,9 +45,12 @@ def document_of(served: Iterable[tuple[str, str]], version: str) -> Json:
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": "/"}],
-        "tags": [{"name": tag} for tag in (*native.TAGS, *admin.TAGS)],
+        "tags": [{"name": tag} for tag in (*native.TAGS, *many.TAGS, *admin.TAGS)],
         "paths": paths,
-        "components": {"schemas": {**native.SCHEMAS, **admin.SCHEMAS}, "headers": HEADERS},
+        "components": {
+            "schemas": {**native.SCHEMAS, **many.SCHEMAS, **admin.SCHEMAS},
+            "headers": HEADERS,
+        },
     }
 
 

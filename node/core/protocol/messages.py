@@ -13,6 +13,7 @@ from node.core.model.token import Token
 from node.core.model.view import FIRST, Layout, View, ViewId
 from node.core.protocol.frame import Frame
 from node.core.protocol.hints import HandOver, Hint, Hinted, TakenOver
+from node.core.protocol.key_pages import FetchKeys, KeyPage
 from node.core.protocol.mark import NO_MARK, Mark
 from node.core.protocol.operations import Put, Refusal
 
@@ -228,8 +229,7 @@ class Heartbeat(Frame, tag=13, frozen=True):
 class Gossip(Frame, tag=14, frozen=True):
     """Any -> any (tell): the incarnations of every member, what every replica has
     (`cluster_watermark`, D9.10), which view each node has left its past to (`reports`, D10 R7), and
-    the node ids that were declared lost.  `names` has the name of the cluster that each incarnation
-    goes under,
+    the node ids that were declared lost.  `names` has the name of the cluster of each incarnation,
     `name` the sender's own (decision 0028); `mark` is the sender's, where it is durable (D1).
     While views are retired, `views` are those that the sender knows, and its reports count where
     all of them are known; `missed` are the past writes of other shards that it waits for."""
@@ -327,12 +327,12 @@ Message = (
     Accept | Ack | Written | Declined | Replicate | Fetch | State | CountKeys | KeyCount | Compare
     | Pull | ItemPage | SamePage | RowPage | Heartbeat | Gossip | Views | NotOwner | Join
     | CannotDecide | ForwardedProposal | Granted | ReadRepair | Superseded | DeclaredRuns | WantRuns
-    | ReplicateAgain | Hint | Hinted | HandOver | TakenOver
+    | ReplicateAgain | Hint | Hinted | HandOver | TakenOver | FetchKeys | KeyPage
 )  # fmt: skip
 
 BOUND_TO_VIEW = frozenset({  # these count only between two nodes of one view (D10 R1)
     Ack, Replicate, Fetch, State, Compare, Pull, ItemPage, SamePage, RowPage, ReadRepair, Hint,
-    Hinted, HandOver, TakenOver,
+    Hinted, HandOver, TakenOver, FetchKeys, KeyPage,
 })  # fmt: skip
 
 

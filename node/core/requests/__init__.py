@@ -14,6 +14,7 @@
     expiring         deletes versions whose time is over: which owner does it, and when
     causal_delivery  hides versions that come before their past
     key_counts       keys of a shard              key_lists       the keys held here
+    key_pages        the keys of any slots, in their order
     admission        the first check of a request, at the node that takes it: token, context
 
 Imports membership and integrity, not maintenance.  Read write_origin, write_home, then read_origin,

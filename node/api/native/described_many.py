@@ -1,0 +1,74 @@
+"""The requests about many keys described: every parameter, header and answer of their routes."""
+
+from node.api.native.described import AT_FAULT, OUT_OF_REACH, TIMEOUT, TOKEN
+from node.api.native.key_lists import LIMIT_MAX, PATH as KEYS_PATH
+from node.api.native.parameters import BOOLEANS, KEY_BYTES_MAX
+from node.api.openapi.parts import (
+    BOOLEAN,
+    INTEGER,
+    JSON,
+    STRING,
+    STRINGS,
+    Json,
+    Operations,
+    answer,
+    list_of,
+    one_of,
+    operation,
+    or_null,
+    query,
+    record,
+    ref,
+)
+
+TAGS = (MANY,) = ("Many keys",)
+BYTES_OF_A_CHARACTER_MAX = 4
+PART_OF_A_KEY: Json = {
+    "type": "string",
+    "maxLength": KEY_BYTES_MAX // BYTES_OF_A_CHARACTER_MAX,
+    "pattern": "^[^\\u0000]*$",
+}
+DELIMITER = query(
+    "delimiter", PART_OF_A_KEY, "Keys are grouped up to the first of these behind the prefix."
+)
+LIST_PARAMETERS = (
+    query("prefix", PART_OF_A_KEY, "Only keys that begin so."),
+    query("after", PART_OF_A_KEY, "Only keys behind this one: `next` of the last answer."),
+    query(
+        "limit",
+        {"type": "integer", "minimum": 1, "maximum": LIMIT_MAX},
+        "How many keys and groups the answer has at most.",
+    ),
+    DELIMITER,
+    TIMEOUT,
+    TOKEN,
+)
+COUNTS = query("counts", one_of(*BOOLEANS), "`true`: groups say how many keys they have.")
+
+OPERATIONS: Operations = {
+    ("GET", KEYS_PATH): operation(
+        MANY,
+        "List keys in their order, page by page; `counts` wants a `delimiter`",
+        {
+            "200": answer(
+                "The keys and groups; where to go on (`next`), or null; and whether all shards "
+                "have answered.",
+                {JSON: ref("Keys")},
+                always=("Kv-Token", "Kv-Served-By"),
+            ),
+            **AT_FAULT,
+            **OUT_OF_REACH,
+        },
+        (*LIST_PARAMETERS, COUNTS),
+    ),
+}
+
+SCHEMAS: dict[str, Json] = {
+    "Keys": record(
+        {"keys": STRINGS, "next": or_null(STRING), "complete": BOOLEAN},
+        {
+            "groups": list_of(record({"prefix": STRING}, {"count": INTEGER})),
+            "unanswered": STRINGS,
+        },
+    ),
+}
