@@ -27,6 +27,7 @@ from node import config
 from node.api.admin.health import native
 from node.api.admin.view_jobs import views
 from node.api.contract import Dialect, Limits
+from node.api.native.bulk import bulk
 from node.api.native.key_lists import key_lists
 from node.api.native.key_values import key_values
 from node.api.native.policies import policies
@@ -86,7 +87,7 @@ def start_logging(log_format: str, node: str) -> None:
 def dialects_of(settings: Settings) -> list[Dialect]:
     """Return the handlers of the chosen contracts, in their order, then our own routes."""
     spoken = [entry.handlers(settings) for entry in settings.spoken]
-    return [*spoken, native(), key_values(), policies(), key_lists(), views()]
+    return [*spoken, native(), key_values(), policies(), key_lists(), bulk(), views()]
 
 
 def start_of(settings: Settings) -> Start:

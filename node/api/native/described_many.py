@@ -1,6 +1,19 @@
 """The requests about many keys described: every parameter, header and answer of their routes."""
 
-from node.api.native.described import AT_FAULT, OUT_OF_REACH, TIMEOUT, TOKEN
+from node.api.native.bulk import PATH as BULK_PATH
+from node.api.native.described import (
+    AGAIN,
+    AT_FAULT,
+    MISS,
+    OUT_OF_REACH,
+    PREFER,
+    STRANGER,
+    STRICT,
+    TIMEOUT,
+    TOKEN,
+    R,
+    W,
+)
 from node.api.native.key_lists import LIMIT_MAX, PATH as KEYS_PATH
 from node.api.native.parameters import BOOLEANS, KEY_BYTES_MAX
 from node.api.openapi.parts import (
@@ -12,16 +25,20 @@ from node.api.openapi.parts import (
     Json,
     Operations,
     answer,
+    body,
     list_of,
     one_of,
     operation,
     or_null,
+    problems,
     query,
     record,
     ref,
 )
 
 TAGS = (MANY,) = ("Many keys",)
+NDJSON = "application/x-ndjson"
+EXAMPLE = '{"op":"put","key":"a","value":1}\n{"op":"get","key":"a"}\n'
 BYTES_OF_A_CHARACTER_MAX = 4
 PART_OF_A_KEY: Json = {
     "type": "string",
@@ -60,6 +77,28 @@ OPERATIONS: Operations = {
             **OUT_OF_REACH,
         },
         (*LIST_PARAMETERS, COUNTS),
+    ),
+    ("POST", BULK_PATH): operation(
+        MANY,
+        "Carry out many operations",
+        {
+            "200": answer(
+                "A line for each operation, in their order, with its `status`; and a last line, "
+                "with the number of those that are `done` and the `token`.",
+                {NDJSON: STRING},
+                always=("Kv-Served-By",),
+            ),
+            **STRANGER,
+            **AT_FAULT,
+            **problems("encoding", "unavailable"),
+        },
+        (W, R, STRICT, TIMEOUT, MISS, TOKEN, AGAIN, PREFER),
+        body(
+            'Lines: `{"op":"put","key","value"}` (JSON) or `"value_base64"` (bytes); '
+            '`{"op":"get","key"}`; `{"op":"delete","key"}`. Writes may have a `context`.',
+            {NDJSON: {"schema": STRING, "example": EXAMPLE}},
+            required=True,
+        ),
     ),
 }
 

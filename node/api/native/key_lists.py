@@ -11,6 +11,7 @@ count looks at each key of its group.
 
 from collections import deque
 from collections.abc import Generator, Sequence
+from math import isqrt
 from typing import Any
 
 import msgspec
@@ -177,7 +178,8 @@ class _Page:
     def __init__(self, wanted: Wanted, view: View) -> None:
         self._wanted, self._token = wanted, wanted.token
         self._portions = portions_of(view, wanted.start)
-        self._quota = 16 + 2 * wanted.limit // len(self._portions)
+        share = wanted.limit // len(self._portions)
+        self._quota = share + 2 * isqrt(share) + 8  # nearly always enough, as keys are spread
         self._keys: list[str] = []
         self._groups: dict[str, int] = {}
         self._unanswered: dict[str, None] = {}

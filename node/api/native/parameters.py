@@ -205,6 +205,8 @@ def tags_in(call: Call, name: str, *, is_strong: bool = False) -> tuple[str, ...
     """Return the entity tags in a header; `*` stands for any value.  A weak tag is never equal
     where strong ones are compared (RFC 9110, section 8.8.3.2)."""
     text = ",".join(all_of(call.headers, name)).strip()
+    if not text:
+        return ()
     if text == ANY_VALUE:
         return (ANY_VALUE,)
     if ENTITY_TAG.sub("", text).strip(", \t"):
