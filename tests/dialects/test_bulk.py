@@ -276,6 +276,8 @@ def test_the_last_line_says_why_the_body_was_not_read_to_its_end() -> None:
         ({"strict": "yes"}, {}),
         ({"on-miss": "cry"}, {}),
         ({"timeout": "0"}, {}),
+        ({"w": ""}, {}),
+        ({"r": "available"}, {}),
         ({}, {"Kv_Token": "%"}),
         ({}, {"Idempotency_Key": "x" * 129}),
     ],

@@ -9,6 +9,7 @@ have shown and written.  A write does not depend on the other writes of its bulk
 its store keeps what the value depends on, and that would be most of the bulk.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
@@ -51,6 +52,7 @@ from node.api.native.parameters import (
 from node.api.native.problems import malformed, reworded
 from node.api.parsing import refused
 from node.core.model.policies import policy_of
+from node.core.model.quorum import AVAILABLE
 from node.core.model.token import EXACT_MAX
 from node.core.protocol.operations import Absent, Found, Mismatch, Outcome, Stored
 
@@ -60,6 +62,8 @@ PARAMETERS = (READ_PARAMETERS | WRITE_PARAMETERS) - {"sibling", "envelope"}
 BATCH_LINES_MAX = 512
 READS_AT_ONCE = 8  # to begin with: their values may be large
 READ_BYTES_MAX = 1024 * 1024  # of the values of reads at once: with more, fewer are read at once
+LEVELS = {"w": (AVAILABLE, "one", "quorum", "all"), "r": ("one", "quorum", "all")}
+NUMBER = re.compile(r"[1-9][0-9]{0,3}")  # how many replicas a key has, is its own
 PASSED_ON = ("w", "r", "strict", "on-miss")
 ASKS = {"put": ("PUT", put_of), "get": ("GET", read_of), "delete": ("DELETE", delete_of)}
 
@@ -107,6 +111,11 @@ def begin(call: Call) -> BodyLines:
     check_query(call, PARAMETERS)
     is_strict(call)
     choice_of(call, "on-miss", ON_MISS, "wait")
+    for name, levels in LEVELS.items():
+        text = call.query.get(name, "all")
+        if text not in levels and not NUMBER.fullmatch(text):
+            expected = f"{', '.join(levels)} or a number"
+            raise malformed(call, f"{name} is {text!r}; expected {expected}")
     work = _Bulk(call)
     headers = {"Kv-Served-By": call.facts().address}
     return BodyLines(work.answer, work.end, BATCH_LINES_MAX, call.limits.body_bytes_max, headers)

@@ -39,10 +39,9 @@ from node.api.openapi.parts import (
 TAGS = (MANY,) = ("Many keys",)
 NDJSON = "application/x-ndjson"
 EXAMPLE = '{"op":"put","key":"a","value":1}\n{"op":"get","key":"a"}\n'
-BYTES_OF_A_CHARACTER_MAX = 4
 PART_OF_A_KEY: Json = {
     "type": "string",
-    "maxLength": KEY_BYTES_MAX // BYTES_OF_A_CHARACTER_MAX,
+    "maxLength": KEY_BYTES_MAX,
     "pattern": "^[^\\u0000]*$",
 }
 DELIMITER = query(
@@ -96,8 +95,8 @@ OPERATIONS: Operations = {
         body(
             'Lines: `{"op":"put","key","value"}` (JSON) or `"value_base64"` (bytes); '
             '`{"op":"get","key"}`; `{"op":"delete","key"}`. Writes may have a `context`.',
-            {NDJSON: {"schema": STRING, "example": EXAMPLE}},
-            required=True,
+            {NDJSON: {"schema": {}, "example": EXAMPLE}},
+            required=False,
         ),
     ),
 }
