@@ -31,6 +31,7 @@ from node.api.native.bulk import bulk
 from node.api.native.key_lists import key_lists
 from node.api.native.key_values import key_values
 from node.api.native.policies import policies
+from node.api.native.snapshots import snapshots
 from node.config import HelpWanted, Settings
 from node.core.model.options import Options, Start
 from node.core.model.pace import pace_of
@@ -87,7 +88,7 @@ def start_logging(log_format: str, node: str) -> None:
 def dialects_of(settings: Settings) -> list[Dialect]:
     """Return the handlers of the chosen contracts, in their order, then our own routes."""
     spoken = [entry.handlers(settings) for entry in settings.spoken]
-    return [*spoken, native(), key_values(), policies(), key_lists(), bulk(), views()]
+    return [*spoken, native(), key_values(), policies(), key_lists(), bulk(), snapshots(), views()]
 
 
 def start_of(settings: Settings) -> Start:

@@ -22,7 +22,7 @@ SHARED_KEY = "users/42"
 # What a described request may be refused for: how many replicas there are is not in the document,
 # the path without a key refuses everything, one parameter cannot be described to want another, and
 # lengths are described in characters.
-REFUSED = re.compile(r"[wr](: it)? is |the key is empty|counts=true counts|[a-z]+ has .* bytes")
+REFUSED = re.compile(r"[wr](: it)? is |the key is empty|counts=true counts|[a-z ]+ has .* bytes")
 
 STATUSES = Path(os.environ["API_STATUSES"])
 Request = Case[Any]

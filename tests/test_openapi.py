@@ -18,6 +18,7 @@ from node.api.native.bulk import bulk
 from node.api.native.key_lists import key_lists
 from node.api.native.key_values import key_values
 from node.api.native.policies import policies
+from node.api.native.snapshots import snapshots
 from node.api.openapi.document import document_of
 from node.api.openapi.page import curl_of, page_of
 from node.shell.http.admin_routes import server_routes
@@ -77,7 +78,9 @@ def test_a_path_names_its_placeholders() -> None:
 
 
 async def test_a_node_answers_both_in_the_same_way_each_time() -> None:
-    async with served(key_values(), policies(), key_lists(), bulk(), views(), faults=True) as site:
+    async with served(
+        key_values(), policies(), key_lists(), bulk(), snapshots(), views(), faults=True
+    ) as site:
         first, second = [await site.ask("GET", "/openapi.json") for _ in range(2)]
         assert (first.status, first.headers["content-type"]) == (200, "application/json")
         assert first.body == second.body

@@ -3,6 +3,7 @@
     key_values     GET, PUT, HEAD and DELETE /v1/kv/{key}: from requests to operations
     key_lists      GET /v1/keys: the keys of all shards, merged page by page
     bulk           POST /v1/bulk: many operations, line by line
+    snapshots      POST /v1/snapshot: values that are consistent with each other
     answers        from outcomes to answers
     policies       GET, PUT and DELETE /v1/policies/{prefix}; which words a policy may have is in
                    core/model/policies

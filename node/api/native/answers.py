@@ -65,13 +65,13 @@ def say_read(asked: KeyRequest, outcome: Outcome) -> Reply:
     if wanted:
         return _say_sibling(asked, headers, outcome, wanted)
     if asked.call.query.get("envelope") == "true":
-        return Reply(200, _envelope(asked, outcome), headers)
+        return Reply(200, envelope(asked, outcome), headers)
     if len(outcome.values) == 1:
         return _say_value(headers, outcome, 0)
     one = merged(asked.policy, outcome)
     if one is not None and len(one) <= asked.call.limits.value_bytes_max:
         return Reply(200, one, {**headers, "Kv-Siblings": str(len(outcome.values))})
-    return Reply(300, _envelope(asked, outcome), headers)
+    return Reply(300, envelope(asked, outcome), headers)
 
 
 def say_excluded(asked: KeyRequest, found: Found) -> Reply:
@@ -106,8 +106,11 @@ def _say_sibling(asked: KeyRequest, headers: Headers, found: Found, wanted: str)
     return problem(asked.call, "absent", words, headers)
 
 
-def _envelope(asked: KeyRequest, found: Found) -> bytes:
-    siblings = [_sibling(asked, found, place) for place in range(len(found.values))]
+def envelope(asked: KeyRequest, found: Found | Absent) -> bytes:
+    """Return all values of a key as a JSON document, and what is seen of the key with them."""
+    siblings = []
+    if isinstance(found, Found):
+        siblings = [_sibling(asked, found, place) for place in range(len(found.values))]
     context = _context(asked, found.context.by_name(found.dots))
     return orjson.dumps({"key": asked.key, "siblings": siblings, "context": context})
 

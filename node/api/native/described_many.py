@@ -5,6 +5,7 @@ from node.api.native.described import (
     AGAIN,
     AT_FAULT,
     MISS,
+    OF_BODIES,
     OUT_OF_REACH,
     PREFER,
     STRANGER,
@@ -16,6 +17,7 @@ from node.api.native.described import (
 )
 from node.api.native.key_lists import LIMIT_MAX, PATH as KEYS_PATH
 from node.api.native.parameters import BOOLEANS, KEY_BYTES_MAX
+from node.api.native.snapshots import KEYS_MAX, PATH as SNAPSHOT_PATH
 from node.api.openapi.parts import (
     BOOLEAN,
     INTEGER,
@@ -26,6 +28,7 @@ from node.api.openapi.parts import (
     Operations,
     answer,
     body,
+    fields,
     list_of,
     one_of,
     operation,
@@ -43,6 +46,20 @@ PART_OF_A_KEY: Json = {
     "type": "string",
     "maxLength": KEY_BYTES_MAX,
     "pattern": "^[^\\u0000]*$",
+}
+KEYS_OF_A_SNAPSHOT: Json = {
+    **fields(
+        {
+            "keys": {
+                "type": "array",
+                "items": {**PART_OF_A_KEY, "minLength": 1},
+                "minItems": 1,
+                "maxItems": KEYS_MAX,
+                "uniqueItems": True,
+            }
+        }
+    ),
+    "required": ["keys"],
 }
 DELIMITER = query(
     "delimiter", PART_OF_A_KEY, "Keys are grouped up to the first of these behind the prefix."
@@ -99,6 +116,27 @@ OPERATIONS: Operations = {
             required=False,
         ),
     ),
+    ("POST", SNAPSHOT_PATH): operation(
+        MANY,
+        "Read keys so that their values are causally consistent with each other",
+        {
+            "200": answer(
+                "The values of each key, in the order of the request; none where it has none.",
+                {JSON: ref("Snapshot")},
+                always=("Kv-Token", "Kv-Served-By"),
+            ),
+            **STRANGER,
+            **AT_FAULT,
+            **OF_BODIES,
+            **OUT_OF_REACH,
+        },
+        (TIMEOUT, TOKEN, PREFER),
+        body(
+            "The keys.",
+            {JSON: {"schema": KEYS_OF_A_SNAPSHOT, "example": {"keys": ["album", "photo"]}}},
+            required=True,
+        ),
+    ),
 }
 
 SCHEMAS: dict[str, Json] = {
@@ -109,4 +147,5 @@ SCHEMAS: dict[str, Json] = {
             "unanswered": STRINGS,
         },
     ),
+    "Snapshot": record({"values": list_of(ref("Envelope")), "token": STRING}),
 }

@@ -19,8 +19,8 @@ OPERATIONS: Operations = {**native.OPERATIONS, **many.OPERATIONS, **admin.OPERAT
 ABOUT = (
     "Every node answers for every key. Tokens (`Kv-Token`), contexts (`Kv-Context`) and tags "
     "(`ETag`) are opaque: a client sends back those of an answer. Refusals under `/v1/kv`, "
-    "`/v1/keys`, `/v1/bulk`, `/v1/policies` and `/v1/problems` are problem documents (RFC 9457); "
-    "the other routes, and "
+    "`/v1/keys`, `/v1/bulk`, `/v1/snapshot`, `/v1/policies` and `/v1/problems` are problem "
+    "documents (RFC 9457); the other routes, and "
     'refusals of pages of other origins, say `{"error": ...}`. '
     "A method that a path lacks is refused with 405, and `Allow` names those that it has. "
     "Whatever its path, a request that is not HTTP is refused with 400, one with a line that is "
