@@ -226,7 +226,7 @@ class Replica:
             is_other = is_ahead or epoch.view != self.views.epoch.view
             if is_other and type(message) in BOUND_TO_VIEW:
                 return
-            if type(message) is m.State:  # its slots may be complete by another oldest view only
+            if isinstance(message, m.State | k.KeyPage):  # whole by another oldest view only?
                 return
         self._epoch = epoch
         try:

@@ -77,14 +77,21 @@ class KeyPages:
     def on_key_page(self, source: str, page: KeyPage) -> None:
         listing = self._listings.get(page.request)
         if listing is not None:
+            self._renew(listing)
             listing.pages[source] = page
             self._go_on(page.request)
+
+    def _renew(self, listing: Listing) -> None:
+        """Forget the pages of another view or oldest view: what is whole by one may lack what the
+        stores of the other have."""
+        if listing.epoch != self._views.epoch:
+            listing.begin_again(self._views.epoch)
 
     def tick(self) -> None:
         now = self._step.now
         for request, listing in list(self._listings.items()):
-            if listing.epoch != self._views.epoch:
-                listing.begin_again(self._views.epoch)
+            self._renew(listing)
+            if not listing.asked:
                 self._go_on(request)
             elif now - max(listing.asked.values(), default=listing.started) >= ASK_AGAIN_S:
                 self._ask_next(request, listing, is_late=True)

@@ -19,7 +19,7 @@ from node.core.protocol.operations import (
 )
 from node.core.requests.key_pages import LOOKED_AT_MAX
 from node.core.requests.reading import ASK_AGAIN_S, UNREACHABLE_S
-from tests.core.moves import MOVED, S1, S2, SECOND, moved, views
+from tests.core.moves import MOVED, S1, S2, SECOND, moved, settled, views
 from tests.core.one import FIG, NOW, PEAR, One
 
 KEYS = [f"key{n:02d}" for n in range(40)]
@@ -235,3 +235,24 @@ def test_begins_again_in_another_view() -> None:
     again = fetches(one.step("b2", Tick(), NOW + 0.01))
     assert [peer for peer, _ in again] != []
     assert first in ("a1", "a2")
+
+
+def test_a_page_of_another_oldest_view_counts_for_nothing() -> None:
+    """It was whole by fewer views, or by more, than this node asks for."""
+    one = moved("b2")
+    [(peer, _)] = fetches(one.submit(ListKeys(S1)))
+    whole = page([PEAR], slots=S1, complete_for=(FIRST, SECOND))
+    assert outcome_of(one.step(peer, whole, epoch=m.Epoch(SECOND, SECOND))) is None
+    assert outcome_of(one.step(peer, whole)) == KeysListed([PEAR], "", Token())
+
+
+def test_pages_that_came_before_the_oldest_view_rose_count_for_nothing() -> None:
+    one = moved("b2")
+    own = mine(one)[0]
+    [(peer, _)] = fetches(one.submit(ListKeys(S1)))
+    assert outcome_of(one.step(peer, page(["old"], slots=S1, complete_for=(SECOND,)))) is None
+    settled(one)
+    put(one, own)
+    outcome = outcome_of(one.step("b2", Tick(), NOW + 0.01))
+    assert isinstance(outcome, KeysListed)
+    assert (outcome.keys, outcome.certain) == ([own], True)
