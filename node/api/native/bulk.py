@@ -220,10 +220,7 @@ class _Bulk:
             self._token = self._token.joined(outcome.token)
             if len(self._token.exact) > 2 * EXACT_MAX:
                 self._token = self._token.within(EXACT_MAX)
-        try:
-            return self._line(begun, begun.ask.say(outcome))
-        except Refused as refusal:
-            return self._line(begun, refusal.reply)
+        return self._line(begun, begun.ask.say(outcome))
 
     def _line(self, begun: BulkStep, reply: Reply) -> bytes:
         status, headers = reply.status, reply.headers

@@ -117,6 +117,13 @@ def test_its_token_depends_on_the_writes_of_the_keys_that_were_looked_at() -> No
     assert set(listed(one, ListKeys(S1, end="pf")).token.exact) == {(actor, 1)}
 
 
+def test_its_token_depends_on_what_the_writers_had_seen() -> None:
+    one = member()
+    seen = Token({}, {("z", 9): key_hash_of("far", True)})
+    one.step("a2", m.Accept(one.replica.next_request(NOW), Put(PEAR, b"1", token=seen)))
+    assert ("z", 9) in listed(one, ListKeys(S1)).token.exact
+
+
 def test_waits_for_a_write_that_the_token_names_and_then_refuses() -> None:
     one = filled()
     token = Token({}, {("x", 4): key_hash_of(PEAR, True)})
