@@ -71,6 +71,9 @@ class KeyPages:
     # ------------------------------------------------------------------ the origin
     def begin(self, request: int, wanted: ListKeys) -> None:
         self._step.serve()
+        if not wanted.slots:  # of a shard that owns none
+            self._step.reply(request, KeysListed([], "", wanted.token))
+            return
         self._listings[request] = Listing(wanted, self._step.now, self._views.epoch)
         self._go_on(request)
 

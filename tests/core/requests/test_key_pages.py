@@ -150,6 +150,10 @@ def test_asks_an_owner_for_slots_of_another_shard() -> None:
     assert outcome_of(one.step(peer, page([FIG], upto="g"))) == KeysListed([FIG], "g", Token())
 
 
+def test_no_slots_have_no_keys() -> None:
+    assert listed(filled(), ListKeys(0)).keys == []
+
+
 def test_asks_the_next_owner_when_the_first_is_silent_or_not_whole() -> None:
     one = member()
     [(first, _)] = fetches(one.submit(ListKeys(S2)))
