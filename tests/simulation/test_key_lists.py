@@ -7,7 +7,7 @@ and no key that was deleted at all replicas before it began.  One that says it i
 counts as none.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from functools import partial
 from itertools import cycle, islice
 from typing import Any
@@ -139,7 +139,7 @@ def test_pages_of_stores_that_are_not_whole_would_have_gaps(
 
 
 def test_keys_that_are_not_read_would_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    def believed(page: object, keys: list[str]) -> Iterator[object]:
+    def believed(page: object, keys: list[str]) -> Generator[object, object, list[str]]:
         yield from ()
         return keys
 
