@@ -27,9 +27,12 @@ from node import config
 from node.api.admin.health import native
 from node.api.admin.view_jobs import views
 from node.api.contract import Dialect, Limits
+from node.api.native.bulk import bulk
 from node.api.native.explain import explanations
+from node.api.native.key_lists import key_lists
 from node.api.native.key_values import key_values
 from node.api.native.policies import policies
+from node.api.native.snapshots import snapshots
 from node.config import HelpWanted, Settings
 from node.core.model.options import Options, Start
 from node.core.model.pace import pace_of
@@ -86,7 +89,8 @@ def start_logging(log_format: str, node: str) -> None:
 def dialects_of(settings: Settings) -> list[Dialect]:
     """Return the handlers of the chosen contracts, in their order, then our own routes."""
     spoken = [entry.handlers(settings) for entry in settings.spoken]
-    return [*spoken, native(), key_values(), policies(), explanations(), views()]
+    ours = key_values(), policies(), key_lists(), bulk(), snapshots(), explanations()
+    return [*spoken, native(), *ours, views()]
 
 
 def start_of(settings: Settings) -> Start:

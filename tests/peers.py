@@ -9,7 +9,8 @@ from random import Random
 from aiohttp import web
 
 from node.core.protocol.events import Envelopes
-from node.core.protocol.messages import CountKeys, Envelope, Epoch, Message
+from node.core.protocol.key_pages import CountKeys
+from node.core.protocol.messages import Envelope, Epoch, Message
 from node.shell.peers.link import Link
 from node.shell.peers.link_limits import USUAL, LinkLimits
 from node.shell.peers.links import PeerLinks

@@ -14,9 +14,12 @@ from node import config
 from node.__main__ import dialects_of
 from node.api.admin.view_jobs import views
 from node.api.contract import Call, Reply
+from node.api.native.bulk import bulk
 from node.api.native.explain import explanations
+from node.api.native.key_lists import key_lists
 from node.api.native.key_values import key_values
 from node.api.native.policies import policies
+from node.api.native.snapshots import snapshots
 from node.api.openapi.document import document_of
 from node.api.openapi.page import curl_of, page_of
 from node.shell.http.admin_routes import server_routes
@@ -76,7 +79,8 @@ def test_a_path_names_its_placeholders() -> None:
 
 
 async def test_a_node_answers_both_in_the_same_way_each_time() -> None:
-    async with served(key_values(), policies(), explanations(), views(), faults=True) as site:
+    parts = key_values(), policies(), key_lists(), bulk(), snapshots(), explanations(), views()
+    async with served(*parts, faults=True) as site:
         first, second = [await site.ask("GET", "/openapi.json") for _ in range(2)]
         assert (first.status, first.headers["content-type"]) == (200, "application/json")
         assert first.body == second.body

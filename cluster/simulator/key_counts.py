@@ -1,4 +1,4 @@
-"""Whether every node counts the live keys of each shard rightly, at rest."""
+"""Whether every node counts and lists the live keys of each shard rightly, at rest."""
 
 from collections.abc import Iterable
 from functools import partial
@@ -7,23 +7,25 @@ from cluster.simulator.invariants import ViolationError
 from cluster.simulator.world import World
 from node.core.model.keys import slot_of_key
 from node.core.model.view import Shard, View
-from node.core.protocol.operations import Count, Counted, Outcome
+from node.core.protocol.operations import Count, Counted, KeysListed, ListKeys, Outcome
 
 
 class KeyCounts:
-    """The questions to the nodes, and their answers: a shard, its live keys, what a node says."""
+    """The questions to the nodes, and their answers: a shard, its live keys, what a node says of
+    their number, and how it lists them."""
 
     def __init__(self, world: World, view: View, keys: list[str]) -> None:
         self._world, self._view, self._keys = world, view, keys
         self._asked = 0
-        self._answers: list[tuple[str, int, Outcome]] = []
+        self._answers: list[tuple[str, list[str], Outcome]] = []
 
     def ask(self, addresses: Iterable[str]) -> None:
-        for shard in self._view.shards:
-            live = self._live_in(shard)
+        for place, shard in enumerate(self._view.shards):
+            note = partial(self._note, shard.id, self._live_in(shard))
             for address in addresses:
-                self._asked += 1
-                self._world.submit(address, Count(shard.id), partial(self._note, shard.id, live))
+                self._asked += 2
+                self._world.submit(address, Count(shard.id), note)
+                self._world.submit(address, ListKeys(self._view.slots_of_shard(place)), note)
 
     def are_answered(self) -> bool:
         return len(self._answers) == self._asked
@@ -31,17 +33,18 @@ class KeyCounts:
     def judge(self) -> None:
         if not self.are_answered():
             left = self._asked - len(self._answers)
-            raise ViolationError("Stuck", f"at rest, {left} counts are not answered")
+            raise ViolationError("Stuck", f"at rest, {left} counts and lists are not answered")
         for shard_id, live, outcome in self._answers:
-            if outcome != Counted(live):
-                detail = f"{shard_id} has {live} live keys and answers {outcome}"
+            is_listed = isinstance(outcome, KeysListed) and outcome.keys == live
+            if outcome != Counted(len(live)) and not is_listed:
+                detail = f"{shard_id} has the live keys {live} and answers {outcome}"
                 raise ViolationError("Miscounted", detail)
 
-    def _live_in(self, shard: Shard) -> int:
+    def _live_in(self, shard: Shard) -> list[str]:
         keys = [key for key in self._keys if self._view.shard_of(slot_of_key(key)) is shard]
         driver = self._world.nodes[shard.members[0]].driver
         assert driver is not None, f"{shard.members[0]} is down"
-        return sum(driver.replica.peek(key).is_live() for key in keys)
+        return sorted(key for key in keys if driver.replica.peek(key).is_live())
 
-    def _note(self, shard: str, live: int, outcome: Outcome) -> None:
+    def _note(self, shard: str, live: list[str], outcome: Outcome) -> None:
         self._answers.append((shard, live, outcome))

@@ -45,6 +45,9 @@ class MemoryReads:
     ) -> list[tuple[str, bytes]]:
         return self.scan("item", after, limit, before)
 
+    def names(self, table: str, start: str, limit: int, before: str) -> list[str]:
+        return sorted(key for key in self.tables.get(table, {}) if start <= key < before)[:limit]
+
     def open_keys(self, table: str) -> list[str]:
         rows = self.tables.get(table, {})
         return sorted(key for key, (_, is_open) in rows.items() if is_open)

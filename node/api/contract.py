@@ -1,10 +1,11 @@
 """What a dialect is: a table of routes whose handlers translate between HTTP and the core.
 
-A handler is pure.  It takes a `Call` and returns one of four things: a `Reply` at once; an `Ask` (a
+A handler is pure.  It takes a `Call` and returns one of five things: a `Reply` at once; an `Ask` (a
 request for the core, and the function that turns its outcome into a `Reply`); a `Talk` (several
-requests, with waits between them, for one reply); or `Events`, a stream.  A handler that cannot
-carry out a request raises `Refused`, and so do the parsers that it calls.  The server does all I/O;
-a dialect knows neither aiohttp nor the clock.
+requests, with waits between them, for one reply); `Events`, a stream; or `BodyLines`, for a body
+that is answered while it comes.  A handler that cannot carry out a request raises `Refused`, and so
+do the parsers that it calls.  The server does all I/O; a dialect knows neither aiohttp nor the
+clock.
 """
 
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -127,17 +128,37 @@ class Events(msgspec.Struct, frozen=True):
     every_s: float
 
 
-Handler = Callable[[Call], Reply | Ask | Talk | Events]
+LineSteps = Generator[Sequence[Request] | float, Sequence[Outcome], bytes]
+
+
+class BodyLines(msgspec.Struct, frozen=True):
+    """A body of lines that is answered while it comes; the call of its handler has no body.
+
+    The server reads some lines at a time, at most `lines_max`, each of at most `line_bytes_max`
+    bytes.  `answer` gives the steps that lead to what is said of them.  `end` gives the last words;
+    it is told why the body was not read to its end, or None.
+    """
+
+    answer: Callable[[Sequence[bytes]], LineSteps]
+    end: Callable[[Reply | None], bytes]
+    lines_max: int
+    line_bytes_max: int
+    headers: Mapping[str, str] = {}
+
+
+Handler = Callable[[Call], Reply | Ask | Talk | Events | BodyLines]
 Reword = Callable[[Call, Reply], Reply]
 
 
 class Route(msgspec.Struct, frozen=True):
     """`pattern` is a path such as /kvs/{key}; a placeholder stands for one or more characters
-    that are not a slash, except the last one, which takes the rest of the path."""
+    that are not a slash, except the last one, which takes the rest of the path.  `reads_lines`: the
+    handler answers with `BodyLines` or a reply."""
 
     method: str
     pattern: str
     handler: Handler
+    reads_lines: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,8 +25,10 @@ from node.core.model.actors import short_name
 from node.core.model.item import Item
 from node.core.model.options import Options, Start
 from node.core.model.view import View
-from node.core.protocol import events, hints as h, inspection as i, messages as m, operations as ops
+from node.core.protocol import events, hints as h, messages as m, operations as ops
 from node.core.protocol.effects import Damaged, Effects
+from node.core.protocol.inspection import Explain, Inspect, Inspected, Recognize
+from node.core.protocol.key_pages import CountKeys, FetchKeys, KeyCount, KeyPage
 from node.core.protocol.step import Step
 from node.core.replication.pull import Repair
 from node.core.requests.admission import Admission
@@ -38,6 +40,7 @@ from node.core.requests.hinting import Hinting
 from node.core.requests.key_counts import CountOrigin
 from node.core.requests.key_events import KeyEvents
 from node.core.requests.key_lists import Lists
+from node.core.requests.key_pages import KeyPages
 from node.core.requests.read_answer import DAMAGED_HERE
 from node.core.requests.read_origin import ReadOrigin
 from node.core.requests.read_owner import ReadOwner
@@ -91,16 +94,16 @@ class Replica:
             lambda request, put, found, tries: self._writes.begin(request, put, found, tries),
         )  # fmt: skip
         self._counts, self._lists = CountOrigin(services), Lists(services)
+        self._key_pages, self._hint_holder = KeyPages(services), HintHolder(services, options)
         feed, ask = self._read_origin.feed, self.maintenance.anti_entropy.ask_shard_peers
         self._home = Home(services, hinting, self.delivery_buffer, options, feed)
         self._write_replica = WriteReplica(services, row_repair, hinting, options, feed, ask)
         self._writes = WriteOrigin(services, hinting, self._handle, self._read_origin.looks.begin)
-        self._hint_holder = HintHolder(services, options)
         self._expiring, events = Expiring(services, self._delete), KeyEvents(step)
         writes, reads = self._writes.under_way, self._read_origin.under_way
         self._explaining = Explaining(services, self.delivery_buffer, events, writes, reads)
-        self._under_way = (writes, reads, self._lists.under_way, self._counts.under_way,
-                           self._proposals, self._explaining.under_way)  # fmt: skip
+        others = self._lists, self._key_pages, self._counts, self._explaining
+        self._under_way = (writes, reads, *(part.under_way for part in others), self._proposals)
         self._view_change = self._change_of_views(services)
         self.is_over = False  # it does nothing now: the rows are those of another replica
         self._epoch = m.Epoch()  # of the message in hand
@@ -121,10 +124,13 @@ class Replica:
 
     def _table(self) -> Handlers:
         """For each kind of event or operation: its handler, and what to do instead when a row that
-        it reads is damaged.  All branching on the kind is here.  None: it reads no row, or it goes
-        on without the row by itself."""
-        home, copies, writes = self._home, self._write_replica, self._writes
-        answers, owner = self._read_origin, self._read_owner
+        it reads is damaged.  None: it reads no row, or it goes on without the row by itself."""
+        home, copies, writes, owner = (
+            self._home,
+            self._write_replica,
+            self._writes,
+            self._read_owner,
+        )
         maintenance, proposals, counts = self.maintenance, self._proposals, self._counts
         repair, asked_again = maintenance.anti_entropy, lambda source, message: None
         return {
@@ -144,10 +150,12 @@ class Replica:
             h.HandOver: (copies.on_hand_over, copies.on_hand_over_damaged),
             h.TakenOver: (self._hint_holder.on_taken_over, None),
             m.Fetch: (owner.on_fetch, None),
-            m.State: (answers.on_state, None),
+            m.State: (self._read_origin.on_state, None),
             m.ReadRepair: (copies.on_read_repair, copies.on_read_repair_damaged),
-            m.CountKeys: (counts.on_count_keys, None),
-            m.KeyCount: (counts.on_key_count, None),
+            CountKeys: (counts.on_count_keys, None),
+            KeyCount: (counts.on_key_count, None),
+            FetchKeys: (self._key_pages.on_fetch_keys, None),
+            KeyPage: (self._key_pages.on_key_page, None),
             m.Compare: (repair.on_compare, None),
             m.Pull: (repair.on_pull, asked_again),
             m.ItemPage: (repair.on_page, asked_again),
@@ -162,8 +170,8 @@ class Replica:
             m.DeclaredRuns: (maintenance.gossip.on_declared_runs, None),
             m.WantRuns: (maintenance.gossip.on_want_runs, None),
             m.Superseded: (self.on_superseded, None),
-            i.Inspect: (self._explaining.on_inspect, None),
-            i.Inspected: (self._explaining.on_inspected, None),
+            Inspect: (self._explaining.on_inspect, None),
+            Inspected: (self._explaining.on_inspected, None),
             events.LinkUp: (self.on_link_up, None),
             events.LinkDown: (self.on_link_down, None),
             events.Tick: (self.on_tick, None),
@@ -178,9 +186,10 @@ class Replica:
             ops.Peek: (self._read_owner.peek, self._refusing(DAMAGED_HERE)),
             ops.StoreLocally: (self._home.keep, self._refusing(DAMAGED_HERE)),
             ops.Count: (self._counts.begin, None),
-            i.Explain: (self._explaining.begin, None),
-            i.Recognize: (self._explaining.recognize, None),
+            Explain: (self._explaining.begin, None),
+            Recognize: (self._explaining.recognize, None),
             ops.List: (self._lists.begin, None),
+            ops.ListKeys: (self._key_pages.begin, None),
             ops.Look: (self.delivery_buffer.look, self._refusing(f"of some key: {DAMAGED_HERE}")),
         }
 
@@ -227,7 +236,7 @@ class Replica:
             is_other = is_ahead or epoch.view != self.views.epoch.view
             if is_other and type(message) in m.BOUND_TO_VIEW:
                 return
-            if type(message) is m.State:  # its slots may be complete by another oldest view only
+            if isinstance(message, m.State | KeyPage):  # whole by another oldest view only?
                 return
         self._epoch = epoch
         try:
@@ -245,14 +254,12 @@ class Replica:
     def _wake_at(self, now: float) -> float:
         if self.is_over:
             return float("inf")
+        keyspace, next_page = self.keyspace, self.maintenance.anti_entropy.next_page
         if any(self._under_way):
-            return min(now + WAITING_TICK_S, self.maintenance.anti_entropy.next_page)
-        keyspace = self.keyspace
-        busy = (
-            keyspace.cleanup.slots or keyspace.log.is_behind or not keyspace.content_hashes.is_whole
-        )
-        soon = now + CLEANUP_EVERY_S if busy else self.delivery_buffer.next_tick
-        next_page = self.maintenance.anti_entropy.next_page
+            return min(now + WAITING_TICK_S, next_page)
+        is_counting = not keyspace.content_hashes.is_whole
+        is_busy = keyspace.cleanup.slots or keyspace.log.is_behind or is_counting
+        soon = now + CLEANUP_EVERY_S if is_busy else self.delivery_buffer.next_tick
         heartbeat, hints = self.maintenance.gossip.next_heartbeat, self._hint_holder.next_tick
         return min(soon, heartbeat, next_page, hints)
 
@@ -324,11 +331,9 @@ class Replica:
         self._hint_holder.tick()  # after the first tick has looked at the disk's address
 
     def _tick_waiting(self) -> None:
-        self._read_origin.tick()
-        self._lists.tick()
-        self._writes.tick()
-        self._counts.tick()
-        self._explaining.tick()
+        reads, pages, writes = self._read_origin, self._key_pages, self._writes
+        for part in (reads, self._lists, pages, writes, self._counts, self._explaining):
+            part.tick()
         self._expiring.tick()
 
     def _delete(self, put: ops.Put) -> None:

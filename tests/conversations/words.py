@@ -21,13 +21,14 @@ from node.core.model.keys import key_of
 from node.core.model.quorum import AVAILABLE
 from node.core.model.slots import from_bytes, to_bytes
 from node.core.model.view import FIRST, View, ViewId
-from node.core.protocol import hints as h, inspection as i, messages as m
+from node.core.protocol import hints as h, inspection as i, key_pages as k, messages as m
 from node.core.protocol.operations import (
     Absent,
     Adopted,
     Counted,
     Forgotten,
     Found,
+    KeysListed,
     Listed,
     Looked,
     Mismatch,
@@ -72,8 +73,10 @@ class Words(Reports):
             m.Fetch: lambda f: f"{self.request(f.request)} {f.key}{self._have(f.have)}",
             m.State: self._state,
             m.ReadRepair: lambda n: f"{n.key}={self.item(n.item)}{self._rest(n.rest)}",
-            m.CountKeys: lambda c: self.request(c.request),
-            m.KeyCount: lambda c: f"{self.request(c.request)} {c.keys}",
+            k.CountKeys: lambda c: self.request(c.request),
+            k.KeyCount: lambda c: f"{self.request(c.request)} {c.keys}",
+            k.FetchKeys: lambda f: f"{self.request(f.request)} {self.slots(f.slots)}",
+            k.KeyPage: lambda p: f"{self.request(p.request)} {' '.join(p.keys)} upto {p.upto}",
             m.Compare: self._compare,
             m.Pull: self._pull,
             m.ItemPage: self._item_page,
@@ -273,6 +276,8 @@ class Words(Reports):
                 return f"Adopted {self.layout(outcome.view)}"
             case Outdated():
                 return f"Outdated: {self.layout(outcome.view)}"
+            case KeysListed():
+                return f"Keys {braces(outcome.keys)}; token {self.token(outcome.token)}"
             case Listed():
                 listed = braces(sorted(outcome.items))
                 return f"Listed {outcome.shard} {listed}; token {self.token(outcome.token)}"

@@ -13,6 +13,7 @@ from node.core.model.token import Token
 from node.core.model.view import FIRST
 from node.core.protocol import events, messages as m
 from node.core.protocol.effects import Effects
+from node.core.protocol.key_pages import CountKeys, KeyCount
 from node.core.protocol.operations import (
     Absent,
     Count,
@@ -196,7 +197,7 @@ def test_late_answers_change_nothing() -> None:
         m.Written(1, actor, Token(), Past(), False),
         m.Declined(1, Unmet({})),
         m.State(1, Item({actor: Version(b"v")}), DotClock(), [FIRST]),
-        m.KeyCount(1, 3),
+        KeyCount(1, 3),
     ]
     for message in late:
         effects = one.step("b1", message)
@@ -207,9 +208,9 @@ def test_counts() -> None:
     one = One()
     one.step("b1", m.Accept(1, Put(PEAR, b"v")))
     assert one.submit(Count("s1")).replies == [(7, Counted(1))]
-    assert one.step("b1", m.CountKeys(5)).tells == [("b1", m.KeyCount(5, 1))]
-    assert one.submit(Count("s2"), 8).asks == [("b1", m.CountKeys(8))]
-    assert one.step("b1", m.KeyCount(8, 4)).replies == [(8, Counted(4))]
+    assert one.step("b1", CountKeys(5)).tells == [("b1", KeyCount(5, 1))]
+    assert one.submit(Count("s2"), 8).asks == [("b1", CountKeys(8))]
+    assert one.step("b1", KeyCount(8, 4)).replies == [(8, Counted(4))]
     assert isinstance(one.submit(Count("s9")).replies[0][1], Unavailable)
 
 

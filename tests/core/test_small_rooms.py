@@ -10,7 +10,8 @@ from node.core.model.actors import actor_of
 from node.core.model.item import Item
 from node.core.model.pace import DEAD_AFTER_S, SUSPECT_AFTER_S
 from node.core.model.view import FIRST, ViewId
-from node.core.protocol.messages import CountKeys, Epoch, Heartbeat, KeyCount
+from node.core.protocol.key_pages import CountKeys, KeyCount
+from node.core.protocol.messages import Epoch, Heartbeat
 from node.core.protocol.operations import Counted, Unavailable
 from node.core.protocol.step import Step
 from node.core.requests.key_counts import ASK_AGAIN_S, DEADLINE_S, Counts

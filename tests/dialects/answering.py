@@ -2,6 +2,7 @@
 
 from node.api.contract import (
     Ask,
+    BodyLines,
     Call,
     Dialect,
     Events,
@@ -18,7 +19,7 @@ from node.core.protocol.operations import Outcome
 def answering(handler: Handler, reword: Reword) -> Handler:
     """Wrap a handler: a refusal becomes the reply that a client would get."""
 
-    def answered(call: Call) -> Reply | Ask | Talk | Events:
+    def answered(call: Call) -> Reply | Ask | Talk | Events | BodyLines:
         try:
             said = handler(call)
         except Refused as refusal:

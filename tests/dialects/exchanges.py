@@ -21,7 +21,18 @@ from multidict import CIMultiDict, MultiDict
 
 from node.api.admin.health import native
 from node.api.admin.view_jobs import views
-from node.api.contract import Ask, Call, Dialect, Events, Facts, Limits, Reply, Steps, Talk
+from node.api.contract import (
+    Ask,
+    BodyLines,
+    Call,
+    Dialect,
+    Events,
+    Facts,
+    Limits,
+    Reply,
+    Steps,
+    Talk,
+)
 from node.api.dialects.admin_view.handlers import admin_view
 from node.api.dialects.asg4.handlers import asg4
 from node.api.dialects.causal.handlers import causal
@@ -41,6 +52,7 @@ from node.core.protocol.operations import (
     Forget,
     Get,
     List,
+    ListKeys,
     Look,
     Outcome,
     Peek,
@@ -132,6 +144,7 @@ def _played_block(text: str, table: Table, dialect: Dialect) -> str:
     if isinstance(said, Events):
         lines += [f"events every {said.every_s:g} s", *_told(said)]
         return f"{above}----\n" + "\n".join(lines)
+    assert not isinstance(said, BodyLines), "bodies of lines have tests of their own"
     return f"{above}----\n" + "\n".join([*lines, *_lines_of(said)])
 
 
@@ -160,7 +173,9 @@ def _told(events: Events) -> list[str]:
     return ["the end" if said is None else said.decode().rstrip("\n") or "nothing" for said in told]
 
 
-def said_to(block: Block, table: Table, dialect: Dialect) -> Reply | Ask | Talk | Events:
+def said_to(
+    block: Block, table: Table, dialect: Dialect
+) -> Reply | Ask | Talk | Events | BodyLines:
     path, _, query = block.target.partition("?")
     endpoint, placeholders = table.find(block.method, path) or (None, {})
     if endpoint is None or endpoint.handler is None:
@@ -201,6 +216,9 @@ def _asked(request: Request) -> str:
     token = encode(request.token).decode() if request.token else "nothing seen"
     if isinstance(request, List):
         return f"asks list: {request.mode}, wait {request.wait_s:g} s; {token}"
+    if isinstance(request, ListKeys):
+        part = f"from {request.start!r} to before {request.end!r}, about {request.limit}"
+        return f"asks keys of {request.slots.bit_count()} slots {part}; {token}"
     if isinstance(request, Get):
         where = f"{request.mode}, {request.scope}, {request.copies} copy, wait {request.wait_s:g} s"
         mend = ", mend" if request.repair else ""

@@ -11,6 +11,7 @@ from examples.stage.messages import Words
 from node.core.model.dots import DotClock
 from node.core.model.item import Item, Version
 from node.core.protocol import messages as m
+from node.core.protocol.key_pages import CountKeys
 from tests.examples.told import FOLDER, STORIES, golden, told
 
 COLUMNS = 80
@@ -123,5 +124,5 @@ def test_versions_have_names_and_values() -> None:
 
 
 def test_a_message_that_no_story_sends_is_named() -> None:
-    assert WORDS.message(m.CountKeys(1)) == "CountKeys"
+    assert WORDS.message(CountKeys(1)) == "CountKeys"
     assert WORDS.message(m.Fetch(1, "k")) == "Fetch k"

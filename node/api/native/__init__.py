@@ -1,6 +1,9 @@
 """The native API under /v1: raw values, siblings, exact contexts, levels, conditions.
 
     key_values     GET, PUT, HEAD and DELETE /v1/kv/{key}: from requests to operations
+    key_lists      GET /v1/keys: the keys of all shards, merged page by page
+    bulk           POST /v1/bulk: many operations, line by line
+    snapshots      POST /v1/snapshot: values that are consistent with each other
     answers        from outcomes to answers
     policies       GET, PUT and DELETE /v1/policies/{prefix}; which words a policy may have is in
                    core/model/policies
@@ -11,7 +14,7 @@
     opaque         tokens and contexts as the opaque text that clients send back
     problems       refusals as problem documents, and the texts that explain each kind
     described      all of this for the OpenAPI document; a new route is described there, or in
-                   explain_described
+                   described_many, which has the requests about many keys, or explain_described
 
 Read key_values, then answers.  (RFC 9110: methods, tags, conditions; RFC 9457: problems.)
 """

@@ -9,7 +9,7 @@ import base64
 
 import orjson
 
-from node.api.contract import Reply
+from node.api.contract import Call, Reply
 from node.api.native.merging import merged
 from node.api.native.opaque import KeyContext, context_text, token_text
 from node.api.native.parameters import (
@@ -65,13 +65,13 @@ def say_read(asked: KeyRequest, outcome: Outcome) -> Reply:
     if wanted:
         return _say_sibling(asked, headers, outcome, wanted)
     if asked.call.query.get("envelope") == "true":
-        return Reply(200, _envelope(asked, outcome), headers)
+        return Reply(200, envelope(asked, outcome), headers)
     if len(outcome.values) == 1:
         return _say_value(headers, outcome, 0)
     one = merged(asked.policy, outcome)
     if one is not None and len(one) <= asked.call.limits.value_bytes_max:
         return Reply(200, one, {**headers, "Kv-Siblings": str(len(outcome.values))})
-    return Reply(300, _envelope(asked, outcome), headers)
+    return Reply(300, envelope(asked, outcome), headers)
 
 
 def say_excluded(asked: KeyRequest, found: Found) -> Reply:
@@ -106,8 +106,11 @@ def _say_sibling(asked: KeyRequest, headers: Headers, found: Found, wanted: str)
     return problem(asked.call, "absent", words, headers)
 
 
-def _envelope(asked: KeyRequest, found: Found) -> bytes:
-    siblings = [_sibling(asked, found, place) for place in range(len(found.values))]
+def envelope(asked: KeyRequest, found: Found | Absent) -> bytes:
+    """Return all values of a key as a JSON document, and what is seen of the key with them."""
+    siblings = []
+    if isinstance(found, Found):
+        siblings = [_sibling(asked, found, place) for place in range(len(found.values))]
     context = _context(asked, found.context.by_name(found.dots))
     return orjson.dumps({"key": asked.key, "siblings": siblings, "context": context})
 
@@ -198,7 +201,6 @@ def _write_headers(asked: KeyRequest, stored: Stored) -> Headers:
 # ------------------------------------------------------------------ all others
 def _say_otherwise(asked: KeyRequest, outcome: Outcome) -> Reply:
     """Answer with a problem; it gives the token back, so that a client can always keep the last."""
-    seen = {"Kv-Token": token_text(asked.token)}
     match outcome:
         case Absent():
             return problem(
@@ -210,20 +212,28 @@ def _say_otherwise(asked: KeyRequest, outcome: Outcome) -> Reply:
             words = f"the key shows {shows} at {served_by}"
             headers = {**_seen(asked, token, context, served_by), **shown}
             return problem(asked.call, "condition", words, headers)
+        case _:
+            return refusal_of(asked.call, asked.token, outcome)
+
+
+def refusal_of(call: Call, token: Token, outcome: Outcome) -> Reply:
+    """Return the problem that says why a request of any kind was not carried out."""
+    seen = {"Kv-Token": token_text(token)}
+    match outcome:
         case Unmet(missing=missing):
             entries = [{"actor": a, "have": h, "need": n} for a, (h, n) in missing.items()]
             words = "no replica that can be reached has all that the token depends on"
-            return problem(asked.call, "unmet", words, seen, missing=entries)
+            return problem(call, "unmet", words, seen, missing=entries)
         case Unavailable(reason=reason, definite=definite, acks=acks, nodes=nodes):
             reached = {"acks": acks, "reached": nodes}
-            return problem(asked.call, "unavailable", reason, seen, definite=definite, **reached)
+            return problem(call, "unavailable", reason, seen, definite=definite, **reached)
         case Overfull(reason=reason):
-            return problem(asked.call, "siblings", reason, seen)
+            return problem(call, "siblings", reason, seen)
         case Reused():
             words = "this Idempotency-Key was used for another write of the key"
-            return problem(asked.call, "reused", words, seen)
+            return problem(call, "reused", words, seen)
         case Rejected(reason=reason):
-            return problem(asked.call, "malformed", reason, seen)
+            return problem(call, "malformed", reason, seen)
         case _:
             raise AssertionError(f"{type(outcome).__name__} answers no request of this API")
 

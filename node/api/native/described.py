@@ -106,13 +106,14 @@ AGAIN = header(
     {"type": "string", "maxLength": IDEMPOTENCY_KEY_MAX, "pattern": "^[!-~]([ -~]*[!-~])?$"},
     "A name for this write: the same request with the same name is the same write, for 10 minutes.",
 )
+MISS = query("on-miss", one_of(*ON_MISS), "What to do if the token is ahead of all replicas.")
 CONDITIONS = (MATCH, NONE_MATCH)
 READ = (
     KEY,
     R,
     STRICT,
     TIMEOUT,
-    query("on-miss", one_of(*ON_MISS), "What to do if the token is ahead of all replicas."),
+    MISS,
     query("sibling", STRING, "The `id` of one of several values: answer that one alone."),
     query("envelope", one_of(*BOOLEANS), "`true`: the JSON form, also of a single value."),
     TOKEN,

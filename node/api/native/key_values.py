@@ -79,8 +79,13 @@ def refuse_no_key(call: Call) -> Reply:
 
 def get_key(call: Call) -> Ask:
     check_query(call, READ_PARAMETERS)
+    return read_of(request_of(call))
+
+
+def read_of(asked: KeyRequest) -> Ask:
+    """Return the read of a key, and what is said of its outcome."""
+    call = asked.call
     is_strict(call)  # only its value is looked at: no read is answered from hints
-    asked = request_of(call)
     is_whole = choice_of(call, "envelope", BOOLEANS, "false") == "true"
     on_miss = choice_of(call, "on-miss", ON_MISS, "wait")
     copies = copies_of(asked)
@@ -100,8 +105,12 @@ def get_key(call: Call) -> Ask:
 
 
 def put_key(call: Call) -> Ask:
-    asked = _write_request(call, PUT_PARAMETERS)
-    expires = expiry_of(asked)
+    return put_of(_write_request(call, PUT_PARAMETERS))
+
+
+def put_of(asked: KeyRequest) -> Ask:
+    """Return the write of a value, and what is said of its outcome."""
+    call, expires = asked.call, expiry_of(asked)
     put = _write(asked, value_of(call), labels_of(call), expires)
     return Ask(put, partial(say_write, asked, expires))
 
@@ -110,6 +119,11 @@ def delete_key(call: Call) -> Ask:
     asked = _write_request(call, WRITE_PARAMETERS)
     if call.body:
         raise malformed(call, "a DELETE has no body")
+    return delete_of(asked)
+
+
+def delete_of(asked: KeyRequest) -> Ask:
+    """Return the delete of a value, and what is said of its outcome."""
     return Ask(_write(asked, None, None, 0), partial(say_delete, asked))
 
 

@@ -26,7 +26,6 @@ from node.core.model.policies import Policy, policy_of
 from node.core.model.quorum import AVAILABLE, Level, wanted
 from node.core.model.tags import ANY_VALUE
 from node.core.model.token import Malformed, Token
-from node.core.model.view import View
 
 KEY_BYTES_MAX = 1024
 TIMEOUT_S_MAX = 60.0
@@ -73,28 +72,28 @@ def check_query(call: Call, names: Collection[str]) -> None:
 
 
 def request_of(call: Call) -> KeyRequest:
-    key = _key(call)
-    facts = call.facts()
-    policy = policy_of(facts.view.policies, key)
-    copies = _copies_in(facts.view, key)
-    return KeyRequest(call, facts, policy, key, copies, _token(call), _timeout_s(call))
+    key = checked_key(call, call.path["key"])
+    return about_key(call, call.facts(), key, token_in(call), timeout_of(call))
 
 
-def _copies_in(view: View, key: str) -> int:
-    return len(view.shard_of(slot_of_key(key)).members) if view.shards else 1
+def about_key(call: Call, facts: Facts, key: str, token: Token, timeout_s: float) -> KeyRequest:
+    """Return the request about this key that is, or is a part of, what the client asks."""
+    view, policy = facts.view, policy_of(facts.view.policies, key)
+    copies = len(view.shard_of(slot_of_key(key)).members) if view.shards else 1
+    return KeyRequest(call, facts, policy, key, copies, token, timeout_s)
 
 
-def _key(call: Call) -> str:
-    key = call.path["key"]
+def checked_key(call: Call, key: str, name: str = "the key") -> str:
+    """Return the key, or the part of one, unless no key can be so."""
     size = len(key.encode())
     if size > KEY_BYTES_MAX:
-        raise malformed(call, f"the key has {size} bytes; the limit is {KEY_BYTES_MAX}")
+        raise malformed(call, f"{name} has {size} bytes; the limit is {KEY_BYTES_MAX}")
     if "\0" in key:
-        raise malformed(call, "the key has a NUL character")
+        raise malformed(call, f"{name} has a NUL character")
     return key
 
 
-def _token(call: Call) -> Token:
+def token_in(call: Call) -> Token:
     """Return what the client depends on; of several tokens all count."""
     if "Kv-Token" not in call.headers:
         return NO_TOKEN
@@ -105,7 +104,7 @@ def _token(call: Call) -> Token:
         raise malformed(call, f"Kv-Token is malformed: {error}") from error
 
 
-def _timeout_s(call: Call) -> float:
+def timeout_of(call: Call) -> float:
     """Return how long the client waits: `timeout`, or else `Prefer: wait`, or else the node's
     bound."""
     preferred = WAIT.search(call.headers.get("Prefer", ""))
@@ -210,6 +209,8 @@ def tags_in(call: Call, name: str, *, is_strong: bool = False) -> tuple[str, ...
     if name not in call.headers:
         return ()
     text = ",".join(all_of(call.headers, name)).strip()
+    if not text:
+        return ()
     if text == ANY_VALUE:
         return (ANY_VALUE,)
     if ENTITY_TAG.sub("", text).strip(", \t"):

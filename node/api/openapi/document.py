@@ -8,19 +8,25 @@ import re
 from collections.abc import Iterable
 
 from node.api.admin import described as admin
-from node.api.native import described as native, explain_described as explain
+from node.api.native import (
+    described as native,
+    described_many as many,
+    explain_described as explain,
+)
 from node.api.openapi.parts import HEADERS, Json, Operations
 
 OPENAPI = "3.1.0"
 METHODS = ("GET", "HEAD", "PUT", "POST", "PATCH", "DELETE")  # as they stand in the document
 WORDS = re.compile(r"\w+")
-OPERATIONS: Operations = {**native.OPERATIONS, **explain.OPERATIONS, **admin.OPERATIONS}
+PARTS = (native, many, explain, admin)
+OPERATIONS: Operations = {path: said for part in PARTS for path, said in part.OPERATIONS.items()}
 
 ABOUT = (
     "Every node answers for every key. Tokens (`Kv-Token`), contexts (`Kv-Context`) and tags "
     "(`ETag`) are opaque: a client sends back those of an answer. Refusals under `/v1/kv`, "
-    "`/v1/policies`, `/v1/problems` and `/v1/explain` are problem documents (RFC 9457), and so are "
-    "those of what decodes tokens and contexts; the other routes, and "
+    "`/v1/keys`, `/v1/bulk`, `/v1/snapshot`, `/v1/policies`, `/v1/problems` and `/v1/explain` are "
+    "problem documents (RFC 9457), and so are those of what decodes tokens and contexts; the other "
+    "routes, and "
     'refusals of pages of other origins, say `{"error": ...}`. '
     "A method that a path lacks is refused with 405, and `Allow` names those that it has. "
     "Whatever its path, a request that is not HTTP is refused with 400, one with a line that is "
@@ -45,10 +51,10 @@ def document_of(served: Iterable[tuple[str, str]], version: str) -> Json:
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": "/"}],
-        "tags": [{"name": tag} for tag in (*native.TAGS, *explain.TAGS, *admin.TAGS)],
+        "tags": [{"name": tag} for part in PARTS for tag in part.TAGS],
         "paths": paths,
         "components": {
-            "schemas": {**native.SCHEMAS, **explain.SCHEMAS, **admin.SCHEMAS},
+            "schemas": {name: schema for part in PARTS for name, schema in part.SCHEMAS.items()},
             "headers": HEADERS,
         },
     }

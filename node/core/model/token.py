@@ -8,7 +8,6 @@ for.  A token may never claim less than its client depends on: claiming more onl
 
 import base64
 import re
-from collections import Counter
 from functools import lru_cache
 from typing import Annotated, Any
 
@@ -117,14 +116,17 @@ class Token(msgspec.Struct, array_like=True, gc=False):
         """With at most so many exact dots: floors rise for the others (rule 9)."""
         if len(self.exact) <= exact_max:
             return self
-        floor, exact, keys = dict(self.floor), dict(self.exact), self.keys
+        floor, exact, mask = dict(self.floor), dict(self.exact), 0
+        numbers: dict[Actor, list[int]] = {}
+        for actor, n in sorted(exact, reverse=True):
+            numbers.setdefault(actor, []).append(n)
         while len(exact) > exact_max:
-            actor = _busiest(exact)
-            lowest = min([n for a, n in exact if a == actor])
-            floor[actor] = max(lowest, floor.get(actor, 0))
-            below = [d for d in exact if d[0] == actor and d[1] <= floor[actor]]
-            for dot in below:
-                keys = _or(keys, _mask(exact.pop(dot)).to_bytes(FILTER_BITS // 8, "big"))
+            actor = max(numbers, key=lambda a: (len(numbers[a]), a))
+            lowest_last = numbers[actor]
+            floor[actor] = max(lowest_last[-1], floor.get(actor, 0))
+            while lowest_last and lowest_last[-1] <= floor[actor]:
+                mask |= _mask(exact.pop((actor, lowest_last.pop())))
+        keys = _or(self.keys, mask.to_bytes(FILTER_BITS // 8, "big"))
         return Token(floor, exact, keys, self.timestamp, self.view, self.name)
 
 
@@ -142,11 +144,6 @@ def _or(one: bytes, two: bytes) -> bytes:
     if not one or not two:
         return one or two
     return (int.from_bytes(one, "big") | int.from_bytes(two, "big")).to_bytes(len(one), "big")
-
-
-def _busiest(exact: dict[Dot, int]) -> Actor:
-    count = Counter([actor for actor, _ in exact])
-    return max(count, key=lambda actor: (count[actor], actor))
 
 
 def _last_of_each_actor(exact: dict[Dot, int]) -> dict[Dot, int]:

@@ -14,6 +14,7 @@ from node.core.model.view import FIRST, Layout, View, ViewId
 from node.core.protocol.frame import Frame
 from node.core.protocol.hints import HandOver, Hint, Hinted, TakenOver
 from node.core.protocol.inspection import Inspect, Inspected
+from node.core.protocol.key_pages import CountKeys, FetchKeys, KeyCount, KeyPage
 from node.core.protocol.mark import NO_MARK, Mark
 from node.core.protocol.operations import Put, Refusal
 
@@ -100,19 +101,6 @@ class State(Frame, tag=7, frozen=True):
     complete_for: list[ViewId]
     name: str = ""
     rest: tuple[Dot, ...] = ()
-
-
-class CountKeys(Frame, tag=8, frozen=True):
-    """Origin -> owner (ask): how many live keys do you hold?"""
-
-    request: int
-
-
-class KeyCount(Frame, tag=9, frozen=True):
-    """Owner -> origin (tell): this many."""
-
-    request: int
-    keys: int
 
 
 class SlotSummary(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -327,12 +315,13 @@ Message = (
     Accept | Ack | Written | Declined | Replicate | Fetch | State | CountKeys | KeyCount | Compare
     | Pull | ItemPage | SamePage | RowPage | Heartbeat | Gossip | Views | NotOwner | Join
     | CannotDecide | ForwardedProposal | Granted | ReadRepair | Superseded | DeclaredRuns | WantRuns
-    | ReplicateAgain | Hint | Hinted | HandOver | TakenOver | Inspect | Inspected
+    | ReplicateAgain | Hint | Hinted | HandOver | TakenOver | Inspect | Inspected | FetchKeys
+    | KeyPage
 )  # fmt: skip
 
 BOUND_TO_VIEW = frozenset({  # these count only between two nodes of one view (D10 R1)
     Ack, Replicate, Fetch, State, Compare, Pull, ItemPage, SamePage, RowPage, ReadRepair, Hint,
-    Hinted, HandOver, TakenOver,
+    Hinted, HandOver, TakenOver, FetchKeys, KeyPage,
 })  # fmt: skip
 
 

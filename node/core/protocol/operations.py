@@ -107,6 +107,19 @@ class List(msgspec.Struct, frozen=True, gc=False):
     wait_s: float = 0.0
 
 
+class ListKeys(msgspec.Struct, frozen=True, gc=False):
+    """List live keys in these slots (a mask) from `start` on and before `end` (empty: to the last
+    key): about `limit`, the first ones in the order of keys.  Holders have `timeout_s` to answer,
+    and to get what the token names there."""
+
+    slots: int
+    start: str = ""
+    end: str = ""
+    limit: int = 1000
+    token: Token = msgspec.field(default_factory=Token)
+    timeout_s: float = ANSWER_S
+
+
 class Look(msgspec.Struct, frozen=True, gc=False):
     """List what the asked node shows without a token, and what it holds back.  At most `limit` keys
     behind this one, in an order of their own."""
@@ -130,7 +143,8 @@ class Propose(msgspec.Struct, frozen=True):
 
 
 Request = (
-    Put | Get | Peek | StoreLocally | Count | List | Look | Forget | Propose | Explain | Recognize
+    Put | Get | Peek | StoreLocally | Count | List | ListKeys | Look | Forget | Propose | Explain
+    | Recognize
 )  # fmt: skip
 
 
@@ -251,6 +265,17 @@ class Listed(msgspec.Struct, frozen=True, gc=False):
     token: Token
 
 
+class KeysListed(msgspec.Struct, frozen=True, gc=False):
+    """All live keys that were asked for before `upto` (empty: all of them), in their order.  If it
+    is not `certain`, holders have parts of the slots while these move, and a key may be deleted
+    whose delete only one of them has: read such a key."""
+
+    keys: list[str]
+    upto: str
+    token: Token
+    certain: bool = True
+
+
 class Early(msgspec.Struct, frozen=True, gc=False):
     """A write (value None: a delete) that has come before its past: `deps` is what it depends on,
     `missing` the part of that which has not come: actor -> (have, need)."""
@@ -304,6 +329,7 @@ Outcome = (
     | Reused
     | Counted
     | Listed
+    | KeysListed
     | Looked
     | Forgotten
     | Adopted

@@ -14,6 +14,7 @@
     expiring         deletes versions whose time is over: which owner does it, and when
     causal_delivery  hides versions that come before their past
     key_counts       keys of a shard              key_lists       the keys held here
+    key_pages        the keys of any slots, in their order
     explaining       what all nodes have of a key   key_events      the last changes of keys
     admission        the first check of a request, at the node that takes it: token, context
 

@@ -24,7 +24,15 @@ from node.core.model.keys import slot_of
 from node.core.model.token import Token
 from node.core.protocol.inspection import Explain, Recognize
 from node.core.protocol.messages import WantRuns
-from node.core.protocol.operations import Get, List, Put, Rejected, StoreLocally, Unavailable
+from node.core.protocol.operations import (
+    Get,
+    List,
+    ListKeys,
+    Put,
+    Rejected,
+    StoreLocally,
+    Unavailable,
+)
 from node.core.storage.keyspace import Keyspace
 from node.core.storage.past_runs import UnknownRuns
 
@@ -78,7 +86,9 @@ class Admission:
         match operation:
             case Put(token=token, context=context) | Recognize(token=token, context=context):
                 pass
-            case Get(token=token) | List(token=token) | Explain(token=token):
+            case Get(token=token) | List(token=token) | ListKeys(token=token):
+                context = NO_PAST
+            case Explain(token=token):
                 context = NO_PAST
             case StoreLocally(clock=clock):
                 dots = [dot for dot in clock.items() if dot[0] == self._keyspace.actor]

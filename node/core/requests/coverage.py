@@ -15,6 +15,7 @@ from node.core.model.conditions import Mode, Scope
 from node.core.model.dots import Dot, DotClock, Vector, covered_by
 from node.core.model.item import Item, Past
 from node.core.model.keys import KeyHash, slot_of
+from node.core.model.slots import Slots
 from node.core.model.token import Token
 from node.core.model.view import ViewId
 from node.core.protocol.operations import Get
@@ -90,3 +91,24 @@ def need_of(key_hash: KeyHash, views: KnownViews, keyspace: Keyspace) -> Need:
         key_hash, same_shard, elsewhere, here, keyspace.watermarks.cluster, view.id, keyspace.trim,
         keyspace.runs.spelled, keyspace.expiry.now_ms,
     )  # fmt: skip
+
+
+def missing_in(token: Token, slots: Slots, views: KnownViews, keyspace: Keyspace) -> Missing:
+    """The writes in these slots that the token names and the clocks here do not cover."""
+    if token.view > views.view.id:
+        return {f"view.{token.view}": (views.view.number, token.view.number)}
+    missing: Missing = {}
+    parts = [part for part in keyspace.parts if part.slots & slots]
+    for (actor, n), tag in token.exact.items():
+        part = keyspace.parts.at(slot_of(tag))
+        if slots >> slot_of(tag) & 1 and not (part and part.clock.has((actor, n))):
+            missing[actor] = part.clock.base.get(actor, 0) if part else 0, n
+    for actor, n in keyspace.runs.spelled(token).floor.items():
+        wrote_in = views.slots_of_actor(actor)
+        for part in parts:
+            matters = wrote_in is None or wrote_in & part.slots & slots
+            have = part.clock.base.get(actor, 0)
+            if matters and n > have and not part.clock.drops(actor):
+                missing[actor] = have, n
+    watermark = keyspace.watermarks.cluster
+    return {a: (have, n) for a, (have, n) in missing.items() if n > covered_by(watermark, a)}

@@ -6,7 +6,7 @@ import msgspec
 
 from node.core.membership.failure_detector import Detector
 from node.core.membership.services import Services
-from node.core.protocol.messages import CountKeys, KeyCount
+from node.core.protocol.key_pages import CountKeys, KeyCount
 from node.core.protocol.operations import Count, Counted, Outcome, Unavailable
 
 ASK_AGAIN_S = 0.2

@@ -12,11 +12,11 @@ from node.core.model.actors import Actor
 from node.core.model.conditions import Mode
 from node.core.model.dots import covered_by
 from node.core.model.item import Item
-from node.core.model.keys import key_hash_of, key_of, slot_of
+from node.core.model.keys import key_hash_of, key_of
 from node.core.model.token import Token
 from node.core.protocol.effects import DAMAGED, Damaged
 from node.core.protocol.operations import Get, List, Listed, Outcome, Unavailable, Unmet
-from node.core.requests.coverage import Missing, need_of
+from node.core.requests.coverage import Missing, missing_in, need_of
 from node.core.requests.read_answer import DAMAGED_HERE, shown_versions
 from node.core.storage.keyspace import ITEMS
 
@@ -54,31 +54,12 @@ class Lists:
         shard = views.view.shard_with(views.address)
         if shard is None:
             return NO_SHARD
-        missing = self._missing(waiting.list.token)
+        missing = missing_in(waiting.list.token, keyspace.parts.owned_slots, views, keyspace)
         if not missing and not keyspace.parts.lacking():
             return self._listed_if_sound(shard.id, waiting)
         if self._step.now < waiting.until:
             return None
         return Unmet(missing) if missing else NOT_ARRIVED
-
-    def _missing(self, token: Token) -> Missing:
-        """The writes of our slots that the token names and our clocks do not cover."""
-        missing: Missing = {}
-        if token.view > self._views.view.id:
-            return {f"view.{token.view}": (self._views.view.number, token.view.number)}
-        for (actor, n), tag in token.exact.items():
-            part = self._keyspace.parts.at(slot_of(tag))
-            if part is not None and part.owned and not part.clock.has((actor, n)):
-                missing[actor] = part.clock.base.get(actor, 0), n
-        for actor, n in self._keyspace.runs.spelled(token).floor.items():
-            for part in self._keyspace.parts.owned():
-                slots = self._views.slots_of_actor(actor)
-                matters = slots is None or slots & part.slots
-                have = part.clock.base.get(actor, 0)
-                if matters and n > have and not part.clock.drops(actor):
-                    missing[actor] = have, n
-        watermark = self._keyspace.watermarks.cluster
-        return {a: (have, n) for a, (have, n) in missing.items() if n > covered_by(watermark, a)}
 
     def _listed_if_sound(self, shard: str, waiting: Waiting) -> Outcome | None:
         try:

@@ -31,6 +31,10 @@ class Rows(ReadsAndScans, Protocol):
     items reads as `Damaged` is raised, and scans as `DAMAGED`."""
 
     def open_keys(self, table: str) -> list[str]: ...
+    def names(self, table: str, start: str, limit: int, before: str) -> list[str]:
+        """At most `limit` keys of rows from `start` on and before `before`, in their order.  No
+        value is read."""
+
     def counts(self, table: str) -> dict[str, tuple[int, int]]:
         """Count rows and the bytes of their values, by the first three characters of the keys."""
 

@@ -122,6 +122,20 @@ class SqliteStore:
         self._reader.execute("PRAGMA shrink_memory")
         return self.scan("item", after, limit, before)
 
+    def names(self, table: str, start: str, limit: int, before: str) -> list[str]:
+        """Return at most `limit` keys from `start` on and before `before`, in their order."""
+        first = self._unsettled.find(table, start)
+        waiting = {record.key: record for record in self._unsettled.between(table, start, before)}
+        if first is not None and start < before:
+            waiting[start] = first
+        where = f"SELECT key FROM {table} WHERE key >= ? AND key < ? ORDER BY key LIMIT ?"
+        found = self._select(where, (start, before, limit + len(waiting)))
+        keys = [key for (key,) in found if key not in waiting]
+        if waiting:
+            keys += [key for key, record in waiting.items() if record.value is not None]
+            keys = sorted(keys)[:limit]
+        return keys
+
     def open_keys(self, table: str) -> list[str]:
         durable = self._select(f"SELECT key FROM {table} WHERE open = 1", ())
         keys = {key for (key,) in durable if self._unsettled.find(table, key) is None}

@@ -3,7 +3,9 @@
     server         reads a request whole, lets a contract and the driver decide, answers
     router         finds the handler of a path
     request_body   connections and bodies that come in; body_queue: large bodies take turns
-    response       one answer that goes out; event_stream: answers that go on
+    response       one answer that goes out; event_stream: answers that go on; facts: what
+                   a node reports of itself to handlers
+    line_exchange  bodies of lines, answered while they come
     origins        pages of other origins (CORS), and the headers that they may see and send
     port_limits    all times and bounds of the port: how long bodies wait for their turn, how much
                    it holds

@@ -24,6 +24,7 @@ from node.shell.http.port_limits import PortLimits
 
 LINE_BYTES_MAX = 16 * 1024  # of a request line, and of one header
 HEADERS_MAX = 100
+ENCODED = refused(415, "Content-Encoding must be identity")
 
 log = logging.getLogger(__name__)
 
@@ -133,7 +134,7 @@ def arrived_body_of(request: BaseRequest, bytes_max: int) -> bytes | Reply | Non
     if content is EMPTY_PAYLOAD:
         return b""
     if request.headers.get(CONTENT_ENCODING, "identity").lower() != "identity":
-        return refused(415, "Content-Encoding must be identity")
+        return ENCODED
     if not content.is_eof():
         return too_large(bytes_max) if (request.content_length or 0) > bytes_max else None
     body = content.read_nowait()

@@ -25,6 +25,7 @@ class Endpoint(msgspec.Struct, eq=False):
     handler: Handler | None = None  # None: counts requests that have no route
     reword: Reword = lambda call, reply: reply
     reword_early: Reword = lambda call, reply: reply
+    reads_lines: bool = False
     seconds_sum: float = 0.0
     codes: dict[int, int] = msgspec.field(default_factory=dict)
 
@@ -69,8 +70,8 @@ class Table:
         self._shapes: dict[tuple[str, str], Endpoint] = {}  # by method and shape of the path
         for dialect in dialects:
             for r in dialect.routes:
-                rewords = dialect.reword, dialect.reword_early
-                self._add(Endpoint(dialect.name, r.method, r.pattern, r.handler, *rewords))
+                how = dialect.reword, dialect.reword_early, r.reads_lines
+                self._add(Endpoint(dialect.name, r.method, r.pattern, r.handler, *how))
         self._answer_head()
         self._whole: dict[str, dict[str, Endpoint]] = {}
         self._patterns: dict[str, list[Pattern]] = {}

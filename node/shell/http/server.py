@@ -10,10 +10,10 @@ one, since an application's routing and signals would cost more than all the res
 import asyncio
 import logging
 import socket
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from functools import partial
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeVar
 
 from aiohttp.hdrs import ORIGIN
 from aiohttp.web_request import BaseRequest
@@ -22,15 +22,13 @@ from msgspec.structs import replace
 
 from node.api.contract import (
     Ask,
+    BodyLines,
     Call,
-    Checks,
     Dialect,
     Events,
-    Facts,
     Limits,
     Refused,
     Reply,
-    Steps,
     Talk,
 )
 from node.api.parsing import refused
@@ -41,45 +39,24 @@ from node.shell.http.admin_routes import LinkControl, server_routes
 from node.shell.http.api_document import ApiDocument
 from node.shell.http.body_queue import Bodies
 from node.shell.http.event_stream import Streams
+from node.shell.http.facts import facts_of
+from node.shell.http.line_exchange import LineExchanges
 from node.shell.http.origins import Origins, is_asked_first, origin_form, permission
 from node.shell.http.port_limits import USUAL, PortLimits
 from node.shell.http.request_body import Listener, arrived_body_of
 from node.shell.http.response import Answer
 from node.shell.http.router import NOTHING, Endpoint, Table, decoded
 
+BEGUN_AT_ONCE = 128  # requests of one client
 CLOSING = frozenset({408, 413})  # the rest of such a body is not worth the wait
 INTERNAL_ERROR = refused(500, "internal error")
 NOT_TEXT = refused(400, "the path is not percent-encoded UTF-8")
 STREAMS_FULL = refused(503, "too many event streams are open; try again", {"Retry-After": "1"})
 
+Questions = Sequence[Request] | float
+Said = TypeVar("Said", Reply, bytes)
+
 log = logging.getLogger(__name__)
-
-
-def facts_of(driver: Driver, server: "Server") -> Facts:
-    """Return what this node can report of itself now."""
-    replica, now = driver.replica, driver.now()
-    return Facts(
-        address=replica.address,
-        view=replica.view,
-        alive=partial(status.alive, replica, now),
-        checks=partial(checks_of, driver, server),
-        status=partial(status.status, replica, now),
-        movement=partial(status.movement, replica, now),
-        slot_loads=partial(status.slot_loads, replica),
-        content=partial(status.content, replica),
-        previous=replica.views.previous,
-        cluster=replica.keyspace.name,
-        now=now,
-        confirmed=replica.views.is_confirmed,
-        node_of=partial(status.node_of, replica),
-        packed=replica.keyspace.runs.pack_past,
-    )
-
-
-def checks_of(driver: Driver, server: "Server") -> Checks:
-    """Return what is checked before a node says that it is ready; a draining node never is."""
-    checks = status.checks(driver.replica)
-    return (*checks, ("serving", "the node is shutting down")) if server.draining else checks
 
 
 class Server:
@@ -107,7 +84,7 @@ class Server:
         self._body_bytes_max = limits.body_bytes_max
         self._bodies = Bodies(limits.body_bytes_max, port_limits)
         self._origins = Origins(origins)
-        self._facts = partial(facts_of, driver, self)
+        self._facts = partial(facts_of, driver, lambda: self.draining)
         self._not_found = dialects[0].not_found
         self._store_stats = store_stats
         self._crashes = 0
@@ -121,6 +98,7 @@ class Server:
         self._idle = asyncio.Event()
         self._unlisted: set[asyncio.Task[Any]] = set()  # the WebSockets of peers
         self._streams = Streams(port_limits.streams_max)
+        self._exchanges = LineExchanges(port_limits, self._talk)
         self._listener: Listener | None = None
         self.port = 0  # the port it listens on, once started
 
@@ -144,6 +122,7 @@ class Server:
         """
         self.draining = True
         self._streams.end()
+        self._exchanges.end()
         self._bodies.give_up()
         if self._listener is None:
             return
@@ -173,18 +152,21 @@ class Server:
         if endpoint is self._peer and refusal is None:
             return await self._accept(request)
         self._in_flight += 1
-        reply: Reply | Events
+        reply: Reply | Events | BodyLines
         try:
             if refusal is not None:
                 reply = refusal
             elif endpoint.handler is None:
                 reply = self._reply_of_nobody(request, path)
+            elif endpoint.reads_lines:
+                begun = self._exchanges.refusal(request) or b""
+                reply = await self._reply(request, endpoint, placeholders, query, begun)
             elif (body := arrived_body_of(request, self._body_bytes_max)) is None:  # rare
                 reply = await self._late_reply(request, endpoint, placeholders, query)
             else:
                 reply = await self._reply(request, endpoint, placeholders, query, body)
             allowed = self._origins.headers(request) if is_of_page else NOTHING
-            answer = reply if isinstance(reply, Events) else self._say(reply, allowed)
+            answer = self._say(reply, allowed) if isinstance(reply, Reply) else reply
         except ConnectionError:  # the client left in the middle of its body
             raise
         except Exception:
@@ -199,7 +181,19 @@ class Server:
         endpoint.count(code, perf_counter() - started)
         if isinstance(answer, Events):
             return await self._streams.serve(request, answer, self._origins.headers(request))
-        return answer
+        return await self._exchange(request, answer) if isinstance(answer, BodyLines) else answer
+
+    async def _exchange(self, request: BaseRequest, lines: BodyLines) -> StreamResponse:
+        """Answer the lines of a body; they are in flight until the last of them is answered."""
+        self._in_flight += 1
+        view = {"Kv-View": str(self._driver.replica.view.number)}
+        headers = {**view, **lines.headers, **self._origins.headers(request)}
+        try:
+            return await self._exchanges.serve(request, lines, headers)
+        finally:
+            self._in_flight -= 1
+            if self.draining and not self._in_flight:
+                self._idle.set()
 
     async def _late_reply(
         self,
@@ -207,7 +201,7 @@ class Server:
         endpoint: Endpoint,
         placeholders: Mapping[str, str],
         query: str,
-    ) -> Reply | Events:
+    ) -> Reply | Events | BodyLines:
         """Wait for the body, unless the path is malformed."""
         if decoded(placeholders) is None:
             return self._early_refusal(request, endpoint, NOT_TEXT)
@@ -221,7 +215,7 @@ class Server:
         placeholders: Mapping[str, str],
         query: str,
         body: bytes | Reply,
-    ) -> Reply | Events:
+    ) -> Reply | Events | BodyLines:
         """Let the handler decide, and carry out what it says."""
         path = decoded(placeholders)
         words = request.rel_url.query if query else NOTHING
@@ -245,7 +239,7 @@ class Server:
         self._driver.submit(request, partial(_resolve, answer))
         return answer
 
-    async def _talk(self, steps: Steps) -> Reply:
+    async def _talk(self, steps: Generator[Questions, Sequence[Outcome], Said]) -> Said:
         """Go step by step to the reply; a client that goes away ends this between two steps."""
         try:
             wanted = next(steps)
@@ -254,12 +248,20 @@ class Server:
                 if isinstance(wanted, float):
                     await asyncio.sleep(wanted)
                 else:
-                    asked = [self._outcome(request) for request in wanted]
-                    outcomes = [await outcome for outcome in asked]
+                    outcomes = await self._outcomes(wanted)
                 wanted = steps.send(outcomes)
         except StopIteration as end:
-            reply: Reply = end.value
-            return reply
+            said: Said = end.value
+            return said
+
+    async def _outcomes(self, requests: Sequence[Request]) -> list[Outcome]:
+        """Do all of these; where they are many, other clients have their turns in between."""
+        asked = []
+        for number, request in enumerate(requests, 1):
+            asked.append(self._outcome(request))
+            if number % BEGUN_AT_ONCE == 0:
+                await asyncio.sleep(0)
+        return [await outcome for outcome in asked]
 
     def _metrics(self, call: Call) -> Reply:
         """Answer GET /metrics.

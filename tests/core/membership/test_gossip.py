@@ -16,6 +16,7 @@ from node.core.model.slots import ALL, to_bytes
 from node.core.model.token import Token
 from node.core.model.view import FIRST, NO_VIEW, ViewId
 from node.core.protocol import events, messages as m
+from node.core.protocol.key_pages import CountKeys
 from node.core.protocol.operations import Get, Put, Stored
 from tests.core.given import page_of_dots, row
 from tests.core.moves import MOVED, SECOND, moved, settled, views
@@ -105,7 +106,7 @@ def test_what_counts_in_one_view_is_not_heard_from_another(
 PASSING = [
     (m.Accept(1, Put(PEAR, b"v")), "Written"),
     (m.Accept(1, Put("fig", b"v")), "NotOwner"),
-    (m.CountKeys(1), "KeyCount"),
+    (CountKeys(1), "KeyCount"),
 ]
 
 
