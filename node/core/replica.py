@@ -125,12 +125,7 @@ class Replica:
     def _table(self) -> Handlers:
         """For each kind of event or operation: its handler, and what to do instead when a row that
         it reads is damaged.  None: it reads no row, or it goes on without the row by itself."""
-        home, copies, writes, owner = (
-            self._home,
-            self._write_replica,
-            self._writes,
-            self._read_owner,
-        )
+        home, copies, writes = self._home, self._write_replica, self._writes
         maintenance, proposals, counts = self.maintenance, self._proposals, self._counts
         repair, asked_again = maintenance.anti_entropy, lambda source, message: None
         return {
@@ -149,7 +144,7 @@ class Replica:
             h.Hinted: (writes.on_hinted, None),
             h.HandOver: (copies.on_hand_over, copies.on_hand_over_damaged),
             h.TakenOver: (self._hint_holder.on_taken_over, None),
-            m.Fetch: (owner.on_fetch, None),
+            m.Fetch: (self._read_owner.on_fetch, None),
             m.State: (self._read_origin.on_state, None),
             m.ReadRepair: (copies.on_read_repair, copies.on_read_repair_damaged),
             CountKeys: (counts.on_count_keys, None),
