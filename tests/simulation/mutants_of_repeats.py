@@ -65,7 +65,7 @@ def a_write_replaces_what_has_replaced_it() -> Iterator[None]:
 
     def on_read(self: LookFirst, request: int, outcome: Outcome | None) -> Outcome | None:
         if isinstance(outcome, Found | Absent):
-            outcome = replace(outcome, is_named=False)
+            outcome = replace(outcome, naming=None)
         return original(self, request, outcome)
 
     with patch.object(LookFirst, "on_read", on_read):

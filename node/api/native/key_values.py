@@ -146,7 +146,7 @@ def _prolonged(asked: KeyRequest, level: Level, expires: int) -> Steps:
     (read,) = yield (replace(get, wait_s=timeout_s, identity=identity),)
     if not isinstance(read, Found):
         return say_read(asked, read)
-    if not read.is_named and conditions_of(asked).rejects(tag_of(read.shown)):
+    if read.naming is None and conditions_of(asked).rejects(tag_of(read.shown)):
         return say_excluded(asked, read)
     if len(read.values) > 1:
         return say_siblings(asked, read)

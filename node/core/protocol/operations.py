@@ -11,6 +11,7 @@ from node.core.model.labels import Labels
 from node.core.model.quorum import AVAILABLE, Level
 from node.core.model.token import Token
 from node.core.model.view import Layout, View, ViewId
+from node.core.model.write_name import WriteName
 from node.core.protocol.inspection import Explain, Explained, Recognize, Recognized
 
 ANSWER_S = 2.0  # so long a client waits for replicas, if it does not say how long
@@ -39,7 +40,8 @@ class Put(msgspec.Struct, frozen=True, gc=False):
     timeout_s: float = ANSWER_S
     expires: int = 0  # milliseconds since the epoch; 0: never
     identity: str = ""
-    repeated: bool = False  # it may be named already: it replaces only what its home has
+    repeated: bool = False  # it may be named already, and then what its home has may be later
+    first: Timestamp | None = None  # of its first name, where that is known
     hinted: bool = False
 
     @property
@@ -187,7 +189,7 @@ class Found(msgspec.Struct, frozen=True, gc=False):
     reads: int = 1
     missing: dict[Actor, tuple[int, int]] = {}
     expires: tuple[int, ...] = ()
-    is_named: bool = False  # the write of the request's identity
+    naming: WriteName | None = None  # of the write with the request's identity
 
 
 class Absent(msgspec.Struct, frozen=True, tag=True, gc=False):
@@ -199,7 +201,7 @@ class Absent(msgspec.Struct, frozen=True, tag=True, gc=False):
     served_by: str
     reads: int = 1
     missing: dict[Actor, tuple[int, int]] = {}
-    is_named: bool = False  # the write of the request's identity
+    naming: WriteName | None = None  # of the write with the request's identity
 
 
 class Mismatch(msgspec.Struct, frozen=True, tag=True, gc=False):

@@ -74,9 +74,10 @@ class LookFirst:
         if looking is None:
             return outcome
         put, found = looking.put, isinstance(outcome, Found)
-        if isinstance(outcome, Found | Absent) and outcome.is_named:
+        if isinstance(outcome, Found | Absent) and outcome.naming is not None:
             # It was allowed when it was named first.  What the read has seen may have replaced it.
-            named = replace(put, refuse_when=UNCONDITIONAL, repeated=True)
+            first = outcome.naming.timestamp
+            named = replace(put, refuse_when=UNCONDITIONAL, repeated=True, first=first)
             self._put(request, named, found, looking.attempts)
             return None
         if put.refuse_when.asks_for_tag and isinstance(outcome, Found | Absent):

@@ -23,10 +23,10 @@ def answer(get: Get, need: Need, item: Item, served_by: str, reads: int = 1) -> 
     """The outcome of a read of so many replicas whose token is covered."""
     token = token_after_read(get.token, need, item)
     shown = shown_versions(get.mode, item.at(need.now_ms))
-    dots, is_named = tuple(item.versions), get.identity in item.past.namings
+    dots, naming = tuple(item.versions), item.past.namings.get(get.identity)
     context = item.past if get.mode is Mode.SIBLINGS else NO_PAST
     if not shown:
-        return Absent(dots, token, context, served_by, reads, is_named=is_named)
+        return Absent(dots, token, context, served_by, reads, naming=naming)
     order = list(shown)
     if len(order) > 1:
         order.sort(key=lambda dot: (shown[dot].timestamp, dot), reverse=True)
@@ -39,7 +39,7 @@ def answer(get: Get, need: Need, item: Item, served_by: str, reads: int = 1) -> 
         clocks = tuple(known[dot] for dot in order)
     return Found(
         values, tuple(order), dots, token, context, served_by, clocks, reads=reads,
-        is_named=is_named,
+        naming=naming,
     )  # fmt: skip
 
 

@@ -98,10 +98,15 @@ class RepeatedWrites:
 
         Their writers had seen a write of the key that is not here: that may be this very one, under
         the name of another home.  What its own client had seen came before it, and so did all that
-        has no later timestamp than its token.
+        has no later timestamp than its token.  A write that may be named already replaces nothing
+        with a later timestamp than its first name; where that is not known, nothing at all.
         """
         if put.mode is not Mode.LWW:
-            return ANYWHERE
+            return Place(timestamp=put.first)
+        if put.repeated:
+            held, first = self._keyspace.item(put.key).versions.items(), put.first
+            stays = (dot for dot, v in held if first is None or v.timestamp > first)
+            return Place(tuple(stays), timestamp=first)
         key_hash, clock = key_hash_of(put.key, lww=True), self._keyspace.clock_of(put.key)
         need = need_of(key_hash, self._views, self._keyspace)
 

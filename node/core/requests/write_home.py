@@ -212,8 +212,8 @@ class Home:
         """Name and store the write, and tell the shard peers, which answer the origin (three
         hops)."""
         put = accept.put
-        if put.identity in put.context.namings:  # its client has seen it under an earlier name
-            put = replace(put, repeated=True)
+        if known := put.context.namings.get(put.identity):  # its client has seen it already
+            put = replace(put, repeated=True, first=known.timestamp)
         if put.after_all:
             put = replace(put, token=put.token.joined(self._delivery_buffer.seen(put.key)))
         place = self._repeated.place_of(put) if put.identity else ANYWHERE

@@ -29,7 +29,8 @@ class DeleteMarks:
         self._beside.clear()
 
     def without_done(self, item: Item) -> Item:
-        """The item without marks that are done, and without what these hid."""
+        """The item without marks that are done, and without what these hid.  If a client sends such
+        a write again to a home that does not know it, its second name must not come to life."""
         done = [d for d, v in item.versions.items() if v.value is None and self._is_done(d, v)]
         if not done:
             return item
@@ -44,7 +45,8 @@ class DeleteMarks:
             for d, v in item.versions.items()
             if d not in done and not (v.lww and item.rank(d) < last)
         }
-        return Item(kept, item.past)
+        gone = {version.identity for dot, version in item.versions.items() if dot not in kept}
+        return Item(kept, item.past.replacing(gone & item.past.namings.keys()))
 
     def _is_done(self, dot: Dot, mark: Version) -> bool:
         if not self._watermarks.all_have(*dot):

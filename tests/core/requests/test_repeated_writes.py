@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from node.core.membership.failure_detector import Detector
 from node.core.model.conditions import Mode, RefuseWhen
+from node.core.model.hlc import Timestamp
 from node.core.model.item import Past
 from node.core.model.keys import key_hash_of
 from node.core.model.token import Token
@@ -26,6 +27,7 @@ from node.core.protocol.operations import (
     Unavailable,
 )
 from node.core.requests.look_first import LOOK_S
+from node.core.requests.read_answer import shown_versions
 from node.core.requests.repeated_writes import NAMINGS_MAX, stem_of
 from node.core.requests.write_under_way import HAND_OVER_S, Writes
 from tests.core.given import OPTIONS
@@ -178,16 +180,31 @@ def test_a_client_that_has_seen_what_is_not_here_may_have_seen_what_replaced_the
     assert isinstance(answered(one, replace(PUT, token=here.token), 3), Written)
 
 
-def test_a_write_that_may_be_named_already_replaces_only_what_is_here() -> None:
+@pytest.mark.parametrize("mode", [Mode.LWW, Mode.SIBLINGS])
+@pytest.mark.parametrize("first", [None, (1, 0, "x")])
+def test_a_write_that_may_be_named_already_replaces_nothing_that_may_be_later(
+    mode: Mode, first: Timestamp | None
+) -> None:
     one = One()
     answered(one, Put(PEAR, b"u"))
-    seen = token_of(one, ("x", 4))
-    for number, mode in enumerate((Mode.LWW, Mode.SIBLINGS)):
-        put = replace(PUT, mode=mode, identity=f"n{number}.r", context=Past({"x": 4}), token=seen)
-        answered(one, replace(put, repeated=True), 2 + number)
-        item = one.replica.peek(PEAR)
-        assert not item.past.has(("x", 4))
-        assert b"u" not in {v.value for v in item.versions.values()}
+    put = replace(PUT, mode=mode, context=Past({"x": 4}), token=token_of(one, ("x", 4)))
+    answered(one, replace(put, repeated=True, first=first), 2)
+    item = one.replica.peek(PEAR)
+    assert not item.past.has(("x", 4))
+    assert {version.value for version in item.versions.values()} == {b"u", PUT.value}
+    ((_, shown),) = shown_versions(Mode.LWW, item).items()
+    assert shown.value == (b"u" if first else PUT.value)
+
+
+def test_a_write_that_is_named_again_replaces_what_came_before_its_first_name() -> None:
+    one = One()
+    answered(one, Put(PEAR, b"u"))
+    ((_, before),) = one.replica.peek(PEAR).versions.items()
+    milliseconds, count, actor = before.timestamp
+    first = milliseconds + 5, count, actor
+    answered(one, replace(PUT, repeated=True, first=first), 2)
+    ((_, again),) = one.replica.peek(PEAR).versions.items()
+    assert (again.value, again.timestamp) == (PUT.value, first)
 
 
 def test_a_client_that_has_read_the_first_name_says_so_with_its_context() -> None:
