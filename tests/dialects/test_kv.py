@@ -78,10 +78,11 @@ def test_every_kind_of_problem_is_explained() -> None:
         assert reply.body.decode().startswith(f"{KINDS[kind].title} ({KINDS[kind].status})\n")
 
 
-def test_a_context_claims_nothing_of_whole_views() -> None:
-    """A client that did would hide what is written in views to come."""
-    text = context_text(KEY, KeyContext(Past({"AAAAAA.1": 3}, set(), ViewId(9, "Zz90"))))
-    assert context_of(KEY, text).past == Past({"AAAAAA.1": 3})
+def test_a_context_comes_back_with_the_oldest_view() -> None:
+    """What it has seen of retired views are all their writes: versions that replaced others are
+    named, and those that they replaced are not."""
+    past = Past({"AAAAAA.10": 3}, {("BBBBBB.9", 1)}, ViewId(9, "Zz90"))
+    assert context_of(KEY, context_text(KEY, KeyContext(past))).past == past
 
 
 def test_a_context_that_was_changed_is_refused() -> None:

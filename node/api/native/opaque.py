@@ -19,6 +19,7 @@ from node.core.model.hlc import Timestamp, is_timestamp
 from node.core.model.item import Past
 from node.core.model.keys import KeyHash, key_hash_of
 from node.core.model.token import COUNT_MAX, TOKEN_BYTES_MAX, Malformed, Token
+from node.core.model.view import FIRST, ViewId
 from node.core.model.write_name import WriteName
 
 CONTEXT_BYTES_MAX = 8192  # of the text; 100 replicas and 100 siblings need about half
@@ -36,14 +37,17 @@ class KeyContext(NamedTuple):
 
 
 class _Context(msgspec.Struct, array_like=True):
-    """A context on its way: of which key it is, what was seen of it, and in which cluster.  It
-    claims nothing of whole views: a client that did would hide writes of the views to come."""
+    """A context on its way: of which key it is, what was seen of it, and in which cluster."""
 
     version: int
     key_hash: KeyHash
     base: dict[Actor, int]
     loose: list[Dot]
     cluster: str
+
+
+_ViewNumber = Annotated[int, msgspec.Meta(ge=0, lt=COUNT_MAX)]
+_Proposer = Annotated[str, msgspec.Meta(max_length=IDENTITY_CHARACTERS_MAX)]
 
 
 class _Named(msgspec.Struct, array_like=True):
@@ -54,13 +58,16 @@ class _Named(msgspec.Struct, array_like=True):
     timestamp: Timestamp
 
 
-class _ContextWithNames(_Context):
-    """A context with the last few writes of the key that may be sent again."""
+class _WholeContext(_Context):
+    """A context with the last few writes of the key that may be sent again, and the oldest view:
+    all writes of views below it have been seen.  A home believes that of none but the views that it
+    knows to be retired: otherwise a client could hide writes of the views to come."""
 
     named: Annotated[list[_Named], msgspec.Meta(max_length=NAMED_MAX)] = []
+    oldest_view: tuple[_ViewNumber, _Proposer] = (0, "")
 
 
-_decoder = msgspec.msgpack.Decoder(_ContextWithNames)
+_decoder = msgspec.msgpack.Decoder(_WholeContext)
 NOT_OURS = "it is not a context of this API, or was changed: send that of a new read, or `none`"
 
 
@@ -84,10 +91,10 @@ def context_text(key: str, seen: KeyContext) -> str:
     past, key_hash = seen.past, key_hash_of(key, False)
     said = VERSION, key_hash, past.base, sorted(past.loose), seen.cluster
     wire = _Context(*said)
-    if past.namings:
+    if past.namings or past.oldest_view > FIRST:
         named = [_Named(each, n.dot, n.timestamp) for each, n in past.namings.items()]
         named.sort(key=lambda each: each.timestamp)
-        wire = _ContextWithNames(*said, named=named[-NAMED_MAX:])
+        wire = _WholeContext(*said, named[-NAMED_MAX:], past.oldest_view)
     raw = msgspec.msgpack.encode(wire)
     return _text(_checksum(raw) + raw)
 
@@ -118,7 +125,7 @@ def context_parts(text: str) -> tuple[KeyHash, KeyContext]:
     if not all(is_timestamp(each.timestamp) for each in wire.named):
         raise Malformed(NOT_OURS)
     namings = {each.identity: WriteName(each.dot, each.timestamp) for each in wire.named}
-    past = Past(wire.base, set(wire.loose), namings=namings)
+    past = Past(wire.base, set(wire.loose), ViewId(*wire.oldest_view), namings)
     return wire.key_hash, KeyContext(past, tokens.checked_name(wire.cluster))
 
 

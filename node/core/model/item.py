@@ -56,10 +56,10 @@ class Past(msgspec.Struct, array_like=True, gc=False):
         return Past(both, rest, higher, self.namings)
 
     def by_name(self, dots: Iterable[Dot]) -> "Past":
-        """What a client has seen of a key that has these versions, each of them by name.  It says
-        nothing of whole views: what it knows of versions from retired views is their names."""
+        """What a client has seen of a key that has these versions, each of them by name: the oldest
+        view may be another where it writes."""
         named = {dot for dot in dots if dot[1] > self.base.get(dot[0], 0)}
-        return Past(self.base, self.loose | named, namings=self.namings)
+        return Past(self.base, self.loose | named, self.oldest_view, self.namings)
 
     def with_all(self, other: "Past") -> "Past":
         """A past that covers both."""

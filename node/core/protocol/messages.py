@@ -58,13 +58,15 @@ class Declined(Frame, tag=4, frozen=True):
 
 
 class Replicate(Frame, tag=5, frozen=True):
-    """Home -> shard peers (tell): the key's filled state with the new write, or the write alone."""
+    """Home -> shard peers (tell): the key's filled state with the new write; or, where that is too
+    large, the write `alone`, with what it has replaced as its past."""
 
     request: int
     origin: str
     key: str
     item: Item
     dot: Dot
+    alone: bool = False
 
 
 class ReplicateAgain(Frame, tag=27, frozen=True):

@@ -45,6 +45,12 @@ class Put(msgspec.Struct, frozen=True, gc=False):
     hinted: bool = False
 
     @property
+    def is_in_context(self) -> bool:
+        """Whether its client has seen this very write: what the context covers may have replaced
+        it."""
+        return self.identity in self.context.namings
+
+    @property
     def judged_as(self) -> Mode:
         """The mode of a read whose outcome decides on `refuse_when`."""
         return self.refuse_when.shown_as or self.mode

@@ -62,14 +62,16 @@ class RepeatedWrites:
         return None
 
     def _replicate(self, source: str, accept: Accept, item: Item, dot: Dot) -> None:
-        if not fits(item, self._bytes_max):
+        is_whole = fits(item, self._bytes_max)
+        if not is_whole:
             if dot not in item.versions or accept.put.mode is Mode.LWW:
                 return  # repair brings it: no message has room for what has replaced it, or it has
             item = alone(item, dot, accept.put.context)
-        replicate = Replicate(accept.request, source, accept.put.key, item, dot)
+        replicate = Replicate(accept.request, source, accept.put.key, item, dot, not is_whole)
         for shard_peer in self._repair.shard_peers:
             self._step.tell(shard_peer, replicate)
-        self._hinting.leave(replicate, accept.hints)
+        if is_whole:
+            self._hinting.leave(replicate, accept.hints)
 
     def _written(self, accept: Accept, item: Item, naming: WriteName) -> Written:
         put, dot = accept.put, naming.dot

@@ -107,9 +107,19 @@ class Home:
     def _decide(self, source: str, accept: m.Accept) -> Answer:
         if refusal := self._refuse(accept):
             return refusal
+        accept = self._without_later_views(accept)
         if accept.put.identity and (known := self._repeated.find(source, accept)):
             return known
         return self._decline(accept) or self._overfull(accept) or self._name(source, accept)
+
+    def _without_later_views(self, accept: m.Accept) -> m.Accept:
+        """Let the client's context say nothing of views that this node does not know to be
+        retired: it would hide writes of views that are to come."""
+        seen, oldest_view = accept.put.context, self._views.history.oldest_view
+        if seen.oldest_view <= oldest_view:
+            return accept
+        context = Past(seen.base, seen.loose, oldest_view, seen.namings)
+        return replace(accept, put=replace(accept.put, context=context))
 
     def on_accept_damaged(self, source: str, accept: m.Accept) -> None:
         """Refuse: nothing has been named, and another home may name the write."""
@@ -220,15 +230,15 @@ class Home:
         is_partial = bool(place.beside) or put.repeated
         before = self._keyspace.filled(put.key).versions if is_partial else {}
         written = self._write(put, place)
-        item = written.item
-        if not fits(item, self._bytes_max):
-            seen = Past() if put.repeated else written.context
+        item, is_whole = written.item, fits(written.item, self._bytes_max)
+        if not is_whole:
+            seen = Past() if put.is_in_context else written.context
             replaced = _replaced(put, before, item) if is_partial else Past()
             item = alone(item, written.dot, seen.with_all(replaced))
-        replicate = m.Replicate(accept.request, source, put.key, item, written.dot)
+        replicate = m.Replicate(accept.request, source, put.key, item, written.dot, not is_whole)
         for shard_peer in self._repair.shard_peers:
             self._step.tell(shard_peer, replicate)
-        if accept.hints:
+        if accept.hints and is_whole:
             self._hinting.leave(replicate, accept.hints)
         self._feed(put.key)
         return m.Written(

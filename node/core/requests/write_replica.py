@@ -45,10 +45,20 @@ class WriteReplica:
         incarnation (D7)."""
         if not self._owns(message.key) or self._views.is_refused(message.dot[0]):
             return
+        if message.alone and self._lacks_past_of(message):
+            self._ask_shard_peers()
+            return
         self._step.serve()
         self._keyspace.take(message.key, message.item, (message.dot,), self._step.now)
         self._step.tell(message.origin, m.Ack(message.request, message.dot))
         self._feed(message.key)
+
+    def _lacks_past_of(self, message: m.Replicate) -> bool:
+        """Whether a write that comes alone has replaced something that is not here.  Then what that
+        had replaced in its turn would come back to readers: repair brings the whole state."""
+        here, past = self._keyspace.filled(message.key).past, message.item.past
+        replaced = (dot for dot in (*past.base.items(), *past.loose) if dot != message.dot)
+        return not all(map(here.has, replaced))
 
     def on_replicate_damaged(self, source: str, message: m.Replicate) -> None:
         """Try to repair the row with the item.  If that makes it whole, the write is stored as

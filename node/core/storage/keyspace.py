@@ -243,8 +243,8 @@ class Keyspace:
             gone = {d: v for d, v in local.versions.items() if d not in kept}
             rest = without(local, gone, local.past.joined({}, met), put.identity, put.token.exact)
         else:
-            replaced = local.past.base if put.repeated else put.context.base
-            rest = discard(local, put.context, here_alone=put.repeated)
+            replaced = local.past.base if put.is_in_context else put.context.base
+            rest = discard(local, put.context, here_alone=put.is_in_context)
         self.counter += 1
         dot = self.actor, self.counter
         seen = (put.token.timestamp, *(version.timestamp for version in local.versions.values()))

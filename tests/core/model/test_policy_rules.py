@@ -75,8 +75,8 @@ def test_a_layout_with_the_policies_of_the_view_says_nothing_of_them() -> None:
     assert (changed.policies, changed.nodes, changed.owner) == (rules, view.nodes, view.owner)
 
 
-def test_a_context_names_each_version_and_no_whole_view() -> None:
-    past = Past({"a": 2}, {("b", 3)}, first_view(["a1"], 1).id)
-    assert past.by_name([("a", 2), ("a", 3), ("c", 1)]) == Past(
-        {"a": 2}, {("b", 3), ("a", 3), ("c", 1)}
-    )
+def test_a_context_names_each_version_beside_the_oldest_view() -> None:
+    first = first_view(["a1"], 1).id
+    past = Past({"a": 2}, {("b", 3)}, first)
+    named = {("b", 3), ("a", 3), ("c", 1)}
+    assert past.by_name([("a", 2), ("a", 3), ("c", 1)]) == Past({"a": 2}, named, first)

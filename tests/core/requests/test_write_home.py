@@ -12,7 +12,7 @@ from node.core.model.view import FIRST, ViewId
 from node.core.protocol import events, messages as m
 from node.core.protocol.operations import Absent, Found, Get, Put, Stored, Unavailable, Unmet
 from node.core.requests.look_first import LOOK_S
-from tests.core.moves import MOVED, SECOND, moved, view_at, views
+from tests.core.moves import MOVED, SECOND, moved, settled, view_at, views
 from tests.core.one import AHEAD, FIG, NOW, PEAR, One
 
 WHOLE = [FIRST, SECOND]
@@ -257,3 +257,18 @@ def test_a_home_does_not_say_absent_by_a_mark_whose_own_past_is_not_here() -> No
     shown = one.submit(Get(PEAR, Mode.SIBLINGS)).replies[0][1]
     assert isinstance(shown, Found)
     assert shown.values == (b"v",)
+
+
+@pytest.mark.parametrize(("claimed", "left"), [(SECOND, []), (ViewId(9, "p"), []), (FIRST, ["v"])])
+def test_a_context_says_nothing_of_views_that_are_not_retired_here(
+    claimed: ViewId, left: list[str]
+) -> None:
+    """The version is of the first view, which is retired; the context does not name it."""
+    one = moved("a1")
+    one.replica.keyspace.take(PEAR, Item({("x.1", 4): Version(b"v")}, Past({"x.1": 4})), (), NOW)
+    settled(one)
+    context = Past({}, {("y.1", 1)}, claimed)
+    one.step("b1", m.Accept(1, Put(PEAR, b"w", Mode.SIBLINGS, context=context)))
+    item = one.replica.peek(PEAR)
+    assert sorted((v.value or b"").decode() for v in item.versions.values()) == [*left, "w"]
+    assert item.past.oldest_view == SECOND

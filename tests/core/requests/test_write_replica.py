@@ -2,6 +2,7 @@
 
 from node.core.model.conditions import Mode
 from node.core.model.dots import Dot
+from node.core.model.item import Item, Past, Version
 from node.core.model.options import Options
 from node.core.model.view import ViewId
 from node.core.protocol import messages as m
@@ -74,3 +75,17 @@ def test_what_has_become_too_large_for_one_message_is_left_to_repair() -> None:
     dot = named(one, Put(PEAR, b"vv", Mode.SIBLINGS))
     one.step("b1", m.Accept(3, Put(PEAR, b"vv", Mode.SIBLINGS)))
     assert told_again(one, dot, "a2").tells == []
+
+
+def test_a_write_that_comes_alone_is_taken_only_where_what_it_has_replaced_is_here() -> None:
+    """What that had replaced in its turn would come back."""
+    one, old, new = One(), ("hhhhhhrrrrrr.1", 1), ("hhhhhhrrrrrr.1", 2)
+    item = Item({new: Version(b"w")}, Past({}, {old, new}))
+    alone = m.Replicate(1, "b1", PEAR, item, new, alone=True)
+    effects = one.step("a2", alone)
+    assert {type(tell) for _, tell in effects.tells} == {m.Compare}
+    assert not one.replica.peek(PEAR).versions
+    before = Item({old: Version(b"v")}, Past({old[0]: 1}))
+    one.step("a2", m.Replicate(2, "b1", PEAR, before, old))
+    assert ("b1", m.Ack(1, new)) in one.step("a2", alone).tells
+    assert list(one.replica.peek(PEAR).versions) == [new]
