@@ -171,3 +171,21 @@ def a_value_expires_beside_another(seed: int) -> None:
         stage.stored("n1", Put(KEY, value, Mode.SIBLINGS, expires=upto))
     stage.wait(15.0)
     stage.all_must_show([b"for ever"])
+
+
+def a_value_is_read_when_its_time_is_over(seed: int) -> None:
+    """Owners delete it some moments later; readers must not see it meanwhile."""
+    stage = Stage(seed)
+    clock = stage.nodes["n3"].clock
+    assert clock is not None
+    over_at = clock.now() + 2.0
+    stage.stored("n1", Put(KEY, b"for a while", expires=int(over_at * 1000)))
+    outcomes: list[Outcome] = []
+    stage.wait(over_at - clock.now() - 0.1)
+    while clock.now() < over_at + 0.5:
+        is_over = clock.now() > over_at
+        stage.submit("n3", Get(KEY), outcomes.append)
+        if is_over and isinstance(outcomes[-1], Found):
+            raise ViolationError("ShownExpired", f"{KEY} at n3: {outcomes[-1]}")
+        stage.wait(0.002)
+    assert isinstance(outcomes[0], Found)

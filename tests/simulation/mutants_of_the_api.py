@@ -28,9 +28,9 @@ def take_a_write_whose_condition_does_not_hold() -> Iterator[None]:
         yield
 
 
-@OF_THE_API.shown_by()
+@contextmanager
 def show_what_has_expired() -> Iterator[None]:
-    """Only the delete that follows ends a value."""
+    """Only the delete that follows ends a value.  A story shows it."""
     with patch.object(Item, "at", lambda self, now_ms: self):
         yield
 

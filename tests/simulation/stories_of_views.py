@@ -83,6 +83,7 @@ from tests.simulation.mutants_of_repeats import (
 from tests.simulation.mutants_of_the_api import (
     delete_what_stands_beside_an_expired_value,
     judge_a_condition_before_the_past_has_arrived,
+    show_what_has_expired,
 )
 from tests.simulation.mutants_of_the_past import (
     claim_every_view_that_names_us,
@@ -123,6 +124,7 @@ STORIES_OF_VIEWS = [
         directed_counted_on.a_node_has_forgotten_the_view_that_names_it_alone,
         stay_away_from_a_view_that_no_node_leads,
     ),
+    (directed_deletes.a_value_is_read_when_its_time_is_over, show_what_has_expired),
     (
         directed_deletes.a_value_expires_beside_another,
         delete_what_stands_beside_an_expired_value,
