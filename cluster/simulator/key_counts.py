@@ -1,4 +1,7 @@
-"""Whether every node counts and lists the live keys of each shard rightly, at rest."""
+"""Whether every node counts and lists the live keys of each shard rightly, at rest.
+
+It must also explain a key: what it says of it is not judged.
+"""
 
 from collections.abc import Iterable
 from functools import partial
@@ -7,6 +10,7 @@ from cluster.simulator.invariants import ViolationError
 from cluster.simulator.world import World
 from node.core.model.keys import slot_of_key
 from node.core.model.view import Shard, View
+from node.core.protocol.inspection import Explain, Explained
 from node.core.protocol.operations import Count, Counted, KeysListed, ListKeys, Outcome
 
 
@@ -20,6 +24,10 @@ class KeyCounts:
         self._answers: list[tuple[str, list[str], Outcome]] = []
 
     def ask(self, addresses: Iterable[str]) -> None:
+        for address in addresses:
+            self._asked += 1
+            note = partial(self._note, "", [])
+            self._world.submit(address, Explain(self._keys[0]), note)
         for place, shard in enumerate(self._view.shards):
             note = partial(self._note, shard.id, self._live_in(shard))
             for address in addresses:
@@ -35,6 +43,8 @@ class KeyCounts:
             left = self._asked - len(self._answers)
             raise ViolationError("Stuck", f"at rest, {left} counts and lists are not answered")
         for shard_id, live, outcome in self._answers:
+            if isinstance(outcome, Explained) and not shard_id:
+                continue
             is_listed = isinstance(outcome, KeysListed) and outcome.keys == live
             if outcome != Counted(len(live)) and not is_listed:
                 detail = f"{shard_id} has the live keys {live} and answers {outcome}"

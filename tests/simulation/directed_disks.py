@@ -60,14 +60,14 @@ class PutBack(Cluster):
         self.put_back(OLD, disk)
 
     def show(self, address: str) -> tuple[set[bytes], Past]:
-        """Return what all keys show beside each other, and the context of the last."""
+        """Return what all keys show beside each other, and the contexts of all."""
         values, context = set[bytes](), Past()
         for key in KEYS:
             found = self.ask(address, Get(key, Mode.SIBLINGS, wait_s=2.0))
             if not isinstance(found, Found):
                 raise ViolationError("LostWrite", f"{key} at {address}: {found}")
             values |= set(found.values)
-            context = found.context
+            context = context.with_all(found.context.by_name(found.dots))
         return values, context
 
 

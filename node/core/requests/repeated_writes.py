@@ -19,7 +19,7 @@ from node.core.model.conditions import Mode, Scope
 from node.core.model.dots import Dot
 from node.core.model.hlc import before
 from node.core.model.item import Item, Past, Version, alone
-from node.core.model.keys import key_hash_of
+from node.core.model.keys import key_hash_of, slot_of_key
 from node.core.model.vector_clock import Place
 from node.core.model.write_name import WriteName
 from node.core.protocol.messages import Accept, Declined, Replicate, Written
@@ -86,11 +86,16 @@ class RepeatedWrites:
         return Written(accept.request, dot, token, context, naming.replaced, clock, shown)
 
     def is_unsure(self, put: Put) -> bool:
-        """Whether the client has seen a write of the key that is not here.  That may be one that
-        has replaced this very write, under a name of another home: then this one must not replace
-        it in turn, or both would be gone.  So the origin reads the key first."""
+        """Whether this write may have a name that is not here: its slot has moved here and not
+        arrived, or its client has seen a write of the key that is not here, and that may have
+        replaced this very one.  Then this one must not replace it in turn, or both would be gone.
+        So the origin reads the key first."""
         if put.mode is not Mode.LWW or put.repeated:
             return False
+        part = self._keyspace.parts.at(slot_of_key(put.key))
+        has_arrived = part is not None and part.answers
+        if not has_arrived and not self._views.history.settled:
+            return True
         past = self._keyspace.filled(put.key).past
         return not all(map(past.has, put.token.dots_of(key_hash_of(put.key, lww=True))))
 

@@ -180,6 +180,14 @@ def test_a_client_that_has_seen_what_is_not_here_may_have_seen_what_replaced_the
     assert isinstance(answered(one, replace(PUT, token=here.token), 3), Written)
 
 
+def test_a_new_owner_does_not_know_whether_a_write_is_named_already() -> None:
+    one = moved()
+    one.step("b1", Accept(1, Put(PEAR, b"u"), looked=True))
+    assert one.replica.peek(PEAR).versions
+    assert isinstance(answered(one, PUT, 2), CannotDecide)
+    assert isinstance(answered(one, replace(PUT, identity=""), 3), Written)
+
+
 @pytest.mark.parametrize("mode", [Mode.LWW, Mode.SIBLINGS])
 @pytest.mark.parametrize("first", [None, (1, 0, "x")])
 def test_a_write_that_may_be_named_already_replaces_nothing_that_may_be_later(
