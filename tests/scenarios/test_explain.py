@@ -77,8 +77,11 @@ def test_a_cut_is_explained_on_both_sides_and_after_the_heal(cluster: Cluster) -
     after = explained(urls[away], token)
     assert [each["covers_token"] for each in after["replicas"]] == [True] * 3
     assert [each["id"] for each in after["versions"]] == [version["id"]]
-    told = {each["what"] for each in after["events"] if each["node"] == owners[2]}
-    assert told & {"taken over", "pulled", "stored"}  # what waited in the link may come first
+    came = [each["what"] for each in after["events"] if each["node"] == owners[2]]
+    assert len(came) >= 2, (
+        came
+    )  # both writes: the second by its hint, by repair, or late by its link
+    assert set(came) <= {"named", "stored", "taken over", "pulled"}
 
 
 def test_a_token_that_no_node_has_given_is_refused(cluster: Cluster) -> None:
