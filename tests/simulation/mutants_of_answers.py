@@ -123,6 +123,13 @@ def leave_absent_keys_out_of_a_full_exchange() -> Iterator[None]:
 
 
 @OF_ANSWERS.shown_by()
+def a_row_that_was_stripped_again_travels_as_it_lies() -> Iterator[None]:
+    """A gap of the clock has closed since the snapshot by which the puller fills the row."""
+    with patch.object(sync_pages, "_has_closed_gaps", lambda clock, snapshot: False):
+        yield
+
+
+@OF_ANSWERS.shown_by()
 def prune_at_a_majority() -> Iterator[None]:
     """A node takes what most members have for what all have."""
 

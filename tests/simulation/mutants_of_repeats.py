@@ -12,6 +12,7 @@ from node.core.model.dots import Dot
 from node.core.model.item import Item, Past, Version, without
 from node.core.protocol.messages import Declined
 from node.core.protocol.operations import Absent, Found, Outcome
+from node.core.replication import sync_pages
 from node.core.requests.look_first import LookFirst
 from node.core.requests.repeated_writes import RepeatedWrites
 from node.core.requests.write_under_way import Write, Writes
@@ -126,6 +127,13 @@ def a_late_name_replaces_what_came_after_the_write() -> Iterator[None]:
     A story shows it.
     """
     with patch.object(RepeatedWrites, "place_of", lambda self, put: ANYWHERE):
+        yield
+
+
+@OF_REPEATS.shown_by()
+def two_nodes_with_the_same_versions_do_not_tell_names() -> Iterator[None]:
+    """A home then names a write anew over what has replaced it."""
+    with patch.object(sync_pages, "_has_names", lambda space, keys: False):
         yield
 
 

@@ -27,7 +27,7 @@ a node whose clock had a2 before y has come would take y to be deleted.
 (protocol D5, D10 R3; DottedDB, SRDS 2017.)
 """
 
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from itertools import islice
 
 from msgspec.structs import replace
@@ -70,9 +70,16 @@ def serve(keyspace: Keyspace, pull: Pull, options: Options) -> Page | None:
     if None in keys.values():
         return _page_of_rows(keyspace, pull, part, snapshot, options)
     named = {dot: key for dot, key in keys.items() if key is not None}
-    if pull.content and pull.content == keyspace.content_hashes.of(slots & part.slots):
+    is_same = pull.content and pull.content == keyspace.content_hashes.of(slots & part.slots)
+    if is_same and not _has_names(keyspace, named.values()):
         return SamePage(*_about(pull, part, snapshot), len(named) < options.page_dots_max, named)
     return _page_of_dots(keyspace, pull, part, snapshot, named, options)
+
+
+def _has_names(keyspace: Keyspace, keys: Iterable[str]) -> bool:
+    """Whether a key's row has names of writes: the puller may hold the same versions and lack a
+    name.  If the write came again, it would name the write anew over what has replaced it."""
+    return any(keyspace.item(key).past.namings for key in set(keys) - {NOT_HERE})
 
 
 def _page_of_dots(
@@ -133,7 +140,8 @@ def _page_of_rows(
         if length + 1 == options.page_rows:
             last = False
             break
-    after, bound, base = pull.after or FIRST_ROW, None if last else upto, _past_of(snapshot)
+    after, bound = pull.after or FIRST_ROW, None if last else upto
+    base = _past_of(part.clock if changed is None else snapshot)
     return RowPage(*_about(pull, part, snapshot), after, bound, rows, items, base, rest)
 
 
@@ -171,11 +179,20 @@ def changed_since(
     keyspace: Keyspace, pull: Pull, part: Part, snapshot: DotClock
 ) -> set[str] | None:
     """The keys written since the snapshot.  None when the log has dropped one of them, or when rows
-    have been stripped by an oldest view that is above the snapshot's."""
-    if part.clock.oldest_view > snapshot.oldest_view:
+    that no dot has written since may have been stripped by more than the snapshot's base.
+
+    Example: the snapshot is {a: 1} and a3, and x with b1 has a past of its own, a3.  Then a2 comes,
+    the clock is {a: 3}, and x is stripped to b1 alone.  A node that has a3 would keep it if x came
+    as it lies, for the snapshot's base is {a: 1}."""
+    if part.clock.oldest_view > snapshot.oldest_view or _has_closed_gaps(part.clock, snapshot):
         return None
     asker, slots = (pull.node_id, pull.exchange), from_bytes(pull.slots)
     return keyspace.changes.since(asker, slots & part.slots, part.clock, snapshot)
+
+
+def _has_closed_gaps(clock: DotClock, snapshot: DotClock) -> bool:
+    """Whether the clock's base goes over dots that the snapshot has beyond a gap."""
+    return any(clock.base.get(a, 0) > snapshot.base.get(a, 0) for a in snapshot.loose)
 
 
 def _past_of(clock: DotClock) -> Past:

@@ -3,6 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
+from node.core.model.item import Item, Past
 from node.core.model.slots import ALL, to_bytes
 from node.core.protocol.messages import ItemPage, Page, Pull, SamePage
 from node.core.protocol.operations import Put
@@ -45,6 +46,23 @@ def test_dots_come_alone_to_a_node_that_has_the_same() -> None:
     assert two.keyspace.clock == one.keyspace.clock
     assert two.keyspace.log.key_of(first.dot) == "k"
     assert two.restarted().keyspace.clock == one.keyspace.clock
+
+
+def test_dots_of_a_key_with_names_come_with_its_item() -> None:
+    """Both have the same version, but only one knows what the write that it has replaced was
+    called."""
+    one, two = Held("a"), Held("b")
+    first = one.keyspace.write(Put("k", b"v", identity="once"), NOW)
+    last = one.keyspace.write(Put("k", b"w"), NOW)
+    unnamed = Item(last.item.versions, Past(last.item.past.base))
+    two.keyspace.take("k", unnamed, (last.dot,), NOW)
+    for held in (one, two):
+        held.sync()
+    page = served(one, pull_of(two))
+    assert isinstance(page, ItemPage)
+    assert page.dots == {first.dot: "k"}
+    absorb(two.keyspace, page, NOW)
+    assert two.keyspace.item("k").past.namings == one.keyspace.item("k").past.namings != {}
 
 
 def test_what_such_a_dot_wrote_comes_too_late() -> None:
