@@ -9,13 +9,15 @@ A write may be lost with the disk of its home before an owner has it, and its in
 then.  Owners take nothing of such an incarnation from hints, so these may go.  (protocol P-3.)
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from cluster.simulator.disk_shadow import Shadow
 from cluster.simulator.invariants import VIEWS, InvariantMonitor, ViolationError
+from cluster.simulator.second_homes import SecondHomes
 from cluster.simulator.world import SimNode
 from node.core.model.actors import view_of
 from node.core.model.dots import Dot
+from node.core.model.view import View
 from node.core.protocol.effects import Record
 from node.core.protocol.hints import HandOver, Hint, Hinted, TakenOver
 from node.core.protocol.messages import Envelope
@@ -25,6 +27,10 @@ from node.core.storage.hints import SavedHint
 
 class HintMonitor(InvariantMonitor):
     """Watches a world, and its hints."""
+
+    def __init__(self, view: View, machines: Iterable[str] = ()) -> None:
+        super().__init__(view, machines)
+        self.second_homes = SecondHomes()
 
     # ------------------------------------------------------------------ disks
     def on_durable(self, node: SimNode, records: Sequence[Record]) -> None:
@@ -61,6 +67,7 @@ class HintMonitor(InvariantMonitor):
     # ------------------------------------------------------------------ letters
     def on_sent(self, node: SimNode, target: str, envelope: Envelope) -> None:
         super().on_sent(node, target, envelope)
+        self.second_homes.see(envelope.message)
         message, shadow = envelope.message, self.shadows[node.address]
         if isinstance(message, Hint):
             self._judge_item(node, message.key, message.item)

@@ -326,6 +326,7 @@ class Trial:
 
     # ------------------------------------------------------------------ the verdict
     def _judge(self, states: States) -> None:
+        self._monitor.second_homes.mark(self.history)
         for found in check(
             self.history,
             Final(states),

@@ -1,6 +1,7 @@
 """How a conversation spells clocks, tokens and items."""
 
 from node.core.model.dots import DotClock, Vector
+from node.core.model.drawn_identity import is_drawn, run_and_number
 from node.core.model.item import Item, Past, Version
 from node.core.model.token import COUNT_MAX, Token
 from node.core.model.view import FIRST, ViewId
@@ -49,15 +50,21 @@ class Values(Names):
         return f"{body} past {self.past(item.past)}" if item.past else body
 
     def _namings(self, namings: WriteNames) -> str:
-        return braces(sorted(f"{name}: {self.dot(each.dot)}" for name, each in namings.items()))
+        named = (f"{called(name)}: {self.dot(each.dot)}" for name, each in namings.items())
+        return braces(sorted(named))
 
     def _version(self, version: Version) -> str:
         value = "deleted" if version.value is None else text_of(version.value)
         value += f" clock {self.vector(version.clock)}" if version.clock else ""
-        value += f" as {version.identity}" if version.identity else ""
+        value += f" as {called(version.identity)}" if version.identity else ""
         return f"{value} after {self.token(version.deps)}" if version.deps else value
 
 
 def text_of(value: bytes) -> str:
     """Spell a value, but not a long one."""
     return f'"{value.decode()}"' if len(value) <= LONG_BYTES else f"{len(value)} bytes"
+
+
+def called(identity: str) -> str:
+    """Return the identity of a write; of one that an origin has drawn the number alone."""
+    return f"~{run_and_number(identity)[1]}" if is_drawn(identity) else identity

@@ -109,7 +109,7 @@ class Words(Reports):
         parts += [f"token {self.token(put.token)}"] if put.token else []
         parts += [put.level] if put.level != AVAILABLE else []
         parts += ["clocked"] if put.clocked else []
-        parts += [f"as {put.identity}"] if put.identity else []
+        parts += [f"as {put.identity}"] if put.repeatable_as else []
         return " ".join(parts)
 
     def slots(self, packed: bytes) -> str:

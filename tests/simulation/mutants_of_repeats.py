@@ -14,9 +14,10 @@ from node.core.protocol.messages import Declined
 from node.core.protocol.operations import Absent, Found, Outcome
 from node.core.replication import sync_pages
 from node.core.requests.look_first import LookFirst
+from node.core.requests.one_write import Write
 from node.core.requests.repeated_writes import RepeatedWrites
-from node.core.requests.write_under_way import Write, Writes
-from node.core.storage import keyspace
+from node.core.requests.write_under_way import Writes
+from node.core.storage import keyspace, remembered_names
 from node.core.storage.keyspace import ANYWHERE, ENCODER
 from tests.simulation.breaks import Breaks
 
@@ -40,7 +41,7 @@ def show_both_names_of_a_write() -> Iterator[None]:
 @OF_REPEATS.shown_by()
 def forget_a_write_once_it_is_replaced() -> Iterator[None]:
     """What comes again after that is new."""
-    with patch.object(keyspace, "REPEATED_WITHIN_MS", -(10**12)):
+    with patch.object(remembered_names, "REPEATED_WITHIN_MS", -(10**12)):
         yield
 
 

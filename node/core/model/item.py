@@ -6,10 +6,10 @@ a client has seen and the home has not. A replica stores the item without what i
 anyway (strip), and adds that again before any use (fill). A delete is a version without a value.
 (Preguiça et al. 2010; dotted causal containers, DAIS 2015; protocol D3, D8.3.)
 
-A client may repeat a write, and two homes may name it, so one write may have two versions: *twins*,
-which have the same identity. They count as one version: a reader sees the older one, and whoever
-replaces one of them has replaced both. The item keeps the names of such writes for some time, so
-that a twin that comes late is known. (protocol D12; docs/decisions/0041.)
+Two homes may name one write: then it has two versions, *twins*, with the same identity. They count
+as one version: a reader sees the older one, and whoever replaces one of them has replaced both. The
+item keeps the names of replaced writes for some time, so that a twin that comes late is known; one
+that a client may repeat has its name from the first. (protocol D12; docs/decisions/0041, 0049.)
 """
 
 from collections.abc import Collection, Container, Iterable, Mapping
@@ -18,6 +18,7 @@ import msgspec
 
 from node.core.model.actors import Actor, incarnation_of, view_of
 from node.core.model.dots import Dot, DotClock, Vector, join_vectors
+from node.core.model.drawn_identity import is_drawn
 from node.core.model.hlc import NO_TIMESTAMP, Timestamp
 from node.core.model.labels import Labels, json_text
 from node.core.model.token import Token
@@ -225,13 +226,9 @@ class Item(msgspec.Struct, array_like=True, gc=False):
     def with_version(self, dot: Dot, version: Version, replaced: bool) -> "Item":
         """The item with a version that is named now.  `replaced`: a value was shown before."""
         past = self.past.joined({dot[0]: dot[1]})
-        if version.identity:
+        if version.identity and not is_drawn(version.identity):
             past = past.naming({version.identity: WriteName(dot, version.timestamp, replaced)})
         return Item({**self.versions, dot: version}, past)
-
-    def replaced(self) -> set[str]:
-        """The identities of writes that are certainly replaced: no twin of them may stay."""
-        return {identity for identity, naming in self.past.namings.items() if naming.certain}
 
     def is_live(self) -> bool:
         """Whether the key counts: whether it has a value that no delete hides or has replaced.  It
@@ -290,7 +287,8 @@ def sync(one: Item, two: Item) -> Item:
         if dot in one.versions or not one.past.has(dot):
             kept[dot] = version
     past = one.past.with_all(two.past)
-    if not past.namings:
+    both = (*one.versions.items(), *two.versions.items())
+    if not past.namings and not any(v.identity and d not in kept for d, v in both):
         return Item(kept, past)
     return _without_replaced(one, two, kept, past)
 
@@ -303,10 +301,10 @@ def _without_replaced(one: Item, two: Item, kept: dict[Dot, Version], past: Past
         past = past.naming(namings_of(gone))
         told = {i for i, naming in other.past.namings.items() if naming.by}
         past = past.replacing({v.identity for v in gone.values()} - told)
-    replaced = Item({}, past).replaced()
-    twins = [dot for dot, version in kept.items() if version.identity in replaced]
+    replaced = {identity for identity, naming in past.namings.items() if naming.certain}
+    twins = {dot: version for dot, version in kept.items() if version.identity in replaced}
     rest = {dot: version for dot, version in kept.items() if dot not in twins}
-    return Item(rest, past.joined({}, twins))
+    return Item(rest, past.naming(namings_of(twins)).joined({}, twins))
 
 
 def namings_of(versions: Mapping[Dot, Version]) -> WriteNames:

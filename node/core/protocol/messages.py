@@ -8,6 +8,7 @@ import msgspec
 
 from node.core.model.actors import Actor
 from node.core.model.dots import Dot, DotClock, Vector
+from node.core.model.drawn_identity import Settled
 from node.core.model.item import Item, Past
 from node.core.model.token import Token
 from node.core.model.view import FIRST, Layout, View, ViewId
@@ -22,13 +23,17 @@ from node.core.protocol.operations import Put, Refusal
 class Accept(Frame, tag=1, frozen=True):
     """Origin -> home (ask): give this write a name.  Each time the origin asks a home is an attempt
     of its own; a refusal concerns one attempt and is final.  `looked`: the origin has read the key
-    first, and knows of it what can be known.  `hints`: (target, holder), with whom to leave it."""
+    first, and knows of it what can be known.  `hints`: (target, holder), with whom to leave it.
+    `again`: another home was asked before.  `settled`: which of the origin's earlier writes none
+    but their one home can name."""
 
     request: int
     put: Put
     attempt: int = 1
     looked: bool = False
     hints: tuple[tuple[str, str], ...] = ()
+    again: bool = False
+    settled: Settled | None = None
 
 
 class Ack(Frame, tag=2, frozen=True):
@@ -59,7 +64,8 @@ class Declined(Frame, tag=4, frozen=True):
 
 class Replicate(Frame, tag=5, frozen=True):
     """Home -> shard peers (tell): the key's filled state with the new write; or, where that is too
-    large, the write `alone`, with what it has replaced as its past."""
+    large, the write `alone`, with what it has replaced as its past.  `settled` is what the origin
+    has said."""
 
     request: int
     origin: str
@@ -67,6 +73,7 @@ class Replicate(Frame, tag=5, frozen=True):
     item: Item
     dot: Dot
     alone: bool = False
+    settled: Settled | None = None
 
 
 class ReplicateAgain(Frame, tag=27, frozen=True):

@@ -5,6 +5,7 @@ import msgspec
 from node.core.model.actors import Actor
 from node.core.model.conditions import UNCONDITIONAL, Mode, RefuseWhen, Scope
 from node.core.model.dots import Dot, Vector
+from node.core.model.drawn_identity import is_drawn
 from node.core.model.hlc import Timestamp
 from node.core.model.item import Past
 from node.core.model.labels import Labels
@@ -18,12 +19,10 @@ ANSWER_S = 2.0  # so long a client waits for replicas, if it does not say how lo
 
 
 class Put(msgspec.Struct, frozen=True, gc=False):
-    """Write a value (None: delete), unless a condition of `refuse_when` holds.  `clocked` keeps a
-    vector clock with it, as every write does that replaces one which has one.  `wait_s` is how long
-    it may wait for replicas that can be reached and may not name it yet, `timeout_s` how long for
-    those that have been asked.  `expires` is when its version is not shown any more.  `identity` is
-    the same where the client sends the write again; empty: it does not.  `hinted`: nodes of other
-    shards may keep it for owners that cannot be reached, and count for the level."""
+    """Write a value (None: delete), unless a condition of `refuse_when` holds.  `clocked`: keep a
+    vector clock, as do all that replace one with a clock.  It may wait `wait_s` for replicas that
+    may not name it yet, `timeout_s` for those that were asked.  From `expires` on it is not shown.
+    `identity`: the same if its client repeats it, or its origin's.  `hinted`: others may keep it."""
 
     key: str
     value: bytes | None
@@ -45,9 +44,13 @@ class Put(msgspec.Struct, frozen=True, gc=False):
     hinted: bool = False
 
     @property
+    def repeatable_as(self) -> str:
+        """The identity under which its client may send it again; or empty."""
+        return "" if is_drawn(self.identity) else self.identity
+
+    @property
     def is_in_context(self) -> bool:
-        """Whether its client has seen this very write: what the context covers may have replaced
-        it."""
+        """Whether its client has seen it: what the context covers may have replaced it."""
         return self.identity in self.context.namings
 
     @property

@@ -35,6 +35,7 @@ class Need(msgspec.Struct):
     view: ViewId
     trim: Callable[[Token], Token]  # as it leaves with an answer
     spell: Callable[[Token], Token]  # with the runs that its heads stand for
+    seen: Callable[[Item, float], Past]  # what a reader of an item sees, at an instant
     now_ms: float = 0.0
 
     def to_show(self, get: Get, item: Item, clock: DotClock) -> Missing:
@@ -89,7 +90,7 @@ def need_of(key_hash: KeyHash, views: KnownViews, keyspace: Keyspace) -> Need:
 
     return Need(
         key_hash, same_shard, elsewhere, here, keyspace.watermarks.cluster, view.id, keyspace.trim,
-        keyspace.runs.spelled, keyspace.expiry.now_ms,
+        keyspace.runs.spelled, keyspace.names.seen, keyspace.expiry.now_ms,
     )  # fmt: skip
 
 

@@ -37,8 +37,8 @@ from node.core.protocol.operations import Get
 from node.core.requests.causal_delivery import DeliveryBuffer
 from node.core.requests.coverage import need_of
 from node.core.requests.key_events import KeyEvents
+from node.core.requests.one_write import Write
 from node.core.requests.reading import Read
-from node.core.requests.write_under_way import Write
 
 ASK_AGAIN_S = 0.2
 HINTS_SHOWN_MAX = 100

@@ -24,14 +24,14 @@ def answer(get: Get, need: Need, item: Item, served_by: str, reads: int = 1) -> 
     token = token_after_read(get.token, need, item)
     shown = shown_versions(get.mode, item.at(need.now_ms))
     dots, naming = tuple(item.versions), item.past.namings.get(get.identity)
-    context = item.past if get.mode is Mode.SIBLINGS else NO_PAST
+    context = need.seen(item, need.now_ms) if get.mode is Mode.SIBLINGS else NO_PAST
     if not shown:
         return Absent(dots, token, context, served_by, reads, naming=naming)
     order = list(shown)
     if len(order) > 1:
         order.sort(key=lambda dot: (shown[dot].timestamp, dot), reverse=True)
     if get.raw:
-        return _raw(order, item, token, served_by, reads)
+        return _raw(order, item, token, need.seen(item, need.now_ms), served_by, reads)
     values = tuple([shown[dot].text for dot in order])
     clocks: tuple[Vector, ...] = ()
     if get.mode is Mode.SIBLINGS:
@@ -43,7 +43,9 @@ def answer(get: Get, need: Need, item: Item, served_by: str, reads: int = 1) -> 
     )  # fmt: skip
 
 
-def _raw(order: list[Dot], item: Item, token: Token, served_by: str, reads: int) -> Found:
+def _raw(
+    order: list[Dot], item: Item, token: Token, context: Past, served_by: str, reads: int
+) -> Found:
     """The outcome of a read that wants values as they are stored."""
     versions = [item.versions[dot] for dot in order]
     return Found(
@@ -51,7 +53,7 @@ def _raw(order: list[Dot], item: Item, token: Token, served_by: str, reads: int)
         tuple(order),
         tuple(item.versions),
         token,
-        item.past,
+        context,
         served_by,
         labels=tuple(version.labels for version in versions),
         timestamps=tuple(version.timestamp for version in versions),

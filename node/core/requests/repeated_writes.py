@@ -17,8 +17,9 @@ Example: n1 and n2 own x, and the client sends its write through n3.
 from node.core.membership.services import Services
 from node.core.model.conditions import Mode, Scope
 from node.core.model.dots import Dot
+from node.core.model.drawn_identity import is_drawn
 from node.core.model.hlc import before
-from node.core.model.item import Item, Past, Version, alone
+from node.core.model.item import Item, Past, Version, alone, namings_of
 from node.core.model.keys import key_hash_of, slot_of_key
 from node.core.model.vector_clock import Place
 from node.core.model.write_name import WriteName
@@ -27,7 +28,7 @@ from node.core.protocol.operations import Overfull, Put, Reused
 from node.core.protocol.pieces import fits
 from node.core.requests.coverage import need_of
 from node.core.requests.hinting import Hinting
-from node.core.storage.keyspace import ANYWHERE, REPEATED_WITHIN_MS
+from node.core.storage.keyspace import ANYWHERE
 
 NAMINGS_MAX = 1024  # of one key; each takes about a hundred bytes of its row
 REUSED = Reused("in the last 10 minutes another write of the key had this identity")
@@ -48,12 +49,14 @@ class RepeatedWrites:
         """Return the answer to a write that was named before, or may not be named; None if the home
         is to name it.  If it was named, the shard peers are told of it again and acknowledge it."""
         put = accept.put
-        item = self._keyspace.filled(put.key)
-        namings = item.remembering(self._step.now_ms - REPEATED_WITHIN_MS).past.namings
-        naming = namings.get(put.identity)
+        item = self._keyspace.names.kept(self._keyspace.filled(put.key), self._step.now_ms)
+        namings = item.past.namings
+        naming = _name_of(put.identity, item)
         if naming is not None:
             self._replicate(source, accept, item, naming.dot)
             return self._written(accept, item, naming)
+        if is_drawn(put.identity):
+            return None
         stem = stem_of(put.identity)
         if any(stem_of(identity) == stem for identity in namings):
             return Declined(accept.request, REUSED)
@@ -90,7 +93,7 @@ class RepeatedWrites:
         arrived, or its client has seen a write of the key that is not here, and that may have
         replaced this very one.  Then this one must not replace it in turn, or both would be gone.
         So the origin reads the key first."""
-        if put.mode is not Mode.LWW or put.repeated:
+        if put.mode is not Mode.LWW or put.repeated or is_drawn(put.identity):
             return False
         part = self._keyspace.parts.at(slot_of_key(put.key))
         has_arrived = part is not None and part.answers
@@ -99,14 +102,15 @@ class RepeatedWrites:
         past = self._keyspace.filled(put.key).past
         return not all(map(past.has, put.token.dots_of(key_hash_of(put.key, lww=True))))
 
-    def place_of(self, put: Put) -> Place:
+    def place_of(self, put: Put, again: bool) -> Place:
         """Where to put a write that is named now.  If it replaces all, it leaves the versions that
         may have come after it, and gets a timestamp below theirs.
 
         Their writers had seen a write of the key that is not here: that may be this very one, under
         the name of another home.  What its own client had seen came before it, and so did all that
         has no later timestamp than its token.  A write that may be named already replaces nothing
-        with a later timestamp than its first name; where that is not known, nothing at all.
+        with a later timestamp than its first name; where that is not known, nothing at all.  One
+        that its origin has given to two homes replaces only what its client had seen.
         """
         if put.mode is not Mode.LWW:
             return Place(timestamp=put.first)
@@ -118,19 +122,34 @@ class RepeatedWrites:
         need = need_of(key_hash, self._views, self._keyspace)
 
         def may_be_later(version: Version) -> bool:
+            if version.timestamp <= put.token.timestamp:
+                return False
             had = {dot for dot in version.deps.dots_of(key_hash) if clock.has(dot)}
             past = Past(clock.base, had, clock.oldest_view)
-            is_later = version.timestamp > put.token.timestamp
-            return is_later and bool(need.of(version.deps, Scope.KEY, past, clock))
+            return bool(need.of(version.deps, Scope.KEY, past, clock))
 
         versions = self._keyspace.item(put.key).versions
         later = {dot: v for dot, v in versions.items() if may_be_later(v)}
+        unseen = self._unseen(put) if again else ()
         if not later:
-            return ANYWHERE
+            return Place(unseen) if unseen else ANYWHERE
         first = min(version.timestamp for version in later.values())
         timestamp = before(first, put.token.timestamp, self._keyspace.actor)
-        beside = (d for d, v in versions.items() if d in later or v.timestamp > timestamp)
-        return Place(tuple(beside), timestamp=timestamp)
+        beside = {d for d, v in versions.items() if d in later or v.timestamp > timestamp}
+        return Place(tuple(beside.union(unseen)), timestamp=timestamp)
+
+    def _unseen(self, put: Put) -> tuple[Dot, ...]:
+        """What a second home leaves beside a write that its origin has given to two: all that the
+        client had not seen.  Any of it may have replaced the name that the first home gave."""
+        held, seen, latest = self._keyspace.item(put.key), put.token.exact, put.token.timestamp
+        later = {dot for dot, version in held.versions.items() if version.timestamp > latest}
+        return tuple(later.difference(seen))
+
+
+def _name_of(identity: str, item: Item) -> WriteName | None:
+    """The first name of a write, whether it is replaced or among the versions."""
+    here = {dot: v for dot, v in item.versions.items() if v.identity == identity}
+    return item.past.naming(namings_of(here)).namings.get(identity)
 
 
 def stem_of(identity: str) -> str:

@@ -108,6 +108,7 @@ class Home:
         if refusal := self._refuse(accept):
             return refusal
         accept = self._without_later_views(accept)
+        self._keyspace.names.learn(accept.settled)
         if accept.put.identity and (known := self._repeated.find(source, accept)):
             return known
         return self._decline(accept) or self._overfull(accept) or self._name(source, accept)
@@ -226,7 +227,7 @@ class Home:
             put = replace(put, repeated=True, first=known.timestamp)
         if put.after_all:
             put = replace(put, token=put.token.joined(self._delivery_buffer.seen(put.key)))
-        place = self._repeated.place_of(put) if put.identity else ANYWHERE
+        place = self._repeated.place_of(put, accept.again) if put.identity else ANYWHERE
         is_partial = bool(place.beside) or put.repeated
         before = self._keyspace.filled(put.key).versions if is_partial else {}
         written = self._write(put, place)
@@ -235,7 +236,9 @@ class Home:
             seen = Past() if put.is_in_context else written.context
             replaced = _replaced(put, before, item) if is_partial else Past()
             item = alone(item, written.dot, seen.with_all(replaced))
-        replicate = m.Replicate(accept.request, source, put.key, item, written.dot, not is_whole)
+        replicate = m.Replicate(
+            accept.request, source, put.key, item, written.dot, not is_whole, accept.settled
+        )
         for shard_peer in self._repair.shard_peers:
             self._step.tell(shard_peer, replicate)
         if accept.hints and is_whole:

@@ -9,11 +9,10 @@
     enter             another view: the acks of its owners count
     tick              time passes: look for a home again, have the write told again, or give up
 
-The home and its shard peers answer the origin.  The origin replaces a home that may have named the
-write only if the write has an identity: then two names of it are one write wherever they meet.
-Otherwise a second home might name it again, with a timestamp above what its client wrote since.  If
-the home of such a write falls silent, no node knows whether the write exists, and the client is
-told just that.  (protocol P-3, D12; docs/decisions/0006, 0041; style, rule 4.)
+The home and its shard peers answer the origin.  A home that falls silent may have named the write,
+and the origin asks another one: a write that leaves the origin has an identity, so two names of it
+are one write wherever they meet.  (protocol P-3, D12; docs/decisions/0006, 0041, 0049; style, rule
+4.)
 
 Example: n1 and n2 own the key, and n3 is the origin.
 
@@ -26,6 +25,7 @@ Example: n1 and n2 own the key, and n3 is the origin.
 from collections.abc import Callable, Sequence
 
 from node.core.membership.services import Services
+from node.core.model.actors import short_name
 from node.core.model.quorum import wanted
 from node.core.protocol.hints import Hinted
 from node.core.protocol.messages import (
@@ -56,7 +56,8 @@ class WriteOrigin:
     ) -> None:
         self._views, self._step = services.views, services.step
         self._act, self._look_first = act, look_first
-        self._writes = Writes(self._views.address, services.detector, hinting.places)
+        run = f"{short_name(self._views.node_id)}{self._views.run}"
+        self._writes = Writes(self._views.address, run, services.detector, hinting.places)
         self.under_way = self._writes.under_way
 
     def __len__(self) -> int:

@@ -56,6 +56,7 @@ from node.core.storage.key_log import KeyLog
 from node.core.storage.named_write import NamedWrite
 from node.core.storage.open_keys import OpenKeys
 from node.core.storage.past_runs import PastRuns
+from node.core.storage.remembered_names import RememberedNames
 from node.core.storage.row_scan import END, Row, Rows, rows_within
 from node.core.storage.slot_cleanup import SlotCleanup
 from node.core.storage.slot_counts import SlotCounts
@@ -70,7 +71,6 @@ PARTS = msgspec.msgpack.Decoder(list[SavedPart])
 NOTHING = DotClock()
 ANYWHERE = Place()
 CLEANED_AT_ONCE_MAX = 100
-REPEATED_WITHIN_MS = 600_000  # so long a repeated write is known
 
 
 class Keyspace:
@@ -104,6 +104,7 @@ class Keyspace:
         self.slot_counts.forget(self.cleanup.slots)
         self.content_hashes = ContentHashes(rows, step, is_empty=not counts)
         self.expiry, self.hints = Expiry(rows, step), Hints(rows, step, options)
+        self.names = RememberedNames()
         for key in list(self.open_keys.unsettled):
             with suppress(Damaged):
                 item = self.item(key)
@@ -241,7 +242,8 @@ class Keyspace:
             beside = place.beside
             kept = {d: v for d, v in local.versions.items() if d in beside} if beside else {}
             gone = {d: v for d, v in local.versions.items() if d not in kept}
-            rest = without(local, gone, local.past.joined({}, met), put.identity, put.token.exact)
+            past, named = local.past.joined({}, met), put.repeatable_as
+            rest = without(local, gone, past, named, put.token.exact)
         else:
             replaced = local.past.base if put.is_in_context else put.context.base
             rest = discard(local, put.context, here_alone=put.is_in_context)
@@ -256,12 +258,12 @@ class Keyspace:
             put.identity,
         )  # fmt: skip
         is_shown = local.at(self._step.now_ms).is_live()
-        item = rest.with_version(dot, version, is_shown)
+        item = self.names.kept(rest.with_version(dot, version, is_shown), self._step.now_ms)
         self.note(dot, put.key)
         self._save(put.key, item)
         token = known.after_write(key_hash, dot, timestamp, replaced).within(self._exact_dots_max)
         context = put.context if lww else put.context.joined({}, {dot})
-        if put.identity:
+        if put.repeatable_as or not lww:
             context = context.naming(namings_of({dot: version}))
         return NamedWrite(dot, item, token, context, is_shown, clock)
 
@@ -284,7 +286,6 @@ class Keyspace:
         snapshot: DotClock = NOTHING,
     ) -> None:
         """Merge a filled item of another replica, which tells that it has these `dots`, too (D4.2).
-
         `snapshot` is the snapshot of a full exchange.  Its dots join the clock with the last page,
         so they are not noted here.  No row keeps them in its past: `TransferProgress` does for all.
         """
@@ -328,7 +329,7 @@ class Keyspace:
         kept = strip(kept, clock, self.watermarks.lost)
         if snapshot is not NOTHING:
             kept = strip(kept, snapshot)
-        kept = self.transfers.strip(key, kept).remembering(self._step.now_ms - REPEATED_WITHIN_MS)
+        kept = self.names.kept(self.transfers.strip(key, kept), self._step.now_ms)
         if not kept.versions and not kept.past:
             self.parts.has_gone(slot)
         if kept == before:

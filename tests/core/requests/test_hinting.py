@@ -8,7 +8,7 @@ from node.core.model.placement import first_view
 from node.core.protocol import messages as m
 from node.core.protocol.hints import Hint, Hinted
 from node.core.protocol.operations import ANSWER_S, Put, Stored, Unavailable
-from node.core.requests.write_under_way import AGAIN_S, BUDGET_S
+from node.core.requests.one_write import AGAIN_S, BUDGET_S
 from tests.core.moves import MOVED, views
 from tests.core.one import NOW, PEAR, One
 from tests.core.writing import ACK, DOT, MEMBERS, WRITTEN, Room

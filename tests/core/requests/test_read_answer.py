@@ -30,6 +30,7 @@ def need(**options: object) -> Need:
         view=FIRST,
         trim=lambda token: token.trimmed(stable),
         spell=lambda token: token,
+        seen=lambda item, now_ms: item.past,
     )
 
 

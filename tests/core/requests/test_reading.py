@@ -24,6 +24,7 @@ NEED = Need(
     view=FIRST,
     trim=lambda token: token,
     spell=lambda token: token,
+    seen=lambda item, now_ms: item.past,
 )
 AHEAD = Token({}, {("a", 1): PEAR})
 EMPTY = State(7, Item(), DotClock(), [FIRST])

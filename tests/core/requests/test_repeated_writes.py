@@ -27,9 +27,10 @@ from node.core.protocol.operations import (
     Unavailable,
 )
 from node.core.requests.look_first import LOOK_S
+from node.core.requests.one_write import HAND_OVER_S
 from node.core.requests.read_answer import shown_versions
 from node.core.requests.repeated_writes import NAMINGS_MAX, stem_of
-from node.core.requests.write_under_way import HAND_OVER_S, Writes
+from node.core.requests.write_under_way import Writes
 from tests.core.given import OPTIONS
 from tests.core.moves import SECOND, moved
 from tests.core.one import NOW, PEAR, One
@@ -264,7 +265,7 @@ class Room:
         self.detector = Detector("m0")
         for peer in MEMBERS:
             self.detector.link_up(peer, 0.0)
-        self.writes = Writes("m0", self.detector)
+        self.writes = Writes("m0", "m0run", self.detector)
         self.put = replace(PUT, level=level)
         self.asked = [home for home, _ in self.writes.begin(7, self.put, MEMBERS, 0.0)]
 
@@ -292,14 +293,6 @@ def test_a_home_that_cannot_be_reached_is_not_waited_for() -> None:
     room.detector.link_down("m1")
     asks, _ = room.writes.tick(0.01)
     assert [home for home, _ in asks] == ["m2"]
-
-
-def test_a_write_without_an_identity_waits_for_its_home() -> None:
-    room = Room()
-    room.writes.begin(8, Put(PEAR, b"v"), MEMBERS, 0.0)
-    for tick in range(1, 8):
-        room.ticked(tick * (HAND_OVER_S + 0.01))
-    assert room.asked == ["m1", "m2", "m3"]
 
 
 def test_the_first_name_that_comes_is_told_and_only_its_acks_count() -> None:

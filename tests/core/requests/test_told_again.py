@@ -1,7 +1,7 @@
 """A named write is told again while it waits, since its message or an ack may have been lost."""
 
 from node.core.protocol.messages import ReplicateAgain
-from node.core.requests.write_under_way import AGAIN_S
+from node.core.requests.one_write import AGAIN_S
 from tests.core.writing import ACK, DOT, MEMBERS, WRITTEN, Room
 
 

@@ -6,23 +6,22 @@ import pytest
 from node.core.model.item import Past
 from node.core.model.token import Token
 from node.core.protocol.messages import (
-    Accept,
     CannotDecide,
     Declined,
     NotOwner,
 )
 from node.core.protocol.operations import ANSWER_S, Absent, Stored, Unavailable
-from node.core.requests.write_under_way import (
+from node.core.requests.one_write import (
     BUDGET_S,
     LAST_ASK_S,
     SLOW_S,
     UNREACHABLE_S,
 )
-from tests.core.writing import ACK, DOT, MEMBERS, WRITTEN, Room
+from tests.core.writing import ACK, DOT, MEMBERS, WRITTEN, Room, asked_as
 
 
 def test_the_first_that_can_be_reached_is_the_home() -> None:
-    assert Room().asked == [("m1", Accept(7, Room().put))]
+    assert Room().asked == [("m1", asked_as(Room().put))]
     assert Room("m3").asked[0][0] == "m3"
 
 
@@ -88,7 +87,7 @@ def test_a_level_is_waited_for_until_the_deadline_and_then_unknown() -> None:
 
 
 def test_a_silent_home_is_asked_once() -> None:
-    room = Room()
+    room = Room("m1")
     room.detector.hear("m1", 1.0)
     assert room.ticked(1.0) is None
     assert len(room.asked) == 1
@@ -99,7 +98,7 @@ def test_a_silent_home_is_asked_once() -> None:
 
 
 def test_a_lost_home_leaves_the_outcome_unknown_at_once() -> None:
-    room = Room()
+    room = Room("m1")
     room.detector.link_down("m1")
     outcome = room.ticked(0.05)
     assert isinstance(outcome, Unavailable)
@@ -112,7 +111,7 @@ def test_a_home_that_comes_in_time_is_asked() -> None:
     assert room.ticked(UNREACHABLE_S / 2) is None
     room.detector.link_up("m2", 0.3)
     assert room.ticked(0.35) is None
-    assert room.asked == [("m2", Accept(7, room.put))]
+    assert room.asked == [("m2", asked_as(room.put))]
 
 
 def test_no_home_means_certainly_not_written() -> None:
@@ -233,9 +232,7 @@ def test_in_another_view_a_node_that_refused_before_may_be_the_home() -> None:
     write = room.writes.without_home("m1", refusal(room))
     assert write is not None
     room.writes.enter(lambda key, request: ("m1", "m2"))
-    assert room.writes.ask_another(7, write, write.members, 0.01) == [
-        ("m1", Accept(7, room.put, 2))
-    ]
+    assert room.writes.ask_another(7, write, write.members, 0.01) == [("m1", asked_as(room.put, 2))]
 
 
 # ---- members that can be reached and may not name it yet
@@ -270,7 +267,7 @@ def test_is_written_when_the_member_may() -> None:
     assert room.writes.without_home("m1", NotOwner(7, 1)) is not None
     room.detector.hear("m1", 1.5)
     assert room.ticked(1.5) is None
-    assert room.asked[-1] == ("m1", Accept(7, room.put, 2))
+    assert room.asked[-1] == ("m1", asked_as(room.put, 2))
     assert isinstance(room.writes.on_ack("m1", WRITTEN, 1.51), Stored)
 
 
