@@ -22,7 +22,7 @@ class Put(msgspec.Struct, frozen=True, gc=False):
     """Write a value (None: delete), unless a condition of `refuse_when` holds.  `clocked`: keep a
     vector clock, as do all that replace one with a clock.  It may wait `wait_s` for replicas that
     may not name it yet, `timeout_s` for those that were asked.  From `expires` on it is not shown.
-    `identity`: the same if its client repeats it, or its origin's.  `hinted`: others may keep it."""
+    `identity`: its client's if it repeats it, or its origin's.  `hinted`: others may keep it."""
 
     key: str
     value: bytes | None
