@@ -29,6 +29,7 @@ from tests.simulation.mutants_of_policies import OF_POLICIES
 from tests.simulation.mutants_of_repeats import (
     OF_REPEATS,
 )
+from tests.simulation.mutants_of_second_homes import OF_SECOND_HOMES
 from tests.simulation.mutants_of_the_api import (
     OF_THE_API,
 )
@@ -45,6 +46,7 @@ BREAKS = (
     OF_CLAIMS,
     OF_THE_API,
     OF_REPEATS,
+    OF_SECOND_HOMES,
     OF_POLICIES,
     OF_HINTS,
 )

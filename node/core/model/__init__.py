@@ -6,7 +6,8 @@
     placement      the first layout, and those that follow: nodes to shards, slots to shards
     policies       what policies of prefixes may say, and which one counts; a view carries them
     policy_rules   what a policy makes of a request
-    write_name     the name of a write that its client may send again
+    write_name     the name of a write that may get a second one
+    drawn_identity what an origin calls a write that it gives to another node
     pace           the heartbeat's period, and all bounds of a peer's silence
     actors         the names under which nodes write
     dots           names of writes, and clocks that say which of them are known

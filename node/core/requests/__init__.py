@@ -1,7 +1,9 @@
 """Clients' operations: what their node (the origin) does, and what the owners of the key do.
 
     write_origin     a write at its origin
-    write_under_way  one write at its origin: how long it waits for members
+    write_under_way  the writes at their origin: whom to ask, what acks and time decide
+    one_write        one of them: what counts, how long it waits for members
+    drawing          the identities that an origin draws, and which are settled
     write_home       naming, storing, refusing
     repeated_writes  a write that its client sends again
     write_replica    storing what a home tells, telling it again
