@@ -17,12 +17,14 @@ SHORT_CHARACTERS = 6  # of a node id, and of a run, in the name of an actor
 ACTOR = re.compile(r"[A-Za-z0-9_-]{6,}(:[A-Za-z0-9_-]{8})?\.[0-9]{1,10}(\.[A-Za-z0-9_-]{1,6})?")
 
 
+@lru_cache(maxsize=4096)
 def short_name(node_id: str) -> str:
     """Six characters for a node id of many."""
     digest = blake2b(node_id.encode(), digest_size=6).digest()
     return base64.urlsafe_b64encode(digest).decode()[:SHORT_CHARACTERS]
 
 
+@lru_cache(maxsize=4096)
 def actor_of(view: ViewId, node_id: str, run: str = "") -> Actor:
     """The name of one run of a node in one view, which no other run has (D1).  Without a run it
     names the node's incarnation in that view."""

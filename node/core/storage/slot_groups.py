@@ -81,6 +81,7 @@ class Parts:
         self.owned_slots: Slots = 0
         self.withheld: dict[Dot, str] = {}
         self._at: list[Part | None] = [None] * SLOTS
+        self._indexed: list[tuple[Part, Slots]] = []  # what `_at` says
         self._index()
 
     def __iter__(self) -> Iterator[Part]:
@@ -305,9 +306,12 @@ class Parts:
         self._index()
 
     def _index(self) -> None:
-        at: list[Part | None] = [None] * SLOTS
         for part in self._parts:
             part.answers = part.owned and self.need <= part.complete_for
+        extents = [(part, part.slots) for part in self._parts]
+        if extents == self._indexed:  # nearly always
+            return
+        self._indexed, self._at = extents, [None] * SLOTS
+        for part in self._parts:
             for slot in each_of(part.slots):
-                at[slot] = part
-        self._at = at
+                self._at[slot] = part
