@@ -45,6 +45,7 @@ from node.core.protocol.messages import (
 from node.core.protocol.operations import Put, Stored
 
 STRANGER = "OfAnother"  # the short name of a node of another cluster, and what it writes
+OF_STRANGERS = STRANGER.encode()
 VIEWS = msgspec.msgpack.Decoder(SavedViews)
 
 
@@ -81,7 +82,7 @@ class InvariantMonitor:
     # ------------------------------------------------------------------ disks
     def on_durable(self, node: SimNode, records: Sequence[Record]) -> None:
         for record in records:
-            if record.value is not None and STRANGER.encode() in record.value:
+            if record.value is not None and OF_STRANGERS in record.value:
                 detail = f"{node.address} writes {record.table} {record.key}: {record.value!r}"
                 raise ViolationError("StrangerStored", detail)
         marks, gone = self.shadows[node.address].follow(records)

@@ -36,6 +36,8 @@ def sized(options: Options, seed: int) -> Options:
 def is_too_large(envelope: Envelope, bytes_max: int) -> bool:
     """Whether a message has several versions with more bytes than it may have."""
     items = _items_of(envelope)
+    if not items:
+        return False
     versions = [version for item in items for version in item.versions.values()]
     return len(versions) > 1 and bytes_of(versions) > bytes_max
 

@@ -46,7 +46,9 @@ class MemoryReads:
         return self.scan("item", after, limit, before)
 
     def names(self, table: str, start: str, limit: int, before: str) -> list[str]:
-        return sorted(key for key in self.tables.get(table, {}) if start <= key < before)[:limit]
+        rows = self.tables.get(table, {})
+        found = [key for key in rows if start <= key < before]  # none: most slots have no row
+        return sorted(found)[:limit] if found else found
 
     def open_keys(self, table: str) -> list[str]:
         rows = self.tables.get(table, {})
