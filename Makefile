@@ -72,12 +72,16 @@ demo: $(STAMP) ## tell two stories of causality on a fresh cluster of three node
 	@. ./.cluster/demo/env; $(RUN) coterie.demo causal && $(RUN) coterie.demo order; \
 	  said=$$?; $(COTERIE) clean --name demo --yes; exit $$said
 
+# Some shells forbid Python to keep what it compiles.  The tests keep it: otherwise each of pytest's
+# processes rewrites all tests again, and each node and each command is compiled at its start.
+test check: export PYTHONDONTWRITEBYTECODE :=
+
 test: $(STAMP) ## format, lint, types, and every test (with Docker where an engine answers)
 	$(RUN) ruff format --check .
 	$(RUN) ruff check .
 	$(RUN) mypy
 	$(RUN) pytest -n 4 --dist loadgroup -m 'not alone'
-	$(RUN) pytest -m alone
+	$(RUN) pytest -n 2 --dist loadgroup -m alone
 
 check: $(STAMP) ## the same with the fast tests only: under a minute
 	$(RUN) ruff format --check .
