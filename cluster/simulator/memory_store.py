@@ -3,31 +3,60 @@
 A scan returns `DAMAGED` for an item whose checksum would be wrong.
 """
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable
 
 from node.core.protocol.effects import DAMAGED, Damaged, Record
 
-Tables = dict[str, dict[str, tuple[bytes, bool]]]  # table -> key -> (value, open)
+Row = tuple[bytes, bool]  # value, open
+
+
+class Table(dict[str, Row]):
+    """Rows by their keys.  Many more reads than writes need the keys in their order."""
+
+    _in_order: list[str] | None = None
+
+    def __setitem__(self, key: str, row: Row) -> None:
+        if key not in self:
+            self._in_order = None
+        super().__setitem__(key, row)
+
+    def __delitem__(self, key: str) -> None:
+        self._in_order = None
+        super().__delitem__(key)
+
+    def between(self, first: str, before: str | None, limit: int) -> list[str]:
+        """At most `limit` keys from `first` on and before `before`, in their order."""
+        if self._in_order is None:
+            self._in_order = sorted(self)
+        keys = self._in_order
+        start = bisect_left(keys, first)
+        end = len(keys) if before is None else bisect_left(keys, before, start)
+        return keys[start : min(end, start + limit)]
+
+
+Tables = dict[str, Table]
+NO_ROWS = Table()
 
 
 def write_rows(tables: Tables, records: Iterable[Record]) -> None:
     for record in records:
-        rows = tables.setdefault(record.table, {})
-        if record.value is None:
-            rows.pop(record.key, None)
-        else:
+        rows = tables.setdefault(record.table, Table())
+        if record.value is not None:
             rows[record.key] = record.value, record.open
+        elif record.key in rows:
+            del rows[record.key]
 
 
 class MemoryReads:
     """The reading half of the store port."""
 
     def __init__(self, tables: Tables) -> None:
-        self.tables = tables
+        self.tables: Tables = {name: Table(rows) for name, rows in tables.items()}
 
     def read(self, table: str, key: str) -> bytes | None:
-        row = self.tables.get(table, {}).get(key)
+        row = self.tables.get(table, NO_ROWS).get(key)
         if row is not None and table == "item" and row[0] == DAMAGED:
             raise Damaged(key)
         return row and row[0]
@@ -35,10 +64,9 @@ class MemoryReads:
     def scan(
         self, table: str, after: str | None, limit: int, before: str | None = None
     ) -> list[tuple[str, bytes]]:
-        rows = self.tables.get(table, {})
-        behind = [key for key in rows if after is None or key > after]
-        keys = sorted(key for key in behind if before is None or key < before)
-        return [(key, rows[key][0]) for key in keys[:limit]]
+        rows = self.tables.get(table, NO_ROWS)
+        first = "" if after is None else after + "\0"
+        return [(key, rows[key][0]) for key in rows.between(first, before, limit)]
 
     def reread(
         self, after: str | None, limit: int, before: str | None = None
@@ -46,17 +74,15 @@ class MemoryReads:
         return self.scan("item", after, limit, before)
 
     def names(self, table: str, start: str, limit: int, before: str) -> list[str]:
-        rows = self.tables.get(table, {})
-        found = [key for key in rows if start <= key < before]  # none: most slots have no row
-        return sorted(found)[:limit] if found else found
+        return self.tables.get(table, NO_ROWS).between(start, before, limit)
 
     def open_keys(self, table: str) -> list[str]:
-        rows = self.tables.get(table, {})
+        rows = self.tables.get(table, NO_ROWS)
         return sorted(key for key, (_, is_open) in rows.items() if is_open)
 
     def counts(self, table: str) -> dict[str, tuple[int, int]]:
         rows, sizes = Counter[str](), Counter[str]()
-        for key, (value, _) in self.tables.get(table, {}).items():
+        for key, (value, _) in self.tables.get(table, NO_ROWS).items():
             rows[key[:3]] += 1
             sizes[key[:3]] += len(value)
         return {start: (rows[start], sizes[start]) for start in rows}

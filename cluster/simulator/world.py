@@ -56,7 +56,7 @@ class SimStore(MemoryReads):
 
     def __init__(self, world: "World", node: "SimNode") -> None:
         self._world, self._node, self._run = world, node, node.run
-        super().__init__({table: dict(rows) for table, rows in node.disk.items()})
+        super().__init__(node.disk)
         self._waiting: deque[Batch] = deque()
         self._syncing = False
 

@@ -77,7 +77,7 @@ class LifeStore(MemoryReads):
 
     def __init__(self, disk: Disk, report: Callable[[Sequence[Record], bool], None]) -> None:
         self._disk, self._report = disk, report
-        super().__init__({table: dict(rows) for table, rows in disk.tables.items()})
+        super().__init__(disk.tables)
         self._unsynced: deque[tuple[Sequence[Record], Callback]] = deque()
 
     def write(self, records: Sequence[Record], done: Callback) -> None:
