@@ -1,13 +1,17 @@
 """The client of a Coterie cluster, for programs: `from coterie import Client`.
 
     client          Client and Session: a thread makes the calls
-    async_client    AsyncClient and AsyncSession: the same with await
+    one_key, many_keys, cluster_calls   the calls that a session has
+    thread_calls    how they are made;  async_..., task_calls: all of this with await
     session_core    what both do with a call, without I/O
     retries         the conversation of a call with the nodes: which is asked, when again, how long
-    calls, answers  from arguments to requests, and from answers to results and errors
+    key_lists, bulk the conversations of streams: lists, and batches of operations
+    calls, answers, documents   from arguments to requests, and from answers to results and errors
+    snapshots, policies         the same of these requests;  operations: what a bulk is made of
     seen, nodes     what a session has seen; which node has its turn
     values, errors  what calls return and raise;  resolvers: make one value of several
     steps           what a conversation asks for;  transport: takes these steps, over HTTP
+    lines           lines of an answer that comes part by part
     command, demo   the `coterie` command of a checkout; two stories of causality
 
 Read client, session_core, retries.  The package imports nothing of the nodes: it knows docs/api.md.
@@ -22,6 +26,7 @@ from coterie.errors import (
     Conflict,
     ContextWanted,
     CoterieError,
+    Incomplete,
     KeyReused,
     PreconditionFailed,
     Problem,
@@ -31,17 +36,24 @@ from coterie.errors import (
     Unexpected,
     Unmet,
 )
+from coterie.operations import Delete, Done, Get, Operation, Put
+from coterie.policies import Policy
 from coterie.resolvers import Resolver
 from coterie.retries import Patience
 from coterie.seen import NOTHING
 from coterie.session_core import Edit
-from coterie.values import Head, Missing, Sibling, Value, Written
+from coterie.snapshots import Snapshot
+from coterie.task_calls import AsyncItems, AsyncListed
+from coterie.thread_calls import Items, Listed
+from coterie.values import Group, Head, Missing, Sibling, Value, Written
 
 __all__ = [
     "NOTHING",
     "SEEN",
     "Absent",
     "AsyncClient",
+    "AsyncItems",
+    "AsyncListed",
     "AsyncSession",
     "BadRequest",
     "Client",
@@ -49,18 +61,29 @@ __all__ = [
     "Context",
     "ContextWanted",
     "CoterieError",
+    "Delete",
+    "Done",
     "Edit",
+    "Get",
+    "Group",
     "Head",
+    "Incomplete",
+    "Items",
     "KeyReused",
+    "Listed",
     "Missing",
     "OnMiss",
+    "Operation",
     "Patience",
+    "Policy",
     "PreconditionFailed",
     "Problem",
+    "Put",
     "ReadLevel",
     "Resolver",
     "Session",
     "Sibling",
+    "Snapshot",
     "TooLarge",
     "TooManySiblings",
     "Unavailable",

@@ -42,15 +42,19 @@ def value_in(key: str, resolve: Resolver | None, answer: Answer) -> Value:
         return _value(key, answer, decoded(answer.body, content_type), content_type, _meta(answer))
     if answer.status != SEVERAL_VALUES:
         raise error_in(answer, is_write=False)
-    siblings = _siblings_in(answer)
-    context, reason = _header(answer, "kv-context"), "give a resolver, or write one in their place"
+    siblings = siblings_in(answer, _document(answer))
+    value = one_of(key, siblings, header_of(answer, "kv-context"), resolve)
+    return _value(key, answer, value, encoded(value)[1], {}, len(siblings))
+
+
+def one_of(key: str, siblings: list[Sibling], context: str, resolve: Resolver | None) -> Any:
+    """Return the value that the resolver makes of several; raise Conflict."""
+    reason = "give a resolver, or write one in their place"
     if resolve is not None:
         try:
-            value = resolved(resolve, list(siblings))
+            return resolved(resolve, list(siblings))
         except Unresolvable as error:
             reason = str(error)
-        else:
-            return _value(key, answer, value, encoded(value)[1], {}, len(siblings))
     words = f"{key!r} has {len(siblings)} concurrent values: {reason}"
     raise Conflict(key, siblings, context, words)
 
@@ -59,13 +63,7 @@ def document_in(answer: Answer) -> Mapping[str, Any]:
     """Read an answer that is one JSON object; raise what a refusal says."""
     if answer.status != SOME_VALUE:
         raise error_in(answer, is_write=False)
-    try:
-        document = json.loads(answer.body)
-    except ValueError:
-        document = None
-    if not isinstance(document, dict):
-        raise _unexpected(answer, "its body is no JSON object")
-    return document
+    return _document(answer)
 
 
 def change_in(key: str, resolve: Resolver | None, answer: Answer) -> Value | None:
@@ -80,15 +78,15 @@ def head_in(key: str, answer: Answer) -> Head:
     return Head(
         key=key,
         content_type=answer.headers.get("content-type", BINARY),
-        etag=_header(answer, "etag"),
-        context=_header(answer, "kv-context"),
+        etag=header_of(answer, "etag"),
+        context=header_of(answer, "kv-context"),
         meta=_meta(answer),
         expires=_seconds(answer, "kv-expires"),
         is_conflict=answer.status == SEVERAL_VALUES,
         reads=reads,
         copies=copies,
         missing=_missing(answer),
-        served_by=_header(answer, "kv-served-by"),
+        served_by=header_of(answer, "kv-served-by"),
     )
 
 
@@ -106,23 +104,35 @@ def _value(
         value=value,
         raw=encoded(value)[0] if answer.status == SEVERAL_VALUES else answer.body,
         content_type=content_type,
-        etag=_header(answer, "etag"),
-        context=_header(answer, "kv-context"),
+        etag=header_of(answer, "etag"),
+        context=header_of(answer, "kv-context"),
         meta=meta,
         expires=_seconds(answer, "kv-expires"),
         siblings=siblings or _count(answer, "kv-siblings", 1),
         reads=reads,
         copies=copies,
         missing=_missing(answer),
-        served_by=_header(answer, "kv-served-by"),
+        served_by=header_of(answer, "kv-served-by"),
     )
 
 
-def _siblings_in(answer: Answer) -> list[Sibling]:
+def siblings_in(answer: Answer, document: Mapping[str, Any]) -> list[Sibling]:
+    """Read the siblings of the JSON form of a key."""
     try:
-        return [_sibling(each) for each in json.loads(answer.body)["siblings"]]
+        return [_sibling(each) for each in document["siblings"]]
     except (ValueError, KeyError, TypeError) as error:
-        raise _unexpected(answer, f"siblings are not as expected: {error!r}") from error
+        raise unexpected(answer, f"siblings are not as expected: {error!r}") from error
+
+
+def _document(answer: Answer) -> Mapping[str, Any]:
+    """Return the JSON object that an answer is."""
+    try:
+        document = json.loads(answer.body)
+    except ValueError:
+        document = None
+    if not isinstance(document, dict):
+        raise unexpected(answer, "its body is no JSON object")
+    return document
 
 
 def _sibling(said: Mapping[str, Any]) -> Sibling:
@@ -165,12 +175,12 @@ def written_in(key: str, answer: Answer) -> Written:
         key=key,
         created=answer.status == 201,
         etag=answer.headers.get("etag", ""),
-        context=_header(answer, "kv-context"),
+        context=header_of(answer, "kv-context"),
         expires=_seconds(answer, "kv-expires"),
         siblings=_count(answer, "kv-siblings", 1),
         acks=acks,
         copies=copies,
-        served_by=_header(answer, "kv-served-by"),
+        served_by=header_of(answer, "kv-served-by"),
     )
 
 
@@ -201,7 +211,7 @@ def error_in(answer: Answer, *, is_write: bool) -> CoterieError:
         kind = Unmet if is_unmet(answer) else Unavailable
         return kind(words, definite=definite, problem=problem)
     if not is_ours:
-        return _unexpected(answer, "this is no problem document", definite=definite)
+        return unexpected(answer, "this is no problem document", definite=definite)
     if status == 404:
         return Absent(words, definite=definite, problem=problem, context=context)
     if status == 412:
@@ -215,7 +225,7 @@ def error_in(answer: Answer, *, is_write: bool) -> CoterieError:
         return BadRequest(words, definite=definite, problem=problem)
     if status >= 500:
         return Unavailable(words, definite=definite, problem=problem)
-    return _unexpected(answer, "no call asks for that", definite=definite)
+    return unexpected(answer, "no call asks for that", definite=definite)
 
 
 BY_STATUS: dict[int, type[CoterieError]] = {
@@ -242,20 +252,22 @@ def _problem_in(answer: Answer) -> Problem | None:
         return None
 
 
-def _unexpected(answer: Answer, why: str, *, definite: bool = True) -> Unexpected:
+def unexpected(answer: Answer, why: str, *, definite: bool = True) -> Unexpected:
+    """Return the error of an answer that is none of a node."""
     words = f"the answer with status {answer.status} is not one of a node: {why}"
     return Unexpected(words, definite=definite)
 
 
 # ------------------------------------------------------------------ headers
-def _header(answer: Answer, name: str) -> str:
+def header_of(answer: Answer, name: str) -> str:
+    """Return a header that every such answer of a node has."""
     if name not in answer.headers:
-        raise _unexpected(answer, f"it has no {name}", definite=False)
+        raise unexpected(answer, f"it has no {name}", definite=False)
     return answer.headers[name]
 
 
 def _fraction(answer: Answer, name: str) -> tuple[int, int]:
-    return _two(answer, name, _header(answer, name))
+    return _two(answer, name, header_of(answer, name))
 
 
 def _two(answer: Answer, name: str, text: str) -> tuple[int, int]:
@@ -263,7 +275,7 @@ def _two(answer: Answer, name: str, text: str) -> tuple[int, int]:
     try:
         return int(one), int(other)
     except ValueError:
-        raise _unexpected(answer, f"{name} is {text!r}", definite=False) from None
+        raise unexpected(answer, f"{name} is {text!r}", definite=False) from None
 
 
 def _count(answer: Answer, name: str, usual: int) -> int:
@@ -276,4 +288,4 @@ def _seconds(answer: Answer, name: str) -> float | None:
     try:
         return None if text is None else float(text)
     except ValueError:
-        raise _unexpected(answer, f"{name} is {text!r}", definite=False) from None
+        raise unexpected(answer, f"{name} is {text!r}", definite=False) from None

@@ -14,6 +14,7 @@ from typing import Any, Generic, Literal, Self, TypeAlias, TypeVar
 from urllib.parse import quote
 
 from coterie import answers
+from coterie.errors import CoterieError
 from coterie.resolvers import Resolver
 from coterie.steps import Answer
 from coterie.values import Head, Value, Written, encoded
@@ -39,6 +40,10 @@ Context: TypeAlias = str | Seen
 Pairs = tuple[tuple[str, str], ...]
 
 
+def nothing_lacks(_answer: Answer) -> None:
+    """The answer of most calls is whole."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call(Generic[T]):
     """One request about a key, and how its answer is read."""
@@ -55,11 +60,18 @@ class Call(Generic[T]):
     is_of_all: bool = True  # the context of the answer is what was seen of the key, not of a part
     place: str = "/v1/kv/"  # the path before the key
     is_timed: bool = True  # the node is told how long it may take
+    is_safe_twice: bool = False  # a write that does the same however often it is done
+    lack_in: Callable[[Answer], CoterieError | None] = nothing_lacks  # another node may have more
 
     @property
     def is_repeatable(self) -> bool:
         """Whether the request may be sent again after one that may have been done."""
-        return not self.is_write or any(name == NAME for name, _ in self.headers)
+        is_named = any(name == NAME for name, _ in self.headers)
+        return not self.is_write or self.is_safe_twice or is_named
+
+    def lacking(self, lack_in: Callable[[Answer], CoterieError | None]) -> Self:
+        """Return this call; an answer in which that finds an error is asked for again."""
+        return replace(self, lack_in=lack_in)
 
     def nameless(self) -> Self:
         """Return this write without the name that was drawn for it."""
@@ -85,8 +97,8 @@ def get(
     return Call(
         method="GET",
         key=key,
-        query=_pairs({"r": r, "on-miss": on_miss, "sibling": sibling}),
-        headers=_headers({"If-Match": if_match}),
+        query=pairs({"r": r, "on-miss": on_miss, "sibling": sibling}),
+        headers=headers_of({"If-Match": if_match}),
         read=partial(answers.value_in, key, resolve),
         fails_unmet=on_miss == "fail",
         is_of_all=sibling is None,
@@ -104,8 +116,8 @@ def get_changed(
     return Call(
         method="GET",
         key=key,
-        query=_pairs({"r": r, "on-miss": on_miss}),
-        headers=_headers({"If-None-Match": etag}),
+        query=pairs({"r": r, "on-miss": on_miss}),
+        headers=headers_of({"If-None-Match": etag}),
         read=partial(answers.change_in, key, resolve),
         fails_unmet=on_miss == "fail",
     )
@@ -115,7 +127,7 @@ def head(key: str, *, r: ReadLevel | None, on_miss: OnMiss | None) -> Call[Head]
     return Call(
         method="HEAD",
         key=key,
-        query=_pairs({"r": r, "on-miss": on_miss}),
+        query=pairs({"r": r, "on-miss": on_miss}),
         headers=(),
         read=partial(answers.head_in, key),
         fails_unmet=on_miss == "fail",
@@ -160,8 +172,8 @@ def put(
     return Call(
         method="PUT",
         key=key,
-        query=_pairs({"w": options.w, "ttl": ttl}),
-        headers=_headers({**options.headers(), "Content-Type": its_type, **own}),
+        query=pairs({"w": options.w, "ttl": ttl}),
+        headers=headers_of({**options.headers(), "Content-Type": its_type, **own}),
         read=partial(answers.written_in, key),
         body=body,
         is_write=True,
@@ -173,8 +185,8 @@ def delete(key: str, options: WriteOptions) -> Call[Written]:
     return Call(
         method="DELETE",
         key=key,
-        query=_pairs({"w": options.w}),
-        headers=_headers(options.headers()),
+        query=pairs({"w": options.w}),
+        headers=headers_of(options.headers()),
         read=partial(answers.written_in, key),
         is_write=True,
         drawn_name=options.drawn_name,
@@ -185,8 +197,8 @@ def set_ttl(key: str, ttl: float, options: WriteOptions) -> Call[Written]:
     return Call(
         method="PATCH",
         key=key,
-        query=_pairs({"w": options.w, "ttl": ttl}),
-        headers=_headers(options.headers()),
+        query=pairs({"w": options.w, "ttl": ttl}),
+        headers=headers_of(options.headers()),
         read=partial(answers.written_in, key),
         is_write=True,
         drawn_name=options.drawn_name,
@@ -209,7 +221,7 @@ def decode(place: str, **query: str | None) -> Call[Mapping[str, Any]]:
     return Call(
         method="GET",
         key="",
-        query=_pairs(query),
+        query=pairs(query),
         headers=(),
         read=answers.document_in,
         place=place,
@@ -217,11 +229,11 @@ def decode(place: str, **query: str | None) -> Call[Mapping[str, Any]]:
     )
 
 
-def _pairs(query: Mapping[str, str | float | None]) -> Pairs:
+def pairs(query: Mapping[str, str | float | None]) -> Pairs:
     return tuple((name, str(value)) for name, value in query.items() if value is not None)
 
 
-def _headers(headers: Mapping[str, str | None]) -> Pairs:
+def headers_of(headers: Mapping[str, str | None]) -> Pairs:
     for name, text in headers.items():
         if not HEADER_NAME.fullmatch(name):
             raise ValueError(f"{name!r} is not the name of a header")

@@ -128,6 +128,15 @@ class Unavailable(CoterieError):
         return list(self.problem.more.get("reached", ())) if self.problem else []
 
 
+class Incomplete(CoterieError):
+    """No node of some shards answered, so a list of keys would lack theirs: `unanswered` has the
+    names of these shards."""
+
+    def __init__(self, words: str, unanswered: Sequence[str]) -> None:
+        super().__init__(words)
+        self.unanswered = tuple(unanswered)
+
+
 class Unmet(CoterieError):
     """The session depends on writes that no replica within reach had before the deadline."""
 

@@ -80,12 +80,24 @@ class Tries:
         self.is_in_doubt |= self.is_write and told.was_sent
         self._pause(url, 0.0, told.reason)
 
-    def had_refusal(self, url: str, answer: Answer) -> None:
+    def turn(self, deadline: float) -> Steps[str]:
+        """Wait for the node that is to be asked next, and return it.
+
+        Raises the error of the call if there is no time for another try.
+        """
+        url, instant = self.next_node()
+        now = self.world.clock()
+        if self.reasons and instant + ATTEMPT_S_MIN > deadline:
+            raise self.in_the_end()
+        if instant > now:
+            yield Pause(instant - now)
+        return url
+
+    def had_refusal(self, url: str, refusal: CoterieError, retry_after: str) -> None:
         self.world.nodes.has_answered(url)
-        self.refusal = error_in(answer, is_write=self.is_write)
-        self.is_in_doubt |= not self.refusal.definite
-        asked_s = answer.headers.get("retry-after", "")
-        pause_s = float(asked_s) if asked_s.isdecimal() else 0.0
+        self.refusal = refusal
+        self.is_in_doubt |= not refusal.definite
+        pause_s = float(retry_after) if retry_after.isdecimal() else 0.0
         self._pause(url, min(pause_s, self.world.patience.retry_after_s_max), str(self.refusal))
 
     def _pause(self, url: str, asked_s: float, reason: str) -> None:
@@ -118,23 +130,18 @@ def conversation(
     """
     tries = Tries(world, world.nodes.in_turn(), call.is_write)
     while True:
-        url, instant = tries.next_node()
-        now = world.clock()
-        if tries.reasons and instant + ATTEMPT_S_MIN > deadline:
-            raise tries.in_the_end()
-        if instant > now:
-            yield Pause(instant - now)
-            now = world.clock()
-        told = yield _request(call, tokens, url, min(world.patience.attempt_s, deadline - now))
+        url = yield from tries.turn(deadline)
+        wait_s = min(world.patience.attempt_s, deadline - world.clock())
+        told = yield request_of(call, tokens, url, wait_s)
         if isinstance(told, NoAnswer):
             tries.had_no_answer(url, told)
-        elif _ends(call, told := _answer(told)):
+        elif (refusal := _passing(call, told := _answer(told))) is None:
             world.nodes.has_answered(url)
             if not (is_crowded(told) and call.drawn_name and not tries.is_in_doubt):
                 return told, _meaning(call, told, tries)
             call = call.nameless()
         else:
-            tries.had_refusal(url, told)
+            tries.had_refusal(url, refusal, told.headers.get("retry-after", ""))
         if tries.is_in_doubt and not call.is_repeatable:
             raise tries.in_the_end()
 
@@ -144,9 +151,12 @@ def _answer(told: Told) -> Answer:
     return told
 
 
-def _ends(call: Call[T], answer: Answer) -> bool:
-    """Whether no other try is worth it after this answer."""
-    return not is_worth_another_try(answer) or (call.fails_unmet and is_unmet(answer))
+def _passing(call: Call[T], answer: Answer) -> CoterieError | None:
+    """Return the refusal of an answer after which another try is worth it."""
+    if is_worth_another_try(answer):
+        is_final = call.fails_unmet and is_unmet(answer)
+        return None if is_final else error_in(answer, is_write=call.is_write)
+    return call.lack_in(answer)
 
 
 def _meaning(call: Call[T], answer: Answer, tries: Tries) -> T | CoterieError:
@@ -156,7 +166,7 @@ def _meaning(call: Call[T], answer: Answer, tries: Tries) -> T | CoterieError:
         return tries.judged(error)
 
 
-def _request(call: Call[T], tokens: tuple[str, ...], url: str, wait_s: float) -> Send:
+def request_of(call: Call[T], tokens: tuple[str, ...], url: str, wait_s: float) -> Send:
     """Make the request for one node; the node is told to answer before the client gives up."""
     wait_s = max(wait_s, ATTEMPT_S_MIN)
     node_s = max(wait_s - EARLIER_S, wait_s / 2)

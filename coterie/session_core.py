@@ -5,7 +5,7 @@ Each method returns the steps of a conversation; a `Session` lets a thread take 
 """
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar
 
@@ -117,16 +117,27 @@ class SessionCore:
         idempotency_key: str | None = None,
     ) -> WriteOptions:
         """Return what a write says; it has its name from here on."""
-        if isinstance(context, Seen):
-            context = self.seen.context_of(key)
         return WriteOptions(
-            name=idempotency_key or f"{self.world.random.getrandbits(128):032x}",
+            name=idempotency_key or self.drawn_name(),
             is_drawn=not idempotency_key,
             w=self.w(w),
-            context=context,
+            context=self.context_in(key, context),
             if_match=if_match,
             if_none_match=if_none_match,
         )
+
+    def drawn_name(self) -> str:
+        """Return a new name for a write."""
+        return f"{self.world.random.getrandbits(128):032x}"
+
+    def context_in(self, key: str, context: Context | None) -> str | None:
+        """Return what a write of the key replaces."""
+        return self.seen.context_of(key) if isinstance(context, Seen) else context
+
+    def learn_contexts(self, contexts: Mapping[str, str]) -> None:
+        """Keep what an answer about many keys has shown of each."""
+        for key, context in contexts.items():
+            self.seen.learn_context(key, context)
 
     # -------------------------------------------------------------- conversations
     def talk(self, call: Call[T], deadline: float) -> Steps[T]:

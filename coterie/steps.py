@@ -2,11 +2,14 @@
 
 A conversation is a generator: it yields a step, and is sent what came of it.  It does no I/O and
 reads no clock of its own; `transport` takes the steps, for threads or for asyncio.
+
+A call ends with one result (`Steps`).  A stream gives items while it goes on (`Stream`): it has at
+most one answer open, reads it part by part, and gives what it finds with `Emit`.
 """
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 T = TypeVar("T")
 
@@ -47,5 +50,34 @@ class NoAnswer:
     was_sent: bool
 
 
-Told: TypeAlias = Answer | NoAnswer | None
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Send a request and wait for the head of its answer; the one that was open is closed.  The
+    timeout is for the head, and then for each part.  Told: `Opened`, or `NoAnswer`."""
+
+    request: Send
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The head of an answer whose body comes part by part."""
+
+    status: int
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class More:
+    """Read the next part of the open answer.  Told: bytes, none at its end; or `NoAnswer`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Emit(Generic[T]):
+    """Give this to the program.  Told: None, once the program wants the next item."""
+
+    item: T
+
+
+Told: TypeAlias = Answer | NoAnswer | Opened | bytes | None
 Steps: TypeAlias = Generator[Send | Pause, Told, T]
+Stream: TypeAlias = Generator[Send | Pause | Open | More | Emit[T], Told, None]

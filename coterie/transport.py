@@ -6,12 +6,25 @@ compression are off: a value is the bytes that the node has.
 
 import asyncio
 import time
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
-from typing import TypeAlias, TypeVar, cast
+from typing import Generic, TypeAlias, TypeVar, cast
 
 import httpx2
 
-from coterie.steps import Answer, NoAnswer, Pause, Send, Steps, Told
+from coterie.steps import (
+    Answer,
+    Emit,
+    More,
+    NoAnswer,
+    Open,
+    Opened,
+    Pause,
+    Send,
+    Steps,
+    Stream,
+    Told,
+)
 
 T = TypeVar("T")
 ThreadHttp: TypeAlias = httpx2.Client
@@ -20,6 +33,7 @@ TaskHttp: TypeAlias = httpx2.AsyncClient
 CONNECT_S = 1.0  # a node in reach takes a connection sooner
 CONNECTIONS = httpx2.Limits(max_connections=200, max_keepalive_connections=50)
 USUAL_HEADERS = {"User-Agent": "coterie-client", "Accept": "*/*", "Accept-Encoding": "identity"}
+SILENT = NoAnswer("the answer took too long", was_sent=True)
 NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 
 
@@ -37,9 +51,10 @@ class ThreadTransport:
                 step = steps.send(told)
             except StopIteration as end:
                 return cast(T, end.value)
-            told = self._take(step)
+            told = self.take(step)
 
-    def _take(self, step: Send | Pause) -> Told:
+    def take(self, step: Send | Pause) -> Told:
+        """Take one step; return what came of it."""
         if isinstance(step, Pause):
             time.sleep(step.seconds)
             return None
@@ -63,11 +78,71 @@ class ThreadTransport:
             for chunk in response.iter_raw():
                 body += chunk
                 if time.monotonic() > until:
-                    return NoAnswer("the answer took too long", was_sent=True)
+                    return SILENT
             return _answer(response, bytes(body))
+
+    def stream(self, steps: Stream[T]) -> "ThreadStream[T]":
+        """Begin a stream."""
+        return ThreadStream(self, steps)
 
     def close(self) -> None:
         self.http.close()
+
+
+@dataclass(slots=True)
+class ThreadStream(Generic[T]):
+    """A stream on its way, which has at most one answer open."""
+
+    transport: ThreadTransport
+    steps: Stream[T]
+    response: httpx2.Response | None = None
+    parts: Iterator[bytes] | None = None
+
+    def next(self) -> Emit[T] | None:
+        """Take steps up to the next item; None: there is none any more."""
+        told: Told = None
+        while True:
+            try:
+                step = self.steps.send(told)
+            except StopIteration:
+                return None
+            match step:
+                case Emit():
+                    return step
+                case Open():
+                    told = self._open(step.request)
+                case More():
+                    told = self._more()
+                case _:
+                    told = self.transport.take(step)
+
+    def _open(self, send: Send) -> Opened | NoAnswer:
+        self.hang_up()
+        try:
+            request = _streamed(self.transport.http, send)
+            self.response = self.transport.http.send(request, stream=True, follow_redirects=False)
+        except httpx2.TransportError as error:
+            return _no_answer(error)
+        self.parts = self.response.iter_raw()
+        return _opened(self.response)
+
+    def _more(self) -> bytes | NoAnswer:
+        assert self.parts is not None, "an answer is open"
+        try:
+            return next(self.parts, b"")
+        except httpx2.TransportError as error:
+            return _no_answer(error)
+
+    def hang_up(self) -> None:
+        """Close the open answer."""
+        if self.response is not None:
+            self.response.close()
+            self.response = None
+
+    def close(self) -> None:
+        """End the stream."""
+        self.steps.close()
+        self.hang_up()
 
 
 @dataclass(slots=True)
@@ -84,9 +159,10 @@ class TaskTransport:
                 step = steps.send(told)
             except StopIteration as end:
                 return cast(T, end.value)
-            told = await self._take(step)
+            told = await self.take(step)
 
-    async def _take(self, step: Send | Pause) -> Told:
+    async def take(self, step: Send | Pause) -> Told:
+        """Take one step; return what came of it."""
         if isinstance(step, Pause):
             await asyncio.sleep(step.seconds)
             return None
@@ -94,7 +170,7 @@ class TaskTransport:
             async with asyncio.timeout(step.timeout_s):
                 return await self._send(step)
         except TimeoutError:
-            return NoAnswer("the answer took too long", was_sent=True)
+            return SILENT
         except httpx2.TransportError as error:
             return _no_answer(error)
 
@@ -112,8 +188,76 @@ class TaskTransport:
                 body += chunk
             return _answer(response, bytes(body))
 
+    def stream(self, steps: Stream[T]) -> "TaskStream[T]":
+        """Begin a stream."""
+        return TaskStream(self, steps)
+
     async def close(self) -> None:
         await self.http.aclose()
+
+
+@dataclass(slots=True)
+class TaskStream(Generic[T]):
+    """A stream on its way, which has at most one answer open."""
+
+    transport: TaskTransport
+    steps: Stream[T]
+    response: httpx2.Response | None = None
+    parts: AsyncIterator[bytes] | None = None
+    idle_s: float = 0.0
+
+    async def next(self) -> Emit[T] | None:
+        """Take steps up to the next item; None: there is none any more."""
+        told: Told = None
+        while True:
+            try:
+                step = self.steps.send(told)
+            except StopIteration:
+                return None
+            match step:
+                case Emit():
+                    return step
+                case Open():
+                    told = await self._open(step.request)
+                case More():
+                    told = await self._more()
+                case _:
+                    told = await self.transport.take(step)
+
+    async def _open(self, send: Send) -> Opened | NoAnswer:
+        await self.hang_up()
+        self.idle_s, http = send.timeout_s, self.transport.http
+        try:
+            async with asyncio.timeout(self.idle_s):
+                request = _streamed(http, send)
+                self.response = await http.send(request, stream=True, follow_redirects=False)
+        except TimeoutError:
+            return SILENT
+        except httpx2.TransportError as error:
+            return _no_answer(error)
+        self.parts = self.response.aiter_raw()
+        return _opened(self.response)
+
+    async def _more(self) -> bytes | NoAnswer:
+        assert self.parts is not None, "an answer is open"
+        try:
+            async with asyncio.timeout(self.idle_s):
+                return await anext(self.parts, b"")
+        except TimeoutError:
+            return SILENT
+        except httpx2.TransportError as error:
+            return _no_answer(error)
+
+    async def hang_up(self) -> None:
+        """Close the open answer."""
+        if self.response is not None:
+            response, self.response = self.response, None
+            await response.aclose()
+
+    async def close(self) -> None:
+        """End the stream."""
+        self.steps.close()
+        await self.hang_up()
 
 
 def thread_http(is_encrypted: bool) -> httpx2.Client:
@@ -131,13 +275,27 @@ def _raw(send: Send) -> list[tuple[bytes, bytes]]:
     return [(name.encode("ascii"), text.encode()) for name, text in headers]
 
 
+def _streamed(http: httpx2.Client | httpx2.AsyncClient, send: Send) -> httpx2.Request:
+    """Return a request whose answer is read part by part."""
+    return http.build_request(
+        send.method, send.url, headers=_raw(send), content=send.body, timeout=_timeout(send)
+    )
+
+
 def _timeout(send: Send) -> httpx2.Timeout:
     return httpx2.Timeout(send.timeout_s, connect=min(send.timeout_s, CONNECT_S))
 
 
 def _answer(response: httpx2.Response, body: bytes) -> Answer:
-    headers = {name.lower(): text for name, text in response.headers.items()}
-    return Answer(response.status_code, headers, body)
+    return Answer(response.status_code, _headers_of(response), body)
+
+
+def _opened(response: httpx2.Response) -> Opened:
+    return Opened(response.status_code, _headers_of(response))
+
+
+def _headers_of(response: httpx2.Response) -> dict[str, str]:
+    return {name.lower(): text for name, text in response.headers.items()}
 
 
 def _no_answer(error: httpx2.TransportError) -> NoAnswer:

@@ -29,8 +29,9 @@ class Value:
     `raw` has the bytes of the value as they are stored.  `context` is what was seen of the key, for
     a write that replaces just that; `etag` names the versions, for conditions.  `expires` is in
     seconds since the epoch.  `siblings` is how many values the key had, if the node or a resolver
-    made one of them.  `reads` of `copies` replicas were read.  `missing` is empty unless the read
-    was allowed to be stale and is: then it names the writes that this value may lack.
+    made one of them.  `reads` of `copies` replicas were read (0 of 0 in a bulk and in a snapshot,
+    where nodes do not tell).  `missing` is empty unless the read was allowed to be stale and is:
+    then it names the writes that this value may lack.
     """
 
     key: str
@@ -72,7 +73,8 @@ class Written:
 
     `created`: the key had no value before, as far as its home knew.  `context` has seen this write
     and what it replaced.  `etag` is empty if the write stands beside others, of which there are
-    `siblings` with it.  `acks` of `copies` replicas have the write on disk.
+    `siblings` with it (0 in a bulk, where nodes do not tell).  `acks` of `copies` replicas have the
+    write on disk.
     """
 
     key: str
@@ -102,6 +104,21 @@ class Sibling:
     written_at: float
     expires: float | None
     node: str
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """All keys that begin with `name`, up to and with the delimiter; or one key that has no
+    delimiter behind the prefix (`is_key`).  `count` is how many keys it has, if that was asked for.
+    """
+
+    name: str
+    count: int | None
+    is_key: bool
+
+    def joined(self, other: "Group") -> "Group":
+        """Return this group with the keys that the next page has of it."""
+        return Group(self.name, (self.count or 0) + (other.count or 0), self.is_key)
 
 
 def encoded(value: object, content_type: str | None = None) -> tuple[bytes, str]:

@@ -139,5 +139,5 @@ class RealCluster:
 def _once(request: Send) -> Steps[Answer | NoAnswer]:
     """Send a request one time."""
     told = yield request
-    assert told is not None
+    assert isinstance(told, Answer | NoAnswer)
     return told

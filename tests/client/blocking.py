@@ -7,9 +7,33 @@ import asyncio
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any, Self, cast
 
 from coterie import AsyncClient, AsyncSession, Client, Edit
+
+ITERATORS = {"keys", "groups", "bulk"}
+
+
+class BlockingItems:
+    """Runs an iterator of an AsyncClient step by step."""
+
+    def __init__(self, items: Any, loop: asyncio.AbstractEventLoop) -> None:
+        self._items, self._loop = items, loop
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Any:
+        try:
+            return self._loop.run_until_complete(anext(self._items))
+        except StopAsyncIteration:
+            raise StopIteration from None
+
+    def close(self) -> None:
+        self._loop.run_until_complete(self._items.close())
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._items, name)
 
 
 class Blocking:
@@ -20,7 +44,12 @@ class Blocking:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._inner, name)
-        return self._running(found) if inspect.iscoroutinefunction(found) else found
+        if inspect.iscoroutinefunction(found):
+            return self._running(found)
+        return self._iterating(found) if name in ITERATORS else found
+
+    def _iterating(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *given, **named: BlockingItems(method(*given, **named), self._loop)
 
     def _running(self, method: Callable[..., Any]) -> Callable[..., Any]:
         return lambda *given, **named: self._loop.run_until_complete(method(*given, **named))

@@ -1,0 +1,80 @@
+"""Calls of a session about many keys, for asyncio: those of `many_keys`, with await."""
+
+from collections.abc import Iterable, Sequence
+
+from coterie import bulk, key_lists, snapshots
+from coterie.bulk import BulkOptions
+from coterie.calls import OnMiss, ReadLevel, WriteLevel
+from coterie.key_lists import PAGE_KEYS_MAX, Listing
+from coterie.operations import Done, Operation
+from coterie.resolvers import Resolver
+from coterie.snapshots import Snapshot
+from coterie.task_calls import AsyncItems, AsyncListed, TaskCalls
+from coterie.values import Group
+
+
+class AsyncManyKeys(TaskCalls):
+    """Lists of keys, bulks and snapshots, as `ManyKeys`."""
+
+    def keys(
+        self,
+        prefix: str = "",
+        *,
+        after: str = "",
+        page_keys: int = PAGE_KEYS_MAX,
+        partial: bool = False,
+        timeout: float | None = None,
+    ) -> AsyncListed[str]:
+        """As `Session.keys`, with `async for`."""
+        timeout_s = self._core.timeout_s(timeout)
+        listing = Listing(prefix, after, page_keys, partial, timeout_s)
+        return AsyncListed(self._items(key_lists.keys(self._core, listing), timeout_s), listing)
+
+    def groups(
+        self,
+        prefix: str = "",
+        *,
+        delimiter: str = "/",
+        counts: bool = False,
+        after: str = "",
+        page_keys: int = PAGE_KEYS_MAX,
+        partial: bool = False,
+        timeout: float | None = None,
+    ) -> AsyncListed[Group]:
+        """As `Session.groups`, with `async for`."""
+        timeout_s = self._core.timeout_s(timeout)
+        listing = Listing(prefix, after, page_keys, partial, timeout_s, delimiter, counts)
+        return AsyncListed(self._items(key_lists.groups(self._core, listing), timeout_s), listing)
+
+    def bulk(
+        self,
+        operations: Iterable[Operation],
+        *,
+        w: WriteLevel | None = None,
+        r: ReadLevel | None = None,
+        timeout: float | None = None,
+        on_miss: OnMiss | None = None,
+        resolve: Resolver | None = None,
+    ) -> AsyncItems[Done]:
+        """As `Session.bulk`, with `async for`."""
+        timeout_s = self._core.timeout_s(timeout)
+        options = BulkOptions(
+            w=self._core.w(w),
+            r=self._core.r(r),
+            on_miss=self._core.on_miss(on_miss),
+            resolve=resolve,
+            timeout_s=timeout_s,
+        )
+        return AsyncItems(self._items(bulk.bulk(self._core, operations, options), timeout_s))
+
+    async def snapshot(
+        self,
+        keys: Sequence[str],
+        *,
+        resolve: Resolver | None = None,
+        timeout: float | None = None,
+    ) -> Snapshot:
+        """As `Session.snapshot`."""
+        taken = await self._call(snapshots.snapshot(keys, resolve), timeout)
+        self._core.learn_contexts(taken.contexts())
+        return taken

@@ -1,0 +1,109 @@
+"""Calls of a session about many keys, for threads; `async_many_keys` has them with await."""
+
+from collections.abc import Iterable, Sequence
+
+from coterie import bulk, key_lists, snapshots
+from coterie.bulk import BulkOptions
+from coterie.calls import OnMiss, ReadLevel, WriteLevel
+from coterie.key_lists import PAGE_KEYS_MAX, Listing
+from coterie.operations import Done, Operation
+from coterie.resolvers import Resolver
+from coterie.snapshots import Snapshot
+from coterie.thread_calls import Items, Listed, ThreadCalls
+from coterie.values import Group
+
+
+class ManyKeys(ThreadCalls):
+    """Lists of keys, bulks and snapshots."""
+
+    def keys(
+        self,
+        prefix: str = "",
+        *,
+        after: str = "",
+        page_keys: int = PAGE_KEYS_MAX,
+        partial: bool = False,
+        timeout: float | None = None,
+    ) -> Listed[str]:
+        """Iterate over all keys that begin so, in the order of their code points, page by page.
+
+        A key that has a value from the first page to the last is given once.  `after`: only keys
+        behind this one.  `timeout` is for each page of at most `page_keys` keys.  `partial`: go on
+        without shards of which no node answers; `unanswered` of the iterator names them.
+
+        The iterator raises Incomplete if a shard did not answer in time, Unmet, Unavailable,
+        BadRequest.
+        """
+        timeout_s = self._core.timeout_s(timeout)
+        listing = Listing(prefix, after, page_keys, partial, timeout_s)
+        return Listed(self._items(key_lists.keys(self._core, listing), timeout_s), listing)
+
+    def groups(
+        self,
+        prefix: str = "",
+        *,
+        delimiter: str = "/",
+        counts: bool = False,
+        after: str = "",
+        page_keys: int = PAGE_KEYS_MAX,
+        partial: bool = False,
+        timeout: float | None = None,
+    ) -> Listed[Group]:
+        """Iterate over the keys that begin so, in groups up to the next delimiter.
+
+        `counts`: say how many keys each group has, which takes a look at all of them.  Everything
+        else is as in `keys`.
+        """
+        timeout_s = self._core.timeout_s(timeout)
+        listing = Listing(prefix, after, page_keys, partial, timeout_s, delimiter, counts)
+        return Listed(self._items(key_lists.groups(self._core, listing), timeout_s), listing)
+
+    def bulk(
+        self,
+        operations: Iterable[Operation],
+        *,
+        w: WriteLevel | None = None,
+        r: ReadLevel | None = None,
+        timeout: float | None = None,
+        on_miss: OnMiss | None = None,
+        resolve: Resolver | None = None,
+    ) -> Items[Done]:
+        """Carry out many operations (`Put`, `Get`, `Delete`); iterate over what came of each.
+
+        `for done in kv.bulk(Put(key, value) for key, value in things): ...`
+
+        The results come in the order of the operations, and errors of single operations are
+        results.  Operations are taken from the iterable as they are sent, in batches of up to 256,
+        which are carried out only as the program iterates.  `timeout` is for each batch.
+
+        The iterator raises Unavailable if no node answers (then some operations of the last batch
+        may be done), BadRequest; TypeError and ValueError for what is no JSON.
+        """
+        timeout_s = self._core.timeout_s(timeout)
+        options = BulkOptions(
+            w=self._core.w(w),
+            r=self._core.r(r),
+            on_miss=self._core.on_miss(on_miss),
+            resolve=resolve,
+            timeout_s=timeout_s,
+        )
+        return Items(self._items(bulk.bulk(self._core, operations, options), timeout_s))
+
+    def snapshot(
+        self,
+        keys: Sequence[str],
+        *,
+        resolve: Resolver | None = None,
+        timeout: float | None = None,
+    ) -> Snapshot:
+        """Return what up to 100 keys show as of one causal moment.
+
+        No value depends on a write of these keys that the snapshot lacks.  `resolve` makes one
+        value of several, as in `get`.
+
+        Raises Unmet, Unavailable (also if the keys change faster than they can be read),
+        BadRequest.
+        """
+        taken = self._call(snapshots.snapshot(keys, resolve), timeout)
+        self._core.learn_contexts(taken.contexts())
+        return taken
