@@ -16,6 +16,7 @@ import typer
 from cluster.cli import commands, ring_commands, view_commands
 from cluster.cli.data_app import data
 from cluster.cli.engine_choice import expect_no_rival, holders
+from cluster.cli.many_app import many
 from cluster.cli.run import Run, engine_of
 from cluster.engines import add_node, docker_image
 from cluster.engines.console import Report, say
@@ -44,6 +45,7 @@ app.add_typer(view, name="view")
 rings = typer.Typer(help="The ring of nodes, and what of it holds a key.", no_args_is_help=True)
 app.add_typer(rings, name="ring")
 app.add_typer(data)
+app.add_typer(many)
 report = Report()
 
 Name = Annotated[str, typer.Option("--name", help="Which cluster.")]

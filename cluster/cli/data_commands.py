@@ -23,7 +23,6 @@ from coterie import (
     OnMiss,
     ReadLevel,
     Resolver,
-    Sibling,
     Value,
     WriteLevel,
     Written,
@@ -155,7 +154,7 @@ def get(asked: Asked, key: str, options: ReadOptions, as_json: bool) -> None:
             _say_siblings(conflict, asked.names, as_json)
             raise
     if as_json:
-        say(json.dumps(_said_of(read)))
+        say(json.dumps(said_of(read)))
     else:
         sys.stdout.buffer.write(read.raw)
         sys.stdout.buffer.flush()
@@ -247,7 +246,8 @@ def _say_written(done: str, written: Written, as_json: bool) -> None:
     say(f"{done}: {written.acks} of {written.copies} replicas have it{others}")
 
 
-def _said_of(read: Value) -> dict[str, Any]:
+def said_of(read: Value) -> dict[str, Any]:
+    """Return a value and what is known of it, for programs."""
     shown = {name: value for name, value in asdict(read).items() if name not in ("value", "raw")}
     return {**shown, **_value(read.value)}
 
@@ -268,14 +268,16 @@ def _say_siblings(conflict: Conflict, names: Mapping[str, str], as_json: bool) -
         document = {"key": conflict.key, "siblings": siblings, "context": conflict.context}
         say(json.dumps(document))
         return
-    rows = [(s.id, names.get(s.node, s.node), _short(s)) for s in conflict.siblings]
+    rows = [
+        (s.id, names.get(s.node, s.node), short(s.value, s.content_type)) for s in conflict.siblings
+    ]
     print(table(("ID", "NODE", "VALUE"), rows), file=sys.stderr)
 
 
-def _short(sibling: Sibling) -> str:
-    value = sibling.value
+def short(value: object, content_type: str) -> str:
+    """Return a value as a table shows it."""
     if isinstance(value, bytes):
-        return f"{len(value)} bytes, {sibling.content_type}"
+        return f"{len(value)} bytes, {content_type}"
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     line = " ".join(text.split())
     return line if len(line) <= SHORT_CHARACTERS else f"{line[: SHORT_CHARACTERS - 3]}..."

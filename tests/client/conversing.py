@@ -1,6 +1,7 @@
 """A scripted world for conversations: what nodes answer, at which instants, and what was sent."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from random import Random
 from typing import TypeVar
@@ -8,7 +9,19 @@ from typing import TypeVar
 from coterie.nodes import Nodes
 from coterie.retries import Patience, World
 from coterie.session_core import Defaults, SessionCore
-from coterie.steps import Answer, NoAnswer, Pause, Send, Steps
+from coterie.steps import (
+    Answer,
+    Emit,
+    More,
+    NoAnswer,
+    Open,
+    Opened,
+    Pause,
+    Send,
+    Steps,
+    Stream,
+    Told,
+)
 
 T = TypeVar("T")
 A, B, C = "http://a:1", "http://b:1", "http://c:1"
@@ -19,6 +32,19 @@ REFUSED = NoAnswer("connection refused", was_sent=False)
 LOST = NoAnswer("the node has closed the connection", was_sent=True)
 
 Reply = Answer | NoAnswer
+
+
+@dataclass(frozen=True)
+class Parts:
+    """An answer that comes part by part, and breaks off where a part is `NoAnswer`."""
+
+    parts: tuple[bytes | NoAnswer, ...]
+    status: int = 200
+    headers: tuple[tuple[str, str], ...] = (("kv-served-by", "a:1"),)
+
+
+def lines(*documents: object) -> bytes:
+    return b"".join(json.dumps(each).encode() + b"\n" for each in documents)
 
 
 def found(value: object = 1, **headers: str) -> Answer:
@@ -53,7 +79,7 @@ def _named(headers: dict[str, str]) -> dict[str, str]:
 class Script:
     """Nodes that answer as the script says; each answer takes `takes_s`."""
 
-    replies: list[Reply]
+    replies: list[Reply | Parts]
     urls: tuple[str, ...] = (A, B, C)
     takes_s: float = 0.01
     now: float = 100.0
@@ -83,9 +109,47 @@ class Script:
                 self.now += step.seconds
                 told = None
             else:
-                self.sent.append(step)
-                self.now += self.takes_s
-                told = self.replies.pop(0)
+                reply = self._reply_to(step)
+                assert not isinstance(reply, Parts)
+                told = reply
+
+    def _reply_to(self, send: Send) -> Reply | Parts:
+        self.sent.append(send)
+        self.now += self.takes_s
+        return self.replies.pop(0)
+
+    def give(self, steps: Stream[T], reading_s: float = 0.0) -> Iterator[T]:
+        """Take the steps of a stream; yield its items, each of which the program reads so long."""
+        told: Told = None
+        parts: list[bytes | NoAnswer] = []
+        while True:
+            try:
+                step = steps.send(told)
+            except StopIteration:
+                return
+            told = None
+            match step:
+                case Emit():
+                    yield step.item
+                    self.now += reading_s
+                case Open():
+                    told, parts = self._opened(self._reply_to(step.request))
+                case More():
+                    told = parts.pop(0) if parts else b""
+                case Pause():
+                    self.pauses.append(step.seconds)
+                    self.now += step.seconds
+                case Send():
+                    reply = self._reply_to(step)
+                    assert not isinstance(reply, Parts)
+                    told = reply
+
+    def _opened(self, reply: Reply | Parts) -> tuple[Told, list[bytes | NoAnswer]]:
+        if isinstance(reply, NoAnswer):
+            return reply, []
+        if isinstance(reply, Answer):
+            return Opened(reply.status, reply.headers), [reply.body]
+        return Opened(reply.status, dict(reply.headers)), list(reply.parts)
 
     @property
     def asked(self) -> list[str]:

@@ -20,6 +20,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("processes")]
 
 PAGE = (DOCS / "command.md").read_text(encoding="utf-8")
 CONSOLE = re.compile(r"^```console\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+HERE = "<<'END'"  # a command that goes on to a line END
 NOTICED_S = 15.0
 
 
@@ -35,6 +36,9 @@ def examples_in(page: str) -> list[Example]:
     for block in CONSOLE.findall(page):
         for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
             command, _, printed = part.partition("\n")
+            if HERE in command:
+                rest, _, printed = printed.partition("\nEND\n")
+                command = f"{command}\n{rest}\nEND"
             found.append(Example(command, printed.rstrip("\n")))
     return found
 
