@@ -7,7 +7,8 @@
     retries         the conversation of a call with the nodes: which is asked, when again, how long
     key_lists, bulk the conversations of streams: lists, and batches of operations
     calls, answers, documents   from arguments to requests, and from answers to results and errors
-    snapshots, policies         the same of these requests;  operations: what a bulk is made of
+    snapshots, policies, merged the same of these requests;  operations: what a bulk is made of
+    watching        the conversation of a watch;  merged_handles: counters and sets
     seen, nodes     what a session has seen; which node has its turn
     values, errors  what calls return and raise;  resolvers: make one value of several
     steps           what a conversation asks for;  transport: takes these steps, over HTTP
@@ -30,12 +31,15 @@ from coterie.errors import (
     KeyReused,
     PreconditionFailed,
     Problem,
+    Reset,
     TooLarge,
     TooManySiblings,
     Unavailable,
     Unexpected,
     Unmet,
 )
+from coterie.merged import Counted, Members, Scalar
+from coterie.merged_handles import AsyncCounter, AsyncSet, Counter, Set
 from coterie.operations import Delete, Done, Get, Operation, Put
 from coterie.policies import Policy
 from coterie.resolvers import Resolver
@@ -43,24 +47,31 @@ from coterie.retries import Patience
 from coterie.seen import NOTHING
 from coterie.session_core import Edit
 from coterie.snapshots import Snapshot
-from coterie.task_calls import AsyncItems, AsyncListed
-from coterie.thread_calls import Items, Listed
+from coterie.task_calls import AsyncItems, AsyncListed, AsyncWatch
+from coterie.thread_calls import Items, Listed, Watch
 from coterie.values import Group, Head, Missing, Sibling, Value, Written
+from coterie.watching import Change, Shown
 
 __all__ = [
     "NOTHING",
     "SEEN",
     "Absent",
     "AsyncClient",
+    "AsyncCounter",
     "AsyncItems",
     "AsyncListed",
     "AsyncSession",
+    "AsyncSet",
+    "AsyncWatch",
     "BadRequest",
+    "Change",
     "Client",
     "Conflict",
     "Context",
     "ContextWanted",
     "CoterieError",
+    "Counted",
+    "Counter",
     "Delete",
     "Done",
     "Edit",
@@ -71,6 +82,7 @@ __all__ = [
     "Items",
     "KeyReused",
     "Listed",
+    "Members",
     "Missing",
     "OnMiss",
     "Operation",
@@ -80,8 +92,12 @@ __all__ = [
     "Problem",
     "Put",
     "ReadLevel",
+    "Reset",
     "Resolver",
+    "Scalar",
     "Session",
+    "Set",
+    "Shown",
     "Sibling",
     "Snapshot",
     "TooLarge",
@@ -90,6 +106,7 @@ __all__ = [
     "Unexpected",
     "Unmet",
     "Value",
+    "Watch",
     "WriteLevel",
     "Written",
 ]

@@ -59,10 +59,10 @@ def one_of(key: str, siblings: list[Sibling], context: str, resolve: Resolver | 
     raise Conflict(key, siblings, context, words)
 
 
-def document_in(answer: Answer) -> Mapping[str, Any]:
+def document_in(answer: Answer, *, is_write: bool = False) -> Mapping[str, Any]:
     """Read an answer that is one JSON object; raise what a refusal says."""
     if answer.status != SOME_VALUE:
-        raise error_in(answer, is_write=False)
+        raise error_in(answer, is_write=is_write)
     return _document(answer)
 
 
@@ -170,7 +170,7 @@ def written_in(key: str, answer: Answer) -> Written:
     """Read the answer to a write; raise what a refusal says."""
     if answer.status not in (200, 201, 204):
         raise error_in(answer, is_write=True)
-    acks, copies = _fraction(answer, "kv-acks")
+    acks, copies = acks_in(answer)
     return Written(
         key=key,
         created=answer.status == 201,
@@ -182,6 +182,11 @@ def written_in(key: str, answer: Answer) -> Written:
         copies=copies,
         served_by=header_of(answer, "kv-served-by"),
     )
+
+
+def acks_in(answer: Answer) -> tuple[int, int]:
+    """Return how many replicas have a write on disk, and of how many."""
+    return _fraction(answer, "kv-acks")
 
 
 # ------------------------------------------------------------------ refusals

@@ -13,6 +13,7 @@ from coterie.async_many_keys import AsyncManyKeys
 from coterie.async_one_key import AsyncOneKey
 from coterie.calls import OnMiss, ReadLevel, WriteLevel
 from coterie.cluster_calls import AsyncClusterCalls
+from coterie.merged_handles import AsyncCounter, AsyncSet
 from coterie.nodes import Nodes
 from coterie.retries import Patience, World
 from coterie.session_core import Defaults, SessionCore
@@ -26,6 +27,14 @@ class AsyncSession(AsyncOneKey, AsyncManyKeys, AsyncClusterCalls):
         """Return another session over the same connections, as `Session.session`."""
         core = SessionCore(self._core.world, self._core.defaults, token)
         return AsyncSession(core, self._transport)
+
+    def counter(self, key: str) -> AsyncCounter:
+        """Return a handle of a counter, as `Session.counter`."""
+        return AsyncCounter(self, key)
+
+    def set(self, key: str) -> AsyncSet:
+        """Return a handle of a set, as `Session.set`."""
+        return AsyncSet(self, key)
 
 
 class AsyncClient(AsyncSession):

@@ -2,15 +2,16 @@
 
 from collections.abc import Iterable, Sequence
 
-from coterie import bulk, key_lists, snapshots
+from coterie import bulk, key_lists, snapshots, watching
 from coterie.bulk import BulkOptions
 from coterie.calls import OnMiss, ReadLevel, WriteLevel
 from coterie.key_lists import PAGE_KEYS_MAX, Listing
 from coterie.operations import Done, Operation
 from coterie.resolvers import Resolver
 from coterie.snapshots import Snapshot
-from coterie.task_calls import AsyncItems, AsyncListed, TaskCalls
+from coterie.task_calls import AsyncItems, AsyncListed, AsyncWatch, TaskCalls
 from coterie.values import Group
+from coterie.watching import Progress
 
 
 class AsyncManyKeys(TaskCalls):
@@ -78,3 +79,17 @@ class AsyncManyKeys(TaskCalls):
         taken = await self._call(snapshots.snapshot(keys, resolve), timeout)
         self._core.learn_contexts(taken.contexts())
         return taken
+
+    def watch(
+        self,
+        prefix: str = "",
+        *,
+        key: str | None = None,
+        last_id: str = "",
+        timeout: float | None = None,
+    ) -> AsyncWatch:
+        """As `Session.watch`, with `async for`."""
+        if prefix and key is not None:
+            raise ValueError("a watch is of a key or of a prefix, not of both")
+        progress = Progress(prefix, key, last_id, self._core.timeout_s(timeout))
+        return AsyncWatch(self._items(watching.watch(self._core, progress), None), progress)

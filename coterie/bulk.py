@@ -24,7 +24,7 @@ from coterie.errors import CoterieError, Unmet
 from coterie.lines import Lines
 from coterie.operations import Batch, Done, Line, Operation, batches
 from coterie.resolvers import Resolver
-from coterie.retries import Tries, request_of
+from coterie.retries import Tries, request_of, rest_of
 from coterie.session_core import TIMEOUT_S_MAX, SessionCore
 from coterie.steps import Answer, Emit, More, NoAnswer, Open, Opened, Steps, Stream
 
@@ -81,13 +81,15 @@ class _Sending:
             until = min(self.deadline, self.begun + TIMEOUT_S_MAX)
             url = yield from self.tries.turn(until)
             wait_s = min(world.patience.attempt_s, until - world.clock())
-            told = yield Open(request_of(call, self.tokens, url, wait_s))
+            told = yield Open(request_of(call, self.tokens, url, wait_s), wait_s)
             if isinstance(told, NoAnswer):
                 self.tries.had_no_answer(url, told)
                 continue
             assert isinstance(told, Opened), "a request is told a head, or that there is none"
-            taken = self._lines if told.status == IS_GOING_ON else self._refused
-            yield from taken(url, told)
+            if told.status == IS_GOING_ON:
+                yield from self._lines(url, told)
+            else:
+                self.tries.passed_over(url, (yield from rest_of(told)))
 
     def _call(self, lines: Sequence[Line], read: Callable[[Answer], T]) -> Call[T]:
         seen, options = self.core.context_in, self.options
@@ -104,21 +106,6 @@ class _Sending:
         )
 
     # -------------------------------------------------------------- the answer of a node
-    def _refused(self, url: str, head: Opened) -> Stream[Done]:
-        """Learn of a node that has not begun with the batch; raise what ends the bulk."""
-        body = bytearray()
-        while isinstance(part := (yield More()), bytes) and part:
-            body += part
-        answer = Answer(head.status, head.headers, bytes(body))
-        error = error_in(answer, is_write=self.batch.has_writes)
-        self._passed_over(url, error, head.headers.get("retry-after", ""), head.status)
-
-    def _passed_over(self, url: str, error: CoterieError, retry_after: str, status: int) -> None:
-        """Go on to the next node after a refusal; raise one that no other node takes back."""
-        if status not in GATEWAY:
-            raise self.tries.judged(error)
-        self.tries.had_refusal(url, error, retry_after)
-
     def _lines(self, url: str, head: Opened) -> Stream[Done]:
         """Give what each line says, until the last one, or until another node may do better."""
         lines, at = Lines(), 0
@@ -140,9 +127,8 @@ class _Sending:
     def _end(self, url: str, head: Opened, document: Mapping[str, Any], at: int) -> None:
         """Take the last line, which says how many operations are done."""
         if "problem" in document:
-            refusal = _refusal_in(head, document, is_write=self.batch.has_writes)
             self.tries.is_in_doubt |= self.batch.has_writes
-            self._passed_over(url, refusal, "", document["problem"]["status"])
+            self.tries.passed_over(url, _refused(head, document))
         elif at != len(self.batch.lines) or "token" not in document:
             raise unexpected(_answer(head), "it has other lines than the batch", definite=False)
         else:
@@ -155,7 +141,7 @@ class _Sending:
         """Return the refusal of a line that another node may not have, if there is time to ask."""
         if document["status"] not in GATEWAY:
             return None
-        world, error = self.core.world, _refusal_in(head, document, is_write=True)
+        world, error = self.core.world, error_in(_refused(head, document), is_write=True)
         if isinstance(error, Unmet) and self.options.on_miss == "fail":
             return None
         wanted_s = min(world.patience.attempt_s, self.options.timeout_s) / 2
@@ -179,7 +165,7 @@ class _Sending:
             self.core.seen.learn_context(operation.key, document["context"])
         try:
             if "problem" in document:
-                error = _refusal_in(head, document, is_write=operation.is_write)
+                error = error_in(_refused(head, document), is_write=operation.is_write)
                 raise self.tries.judged(error) if operation.is_write else error
             if operation.is_write:
                 return Done(operation, written=line_written(_answer(head), document))
@@ -221,7 +207,7 @@ def _object_in(head: Opened, text: bytes) -> Mapping[str, Any]:
     return document
 
 
-def _refusal_in(head: Opened, document: Mapping[str, Any], *, is_write: bool) -> CoterieError:
+def _refused(head: Opened, document: Mapping[str, Any]) -> Answer:
+    """Return the answer that the problem of a line would have been."""
     problem = document["problem"]
-    body = json.dumps(problem).encode()
-    return error_in(Answer(problem["status"], {**head.headers, **PROBLEM}, body), is_write=is_write)
+    return Answer(problem["status"], {**head.headers, **PROBLEM}, json.dumps(problem).encode())

@@ -13,6 +13,7 @@ from typing import Self
 from coterie.calls import OnMiss, ReadLevel, WriteLevel
 from coterie.cluster_calls import ClusterCalls
 from coterie.many_keys import ManyKeys
+from coterie.merged_handles import Counter, Set
 from coterie.nodes import Nodes
 from coterie.one_key import OneKey
 from coterie.retries import Patience, World
@@ -32,6 +33,20 @@ class Session(OneKey, ManyKeys, ClusterCalls):
         It has seen nothing, or what the session has seen whose `token` is given.
         """
         return Session(SessionCore(self._core.world, self._core.defaults, token), self._transport)
+
+    def counter(self, key: str) -> Counter:
+        """Return a handle of a counter: `kv.counter("hits").add(5)`.
+
+        Counters have keys of their own: `get` does not show them.
+        """
+        return Counter(self, key)
+
+    def set(self, key: str) -> Set:
+        """Return a handle of a set: `kv.set("tags").add("red", "blue")`.
+
+        Sets have keys of their own: `get` does not show them.
+        """
+        return Set(self, key)
 
 
 class Client(Session):

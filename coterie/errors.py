@@ -137,6 +137,18 @@ class Incomplete(CoterieError):
         self.unanswered = tuple(unanswered)
 
 
+class Reset(CoterieError):
+    """A watch cannot tell what has changed since its program was given the last change.
+
+    The program reads the keys again, and watches from `last_id` on: the session has seen what the
+    watch does not show.
+    """
+
+    def __init__(self, words: str, last_id: str) -> None:
+        super().__init__(words)
+        self.last_id = last_id
+
+
 class Unmet(CoterieError):
     """The session depends on writes that no replica within reach had before the deadline."""
 

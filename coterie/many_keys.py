@@ -2,15 +2,16 @@
 
 from collections.abc import Iterable, Sequence
 
-from coterie import bulk, key_lists, snapshots
+from coterie import bulk, key_lists, snapshots, watching
 from coterie.bulk import BulkOptions
 from coterie.calls import OnMiss, ReadLevel, WriteLevel
 from coterie.key_lists import PAGE_KEYS_MAX, Listing
 from coterie.operations import Done, Operation
 from coterie.resolvers import Resolver
 from coterie.snapshots import Snapshot
-from coterie.thread_calls import Items, Listed, ThreadCalls
+from coterie.thread_calls import Items, Listed, ThreadCalls, Watch
 from coterie.values import Group
+from coterie.watching import Progress
 
 
 class ManyKeys(ThreadCalls):
@@ -107,3 +108,31 @@ class ManyKeys(ThreadCalls):
         taken = self._call(snapshots.snapshot(keys, resolve), timeout)
         self._core.learn_contexts(taken.contexts())
         return taken
+
+    def watch(
+        self,
+        prefix: str = "",
+        *,
+        key: str | None = None,
+        last_id: str = "",
+        timeout: float | None = None,
+    ) -> Watch:
+        """Iterate over the changes of keys as they come: of one key, or of all that begin so.
+
+        `for change in kv.watch("carts/"): print(change.key, change.value)`
+
+        The program is given each change at least once, and a change before those that depend on it.
+        If the connection breaks, the watch goes on at another node.  The session depends on the
+        last change that was given, so a read of its key shows it, or what has replaced it.
+
+        `last_id`: how far an earlier watch of the same keys has come, to go on from there; without
+        it, only changes from now on are given.  `timeout` is how long it may take to find a node
+        that goes on with the watch.
+
+        The iterator raises Reset if nodes cannot tell what has changed since it was broken off,
+        Unavailable if none goes on with it in time, BadRequest.
+        """
+        if prefix and key is not None:
+            raise ValueError("a watch is of a key or of a prefix, not of both")
+        progress = Progress(prefix, key, last_id, self._core.timeout_s(timeout))
+        return Watch(self._items(watching.watch(self._core, progress), None), progress)

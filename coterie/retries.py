@@ -22,7 +22,7 @@ from coterie.answers import error_in, is_crowded, is_unmet, is_worth_another_try
 from coterie.calls import Call
 from coterie.errors import CoterieError, Unavailable
 from coterie.nodes import Nodes
-from coterie.steps import Answer, NoAnswer, Pause, Send, Steps, Told
+from coterie.steps import Answer, More, NoAnswer, Opened, Pause, Reading, Send, Steps, Told
 
 T = TypeVar("T")
 
@@ -33,13 +33,15 @@ class Patience:
 
     `attempt_s`: for one answer of one node; a node is told to answer a moment earlier.
     `pause_s`, `pause_s_max`: before the same node is asked again; doubled each time, and shortened
-    by chance.  `retry_after_s_max`: the longest pause that a node may ask for.
+    by chance.  `retry_after_s_max`: the longest pause that a node may ask for.  `silence_s`: for
+    the next word of a watch, of which a node says one every 15 seconds.
     """
 
     attempt_s: float = 5.0
     pause_s: float = 0.05
     pause_s_max: float = 1.0
     retry_after_s_max: float = 5.0
+    silence_s: float = 40.0
 
 
 EARLIER_S = 0.25  # before the client gives up, a node answers what it knows
@@ -100,6 +102,13 @@ class Tries:
         pause_s = float(retry_after) if retry_after.isdecimal() else 0.0
         self._pause(url, min(pause_s, self.world.patience.retry_after_s_max), str(self.refusal))
 
+    def passed_over(self, url: str, answer: Answer) -> None:
+        """Go on after the answer of a node that does not do it; raise what no other one may do."""
+        error = error_in(answer, is_write=self.is_write)
+        if not is_worth_another_try(answer):
+            raise self.judged(error)
+        self.had_refusal(url, error, answer.headers.get("retry-after", ""))
+
     def _pause(self, url: str, asked_s: float, reason: str) -> None:
         patience, failures = self.world.patience, self.failures.get(url, 0)
         own_s = min(patience.pause_s_max, patience.pause_s * 2 ** min(failures, 10))
@@ -144,6 +153,14 @@ def conversation(
             tries.had_refusal(url, refusal, told.headers.get("retry-after", ""))
         if tries.is_in_doubt and not call.is_repeatable:
             raise tries.in_the_end()
+
+
+def rest_of(head: Opened) -> Reading[Answer]:
+    """Read an answer that is open to its end, or as far as it comes."""
+    body = bytearray()
+    while isinstance(part := (yield More()), bytes) and part:
+        body += part
+    return Answer(head.status, head.headers, bytes(body))
 
 
 def _answer(told: Told) -> Answer:

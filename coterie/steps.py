@@ -52,10 +52,11 @@ class NoAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """Send a request and wait for the head of its answer; the one that was open is closed.  The
-    timeout is for the head, and then for each part.  Told: `Opened`, or `NoAnswer`."""
+    """Send a request and wait for the head of its answer; the one that was open is closed.  Each
+    part may take `part_s`.  Told: `Opened`, or `NoAnswer`."""
 
     request: Send
+    part_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,4 +81,5 @@ class Emit(Generic[T]):
 
 Told: TypeAlias = Answer | NoAnswer | Opened | bytes | None
 Steps: TypeAlias = Generator[Send | Pause, Told, T]
+Reading: TypeAlias = Generator[More, Told, T]
 Stream: TypeAlias = Generator[Send | Pause | Open | More | Emit[T], Told, None]

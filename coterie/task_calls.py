@@ -12,6 +12,7 @@ from coterie.key_lists import Listing
 from coterie.session_core import REQUESTS_MAX, Job, SessionCore
 from coterie.steps import Stream
 from coterie.transport import TaskTransport
+from coterie.watching import Change, Progress
 
 T = TypeVar("T")
 
@@ -43,8 +44,9 @@ class TaskCalls:
         async with self._slot(timeout_s):
             return await self._transport.run(job(deadline))
 
-    async def _items(self, steps: Stream[T], timeout_s: float) -> AsyncGenerator[T, None]:
-        """Give the items of a stream.  It is a call under way while the program waits for it."""
+    async def _items(self, steps: Stream[T], timeout_s: float | None) -> AsyncGenerator[T, None]:
+        """Give the items of a stream.  It is a call under way while the program waits for it; one
+        without a time is none."""
         stream = self._transport.stream(steps)
         try:
             while True:
@@ -57,7 +59,10 @@ class TaskCalls:
             await stream.close()
 
     @asynccontextmanager
-    async def _slot(self, timeout_s: float) -> AsyncIterator[None]:
+    async def _slot(self, timeout_s: float | None) -> AsyncIterator[None]:
+        if timeout_s is None:
+            yield
+            return
         try:
             async with asyncio.timeout(timeout_s):
                 await self._slots.acquire()
@@ -107,3 +112,38 @@ class AsyncListed(AsyncItems[T]):
     def unanswered(self) -> list[str]:
         """Return the shards whose keys are lacking so far, as `Listed.unanswered`."""
         return sorted(self._listing.unanswered)
+
+
+class AsyncWatch(AsyncIterator[Change]):
+    """A watch under way, as `Watch`; `async with` begins it."""
+
+    def __init__(self, items: AsyncGenerator[Change | None, None], progress: Progress) -> None:
+        """A program calls `watch` of a session instead."""
+        self._items = items
+        self._progress = progress
+
+    @property
+    def last_id(self) -> str:
+        """Return how far the watch has come, as `Watch.last_id`."""
+        return self._progress.last_id
+
+    async def __anext__(self) -> Change:
+        while (change := await anext(self._items)) is None:
+            pass
+        return change
+
+    async def close(self) -> None:
+        """End the watch."""
+        await self._items.aclose()
+
+    async def __aenter__(self) -> Self:
+        await anext(self._items)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()

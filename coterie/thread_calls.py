@@ -12,6 +12,7 @@ from coterie.key_lists import Listing
 from coterie.session_core import REQUESTS_MAX, Job, SessionCore
 from coterie.steps import Stream
 from coterie.transport import ThreadTransport
+from coterie.watching import Change, Progress
 
 T = TypeVar("T")
 
@@ -46,8 +47,9 @@ class ThreadCalls:
         with self._slot(timeout_s):
             return self._transport.run(job(deadline))
 
-    def _items(self, steps: Stream[T], timeout_s: float) -> Generator[T, None, None]:
-        """Give the items of a stream.  It is a call under way while the program waits for it."""
+    def _items(self, steps: Stream[T], timeout_s: float | None) -> Generator[T, None, None]:
+        """Give the items of a stream.  It is a call under way while the program waits for it; one
+        without a time is none."""
         stream = self._transport.stream(steps)
         try:
             while True:
@@ -60,7 +62,10 @@ class ThreadCalls:
             stream.close()
 
     @contextmanager
-    def _slot(self, timeout_s: float) -> Iterator[None]:
+    def _slot(self, timeout_s: float | None) -> Iterator[None]:
+        if timeout_s is None:
+            yield
+            return
         if not self._slots.acquire(timeout=timeout_s):
             raise self._core.busy()
         try:
@@ -108,3 +113,46 @@ class Listed(Items[T]):
         """Return the shards whose keys are lacking so far; there are some only if the program
         wants partial lists."""
         return sorted(self._listing.unanswered)
+
+
+class Watch(Iterator[Change]):
+    """A watch under way: each change of each key that is watched, at least once.
+
+    `with kv.watch("carts/") as changes:` begins it before the block, so that a program can read
+    what there is without missing what comes; otherwise it begins with the first change that is
+    asked for.
+    """
+
+    def __init__(self, items: Generator[Change | None, None, None], progress: Progress) -> None:
+        """A program calls `watch` of a session instead."""
+        self._items = items
+        self._progress = progress
+
+    @property
+    def last_id(self) -> str:
+        """Return how far the watch has come with all that the program was given.
+
+        Another watch of the same keys goes on from there.
+        """
+        return self._progress.last_id
+
+    def __next__(self) -> Change:
+        while (change := next(self._items)) is None:
+            pass
+        return change
+
+    def close(self) -> None:
+        """End the watch."""
+        self._items.close()
+
+    def __enter__(self) -> Self:
+        next(self._items)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

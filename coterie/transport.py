@@ -110,19 +110,20 @@ class ThreadStream(Generic[T]):
                 case Emit():
                     return step
                 case Open():
-                    told = self._open(step.request)
+                    told = self._open(step.request, step.part_s)
                 case More():
                     told = self._more()
                 case _:
                     told = self.transport.take(step)
 
-    def _open(self, send: Send) -> Opened | NoAnswer:
+    def _open(self, send: Send, part_s: float) -> Opened | NoAnswer:
         self.hang_up()
         try:
             request = _streamed(self.transport.http, send)
             self.response = self.transport.http.send(request, stream=True, follow_redirects=False)
         except httpx2.TransportError as error:
             return _no_answer(error)
+        request.extensions["timeout"]["read"] = part_s
         self.parts = self.response.iter_raw()
         return _opened(self.response)
 
@@ -204,7 +205,7 @@ class TaskStream(Generic[T]):
     steps: Stream[T]
     response: httpx2.Response | None = None
     parts: AsyncIterator[bytes] | None = None
-    idle_s: float = 0.0
+    part_s: float = 0.0
 
     async def next(self) -> Emit[T] | None:
         """Take steps up to the next item; None: there is none any more."""
@@ -218,30 +219,31 @@ class TaskStream(Generic[T]):
                 case Emit():
                     return step
                 case Open():
-                    told = await self._open(step.request)
+                    told = await self._open(step.request, step.part_s)
                 case More():
                     told = await self._more()
                 case _:
                     told = await self.transport.take(step)
 
-    async def _open(self, send: Send) -> Opened | NoAnswer:
+    async def _open(self, send: Send, part_s: float) -> Opened | NoAnswer:
         await self.hang_up()
-        self.idle_s, http = send.timeout_s, self.transport.http
+        self.part_s, http = part_s, self.transport.http
         try:
-            async with asyncio.timeout(self.idle_s):
+            async with asyncio.timeout(send.timeout_s):
                 request = _streamed(http, send)
                 self.response = await http.send(request, stream=True, follow_redirects=False)
         except TimeoutError:
             return SILENT
         except httpx2.TransportError as error:
             return _no_answer(error)
+        request.extensions["timeout"]["read"] = part_s
         self.parts = self.response.aiter_raw()
         return _opened(self.response)
 
     async def _more(self) -> bytes | NoAnswer:
         assert self.parts is not None, "an answer is open"
         try:
-            async with asyncio.timeout(self.idle_s):
+            async with asyncio.timeout(self.part_s):
                 return await anext(self.parts, b"")
         except TimeoutError:
             return SILENT

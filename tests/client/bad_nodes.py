@@ -4,6 +4,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 CHUNK = 65536
@@ -26,6 +27,45 @@ def forgetful(node_url: str) -> Iterator[str]:
         try:
             yield url_of(listener)
         finally:
+            with socket.create_connection(listener.getsockname()):
+                pass  # wakes the thread, which ends at a request without a byte
+            thread.join()
+
+
+@dataclass
+class Telling:
+    """A port that answers each connection with the next text, and closes; the last one stays open.
+    `asked` has the heads of the requests."""
+
+    texts: list[bytes]
+    url: str = ""
+    asked: list[str] = field(default_factory=list)
+
+    def serve(self, listener: socket.socket, is_over: threading.Event) -> None:
+        while self.texts:
+            client, _ = listener.accept()
+            client.settimeout(WAIT_S)
+            with client:
+                if not (request := _message(client)):
+                    return
+                self.asked.append(request.decode("latin-1"))
+                client.sendall(self.texts.pop(0))
+                if not self.texts:
+                    assert is_over.wait(WAIT_S)
+
+
+@contextmanager
+def telling(*texts: bytes) -> Iterator[Telling]:
+    """Serve these texts, for the block."""
+    told, is_over = Telling(list(texts)), threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        told.url = url_of(listener)
+        thread = threading.Thread(target=told.serve, args=(listener, is_over))
+        thread.start()
+        try:
+            yield told
+        finally:
+            is_over.set()
             with socket.create_connection(listener.getsockname()):
                 pass  # wakes the thread, which ends at a request without a byte
             thread.join()

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Self, cast
 
-from coterie import AsyncClient, AsyncSession, Client, Edit
+from coterie import AsyncClient, Client, Edit
 
-ITERATORS = {"keys", "groups", "bulk"}
+ITERATORS = {"keys", "groups", "bulk", "watch"}
+HANDLES = {"counter", "set"}
 
 
 class BlockingItems:
@@ -32,20 +33,29 @@ class BlockingItems:
     def close(self) -> None:
         self._loop.run_until_complete(self._items.close())
 
+    def __enter__(self) -> Self:
+        self._loop.run_until_complete(self._items.__aenter__())
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._loop.run_until_complete(self._items.__aexit__(*raised))
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._items, name)
 
 
 class Blocking:
-    """Runs every call of a session to its end."""
+    """Runs every call of a session, or of a handle of one, to its end."""
 
-    def __init__(self, session: AsyncSession, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, session: Any, loop: asyncio.AbstractEventLoop) -> None:
         self._inner, self._loop = session, loop
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._inner, name)
         if inspect.iscoroutinefunction(found):
             return self._running(found)
+        if name in HANDLES:
+            return lambda *given: Blocking(found(*given), self._loop)
         return self._iterating(found) if name in ITERATORS else found
 
     def _iterating(self, method: Callable[..., Any]) -> Callable[..., Any]:

@@ -5,9 +5,32 @@ from typing import Any
 
 import pytest
 
-from coterie import AsyncClient, AsyncSession, Client, Session
+from coterie import (
+    AsyncClient,
+    AsyncCounter,
+    AsyncItems,
+    AsyncListed,
+    AsyncSession,
+    AsyncSet,
+    AsyncWatch,
+    Client,
+    Counter,
+    Items,
+    Listed,
+    Session,
+    Set,
+    Watch,
+)
 
-PAIRS = [(Session, AsyncSession), (Client, AsyncClient)]
+PAIRS = [
+    (Session, AsyncSession),
+    (Client, AsyncClient),
+    (Counter, AsyncCounter),
+    (Set, AsyncSet),
+    (Items, AsyncItems),
+    (Listed, AsyncListed),
+    (Watch, AsyncWatch),
+]
 
 
 def surface(kind: type) -> dict[str, list[Any]]:
@@ -23,10 +46,16 @@ def surface(kind: type) -> dict[str, list[Any]]:
 @pytest.mark.parametrize(("threads", "tasks"), PAIRS)
 def test_both_kinds_have_the_same_surface(threads: type, tasks: type) -> None:
     assert surface(threads) == surface(tasks)
-    assert len(surface(threads)) >= 9
+    assert surface(threads)
     for name in surface(threads):
         assert getattr(threads, name).__doc__
         assert getattr(tasks, name).__doc__
+
+
+def test_a_client_has_all_calls() -> None:
+    named = set(surface(Client))
+    assert named >= {"get", "put", "delete", "update", "keys", "bulk", "snapshot", "watch"}
+    assert named >= {"counter", "set", "policies", "explain", "session", "token"}
 
 
 def test_a_parameter_that_one_kind_lacks_is_noticed() -> None:
