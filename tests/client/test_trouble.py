@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from coterie import NOTHING, Patience, Sibling, Unavailable, Unmet
+from coterie import NOTHING, Get, Patience, Put, Sibling, Unavailable, Unmet
 from tests.client.bad_nodes import forgetful, mute
 from tests.client.conftest import Connect
 from tests.client.faults import cut_off, owned, restarted
@@ -18,6 +18,7 @@ HURRIED = Patience(attempt_s=0.3)
 DEAD = "http://127.0.0.1:1"
 CLIENTS = 8
 STEPS = 20
+LOADED = 1500
 VICTIM = "alice"
 
 
@@ -114,3 +115,22 @@ def test_a_node_dies_under_eight_clients(cluster: Cluster, connect: Connect, key
             assert kv.get(f"{key}/{number}/count", r="all").value == STEPS
             beside = kv.get(f"{key}/{number}/beside", r="all", resolve=values_of).value
             assert sorted(beside) == list(range(STEPS))
+
+
+def test_a_node_dies_under_a_bulk(cluster: Cluster, connect: Connect, key: str) -> None:
+    """The node dies while it answers.  Each operation is done once, in its order."""
+    urls = [cluster.urls[name] for name in (VICTIM, "bob", "erin")]
+    keys = [f"{key}/{number}" for number in range(LOADED)]
+    killed: list[int] = []
+    done: list[str] = []
+    with restarted(cluster, VICTIM), connect(urls) as kv:
+        for each in kv.bulk((Put(each, each, NOTHING) for each in keys), w="quorum"):
+            assert each.written is not None, each.error
+            done.append(each.operation.key)
+            if not killed and each.written.served_by == cluster.address(VICTIM):
+                cluster.engine.kill(VICTIM)
+                killed.append(len(done))
+    assert (done, len(killed)) == (keys, 1)
+    with connect(urls) as kv:
+        read = list(kv.bulk((Get(each) for each in keys), r="all"))
+    assert [each.value.value for each in read if each.value] == keys

@@ -31,6 +31,10 @@ WRONG = (
     ('kv.get("k", r="available")', "arg-type"),
     ('kv.get("k", resolve="mean")', "arg-type"),
     ('kv.get("k").values', "attr-defined"),
+    ('list(kv.bulk([("put", "k", 1)]))', "list-item"),
+    ('kv.set("k").add(["a"])', "arg-type"),
+    ('kv.counter("k").add("1")', "arg-type"),
+    ('Policy("k", merge="mean")', "arg-type"),
 )
 
 
