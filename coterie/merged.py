@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
-from coterie.answers import acks_in, document_in, unexpected
+from coterie.answers import acks_in, document_in, header_of, unexpected
 from coterie.calls import Call, OnMiss, ReadLevel, WriteOptions, headers_of, pairs
 from coterie.errors import Absent
 from coterie.steps import Answer
@@ -26,6 +26,7 @@ class Counted:
     value: int
     acks: int
     copies: int
+    served_by: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class Members:
     elements: list[Scalar]
     acks: int
     copies: int
+    served_by: str
 
 
 # ------------------------------------------------------------------ counters
@@ -50,7 +52,7 @@ def value(key: str, r: ReadLevel | None, on_miss: OnMiss | None) -> Call[int]:
 
 def _counted_in(key: str, answer: Answer) -> Counted:
     count = _value_of(answer, document_in(answer, is_write=True))
-    return Counted(key, count, *acks_in(answer))
+    return Counted(key, count, *acks_in(answer), header_of(answer, "kv-served-by"))
 
 
 def _value_in(answer: Answer) -> int:
@@ -82,7 +84,7 @@ def elements(key: str, r: ReadLevel | None, on_miss: OnMiss | None) -> Call[list
 
 def _members_in(key: str, answer: Answer) -> Members:
     found = _elements_of(answer, document_in(answer, is_write=True))
-    return Members(key, found, *acks_in(answer))
+    return Members(key, found, *acks_in(answer), header_of(answer, "kv-served-by"))
 
 
 def _elements_in(answer: Answer) -> list[Scalar]:

@@ -1,19 +1,30 @@
 """What the tests of the client do to the cluster, and the keys that it happens to."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 from coterie import Client
 from tests.scenarios.conftest import Cluster
 
 
+class Served(Protocol):
+    """What a write did, and which node named it."""
+
+    @property
+    def served_by(self) -> str: ...
+
+
 def owned(cluster: Cluster, kv: Client, key: str) -> str:
     """Return a key of the first shard, with the value "before" at all its replicas."""
+    return owned_by(cluster, key, lambda each: kv.put(each, "before", w="all"))
+
+
+def owned_by(cluster: Cluster, key: str, write: Callable[[str], Served]) -> str:
+    """Write keys until one is of the first shard, and return that."""
     members = {cluster.address(name) for name in cluster.names[: cluster.topology.replicas]}
-    for number in range(100):
-        if kv.put(f"{key}/{number}", "before", w="all").served_by in members:
-            return f"{key}/{number}"
-    raise AssertionError("no key of the first shard")
+    names = (f"{key}/{number}" for number in range(100))
+    return next(name for name in names if write(name).served_by in members)
 
 
 @contextmanager
