@@ -86,5 +86,7 @@ def blocking(*given: Any, **named: Any) -> Iterator[Client]:
     with asyncio.Runner() as runner:
         loop = runner.get_loop()
         client = AsyncClient(*given, **named)
-        yield cast(Client, Blocking(client, loop))
-        loop.run_until_complete(client.close())
+        try:
+            yield cast(Client, Blocking(client, loop))
+        finally:
+            loop.run_until_complete(client.close())
