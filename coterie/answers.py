@@ -16,6 +16,7 @@ from coterie.errors import (
     ContextWanted,
     CoterieError,
     KeyReused,
+    OutOfBounds,
     PreconditionFailed,
     Problem,
     TooLarge,
@@ -224,6 +225,8 @@ def error_in(answer: Answer, *, is_write: bool) -> CoterieError:
         return PreconditionFailed(
             words, definite=definite, problem=problem, etag=etag, context=context
         )
+    if problem is not None and problem.kind == "bounds":
+        return OutOfBounds(words, definite=definite, problem=problem)
     if status in BY_STATUS:
         return BY_STATUS[status](words, definite=definite, problem=problem)
     if 400 <= status < 500:

@@ -103,6 +103,10 @@ class KeyReused(BadRequest):
     """The idempotency key was used for another write of the key (422)."""
 
 
+class OutOfBounds(BadRequest):
+    """A counter or a set would become larger than nodes let it become (422)."""
+
+
 class ContextWanted(BadRequest):
     """The policy of the key refuses writes without a context or a condition (428)."""
 

@@ -52,6 +52,7 @@ class Change:
     """What a key shows now: `shown` has one value after most changes, several if they are
     concurrent, and none after a delete or once its time was over.
 
+    `overwritten`: a "change" that shows nothing, for its write was replaced before it was told.
     `id` is how far the watch has come with it, and `token` a session that has seen it.
     """
 
@@ -59,6 +60,7 @@ class Change:
     key: str
     etag: str
     shown: tuple[Shown, ...]
+    overwritten: bool
     id: str
     token: str
 
@@ -223,6 +225,7 @@ def change_in(head: Opened, event: Event) -> Change:
             key=str(said["key"]),
             etag=str(said.get("etag", "")),
             shown=tuple(_shown(each) for each in siblings),
+            overwritten=said.get("overwritten") is True,
             id=event.id,
             token=str(said["token"]),
         )

@@ -5,7 +5,18 @@ from typing import TypeVar
 
 import pytest
 
-from coterie import Absent, BadRequest, Counted, Members, Unavailable, Unexpected, Unmet, merged
+from coterie import (
+    Absent,
+    BadRequest,
+    Counted,
+    KeyReused,
+    Members,
+    OutOfBounds,
+    Unavailable,
+    Unexpected,
+    Unmet,
+    merged,
+)
 from coterie.calls import Call, OnMiss
 from coterie.steps import Answer
 from tests.client.conversing import LOST, READ, WROTE, Reply, Script, header, problem
@@ -50,6 +61,10 @@ def test_an_addition_that_may_be_done_is_not_definite() -> None:
     assert not raised.value.definite
     with pytest.raises(BadRequest):
         add(Script([problem(400, "malformed")]))
+    with pytest.raises(OutOfBounds):
+        add(Script([problem(422, "bounds")]))
+    with pytest.raises(KeyReused):
+        add(Script([problem(422, "reused")]), name="mine")
 
 
 @pytest.mark.parametrize("reply", [counted("7"), counted(None), Answer(200, WROTE, b"[]")])

@@ -75,7 +75,9 @@ def test_a_watch_gives_what_each_key_shows() -> None:
     )
     gone = event("delete", "n3", key="c", token="t4")
     raw = change("d", "n4", value_base64="AP8=", content_type="a/b")
-    [a, b, c, d] = given(Script([told(change("a", "n1") + both, gone, raw), *[REFUSED] * 200]))
+    fast = event("change", "n5", key="e", token="t5", overwritten=True)
+    said = Script([told(change("a", "n1") + both, gone, raw, fast), *[REFUSED] * 200])
+    [a, b, c, d, e] = given(said)
     assert (a.kind, a.key, a.value, a.etag, a.id, a.token) == (
         "change",
         "a",
@@ -91,6 +93,8 @@ def test_a_watch_gives_what_each_key_shows() -> None:
     )
     assert (c.kind, c.shown, c.value, c.etag) == ("delete", (), None, "")
     assert d.value == b"\x00\xff"
+    assert [each.overwritten for each in (a, e)] == [False, True]
+    assert (e.kind, e.shown, e.value) == ("change", (), None)
 
 
 def test_a_watch_that_breaks_off_goes_on_at_another_node_from_where_it_was() -> None:
