@@ -5,7 +5,6 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
@@ -13,6 +12,7 @@ from cluster.engines.processes import ProcessEngine
 from tests.coterie_command import PROGRAM
 from tests.launching import ROOT
 from tests.scenarios.conftest import Cluster
+from tests.scenarios.printed import Example, is_printed
 from tests.scenarios.script import ask, eventually
 from tests.tables import DOCS
 
@@ -22,13 +22,6 @@ PAGE = (DOCS / "command.md").read_text(encoding="utf-8")
 CONSOLE = re.compile(r"^```console\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 HERE = "<<'END'"  # a command that goes on to a line END
 NOTICED_S = 15.0
-
-
-class Example(NamedTuple):
-    """A command, and the text that it prints; `...` stands for any text, also of several lines."""
-
-    command: str
-    printed: str
 
 
 def examples_in(page: str) -> list[Example]:
@@ -41,11 +34,6 @@ def examples_in(page: str) -> list[Example]:
                 command = f"{command}\n{rest}\nEND"
             found.append(Example(command, printed.rstrip("\n")))
     return found
-
-
-def is_printed(example: Example, output: str) -> bool:
-    pattern = ".*".join(map(re.escape, example.printed.split("...")))
-    return re.fullmatch(pattern, output.rstrip("\n"), re.DOTALL) is not None
 
 
 def command_for(engine: ProcessEngine, folder: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 from cluster.engines.processes import ProcessEngine
 from tests.launching import ROOT
 from tests.scenarios.conftest import free_port_block
-from tests.scenarios.test_command_page import Example, is_printed
+from tests.scenarios.printed import Example, is_printed
 from tests.tables import DOCS
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("processes"), pytest.mark.timeout(150)]
