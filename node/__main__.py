@@ -33,6 +33,7 @@ from node.api.native.key_lists import key_lists
 from node.api.native.key_values import key_values
 from node.api.native.policies import policies
 from node.api.native.snapshots import snapshots
+from node.api.native.watch import watches
 from node.config import HelpWanted, Settings
 from node.core.model.options import Options, Start
 from node.core.model.pace import pace_of
@@ -46,6 +47,7 @@ from node.shell import event_loop
 from node.shell.disk.store import Durability, SqliteStore, StoreError
 from node.shell.event_loop import LoopTimer
 from node.shell.gc_schedule import GarbageCollection
+from node.shell.http.port_limits import PortLimits
 from node.shell.http.server import Server
 from node.shell.peers.links import PeerLinks
 
@@ -89,7 +91,7 @@ def start_logging(log_format: str, node: str) -> None:
 def dialects_of(settings: Settings) -> list[Dialect]:
     """Return the handlers of the chosen contracts, in their order, then our own routes."""
     spoken = [entry.handlers(settings) for entry in settings.spoken]
-    ours = key_values(), policies(), key_lists(), bulk(), snapshots(), explanations()
+    ours = key_values(), policies(), key_lists(), bulk(), snapshots(), watches(), explanations()
     return [*spoken, native(), *ours, views()]
 
 
@@ -190,6 +192,7 @@ def server_of(settings: Settings, driver: Driver, links: PeerLinks, store: Sqlit
             settings.enable_faults,
             lambda: {"commits": store.commits, "rows": store.rows_committed},
             settings.cors_origins or (),
+            PortLimits(watchers_max=settings.watchers_max),
         )
     except ValueError as error:
         expected = f"dialects that do not share routes ({error})"

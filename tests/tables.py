@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import get_args
 
 from node.config import SETTINGS
-from node.core.protocol import frame, hints, inspection, key_pages, messages
+from node.core.protocol import frame, hints, inspection, key_pages, messages, watching
 
 DOCS = Path(__file__).parent.parent / "docs"
 MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -35,7 +35,7 @@ def _escaped(cell: str) -> str:
 
 def message_table() -> str:
     """Return the table of peer messages: sender and receiver, ask or tell, fields, and meaning."""
-    modules = frame, hints, inspection, key_pages, messages
+    modules = frame, hints, inspection, key_pages, watching, messages
     parsed = ast.parse("".join(map(inspect.getsource, modules)))
     classes = {node.name: node for node in parsed.body if isinstance(node, ast.ClassDef)}
     rows = []

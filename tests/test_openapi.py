@@ -20,6 +20,7 @@ from node.api.native.key_lists import key_lists
 from node.api.native.key_values import key_values
 from node.api.native.policies import policies
 from node.api.native.snapshots import snapshots
+from node.api.native.watch import watches
 from node.api.openapi.document import document_of
 from node.api.openapi.page import curl_of, page_of
 from node.shell.http.admin_routes import server_routes
@@ -79,7 +80,16 @@ def test_a_path_names_its_placeholders() -> None:
 
 
 async def test_a_node_answers_both_in_the_same_way_each_time() -> None:
-    parts = key_values(), policies(), key_lists(), bulk(), snapshots(), explanations(), views()
+    parts = (
+        key_values(),
+        policies(),
+        key_lists(),
+        bulk(),
+        snapshots(),
+        watches(),
+        explanations(),
+        views(),
+    )
     async with served(*parts, faults=True) as site:
         first, second = [await site.ask("GET", "/openapi.json") for _ in range(2)]
         assert (first.status, first.headers["content-type"]) == (200, "application/json")

@@ -1,9 +1,10 @@
 """What a dialect is: a table of routes whose handlers translate between HTTP and the core.
 
-A handler is pure.  It takes a `Call` and returns one of five things: a `Reply` at once; an `Ask` (a
+A handler is pure.  It takes a `Call` and returns one of six things: a `Reply` at once; an `Ask` (a
 request for the core, and the function that turns its outcome into a `Reply`); a `Talk` (several
-requests, with waits between them, for one reply); `Events`, a stream; or `BodyLines`, for a body
-that is answered while it comes.  A handler that cannot carry out a request raises `Refused`, and so
+requests, with waits between them, for one reply); `Events`, a stream of what the node knows; a
+`Feed`, a stream of what the core is asked; or `BodyLines`, for a body that is answered while it
+comes.  A handler that cannot carry out a request raises `Refused`, and so
 do the parsers that it calls.  The server does all I/O; a dialect knows neither aiohttp nor the
 clock.
 """
@@ -128,6 +129,28 @@ class Events(msgspec.Struct, frozen=True):
     every_s: float
 
 
+class FeedWords(msgspec.Struct, frozen=True):
+    """Words of a feed, with so many events in them."""
+
+    text: bytes
+    events: int = 0
+
+
+FeedSteps = Generator[Sequence[Request] | float | FeedWords, Sequence[Outcome], None]
+
+
+class Feed(msgspec.Struct, frozen=True):
+    """A stream of server-sent events that asks the core.
+
+    The steps of `opening` lead to a reply.  If that is a 200, its headers begin the stream, and
+    `go_on` gives the steps that say the rest: what they yield as `FeedWords` is written, and they
+    go on when the client has read it.
+    """
+
+    opening: Steps
+    go_on: Callable[[], FeedSteps]
+
+
 LineSteps = Generator[Sequence[Request] | float, Sequence[Outcome], bytes]
 
 
@@ -146,7 +169,8 @@ class BodyLines(msgspec.Struct, frozen=True):
     headers: Mapping[str, str] = {}
 
 
-Handler = Callable[[Call], Reply | Ask | Talk | Events | BodyLines]
+Reaction = Reply | Ask | Talk | Events | Feed | BodyLines
+Handler = Callable[[Call], Reaction]
 Reword = Callable[[Call, Reply], Reply]
 
 

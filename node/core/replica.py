@@ -30,9 +30,11 @@ from node.core.protocol.effects import Damaged, Effects
 from node.core.protocol.inspection import Explain, Inspect, Inspected, Recognize
 from node.core.protocol.key_pages import CountKeys, FetchKeys, KeyCount, KeyPage
 from node.core.protocol.step import Step
+from node.core.protocol.watching import ChangePage, FetchChanges, ListChanges
 from node.core.replication.pull import Repair
 from node.core.requests.admission import Admission
 from node.core.requests.causal_delivery import DeliveryBuffer
+from node.core.requests.changes_origin import ChangesOrigin
 from node.core.requests.expiring import Expiring
 from node.core.requests.explaining import Explaining
 from node.core.requests.hint_holder import HintHolder
@@ -102,15 +104,16 @@ class Replica:
         self._expiring, events = Expiring(services, self._delete), KeyEvents(step)
         writes, reads = self._writes.under_way, self._read_origin.under_way
         self._explaining = Explaining(services, self.delivery_buffer, events, writes, reads)
-        others = self._lists, self._key_pages, self._counts, self._explaining
-        self._under_way = (writes, reads, *(part.under_way for part in others), self._proposals)
+        self._changes = ChangesOrigin(services, options)
+        others = self._lists, self._key_pages, self._counts, self._explaining, self._changes
+        self._under_way = (writes, reads, *(each.under_way for each in others), self._proposals)
+        self._ticking = self._read_origin, self._writes, *others, self._expiring
         self._view_change = self._change_of_views(services)
         self.is_over = False  # it does nothing now: the rows are those of another replica
-        self._epoch = m.Epoch()  # of the message in hand
         handlers = self._table()
         self._handlers = events.watched({kind: each for kind, (each, _) in handlers.items()})
         self._if_damaged = {kind: instead for kind, (_, instead) in handlers.items()}
-        self._admission = Admission(services, self._handle)
+        self._epoch, self._admission = m.Epoch(), Admission(services, self._handle)
 
     def _change_of_views(self, services: Services) -> ViewChange:
         maintenance = self.maintenance
@@ -149,8 +152,6 @@ class Replica:
             m.ReadRepair: (copies.on_read_repair, copies.on_read_repair_damaged),
             CountKeys: (counts.on_count_keys, None),
             KeyCount: (counts.on_key_count, None),
-            FetchKeys: (self._key_pages.on_fetch_keys, None),
-            KeyPage: (self._key_pages.on_key_page, None),
             m.Compare: (repair.on_compare, None),
             m.Pull: (repair.on_pull, asked_again),
             m.ItemPage: (repair.on_page, asked_again),
@@ -174,7 +175,7 @@ class Replica:
         }
 
     def _operations(self) -> Handlers:
-        """The part of the table that is about requests of this node's clients."""
+        """The part of the table that is about clients' requests, and about lists and changes."""
         return {
             ops.Put: (self._writes.begin, None),
             ops.Get: (self._read_origin.begin, None),
@@ -185,6 +186,11 @@ class Replica:
             Recognize: (self._explaining.recognize, None),
             ops.List: (self._lists.begin, None),
             ops.ListKeys: (self._key_pages.begin, None),
+            FetchKeys: (self._key_pages.on_fetch_keys, None),
+            KeyPage: (self._key_pages.on_key_page, None),
+            ListChanges: (self._changes.begin, None),
+            FetchChanges: (self._changes.holder.on_fetch_changes, None),
+            ChangePage: (self._changes.on_change_page, None),
             ops.Look: (self.delivery_buffer.look, self._refusing(f"of some key: {DAMAGED_HERE}")),
         }
 
@@ -231,7 +237,7 @@ class Replica:
             is_other = is_ahead or epoch.view != self.views.epoch.view
             if is_other and type(message) in m.BOUND_TO_VIEW:
                 return
-            if isinstance(message, m.State | KeyPage):  # whole by another oldest view only?
+            if type(message) in m.BOUND_TO_OLDEST_VIEW:
                 return
         self._epoch = epoch
         try:
@@ -288,13 +294,9 @@ class Replica:
         this one. Until then it refuses the requests of clients, and has certainly done nothing for
         them."""
         refusal = ops.Unavailable(f"{reason}; try again", definite=True)
-
-        def refuse(source: str, submit: events.Submit) -> None:
-            self._step.reply(submit.request, refusal)
-
         self._step.say_nothing()
         self._handlers = dict.fromkeys(self._handlers, lambda source, event: None)
-        self._handlers[events.Submit] = refuse
+        self._handlers[events.Submit] = lambda _, submit: self._step.reply(submit.request, refusal)
         self.is_over = True
 
     # ---- views
@@ -326,10 +328,8 @@ class Replica:
         self._hint_holder.tick()  # after the first tick has looked at the disk's address
 
     def _tick_waiting(self) -> None:
-        reads, pages, writes = self._read_origin, self._key_pages, self._writes
-        for part in (reads, self._lists, pages, writes, self._counts, self._explaining):
+        for part in self._ticking:
             part.tick()
-        self._expiring.tick()
 
     def _delete(self, put: ops.Put) -> None:
         """Name a write that no client waits for."""

@@ -21,7 +21,13 @@ from node.core.model.keys import key_of
 from node.core.model.quorum import AVAILABLE
 from node.core.model.slots import from_bytes, to_bytes
 from node.core.model.view import FIRST, View, ViewId
-from node.core.protocol import hints as h, inspection as i, key_pages as k, messages as m
+from node.core.protocol import (
+    hints as h,
+    inspection as i,
+    key_pages as k,
+    messages as m,
+    watching as w,
+)
 from node.core.protocol.operations import (
     Absent,
     Adopted,
@@ -44,12 +50,12 @@ from node.core.protocol.operations import (
 )
 from node.core.replica import Replica
 from node.core.storage.keyspace import ITEMS
+from tests.conversations.changes import Changes
 from tests.conversations.names import braces
-from tests.conversations.reports import Reports
 from tests.conversations.values import text_of
 
 
-class Words(Reports):
+class Words(Changes):
     """The words of one conversation."""
 
     def __init__(self) -> None:
@@ -76,6 +82,8 @@ class Words(Reports):
             k.CountKeys: lambda c: self.request(c.request),
             k.KeyCount: lambda c: f"{self.request(c.request)} {c.keys}",
             k.FetchKeys: lambda f: f"{self.request(f.request)} {self.slots(f.slots)}",
+            w.FetchChanges: self.fetch_changes,
+            w.ChangePage: self.change_page,
             k.KeyPage: lambda p: f"{self.request(p.request)} {' '.join(p.keys)} upto {p.upto}",
             m.Compare: self._compare,
             m.Pull: self._pull,
@@ -281,6 +289,8 @@ class Words(Reports):
             case Listed():
                 listed = braces(sorted(outcome.items))
                 return f"Listed {outcome.shard} {listed}; token {self.token(outcome.token)}"
+            case w.ChangesListed() | w.Untraceable():
+                return self.changes(outcome)
             case i.Explained():
                 return self.explained(outcome)
             case Forgotten() | Looked() | i.Recognized():

@@ -2,11 +2,10 @@
 
 from node.api.contract import (
     Ask,
-    BodyLines,
     Call,
     Dialect,
-    Events,
     Handler,
+    Reaction,
     Refused,
     Reply,
     Reword,
@@ -19,7 +18,7 @@ from node.core.protocol.operations import Outcome
 def answering(handler: Handler, reword: Reword) -> Handler:
     """Wrap a handler: a refusal becomes the reply that a client would get."""
 
-    def answered(call: Call) -> Reply | Ask | Talk | Events | BodyLines:
+    def answered(call: Call) -> Reaction:
         try:
             said = handler(call)
         except Refused as refusal:

@@ -28,7 +28,9 @@ from node.api.contract import (
     Dialect,
     Events,
     Facts,
+    Feed,
     Limits,
+    Reaction,
     Reply,
     Steps,
     Talk,
@@ -61,6 +63,7 @@ from node.core.protocol.operations import (
     Request,
     StoreLocally,
 )
+from node.core.protocol.watching import ListChanges
 from node.shell.http.router import Table, decoded
 from tests.dialects.answering import answering
 from tests.dialects.nodes import NODES, WRITTEN, facts_at
@@ -144,7 +147,7 @@ def _played_block(text: str, table: Table, dialect: Dialect) -> str:
     if isinstance(said, Events):
         lines += [f"events every {said.every_s:g} s", *_told(said)]
         return f"{above}----\n" + "\n".join(lines)
-    assert not isinstance(said, BodyLines), "bodies of lines have tests of their own"
+    assert not isinstance(said, BodyLines | Feed), "these have tests of their own"
     return f"{above}----\n" + "\n".join([*lines, *_lines_of(said)])
 
 
@@ -173,9 +176,7 @@ def _told(events: Events) -> list[str]:
     return ["the end" if said is None else said.decode().rstrip("\n") or "nothing" for said in told]
 
 
-def said_to(
-    block: Block, table: Table, dialect: Dialect
-) -> Reply | Ask | Talk | Events | BodyLines:
+def said_to(block: Block, table: Table, dialect: Dialect) -> Reaction:
     path, _, query = block.target.partition("?")
     endpoint, placeholders = table.find(block.method, path) or (None, {})
     if endpoint is None or endpoint.handler is None:
@@ -213,6 +214,8 @@ def _asked(request: Request) -> str:
         only = ", only if it is new" if request.only_new else ""
         clock = orjson.dumps(request.clock).decode()
         return f"asks to keep {request.key!r} = {request.value.decode()} here: {clock}{only}"
+    if isinstance(request, ListChanges):
+        return f"asks changes of {request.slots.bit_count()} slots from {request.start!r} on"
     token = encode(request.token).decode() if request.token else "nothing seen"
     if isinstance(request, List):
         return f"asks list: {request.mode}, wait {request.wait_s:g} s; {token}"

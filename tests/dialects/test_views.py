@@ -15,7 +15,7 @@ from node.api.admin.view_jobs import (
     views,
 )
 from node.api.admin.view_plans import ChangeRequest, plan_of
-from node.api.contract import Ask, BodyLines, Call, Events, Facts, Refused, Reply, Talk
+from node.api.contract import Ask, Call, Events, Facts, Reaction, Refused, Reply
 from node.core.model.keys import SLOTS
 from node.core.model.placement import first_view
 from node.core.protocol.operations import Adopted, Forgotten
@@ -60,9 +60,7 @@ async def test_a_real_node_streams_its_job() -> None:
 # ------------------------------------------------------------------ what is remembered
 
 
-def asked(
-    desk: Desk, method: str, body: object, query: str = "", **facts: str
-) -> Reply | Ask | Talk | Events | BodyLines:
+def asked(desk: Desk, method: str, body: object, query: str = "", **facts: str) -> Reaction:
     words = {"plan": query} if query else {}
     known = facts_at(NODES[0], **facts)
     call = Call(method, {}, words, {}, orjson.dumps(body), lambda: known, LIMITS)

@@ -4,6 +4,8 @@
     key_lists      GET /v1/keys: the keys of all shards, merged page by page
     bulk           POST /v1/bulk: many operations, line by line
     snapshots      POST /v1/snapshot: values that are consistent with each other
+    watch          GET /v1/watch: what changes;  watch_position: how far it has come (the id)
+    watch_order    causes before effects;  watch_events: the events as text
     answers        from outcomes to answers
     policies       GET, PUT and DELETE /v1/policies/{prefix}; which words a policy may have is in
                    core/model/policies

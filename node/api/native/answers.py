@@ -122,7 +122,7 @@ def _sibling(asked: KeyRequest, found: Found, place: int) -> dict[str, object]:
         "id": tag,
         "etag": _quoted(tag),
         "content_type": labels.content_type,
-        **_shown_value(found.values[place], labels),
+        **shown_value(found.values[place], labels),
         "meta": labels.meta,
         "written_at": found.timestamps[place][0] / 1000,  # seconds since the epoch
         "expires_at": found.expires[place] / 1000 if found.expires[place] else None,
@@ -130,7 +130,7 @@ def _sibling(asked: KeyRequest, found: Found, place: int) -> dict[str, object]:
     }
 
 
-def _shown_value(value: bytes, labels: Labels) -> dict[str, object]:
+def shown_value(value: bytes, labels: Labels) -> dict[str, object]:
     """Return a value inside a JSON document: JSON and text as they are, other bytes in base64."""
     if labels.is_json:
         return {"value": orjson.Fragment(value)}

@@ -6,6 +6,7 @@ from node.api.native.described import (
     AT_FAULT,
     MISS,
     OF_BODIES,
+    OPAQUE,
     OUT_OF_REACH,
     PREFER,
     STRANGER,
@@ -18,6 +19,7 @@ from node.api.native.described import (
 from node.api.native.key_lists import LIMIT_MAX, PATH as KEYS_PATH
 from node.api.native.parameters import BOOLEANS, KEY_BYTES_MAX
 from node.api.native.snapshots import KEYS_MAX, PATH as SNAPSHOT_PATH
+from node.api.native.watch import LAST_ID, PATH as WATCH_PATH
 from node.api.openapi.parts import (
     BOOLEAN,
     INTEGER,
@@ -29,6 +31,7 @@ from node.api.openapi.parts import (
     answer,
     body,
     fields,
+    header,
     list_of,
     one_of,
     operation,
@@ -41,6 +44,7 @@ from node.api.openapi.parts import (
 
 TAGS = (MANY,) = ("Many keys",)
 NDJSON = "application/x-ndjson"
+EVENTS = "text/event-stream"
 EXAMPLE = '{"op":"put","key":"a","value":1}\n{"op":"get","key":"a"}\n'
 PART_OF_A_KEY: Json = {
     "type": "string",
@@ -93,6 +97,26 @@ OPERATIONS: Operations = {
             **OUT_OF_REACH,
         },
         (*LIST_PARAMETERS, COUNTS),
+    ),
+    ("GET", WATCH_PATH): operation(
+        MANY,
+        "Watch a key, or all keys of a prefix",
+        {
+            "200": answer(
+                "Events `change`, `delete`, `expire` and `reset`, until one side ends.",
+                {EVENTS: STRING},
+                always=("Kv-Token", "Kv-Served-By"),
+            ),
+            **AT_FAULT,
+            **problems("unavailable", sometimes=("Kv-Token",)),
+        },
+        (
+            query("prefix", PART_OF_A_KEY, "The keys that begin so; not with `key`."),
+            query("key", {**PART_OF_A_KEY, "minLength": 1}, "This key alone."),
+            TIMEOUT,
+            TOKEN,
+            header(LAST_ID, OPAQUE, "Go on from the event with this id."),
+        ),
     ),
     ("POST", BULK_PATH): operation(
         MANY,

@@ -33,6 +33,13 @@ class Options:
     log_outside_max: int = 10_000  # dots of which only the slots are known that they are not of
     log_page_rows: int = 5_000  # read at once when the log is loaded
 
+    # ---- for watches
+    log_recent_max: int = 8192  # dropped entries of the log that are still at hand
+    replaced_bytes_max: int = 4 * MIB  # of replaced versions, while some watch asks for them
+    gone_marks_max: int = 4096  # deletes that have left no row
+    changes_max: int = 4096  # that one question of a watch may bring; with more it cannot go on
+    changes_bytes_max: int = 4 * MIB  # of them
+
     # ---- writes kept for owners that cannot be reached, for each of them
     hints_max: int = 10_000  # with one more the write is left to repair
     hint_bytes_max: int = 64 * MIB

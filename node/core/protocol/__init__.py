@@ -2,7 +2,8 @@
 
     operations     what clients ask, with what holds where they do not say (ANSWER_S), and what they
                    are answered
-    messages       what nodes send to each other; hints, key_pages: two conversations of them
+    messages       what nodes send to each other; hints, key_pages, watching: three
+                   conversations of them
     mark           by what a node is told from a copy of itself
     inspection     what nodes say of one key, for a person who asks why
     pieces         items that are too large for one message

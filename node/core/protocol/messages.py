@@ -18,6 +18,7 @@ from node.core.protocol.inspection import Inspect, Inspected
 from node.core.protocol.key_pages import CountKeys, FetchKeys, KeyCount, KeyPage
 from node.core.protocol.mark import NO_MARK, Mark
 from node.core.protocol.operations import Put, Refusal
+from node.core.protocol.watching import ChangePage, FetchChanges
 
 
 class Accept(Frame, tag=1, frozen=True):
@@ -325,13 +326,14 @@ Message = (
     | Pull | ItemPage | SamePage | RowPage | Heartbeat | Gossip | Views | NotOwner | Join
     | CannotDecide | ForwardedProposal | Granted | ReadRepair | Superseded | DeclaredRuns | WantRuns
     | ReplicateAgain | Hint | Hinted | HandOver | TakenOver | Inspect | Inspected | FetchKeys
-    | KeyPage
+    | KeyPage | FetchChanges | ChangePage
 )  # fmt: skip
 
 BOUND_TO_VIEW = frozenset({  # these count only between two nodes of one view (D10 R1)
     Ack, Replicate, Fetch, State, Compare, Pull, ItemPage, SamePage, RowPage, ReadRepair, Hint,
-    Hinted, HandOver, TakenOver, FetchKeys, KeyPage,
+    Hinted, HandOver, TakenOver, FetchKeys, KeyPage, FetchChanges, ChangePage,
 })  # fmt: skip
+BOUND_TO_OLDEST_VIEW = frozenset({State, KeyPage, ChangePage})  # whole by it alone, perhaps
 
 
 class Epoch(msgspec.Struct, array_like=True, frozen=True, gc=False):

@@ -14,6 +14,7 @@ from node.core.model.token import Token
 from node.core.model.view import Layout, View, ViewId
 from node.core.model.write_name import WriteName
 from node.core.protocol.inspection import Explain, Explained, Recognize, Recognized
+from node.core.protocol.watching import ChangesListed, ListChanges, Untraceable
 
 ANSWER_S = 2.0  # so long a client waits for replicas, if it does not say how long
 
@@ -155,7 +156,7 @@ class Propose(msgspec.Struct, frozen=True):
 
 Request = (
     Put | Get | Peek | StoreLocally | Count | List | ListKeys | Look | Forget | Propose | Explain
-    | Recognize
+    | Recognize | ListChanges
 )  # fmt: skip
 
 
@@ -347,4 +348,6 @@ Outcome = (
     | Outdated
     | Explained
     | Recognized
+    | ChangesListed
+    | Untraceable
 )

@@ -17,6 +17,7 @@
     causal_delivery  hides versions that come before their past
     key_counts       keys of a shard              key_lists       the keys held here
     key_pages        the keys of any slots, in their order
+    changes_origin   what has changed since a clock   changes    what a holder tells of it
     explaining       what all nodes have of a key   key_events      the last changes of keys
     admission        the first check of a request, at the node that takes it: token, context
 

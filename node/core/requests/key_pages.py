@@ -241,7 +241,8 @@ class _Walk:
     def go(self, fetch: FetchKeys, slots: Slots) -> None:
         """Walk until there are enough keys; raise Damaged."""
         looked_at = size = 0
-        for key in self._names(fetch, slots):
+        at_once = 4 + 2 * fetch.limit // max(1, slots.bit_count())
+        for key in names_in(self._keyspace, slots, fetch.start, fetch.end, at_once):
             is_enough = len(self.keys) >= fetch.limit or size >= PAGE_BYTES_MAX
             if is_enough or looked_at >= LOOKED_AT_MAX:
                 self.upto = key
@@ -251,24 +252,6 @@ class _Walk:
             self._depend_on(key, item)
             if item.at(self._now_ms).is_live():
                 self.keys.append(key)
-
-    def _names(self, fetch: FetchKeys, slots: Slots) -> Iterator[str]:
-        """The keys of these slots that have rows, in their order."""
-        held = 0
-        for part in self._keyspace.parts:
-            held |= part.slots
-        each = each_of(slots & held & ~self._keyspace.cleanup.slots)
-        at_once = 4 + 2 * fetch.limit // max(1, len(each))
-        return merge(*[self._names_in(slot, fetch.start, fetch.end, at_once) for slot in each])
-
-    def _names_in(self, slot: Slot, start: str, end: str, at_once: int) -> Iterator[str]:
-        name = NAMES[slot]
-        first, before = f"{name}/{start}", f"{name}/{end}" if end else name + BEHIND_SLOT
-        while rows := self._keyspace.rows.names("item", first, at_once, before):
-            yield from [row[4:] for row in rows]
-            if len(rows) < at_once:
-                return
-            first = rows[-1] + "\0"
 
     def _depend_on(self, key: str, item: Item) -> None:
         watermark = self._keyspace.watermarks.cluster
@@ -285,3 +268,23 @@ def _missing_in_all(pages: list[KeyPage]) -> Missing:
         return {}
     first, *others = pages
     return {a: n for a, n in first.missing.items() if all(a in page.missing for page in others)}
+
+
+def names_in(keyspace: Keyspace, slots: Slots, start: str, end: str, at_once: int) -> Iterator[str]:
+    """The keys of these slots that have rows, from `start` on and before `end` (empty: to the last
+    one), in their order; of each slot so many are read at once."""
+    held = 0
+    for part in keyspace.parts:
+        held |= part.slots
+    each = each_of(slots & held & ~keyspace.cleanup.slots)
+    return merge(*[_names_of(keyspace, slot, start, end, at_once) for slot in each])
+
+
+def _names_of(keyspace: Keyspace, slot: Slot, start: str, end: str, at_once: int) -> Iterator[str]:
+    name = NAMES[slot]
+    first, before = f"{name}/{start}", f"{name}/{end}" if end else name + BEHIND_SLOT
+    while rows := keyspace.rows.names("item", first, at_once, before):
+        yield from [row[4:] for row in rows]
+        if len(rows) < at_once:
+            return
+        first = rows[-1] + "\0"

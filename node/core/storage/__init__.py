@@ -13,6 +13,7 @@
     row_scan           `Rows`: all that the core reads of the store; rows in order
     slot_counts        live keys and bytes of each slot
     content_hash       one hash of all versions; slot_cleanup: rows of slots that have left
+    replaced           what has left items of late, for watches
     past_runs          earlier runs of nodes, said by one name
     transfer_progress  how far a full exchange has come; written_since: what came meanwhile
 

@@ -32,6 +32,8 @@ class KeyLog:
         self._off_disk: set[Dot] = set()
         self._outside: dict[Dot, Slots] = {}
         self._dropped_below: Vector = {}
+        self._recent: dict[Dot, str] = {}
+        self._recent_max = options.log_recent_max
         self.entries = 0
         self.is_behind = False  # whether the last `drop_below` has left some for the next
 
@@ -72,6 +74,10 @@ class KeyLog:
     def key_of(self, dot: Dot) -> str | None:
         """The key this dot wrote; None when it has been dropped."""
         return self._keys.get(dot[0], {}).get(dot[1])
+
+    def recent_key_of(self, dot: Dot) -> str | None:
+        """The key this dot wrote, also for a while after it has been dropped."""
+        return self.key_of(dot) or self._recent.get(dot)
 
     def note_outside(self, dots: Iterable[Dot], slots: Slots) -> None:
         """Note that these dots concern no key of these slots; which they wrote is not known."""
@@ -123,7 +129,9 @@ class KeyLog:
             room = max(0, room - len(done))
 
     def _drop(self, actor: Actor, n: int) -> None:
-        del self._keys[actor][n]
+        self._recent[actor, n] = self._keys[actor].pop(n)
+        if len(self._recent) > self._recent_max:
+            del self._recent[next(iter(self._recent))]
         if not self._keys[actor]:
             del self._keys[actor]
         self.entries -= 1

@@ -57,6 +57,7 @@ from node.core.storage.named_write import NamedWrite
 from node.core.storage.open_keys import OpenKeys
 from node.core.storage.past_runs import PastRuns
 from node.core.storage.remembered_names import RememberedNames
+from node.core.storage.replaced import Replaced
 from node.core.storage.row_scan import END, Row, Rows, rows_within
 from node.core.storage.slot_cleanup import SlotCleanup
 from node.core.storage.slot_counts import SlotCounts
@@ -83,8 +84,7 @@ class Keyspace:
 
     def __init__(self, rows: Rows, options: Options, step: Step) -> None:
         self.rows, self._step = rows, step
-        self.actor, self.counter, self.name = "", 0, ""
-        self.view = FIRST
+        self.actor, self.counter, self.name, self.view = "", 0, "", FIRST
         self.hybrid = HybridClock()
         self.watermarks = Watermarks()
         self._delete_marks = DeleteMarks(self.watermarks, self.trim)
@@ -95,7 +95,7 @@ class Keyspace:
         self.changes = Changes(self.log)
         saved = rows.read("meta", "parts")
         self.parts = Parts(PARTS.decode(saved) if saved else ())
-        self.cleanup = SlotCleanup(rows, step)
+        self.cleanup, self.replaced = SlotCleanup(rows, step), Replaced(step, options)
         self.transfers = TransferProgress(rows, step)
         open_rows = (row for row in rows.open_keys("item") if row not in self.cleanup)
         self.open_keys = OpenKeys(map(key_of, open_rows))
@@ -342,6 +342,7 @@ class Keyspace:
         self._cache.put(key, kept, size)
         self.content_hashes.change(row, before, kept)
         self.expiry.note(row, before, kept)
+        self.replaced.note(key, before, kept)
         self._step.record("item", row, blob, is_open)
 
     def resave(self, limit: int) -> None:

@@ -33,6 +33,7 @@ from node.core.protocol.frame import Frame
 from node.core.protocol.hints import HandOver, Hint
 from node.core.protocol.inspection import Inspected
 from node.core.protocol.step import Step
+from node.core.protocol.watching import ChangePage, FetchChanges
 from node.core.storage.row_scan import RowReads
 
 FLOORS_MAX = 8  # of a token that names each run by itself
@@ -278,6 +279,16 @@ def _of_state(s: m.State, change: Change) -> m.State:
     return s if item is s.item and clock is s.clock else replace(s, item=item, clock=clock)
 
 
+def _of_fetch_changes(f: FetchChanges, change: Change) -> m.Message:
+    return _with(f, clock=f.clock and _clock(f.clock, change))
+
+
+def _of_changes(p: ChangePage, change: Change) -> m.Message:
+    items = {key: _item(item, change) for key, item in p.items.items()}
+    upto = p.upto and _clock(p.upto, change)
+    return replace(p, clock=_clock(p.clock, change), upto=upto, items=items)
+
+
 def _of_item(message: Itemed, change: Change) -> m.Message:
     item = _item(message.item, change)
     return message if item is message.item else replace(message, item=item)
@@ -318,6 +329,8 @@ CARRIERS: dict[type, Callable[..., m.Message]] = {
     Hint: _of_item,
     HandOver: _of_item,
     Inspected: _of_inspected,
+    FetchChanges: _of_fetch_changes,
+    ChangePage: _of_changes,
     m.Written: _of_written,
     m.Accept: _of_accept,
     m.Gossip: _of_gossip,

@@ -15,4 +15,5 @@ def prune(keyspace: Keyspace) -> None:
 def compact(keyspace: Keyspace, limit: int) -> None:
     """Look again at open items: strip what the clock covers, erase marks that are done."""
     keyspace.transfers.let_go(keyspace.is_covered)
+    keyspace.replaced.begin()
     keyspace.resave(limit)

@@ -5,6 +5,7 @@
     request_body   connections and bodies that come in; body_queue: large bodies take turns
     response       one answer that goes out; event_stream: answers that go on; facts: what
                    a node reports of itself to handlers
+    feed           answers that go on and ask the core: watches
     line_exchange  bodies of lines, answered while they come
     origins        pages of other origins (CORS), and the headers that they may see and send
     port_limits    all times and bounds of the port: how long bodies wait for their turn, how much

@@ -8,7 +8,7 @@ bound the number of series.
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, Protocol
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import (
@@ -45,6 +45,13 @@ STORE_COUNTERS = (
 LINK_DIRECTIONS = (("sent", "frames_out"), ("received", "frames_in"))
 
 
+class Watches(Protocol):
+    """What is counted of watches."""
+
+    open: int
+    events: int
+
+
 class Metrics(Collector):
     """All metric families of one node; a scrape asks the owner of each number.
 
@@ -58,6 +65,7 @@ class Metrics(Collector):
         store: Callable[[], Stats],
     ) -> None:
         self.crashes = 0
+        self.feeds: Watches | None = None
         self.endpoints: Sequence[Endpoint] = ()
         self._status, self._links, self._store = status, links, store
         self._registry = CollectorRegistry()
@@ -79,6 +87,11 @@ class Metrics(Collector):
             if key in store:
                 yield CounterMetricFamily(name, text, value=store[key])
         yield from _hints(status["hints"])
+        if self.feeds is not None:
+            yield GaugeMetricFamily("coterie_watches", "Open watches.", value=self.feeds.open)
+            yield CounterMetricFamily(
+                "coterie_watch_events", "Events sent to watches.", value=self.feeds.events
+            )
         yield from self._peers()
 
     def _requests(self) -> Iterator[Metric]:

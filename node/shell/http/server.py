@@ -26,6 +26,7 @@ from node.api.contract import (
     Call,
     Dialect,
     Events,
+    Feed,
     Limits,
     Refused,
     Reply,
@@ -40,6 +41,7 @@ from node.shell.http.api_document import ApiDocument
 from node.shell.http.body_queue import Bodies
 from node.shell.http.event_stream import Streams
 from node.shell.http.facts import facts_of
+from node.shell.http.feed import Feeds, OpenFeed
 from node.shell.http.line_exchange import LineExchanges
 from node.shell.http.origins import Origins, is_asked_first, origin_form, permission
 from node.shell.http.port_limits import USUAL, PortLimits
@@ -54,6 +56,7 @@ NOT_TEXT = refused(400, "the path is not percent-encoded UTF-8")
 STREAMS_FULL = refused(503, "too many event streams are open; try again", {"Retry-After": "1"})
 
 Questions = Sequence[Request] | float
+Going = Reply | Events | OpenFeed | BodyLines  # what a handler's words lead to
 Said = TypeVar("Said", Reply, bytes)
 
 log = logging.getLogger(__name__)
@@ -98,6 +101,7 @@ class Server:
         self._idle = asyncio.Event()
         self._unlisted: set[asyncio.Task[Any]] = set()  # the WebSockets of peers
         self._streams = Streams(port_limits.streams_max)
+        self._feeds = Feeds(port_limits, self._talk, self._outcomes)
         self._exchanges = LineExchanges(port_limits, self._talk)
         self._listener: Listener | None = None
         self.port = 0  # the port it listens on, once started
@@ -122,6 +126,7 @@ class Server:
         """
         self.draining = True
         self._streams.end()
+        self._feeds.end()
         self._exchanges.end()
         self._bodies.give_up()
         if self._listener is None:
@@ -152,7 +157,7 @@ class Server:
         if endpoint is self._peer and refusal is None:
             return await self._accept(request)
         self._in_flight += 1
-        reply: Reply | Events | BodyLines
+        reply: Going
         try:
             if refusal is not None:
                 reply = refusal
@@ -181,6 +186,8 @@ class Server:
         endpoint.count(code, perf_counter() - started)
         if isinstance(answer, Events):
             return await self._streams.serve(request, answer, self._origins.headers(request))
+        if isinstance(answer, OpenFeed):
+            return await self._feeds.serve(request, answer, self._origins.headers(request))
         return await self._exchange(request, answer) if isinstance(answer, BodyLines) else answer
 
     async def _exchange(self, request: BaseRequest, lines: BodyLines) -> StreamResponse:
@@ -201,7 +208,7 @@ class Server:
         endpoint: Endpoint,
         placeholders: Mapping[str, str],
         query: str,
-    ) -> Reply | Events | BodyLines:
+    ) -> Going:
         """Wait for the body, unless the path is malformed."""
         if decoded(placeholders) is None:
             return self._early_refusal(request, endpoint, NOT_TEXT)
@@ -215,7 +222,7 @@ class Server:
         placeholders: Mapping[str, str],
         query: str,
         body: bytes | Reply,
-    ) -> Reply | Events | BodyLines:
+    ) -> Going:
         """Let the handler decide, and carry out what it says."""
         path = decoded(placeholders)
         words = request.rel_url.query if query else NOTHING
@@ -230,6 +237,9 @@ class Server:
                 return said.say(await self._outcome(said.request))
             if isinstance(said, Talk):
                 return await self._talk(said.steps)
+            if isinstance(said, Feed):
+                begun = await self._feeds.begin(said)
+                return endpoint.reword(call, begun) if isinstance(begun, Reply) else begun
         except Refused as refusal:
             return endpoint.reword(call, refusal.reply)
         return STREAMS_FULL if isinstance(said, Events) and self._streams.is_full else said
@@ -276,7 +286,7 @@ class Server:
             self._links.stats,
             self._store_stats,
         )
-        metrics.crashes = self._crashes
+        metrics.crashes, metrics.feeds = self._crashes, self._feeds
         metrics.endpoints = (*endpoints, self._nobody, self._malformed)
         return metrics.reply(call)
 
