@@ -3,11 +3,10 @@
 from collections.abc import Iterable
 from itertools import count
 
-from node.core.model.actors import actor_of, short_name, short_of, view_of
+from node.core.model.actors import HEAD, actor_of, short_name, short_of, view_of
 from node.core.model.dots import Dot
 from node.core.model.keys import key_hash_of
 from node.core.model.view import FIRST, ViewId
-from node.core.storage.past_runs import HEAD
 
 
 def braces(words: Iterable[str], between: str = " ") -> str:

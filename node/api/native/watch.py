@@ -10,6 +10,7 @@ and goes on from now: its client reads the keys again, with the token of that ev
 """
 
 from collections.abc import Generator, Iterator, Sequence
+from itertools import count
 
 import msgspec
 from msgspec.structs import replace
@@ -46,6 +47,7 @@ from node.core.protocol.watching import ChangesListed, ListChanges, Untraceable
 PATH = "/v1/watch"
 LAST_ID = "Last-Event-ID"
 SHORTEST_S, LONGEST_S = 0.05, 0.5  # between two rounds: longer while nothing comes
+HEADS_TRIED = 2  # so often an id is asked about before past runs that are not known are left out
 AGAIN_S = 0.2  # before a shard is asked again that has not answered
 ANSWER_S = 2.0  # for holders to answer
 COMMENT_S = 15.0
@@ -147,17 +149,17 @@ class _Watch:
 
     def _resume(self, given: Position, deadline: float) -> Opening:
         """Go on from there, if that can be: from a position of this cluster, in all slots."""
-        name = Token(name=given.cluster)
-        questions = [
-            Recognize(name, Past(clock.base, set(), clock.oldest_view))
-            for _, clock in given.clocks.groups
-        ]
-        outcomes = yield questions
-        while any(isinstance(outcome, Unavailable) for outcome in outcomes):
-            yield from self._wait(deadline, "this node does not know yet whose id this is")
-            outcomes = yield questions
+        name, told = Token(name=given.cluster), given.clocks
         clocks = Clocks()
-        for (slots, clock), outcome in zip(given.clocks.groups, outcomes, strict=True):
+        for tries in count():
+            past = [Past(c.base, set(), c.oldest_view) for _, c in told.groups]
+            outcomes = yield [Recognize(name, each) for each in past]
+            if not any(isinstance(outcome, Unavailable) for outcome in outcomes):
+                break
+            if tries == HEADS_TRIED:  # of retired views, perhaps: without them it claims less
+                told = told.without_heads()
+            yield from self._wait(deadline, "this node does not know yet whose id this is")
+        for (slots, clock), outcome in zip(told.groups, outcomes, strict=True):
             if isinstance(outcome, Recognized):
                 whole = DotClock(outcome.context.base, clock.loose, clock.oldest_view)
                 clocks.join(slots, whole)

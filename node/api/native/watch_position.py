@@ -13,7 +13,7 @@ from typing import Annotated
 
 import msgspec
 
-from node.core.model.actors import Actor
+from node.core.model.actors import HEAD, Actor, is_actor
 from node.core.model.dots import Dot, DotClock
 from node.core.model.item import Past
 from node.core.model.slots import ALL, SLOTS_BYTES, Slots, from_bytes, to_bytes
@@ -84,6 +84,20 @@ class Clocks:
         """The same, less these writes."""
         less = list(dots)
         return Clocks((slots, clock.without(less)) for slots, clock in self.groups)
+
+    def without_heads(self) -> "Clocks":
+        """The same, less the past runs that are named by heads alone."""
+        return Clocks(
+            (
+                slots,
+                DotClock(
+                    {actor: n for actor, n in clock.base.items() if HEAD not in actor},
+                    clock.loose,
+                    clock.oldest_view,
+                ),
+            )
+            for slots, clock in self.groups
+        )
 
     @property
     def token(self) -> Token:
@@ -170,6 +184,8 @@ def _slots_of(packed: bytes) -> Slots:
 
 def _clock_of(group: _Group) -> DotClock:
     loose = {actor: set(numbers) for actor, numbers in group.loose.items()}
+    if not all(map(is_actor, (*group.base, *loose))):
+        raise Malformed(NOT_OURS)
     return DotClock(dict(group.base), loose, ViewId(*group.oldest_view))
 
 

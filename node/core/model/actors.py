@@ -13,6 +13,7 @@ from hashlib import blake2b
 from node.core.model.view import FIRST, ViewId
 
 Actor = str
+HEAD = ":"  # in the name of a head of past runs, and of no actor
 SHORT_CHARACTERS = 6  # of a node id, and of a run, in the name of an actor
 ACTOR = re.compile(r"[A-Za-z0-9_-]{6,}(:[A-Za-z0-9_-]{8})?\.[0-9]{1,10}(\.[A-Za-z0-9_-]{1,6})?")
 

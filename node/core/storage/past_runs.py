@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec.structs import replace
 
-from node.core.model.actors import Actor, incarnation_of, short_of, view_of
+from node.core.model.actors import HEAD, Actor, incarnation_of, short_of, view_of
 from node.core.model.dots import DotClock, Vector, join_vectors
 from node.core.model.item import Item, Past
 from node.core.model.token import Token
@@ -37,7 +37,6 @@ from node.core.protocol.watching import ChangePage, FetchChanges
 from node.core.storage.row_scan import RowReads
 
 FLOORS_MAX = 8  # of a token that names each run by itself
-HEAD = ":"  # in the name of a head, and of no actor
 SAVED = msgspec.msgpack.Decoder(list[list[tuple[Actor, int]]])
 
 ChainLinks = list[tuple[Actor, int]]

@@ -4,14 +4,14 @@ import msgspec
 import pytest
 from hypothesis import given, strategies as st
 
-from node.core.model.actors import actor_of
+from node.core.model.actors import HEAD, actor_of
 from node.core.model.dots import Vector
 from node.core.model.item import Item, Past
 from node.core.model.token import ALL_KEYS, Token, encode
 from node.core.model.view import FIRST, ViewId
 from node.core.protocol import messages as m
 from node.core.protocol.step import Step
-from node.core.storage.past_runs import FLOORS_MAX, HEAD, ChainLinks, PastRuns, UnknownRuns
+from node.core.storage.past_runs import FLOORS_MAX, ChainLinks, PastRuns, UnknownRuns
 from tests.core.given import MemoryRows
 
 SECOND = ViewId(2, "p")
