@@ -29,7 +29,7 @@ import msgspec
 
 from node.api.native.watch_position import Clocks
 from node.core.model.dots import Dot
-from node.core.model.item import Item, Version, sync
+from node.core.model.item import Item, Past, Version, sync
 from node.core.protocol.watching import Cause, KeyChange
 
 CHANGE_BYTES = 500  # of a change that is held, beside its key, value and causes
@@ -162,7 +162,9 @@ class Backlog:
             versions = {dot: v for dot, v in versions.items() if v.timestamp < earlier}
             versions[change.dot] = change.version
         sizes = {**sizes, change.dot: held.size}
-        return Shown(change, Item(versions, item.past), sizes)
+        is_whole = len(versions) == len(item.versions) and change.dot in item.versions
+        past = item.past if is_whole else Past()  # it knows that what is held has replaced the rest
+        return Shown(change, Item(versions, past), sizes)
 
     def _forget(self, change: KeyChange) -> None:
         """Hold this no longer."""
