@@ -1,4 +1,5 @@
-"""The arguments of commands about keys: `put`, `get`, `delete`, `resolve`, `explain`, decoding.
+"""The arguments of commands about keys: `put`, `get`, `delete`, `resolve`, `explain`, `watch`,
+decoding.
 
 They are built on the client (`coterie`), and end with its exit codes: 0 done, 1 failure, 2 usage,
 3 absent, 4 siblings or condition, 5 unavailable, 6 unmet.
@@ -9,10 +10,11 @@ from typing import Annotated, Literal
 
 import typer
 
-from cluster.cli import data_commands
+from cluster.cli import data_commands, watch_command
 from cluster.cli.client_session import Asked
 from cluster.cli.data_commands import ReadOptions, WriteOptions
 from cluster.cli.run import engine_of
+from cluster.cli.watch_command import WatchedKeys
 from cluster.engines.engine import recalled
 from cluster.engines.topology import DEFAULT_NAME
 
@@ -165,6 +167,26 @@ def explain(
 ) -> None:
     """Say why a key shows what it shows: what each replica has, and what it lacks."""
     data_commands.explain(asked_of(name, url, node, session), key, as_json)
+
+
+@data.command()
+def watch(
+    key: Annotated[
+        str | None, typer.Argument(metavar="[KEY]", help="This key alone; without: all keys.")
+    ] = None,
+    prefix: Annotated[str | None, typer.Option(help="All keys that begin so.")] = None,
+    limit: Annotated[int | None, typer.Option(help="End after so many events.")] = None,
+    last_id: Annotated[str, typer.Option(help="Go on from this event: `event_id` of --json.")] = "",
+    name: Name = DEFAULT_NAME,
+    url: Urls = None,
+    node: At = None,
+    session: SessionFile = None,
+    timeout: Timeout = TIMEOUT_S,
+    as_json: Json = False,
+) -> None:
+    """Print what changes, a line for each event, until it is interrupted."""
+    wanted = WatchedKeys(key, prefix, limit, last_id)
+    watch_command.watch(asked_of(name, url, node, session, timeout), wanted, as_json)
 
 
 @tokens.command("decode")

@@ -29,6 +29,7 @@ from node.core.protocol.operations import (
     Stored,
     StoreLocally,
 )
+from node.core.protocol.watching import ChangesListed
 from tests.conversations.looking import Choices, Looking
 from tests.conversations.stage import Posted, Stage
 
@@ -47,10 +48,11 @@ class Play(Looking):
     """Plays one conversation."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._stage: Stage | None = None
         self._sessions: dict[str, Session] = {}
         self._kept: dict[str, Posted] = {}
-        self._counts = dict.fromkeys("wrnvle", 0)
+        self._counts = dict.fromkeys("wrnvlec", 0)
 
     @property
     def stage(self) -> Stage:
@@ -293,6 +295,8 @@ class Play(Looking):
         stage.name_request(driver, name)
 
         def done(outcome: Outcome) -> None:
+            if isinstance(outcome, ChangesListed):
+                self.hear_changes(outcome)
             said = self._looked(outcome) if isinstance(outcome, Looked) else ""
             stage.say(f"{name} at {node}: {said or stage.words.outcome(outcome)}")
             self._learn(options.get("by"), key, outcome)
