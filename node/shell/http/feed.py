@@ -76,8 +76,8 @@ class Feeds:
         return response
 
     async def _send(self, request: BaseRequest, response: StreamResponse, steps: FeedSteps) -> None:
-        wanted = next(steps)
-        while not self._ending.is_set():
+        wanted = next(steps, None)
+        while wanted is not None and not self._ending.is_set():
             if request.transport is None or request.transport.is_closing():
                 raise ConnectionError("the client went away")
             outcomes: list[Outcome] = []
@@ -89,7 +89,7 @@ class Feeds:
                 await self._pause(wanted)
             else:
                 outcomes = await self._do(wanted)
-            wanted = steps.send(outcomes)
+            wanted = _next_of(steps, outcomes)
 
     async def _pause(self, length_s: float) -> None:
         try:
@@ -97,3 +97,13 @@ class Feeds:
                 await self._ending.wait()
         except TimeoutError:
             return
+
+
+def _next_of(
+    steps: FeedSteps, outcomes: Sequence[Outcome]
+) -> Sequence[Request] | float | FeedWords | None:
+    """Return the next step; None: there is none."""
+    try:
+        return steps.send(outcomes)
+    except StopIteration:
+        return None

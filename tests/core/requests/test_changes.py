@@ -133,9 +133,13 @@ def test_it_walks_its_rows_where_the_log_does_not_know_a_write() -> None:
     one = One(options=options)
     one.arrive()
     keys = [key for key in (f"key{n:02d}" for n in range(40)) if owned(one, key)][:12]
+    listed(one)  # from now on it is watched
     for key in keys:
         put(one, key)
-    assert sorted(key for key, _ in told(listed(one))) == keys
+    put(one, keys[0], b"2")
+    found = told(listed(one))
+    assert sorted({key for key, _ in found}) == keys
+    assert {(keys[0], b"1"), (keys[0], b"2")} <= {*found}
 
 
 def small(**more: int) -> Options:
