@@ -31,6 +31,7 @@ from node.api.native.bulk import bulk
 from node.api.native.explain import explanations
 from node.api.native.key_lists import key_lists
 from node.api.native.key_values import key_values
+from node.api.native.merged_keys import merged_keys
 from node.api.native.policies import policies
 from node.api.native.snapshots import snapshots
 from node.api.native.watch import watches
@@ -92,7 +93,7 @@ def dialects_of(settings: Settings) -> list[Dialect]:
     """Return the handlers of the chosen contracts, in their order, then our own routes."""
     spoken = [entry.handlers(settings) for entry in settings.spoken]
     ours = key_values(), policies(), key_lists(), bulk(), snapshots(), watches(), explanations()
-    return [*spoken, native(), *ours, views()]
+    return [*spoken, native(), *ours, merged_keys(), views()]
 
 
 def start_of(settings: Settings) -> Start:

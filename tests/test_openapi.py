@@ -18,6 +18,7 @@ from node.api.native.bulk import bulk
 from node.api.native.explain import explanations
 from node.api.native.key_lists import key_lists
 from node.api.native.key_values import key_values
+from node.api.native.merged_keys import merged_keys
 from node.api.native.policies import policies
 from node.api.native.snapshots import snapshots
 from node.api.native.watch import watches
@@ -80,17 +81,10 @@ def test_a_path_names_its_placeholders() -> None:
 
 
 async def test_a_node_answers_both_in_the_same_way_each_time() -> None:
-    parts = (
-        key_values(),
-        policies(),
-        key_lists(),
-        bulk(),
-        snapshots(),
-        watches(),
-        explanations(),
-        views(),
-    )
-    async with served(*parts, faults=True) as site:
+    many = key_lists(), bulk(), snapshots(), merged_keys(), watches()
+    async with served(
+        key_values(), policies(), *many, explanations(), views(), faults=True
+    ) as site:
         first, second = [await site.ask("GET", "/openapi.json") for _ in range(2)]
         assert (first.status, first.headers["content-type"]) == (200, "application/json")
         assert first.body == second.body

@@ -40,6 +40,7 @@ from node.core.protocol.operations import (
     Mismatch,
     Outcome,
     Outdated,
+    OutOfBounds,
     Overfull,
     Put,
     Rejected,
@@ -276,6 +277,8 @@ class Words(Changes):
                 return f"Rejected: {outcome.reason}"
             case Overfull():
                 return f"Overfull: {outcome.reason}"
+            case OutOfBounds():
+                return f"OutOfBounds: {outcome.reason}"
             case Reused():
                 return f"Reused: {outcome.reason}"
             case Counted():

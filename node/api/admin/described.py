@@ -173,7 +173,11 @@ SCHEMAS: dict[str, Json] = {
         }
     ),
     "Limits": record(
-        {**numbers("value_bytes_max token_bytes_max token_dots_max"), "wait_s_max": NUMBER}
+        {
+            **numbers("value_bytes_max token_bytes_max token_dots_max repeats_max"),
+            **numbers("counter_max set_elements_max set_bytes_max"),
+            "wait_s_max": NUMBER,
+        }
     ),
     "ChangeRequest": fields(
         {

@@ -7,6 +7,9 @@ from collections.abc import Iterator
 
 from node.api.contract import Call, Dialect, Facts, Reply, Route
 from node.api.parsing import refused, said
+from node.core.model.counters import COUNT_MAX
+from node.core.model.element_sets import ELEMENT_BYTES_MAX, ELEMENTS_MAX
+from node.core.model.repeats import REPEATS_MAX
 from node.core.model.token import EXACT_MAX, TOKEN_BYTES_MAX
 
 TEXT = "text/plain; charset=utf-8"
@@ -63,5 +66,9 @@ def limits(call: Call) -> Reply:
             "wait_s_max": call.limits.wait_s_max,
             "token_bytes_max": TOKEN_BYTES_MAX,
             "token_dots_max": EXACT_MAX,
+            "counter_max": COUNT_MAX,
+            "set_elements_max": ELEMENTS_MAX,
+            "set_bytes_max": ELEMENT_BYTES_MAX,
+            "repeats_max": REPEATS_MAX,
         },
     )

@@ -6,6 +6,7 @@
     snapshots      POST /v1/snapshot: values that are consistent with each other
     watch          GET /v1/watch: what changes;  watch_position: how far it has come (the id)
     watch_order    causes before effects;  watch_events: the events as text
+    merged_keys    GET, POST and DELETE of /v1/counters/{key} and /v1/sets/{key}
     answers        from outcomes to answers
     policies       GET, PUT and DELETE /v1/policies/{prefix}; which words a policy may have is in
                    core/model/policies
@@ -16,7 +17,8 @@
     opaque         tokens and contexts as the opaque text that clients send back
     problems       refusals as problem documents, and the texts that explain each kind
     described      all of this for the OpenAPI document; a new route is described there, or in
-                   described_many, which has the requests about many keys, or explain_described
+                   described_many, which has the requests about many keys, merged_described or
+                   explain_described
 
 Read key_values, then answers.  (RFC 9110: methods, tags, conditions; RFC 9457: problems.)
 """

@@ -30,6 +30,7 @@ from node.core.protocol.operations import (
     Found,
     Mismatch,
     Outcome,
+    OutOfBounds,
     Overfull,
     Rejected,
     Reused,
@@ -53,10 +54,10 @@ Headers = dict[str, str]
 def say_read(asked: KeyRequest, outcome: Outcome) -> Reply:
     """Answer a read: its value, its siblings, or why there is none."""
     if not isinstance(outcome, Found):
-        return _say_otherwise(asked, outcome)
+        return say_otherwise(asked, outcome)
     tag = tag_of(outcome.shown)
-    headers = _read_headers(asked, outcome)
-    headers["ETag"] = _quoted(tag)
+    headers = read_headers(asked, outcome)
+    headers["ETag"] = quoted(tag)
     wanted = asked.call.query.get("sibling", "")
     if "If-Match" in asked.call.headers and conditions_of(asked).is_other(wanted or tag):
         return say_excluded(asked, outcome)
@@ -76,7 +77,7 @@ def say_read(asked: KeyRequest, outcome: Outcome) -> Reply:
 
 def say_excluded(asked: KeyRequest, found: Found) -> Reply:
     """Answer that a condition excludes what the key shows."""
-    headers = {**_read_headers(asked, found), "ETag": _quoted(tag_of(found.shown))}
+    headers = {**read_headers(asked, found), "ETag": quoted(tag_of(found.shown))}
     words = f"the key shows versions at {found.served_by} that a condition excludes"
     return problem(asked.call, "condition", words, headers)
 
@@ -84,7 +85,7 @@ def say_excluded(asked: KeyRequest, found: Found) -> Reply:
 def say_siblings(asked: KeyRequest, found: Found) -> Reply:
     """Answer a PATCH that there are several values."""
     words = f"the key has {len(found.values)} values: write one in their place first"
-    return problem(asked.call, "siblings", words, _read_headers(asked, found))
+    return problem(asked.call, "siblings", words, read_headers(asked, found))
 
 
 def _say_value(headers: Headers, found: Found, place: int) -> Reply:
@@ -100,7 +101,7 @@ def _say_sibling(asked: KeyRequest, headers: Headers, found: Found, wanted: str)
         if tag_of((dot,)) == wanted:
             named = {i: naming for i, naming in found.context.namings.items() if naming.dot == dot}
             seen = Past({}, {dot}, namings=named)
-            alone = {"ETag": _quoted(wanted), "Kv-Context": _context(asked, seen)}
+            alone = {"ETag": quoted(wanted), "Kv-Context": _context(asked, seen)}
             return _say_value({**headers, **alone}, found, place)
     words = f"the key has no sibling {wanted!r} now: read it without `sibling`"
     return problem(asked.call, "absent", words, headers)
@@ -120,7 +121,7 @@ def _sibling(asked: KeyRequest, found: Found, place: int) -> dict[str, object]:
     tag = tag_of((dot,))
     return {
         "id": tag,
-        "etag": _quoted(tag),
+        "etag": quoted(tag),
         "content_type": labels.content_type,
         **shown_value(found.values[place], labels),
         "meta": labels.meta,
@@ -142,7 +143,7 @@ def shown_value(value: bytes, labels: Labels) -> dict[str, object]:
     return {"value_base64": base64.b64encode(value).decode()}
 
 
-def _read_headers(asked: KeyRequest, read: Found | Absent) -> Headers:
+def read_headers(asked: KeyRequest, read: Found | Absent) -> Headers:
     headers = _seen(asked, read.token, read.context.by_name(read.dots), read.served_by)
     headers["Kv-Reads"] = f"{read.reads}/{asked.copies}"
     if read.missing:
@@ -158,11 +159,11 @@ def _read_headers(asked: KeyRequest, read: Found | Absent) -> Headers:
 def say_write(asked: KeyRequest, expires: int, outcome: Outcome) -> Reply:
     """Answer a PUT: 201 where no value was known before, 200 otherwise."""
     if not isinstance(outcome, Stored):
-        return _say_otherwise(asked, outcome)
-    headers = _write_headers(asked, outcome)
+        return say_otherwise(asked, outcome)
+    headers = write_headers(asked, outcome)
     is_alone = outcome.shown == (outcome.dot,)
     if is_alone:  # the tag of more would stand for values that this client has not seen
-        headers["ETag"] = _quoted(tag_of(outcome.shown))
+        headers["ETag"] = quoted(tag_of(outcome.shown))
     if expires:
         headers["Kv-Expires"] = _instant(expires)
     if wants_minimal(asked.call):
@@ -181,11 +182,11 @@ def say_write(asked: KeyRequest, expires: int, outcome: Outcome) -> Reply:
 def say_delete(asked: KeyRequest, outcome: Outcome) -> Reply:
     """Answer a DELETE: 204, or 404 where nothing was there."""
     if not isinstance(outcome, Stored):
-        return _say_otherwise(asked, outcome)
-    return Reply(204, b"", _write_headers(asked, outcome))
+        return say_otherwise(asked, outcome)
+    return Reply(204, b"", write_headers(asked, outcome))
 
 
-def _write_headers(asked: KeyRequest, stored: Stored) -> Headers:
+def write_headers(asked: KeyRequest, stored: Stored) -> Headers:
     context = stored.context.joined({}, {stored.dot})
     headers = {
         **_seen(asked, stored.token, context, stored.home),
@@ -199,15 +200,15 @@ def _write_headers(asked: KeyRequest, stored: Stored) -> Headers:
 
 
 # ------------------------------------------------------------------ all others
-def _say_otherwise(asked: KeyRequest, outcome: Outcome) -> Reply:
+def say_otherwise(asked: KeyRequest, outcome: Outcome) -> Reply:
     """Answer with a problem; it gives the token back, so that a client can always keep the last."""
     match outcome:
         case Absent():
             return problem(
-                asked.call, "absent", "the key has no value", _read_headers(asked, outcome)
+                asked.call, "absent", "the key has no value", read_headers(asked, outcome)
             )
         case Mismatch(shown_tag=tag, token=token, context=context, served_by=served_by):
-            shown = {"ETag": _quoted(tag)} if tag else {}
+            shown = {"ETag": quoted(tag)} if tag else {}
             shows = "a value that a condition excludes" if tag else "no value"
             words = f"the key shows {shows} at {served_by}"
             headers = {**_seen(asked, token, context, served_by), **shown}
@@ -229,6 +230,8 @@ def refusal_of(call: Call, token: Token, outcome: Outcome) -> Reply:
             return problem(call, "unavailable", reason, seen, definite=definite, **reached)
         case Overfull(reason=reason):
             return problem(call, "siblings", reason, seen)
+        case OutOfBounds(reason=reason):
+            return problem(call, "bounds", reason, seen)
         case Reused():
             words = "this Idempotency-Key was used for another write of the key"
             return problem(call, "reused", words, seen)
@@ -256,5 +259,5 @@ def _instant(milliseconds: int) -> str:
     return f"{milliseconds / 1000:.3f}"
 
 
-def _quoted(tag: str) -> str:
+def quoted(tag: str) -> str:
     return f'"{tag}"'

@@ -65,6 +65,12 @@ KINDS = {
         "In the last 10 minutes this key was written with the same Idempotency-Key, and another\n"
         "body, type, context or condition.  Nothing was written.  Give each write its own.",
     ),
+    "bounds": ProblemKind(
+        422,
+        "The counter or the set would exceed a bound",
+        "A counter has 64 bits, and a set only so many elements; /v1/limits says how many.\n"
+        "Nothing was added and nothing was removed.",
+    ),
     "context": ProblemKind(
         428,
         "The policy of the key wants a context",

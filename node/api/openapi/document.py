@@ -12,21 +12,22 @@ from node.api.native import (
     described as native,
     described_many as many,
     explain_described as explain,
+    merged_described as merged,
 )
 from node.api.openapi.parts import HEADERS, Json, Operations
 
 OPENAPI = "3.1.0"
 METHODS = ("GET", "HEAD", "PUT", "POST", "PATCH", "DELETE")  # as they stand in the document
 WORDS = re.compile(r"\w+")
-PARTS = (native, many, explain, admin)
+PARTS = (native, many, merged, explain, admin)
 OPERATIONS: Operations = {path: said for part in PARTS for path, said in part.OPERATIONS.items()}
 
 ABOUT = (
     "Every node answers for every key. Tokens (`Kv-Token`), contexts (`Kv-Context`) and tags "
     "(`ETag`) are opaque: a client sends back those of an answer. Refusals under `/v1/kv`, "
-    "`/v1/keys`, `/v1/bulk`, `/v1/snapshot`, `/v1/policies`, `/v1/problems` and `/v1/explain` are "
-    "problem documents (RFC 9457), and so are those of what decodes tokens and contexts; the other "
-    "routes, and "
+    "`/v1/keys`, `/v1/bulk`, `/v1/snapshot`, `/v1/counters`, `/v1/sets`, `/v1/policies`, "
+    "`/v1/problems` and `/v1/explain` are problem documents (RFC 9457), and so are those of what "
+    "decodes tokens and contexts; the other routes, and "
     'refusals of pages of other origins, say `{"error": ...}`. '
     "A method that a path lacks is refused with 405, and `Allow` names those that it has. "
     "Whatever its path, a request that is not HTTP is refused with 400, one with a line that is "

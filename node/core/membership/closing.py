@@ -151,6 +151,7 @@ class Closing:
         highest = {a: n for a, n in highest_seen if self._incarnations.address_of(a) in ours}
         lost = repair.beyond(keyspace.parts, self.refused())
         keyspace.watermarks.take(shard_watermark, highest, lost)
+        keyspace.watermarks.settle(repair.oldest_view_told(keyspace.parts))
 
 
 def _beyond(clock: DotClock, base: Vector, loose: Iterable[Dot]) -> Iterator[Dot]:

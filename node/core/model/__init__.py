@@ -14,6 +14,9 @@
     item           all that a replica knows of one key: versions, and what they have replaced
     labels         what a client says of a value beside its bytes; tags: entity tags of versions
     conditions     what a write replaces, and when it is refused
+    counters       a counter's state: what each run has added; element_sets: a set's
+    changes        what clients do to both; repeats: which changes were sent again
+    merged_values  their keys, and how the versions of one join
     hlc            timestamps
     token          what a client depends on, and how much of it a token holds (EXACT_MAX);
                    cluster_name: the cluster that gave it

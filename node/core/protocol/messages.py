@@ -45,7 +45,8 @@ class Ack(Frame, tag=2, frozen=True):
 
 
 class Written(Frame, tag=3, frozen=True):
-    """Home -> origin (tell): an ack with the name and the token of the write."""
+    """Home -> origin (tell): an ack with the name and the token of the write; of a change of a
+    counter or a set, also the `state` after it."""
 
     request: int
     dot: Dot
@@ -54,6 +55,7 @@ class Written(Frame, tag=3, frozen=True):
     replaced: bool
     clock: Vector | None = None
     shown: tuple[Dot, ...] = ()
+    state: bytes = b""
 
 
 class Declined(Frame, tag=4, frozen=True):

@@ -3,6 +3,7 @@
 import msgspec
 
 from node.core.model.actors import Actor
+from node.core.model.changes import StateChange
 from node.core.model.conditions import UNCONDITIONAL, Mode, RefuseWhen, Scope
 from node.core.model.dots import Dot, Vector
 from node.core.model.drawn_identity import is_drawn
@@ -23,7 +24,9 @@ class Put(msgspec.Struct, frozen=True, gc=False):
     """Write a value (None: delete), unless a condition of `refuse_when` holds.  `clocked`: keep a
     vector clock, as do all that replace one with a clock.  It may wait `wait_s` for replicas that
     may not name it yet, `timeout_s` for those that were asked.  From `expires` on it is not shown.
-    `identity`: its client's if it repeats it, or its origin's.  `hinted`: others may keep it."""
+    `identity`: its client's if it repeats it, or its origin's.  `hinted`: others may keep it.
+    `change`: what it does to a counter or a set, instead of a value; `states`: what its origin has
+    read of that first, and its context covers."""
 
     key: str
     value: bytes | None
@@ -43,6 +46,8 @@ class Put(msgspec.Struct, frozen=True, gc=False):
     repeated: bool = False  # it may be named already, and then what its home has may be later
     first: Timestamp | None = None  # of its first name, where that is known
     hinted: bool = False
+    change: StateChange | None = None
+    states: tuple[bytes, ...] = ()
 
     @property
     def repeatable_as(self) -> str:
@@ -167,7 +172,7 @@ class Stored(msgspec.Struct, frozen=True, gc=False):
     """The write is durable on `acks` of `copies` replicas, which are `nodes`; `context` is what the
     client has seen of the key, `clock` the version's vector clock (None: it has none), and `shown`
     are the versions that its home shows now.  For `hints` other replicas, nodes of other shards
-    durably keep it."""
+    durably keep it.  `state` is that of a counter or a set after its change."""
 
     token: Token
     context: Past
@@ -180,6 +185,7 @@ class Stored(msgspec.Struct, frozen=True, gc=False):
     clock: Vector | None = None
     shown: tuple[Dot, ...] = ()
     hints: int = 0
+    state: bytes = b""
 
 
 class Found(msgspec.Struct, frozen=True, gc=False):
@@ -253,6 +259,12 @@ class Reused(msgspec.Struct, frozen=True, tag=True, gc=False):
     reason: str
 
 
+class OutOfBounds(msgspec.Struct, frozen=True, tag=True, gc=False):
+    """The change is certainly not done: a counter or a set would exceed a bound."""
+
+    reason: str
+
+
 class Rejected(msgspec.Struct, frozen=True, tag=True, gc=False):
     """The request claims what cannot be, today and later.  Nothing of it was written or stored."""
 
@@ -260,7 +272,7 @@ class Rejected(msgspec.Struct, frozen=True, tag=True, gc=False):
 
 
 # Of a write, by its home.
-Refusal = Absent | Mismatch | Unmet | Unavailable | Rejected | Overfull | Reused
+Refusal = Absent | Mismatch | Unmet | Unavailable | Rejected | Overfull | OutOfBounds | Reused
 
 
 class Counted(msgspec.Struct, frozen=True, gc=False):
@@ -330,24 +342,8 @@ class Outdated(msgspec.Struct, frozen=True):
 
 
 Outcome = (
-    Stored
-    | Found
-    | Absent
-    | Mismatch
-    | Unmet
-    | Unavailable
-    | Rejected
-    | Overfull
-    | Reused
-    | Counted
-    | Listed
-    | KeysListed
-    | Looked
-    | Forgotten
-    | Adopted
-    | Outdated
-    | Explained
+    Stored | Found | Absent | Mismatch | Unmet | Unavailable | Rejected | Overfull | OutOfBounds
+    | Reused | Counted | Listed | KeysListed | Looked | Forgotten | Adopted | Outdated | Explained
     | Recognized
-    | ChangesListed
-    | Untraceable
-)
+    | ChangesListed | Untraceable
+)  # fmt: skip

@@ -16,7 +16,7 @@ from node.core.model.actors import Actor
 from node.core.model.dots import DotClock, Vector, join_vectors, lowest
 from node.core.model.slots import Slots, from_bytes, to_bytes
 from node.core.model.token import COUNT_MAX
-from node.core.model.view import View, ViewId
+from node.core.model.view import NO_VIEW, View, ViewId
 from node.core.protocol.messages import Page, Pull, RowPage, SamePage
 from node.core.protocol.pieces import Pieces
 from node.core.protocol.step import Numbers
@@ -159,6 +159,11 @@ class Repair:
             loose = {actor: max(numbers) for actor, numbers in clock.loose.items()}
             highest = join_vectors(join_vectors(highest, clock.base), loose)
         return highest
+
+    def oldest_view_told(self, parts: Parts) -> ViewId:
+        """Below this view, all members had everything when they told their clocks last."""
+        clocks = self._clocks(parts) if self.complete() else []
+        return min((clock.oldest_view for clock in clocks), default=NO_VIEW)
 
     def to_close(self, parts: Parts, ended: list[Actor]) -> list[Actor]:
         """The past incarnations whose gaps this node may fill now."""

@@ -6,6 +6,7 @@
     drawing          the identities that an origin draws, and which are settled
     write_home       naming, storing, refusing
     repeated_writes  a write that its client sends again
+    merged_writes    changes of counters and sets
     write_replica    storing what a home tells, telling it again
     read_origin      a read at its origin
     read_owner       the state of a key

@@ -20,7 +20,7 @@ from node.core.model.cluster_name import pieces
 from node.core.model.dots import Dot
 from node.core.model.hlc import NO_TIMESTAMP, bounded
 from node.core.model.item import Past
-from node.core.model.keys import slot_of
+from node.core.model.keys import is_plain, slot_of
 from node.core.model.token import Token
 from node.core.protocol.inspection import Explain, Recognize
 from node.core.protocol.messages import WantRuns
@@ -46,6 +46,7 @@ UNKNOWN_RUNS = Unavailable(
     "this node does not know yet which runs of other nodes the context names; try again",
     definite=True,
 )
+RESERVED_KEY = Rejected("a key does not begin with a NUL character")
 NO_PAST, NO_TOKEN = Past(), Token()
 
 
@@ -58,6 +59,9 @@ class Admission:
 
     def admit(self, request: int, operation: Any) -> None:
         """Do what the client asks, or refuse it and keep nothing of it."""
+        if _is_reserved(operation):
+            self._step.reply(request, RESERVED_KEY)
+            return
         if _claims_nothing(operation):
             self._perform(request, operation)
             return
@@ -129,6 +133,13 @@ class Admission:
         ):
             return operation
         return replace(operation, token=replace(token, timestamp=timestamp))
+
+
+def _is_reserved(operation: Any) -> bool:
+    """Whether it writes a value where the state of a counter or a set is."""
+    if not isinstance(operation, Put | StoreLocally) or is_plain(operation.key):
+        return False
+    return isinstance(operation, StoreLocally) or operation.change is None
 
 
 def _claims_nothing(operation: Any) -> bool:

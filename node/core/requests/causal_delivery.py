@@ -32,7 +32,7 @@ from node.core.model.actors import Actor, actor_of, incarnation_of
 from node.core.model.conditions import Mode, Scope
 from node.core.model.dots import Dot, DotClock, Vector
 from node.core.model.item import Item, Past, sync
-from node.core.model.keys import key_hash_of, key_of, row_of
+from node.core.model.keys import is_plain, key_hash_of, key_of, row_of
 from node.core.model.options import Options
 from node.core.model.token import ALL_KEYS, EXACT_MAX, Token
 from node.core.protocol.effects import Damaged
@@ -155,6 +155,8 @@ class DeliveryBuffer:
         waiting: dict[str, dict[Dot, Token]] = {}
         stuck: set[str] = set()
         for key, entry in self._undelivered.items():
+            if not is_plain(key):
+                continue
             item = self._filled(key)
             waiting[key] = {dot: t for dot, t in entry.early.items() if dot in item.versions}
             if any(self._missing(key, deps, item.past) for deps in waiting[key].values()):
@@ -273,6 +275,8 @@ class DeliveryBuffer:
                 return items, None
             for row, _ in found:
                 key = key_of(row)
+                if not is_plain(key):
+                    continue
                 item = (
                     self._undelivered[key].shown
                     if key in self._undelivered

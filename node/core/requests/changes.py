@@ -16,7 +16,7 @@ from itertools import islice
 from node.core.membership.services import Services
 from node.core.model.dots import Dot, DotClock
 from node.core.model.item import Item, Version
-from node.core.model.keys import slot_of_key
+from node.core.model.keys import FIRST_PLAIN, slot_of_key
 from node.core.model.options import Options
 from node.core.model.slots import Slots, from_bytes, to_bytes
 from node.core.protocol.effects import Damaged
@@ -120,8 +120,8 @@ class _ChangeWalk:
 
     def _is_wanted(self, key: str) -> bool:
         fetch = self._fetch
-        if key < fetch.start or (fetch.end and key >= fetch.end) or key == NOT_HERE:
-            return False
+        if key < max(fetch.start, FIRST_PLAIN) or (fetch.end and key >= fetch.end):
+            return False  # of another prefix, of no slot that is asked for, a counter or a set
         return bool(self._slots >> slot_of_key(key) & 1)
 
     def _scan(self, known: DotClock) -> None:

@@ -12,7 +12,7 @@ from node.core.model.actors import Actor
 from node.core.model.conditions import Mode
 from node.core.model.dots import covered_by
 from node.core.model.item import Item
-from node.core.model.keys import key_hash_of, key_of
+from node.core.model.keys import is_plain, key_hash_of, key_of
 from node.core.model.token import Token
 from node.core.protocol.effects import DAMAGED, Damaged
 from node.core.protocol.operations import Get, List, Listed, Outcome, Unavailable, Unmet
@@ -103,6 +103,7 @@ class Lists:
             for row, blob in rows:
                 if blob == DAMAGED:
                     raise Damaged(row)
-                found.append((key_of(row), ITEMS.decode(blob)))
+                if is_plain(key := key_of(row)):
+                    found.append((key, ITEMS.decode(blob)))
             after = rows[-1][0]
         return found

@@ -26,7 +26,7 @@ import msgspec
 from node.core.membership.services import Services
 from node.core.model.dots import Dot, covered_by
 from node.core.model.item import Item
-from node.core.model.keys import NAMES, KeyHash, Slot, key_hash_of
+from node.core.model.keys import FIRST_PLAIN, NAMES, KeyHash, Slot, key_hash_of
 from node.core.model.slots import Slots, each_of, from_bytes, to_bytes
 from node.core.model.token import Token
 from node.core.protocol.effects import Damaged
@@ -272,7 +272,8 @@ def _missing_in_all(pages: list[KeyPage]) -> Missing:
 
 def names_in(keyspace: Keyspace, slots: Slots, start: str, end: str, at_once: int) -> Iterator[str]:
     """The keys of these slots that have rows, from `start` on and before `end` (empty: to the last
-    one), in their order; of each slot so many are read at once."""
+    one), in their order, without counters and sets; of each slot so many are read at once."""
+    start = max(start, FIRST_PLAIN)
     held = 0
     for part in keyspace.parts:
         held |= part.slots

@@ -55,12 +55,16 @@ class LookFirst:
         self._looking[request] = Looking(put, attempts, until, self._is_bound(put))
         scope = put.refuse_when.scope
         get = Get(put.key, put.judged_as, put.token, scope, timeout_s=put.timeout_s)
-        self._read(request, replace(get, identity=put.identity))
+        is_change = put.change is not None
+        wait_s = put.wait_s if is_change else 0.0
+        self._read(request, replace(get, identity=put.identity, raw=is_change, wait_s=wait_s))
 
     def _is_bound(self, put: Put) -> bool:
         """Whether the write has a condition: the key must have a value, or the token names
         something of it.  Any home covers a token that is empty or names only other shards."""
         refuse_when = put.refuse_when
+        if put.change is not None:  # its client has seen what it removes
+            return refuse_when.unmet is not None
         if refuse_when.absent or refuse_when.asks_for_tag or refuse_when.unmet is None:
             return refuse_when.absent or refuse_when.asks_for_tag
         need = need_of(key_hash_of(put.key, put.mode is Mode.LWW), self._views, self._keyspace)
@@ -86,6 +90,8 @@ class LookFirst:
             assert isinstance(outcome, Found | Absent)
             token = outcome.token  # what the read has seen, the write replaces
             allowed = replace(put, token=token, refuse_when=UNCONDITIONAL)
+            if put.change is not None and isinstance(outcome, Found):
+                allowed = replace(allowed, context=outcome.context, states=outcome.values)
             self._put(request, allowed, found, looking.attempts)
         elif looking.is_bound:
             return outcome

@@ -53,7 +53,7 @@ class RepeatedWrites:
         namings = item.past.namings
         naming = _name_of(put.identity, item)
         if naming is not None:
-            self._replicate(source, accept, item, naming.dot)
+            self.tell_again(source, accept, item, naming.dot)
             return self._written(accept, item, naming)
         if is_drawn(put.identity):
             return None
@@ -64,7 +64,8 @@ class RepeatedWrites:
             return Declined(accept.request, CROWDED)
         return None
 
-    def _replicate(self, source: str, accept: Accept, item: Item, dot: Dot) -> None:
+    def tell_again(self, source: str, accept: Accept, item: Item, dot: Dot) -> None:
+        """Tell the shard peers of a write that was named before, so that they acknowledge it."""
         is_whole = fits(item, self._bytes_max)
         if not is_whole:
             if dot not in item.versions or accept.put.mode is Mode.LWW:

@@ -51,6 +51,7 @@ from node.core.requests.admission import impossible
 from node.core.requests.causal_delivery import DeliveryBuffer
 from node.core.requests.coverage import Need, need_of
 from node.core.requests.hinting import Hinting
+from node.core.requests.merged_writes import MergedWrites
 from node.core.requests.read_answer import answer, refusal_by_tag
 from node.core.requests.repeated_writes import RepeatedWrites
 from node.core.storage.keyspace import ANYWHERE
@@ -91,6 +92,7 @@ class Home:
         self._siblings_max = options.siblings_max, options.siblings_bytes_max
         self._hinting = hinting
         self._repeated = RepeatedWrites(services, hinting, options.message_bytes_max)
+        self._changes = MergedWrites(services, self._repeated)
         self._accepts_max = options.accepts_remembered_max
         self._accepted: OrderedDict[tuple[str, int], Accepted] = OrderedDict()
 
@@ -109,9 +111,18 @@ class Home:
             return refusal
         accept = self._without_later_views(accept)
         self._keyspace.names.learn(accept.settled)
+        if accept.put.change is not None:
+            return self._decline(accept) or self._change(source, accept)
         if accept.put.identity and (known := self._repeated.find(source, accept)):
             return known
         return self._decline(accept) or self._overfull(accept) or self._name(source, accept)
+
+    def _change(self, source: str, accept: m.Accept) -> Answer:
+        """Change a counter or a set: name the state that comes after the change."""
+        changed = self._changes.resolve(source, accept)
+        if not isinstance(changed, m.Accept):
+            return changed
+        return replace(self._name(source, changed), state=changed.put.value or b"")
 
     def _without_later_views(self, accept: m.Accept) -> m.Accept:
         """Let the client's context say nothing of views that this node does not know to be
@@ -162,7 +173,7 @@ class Home:
         missing = need.of(put.token, refuse_when.scope, item.past, clock)
         if missing:
             self._views.miss((actor, n) for actor, (_, n) in missing.items())
-            if refuse_when.asks_for_tag:
+            if refuse_when.asks_for_tag or put.change is not None:
                 return m.CannotDecide(accept.request, accept.attempt)
             return self._declined(accept, Unmet(missing)) if refuse_when.unmet else None
         if not asks_for_state:

@@ -181,7 +181,7 @@ class Writes:
         replaced = named.replaced or bool(write.found)
         return Stored(
             named.token, _context(write, named), named.dot, replaced, acks, copies, home, nodes,
-            named.clock, named.shown, len(write.kept_for() - set(nodes)),
+            named.clock, named.shown, len(write.kept_for() - set(nodes)), named.state,
         )  # fmt: skip
 
     def tick(self, now: float) -> tuple[Asks, list[tuple[int, Outcome]]]:

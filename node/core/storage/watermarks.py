@@ -10,9 +10,23 @@ Three replicas a, b, c of one shard; `a: 5` says "every write of a up to its fif
 Each field is set by the methods here alone.  (protocol D6, D9.8.)
 """
 
+from typing import NamedTuple
+
 from node.core.model.actors import Actor, view_of
 from node.core.model.dots import Vector, covered_by, join_vectors
 from node.core.model.view import FIRST, ViewId
+
+
+class _Moment(NamedTuple):
+    """What was known at one moment: what all members had, how far each had written, and the view
+    below which all members had said that they have everything."""
+
+    had: Vector
+    seen: Vector
+    below: ViewId
+
+
+NO_MOMENT = _Moment({}, {}, FIRST)
 
 
 class Watermarks:
@@ -23,6 +37,8 @@ class Watermarks:
     `cluster`: every replica that may hold it has this.  It only grows within a view.
     `lost`: past incarnations and runs that are closed here and everywhere: had, or gone for good.
     `oldest_view`: every actor of a view below counts as known.
+    `settled`: every member had this at an earlier moment, and has by now all that any member had
+    written by then.  So no member wrote anything without knowing it that is not here.
     """
 
     def __init__(self) -> None:
@@ -31,11 +47,13 @@ class Watermarks:
         self.cluster: Vector = {}
         self.lost: Vector = {}
         self.oldest_view: ViewId = FIRST
+        self.settled = self._next = NO_MOMENT
 
     def enter(self, oldest_view: ViewId) -> None:
         """Begin a view: nothing is known of what its members have."""
         self.shard, self.highest_seen, self.lost = {}, {}, {}
         self.oldest_view = oldest_view
+        self.settled = self._next = NO_MOMENT
 
     def take(self, shard: Vector, highest_seen: Vector, lost: Vector) -> None:
         """Take what the members of the shard say now, all of it read at one moment."""
@@ -55,6 +73,19 @@ class Watermarks:
         """Drop the actors of views below this one, which are retired."""
         self.oldest_view = oldest_view
         self.cluster = {a: n for a, n in self.cluster.items() if view_of(a) >= oldest_view}
+
+    def settle(self, below: ViewId) -> None:
+        """Note that this moment has come.  When all members told their clocks last, they knew that
+        the views below this one are retired."""
+        if all(self.all_have(actor, n) for actor, n in self._next.seen.items()):
+            self.settled = self._next
+            had = join_vectors(self.shard, self.lost)
+            self._next = _Moment(had, dict(self.highest_seen), below)
+
+    def is_settled(self, actor: Actor, n: int) -> bool:
+        """Whether every member knows this dot, and this one all that was written without it."""
+        is_below = view_of(actor) < self.settled.below
+        return is_below or n <= covered_by(self.settled.had, actor)
 
     def all_have(self, actor: Actor, n: int) -> bool:
         """Whether every member has this dot, or none ever will."""
