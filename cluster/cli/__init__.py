@@ -7,6 +7,7 @@ ring_commands   what `coterie ring` prints; doctor: what this machine has and la
 data_app        the arguments of commands about keys;  data_commands: what they do
 many_app        the same about many keys;  many_commands: what they do
 watch_command   what `coterie watch` does
+merged_app      those of `counter` and `set`;  merged_commands: what they do
 explained       an explanation as tables;  explained_words: as sentences
 client_session  the client of one of them, and exit codes;  session_file: what a session keeps
 run             where clusters are

@@ -17,6 +17,7 @@ from cluster.cli import commands, ring_commands, view_commands
 from cluster.cli.data_app import data
 from cluster.cli.engine_choice import expect_no_rival, holders
 from cluster.cli.many_app import many
+from cluster.cli.merged_app import merged
 from cluster.cli.run import Run, engine_of
 from cluster.engines import add_node, docker_image
 from cluster.engines.console import Report, say
@@ -46,6 +47,7 @@ rings = typer.Typer(help="The ring of nodes, and what of it holds a key.", no_ar
 app.add_typer(rings, name="ring")
 app.add_typer(data)
 app.add_typer(many)
+app.add_typer(merged)
 report = Report()
 
 Name = Annotated[str, typer.Option("--name", help="Which cluster.")]

@@ -16,6 +16,7 @@
                     these, and what is judged of it; merged_values: arrays and numbers
     conditions      conditions of some of their writes; lifetimes: values that expire;
                     checked_reads: reads that check other owners
+    merged_clients  clients of counters and sets; merged_rules: what is judged of these
     lost_views      what an operator does about a view that no disk knows any more
     invariants      checks every message and every durable row; disk_shadow: what a disk has;
                     operator_notes, key_counts, idle_talk: what is checked at the end

@@ -192,7 +192,7 @@ class InvariantMonitor:
     def values_by_name(self) -> dict[Dot, str]:
         """Return the values that any disk has had, by the names of their writes."""
         known = (item for disk in self._all_disks() for item in disk.values.items())
-        return {dot: value.decode() for dot, value in known}
+        return {dot: value.decode(errors="replace") for dot, value in known}
 
     def _judge_dots(self, node: SimNode, item: Item) -> None:
         for dot in item.versions:

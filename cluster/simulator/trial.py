@@ -29,6 +29,7 @@ from cluster.simulator.item_sizes import sized
 from cluster.simulator.key_counts import KeyCounts
 from cluster.simulator.keys import mode_of
 from cluster.simulator.lost_views import went_above
+from cluster.simulator.merged_clients import MergedClients
 from cluster.simulator.nemesis import Nemesis, Swarm, spares_of, swarm_of
 from cluster.simulator.operator_notes import judge_notes
 from cluster.simulator.policy_changes import PolicyChanges
@@ -97,6 +98,8 @@ class Trial:
         drawn = self.world, self._monitor, seed, self._workload.keys
         self._foreign_clients = ForeignClients(*drawn)
         self._policy_changes = PolicyChanges(*drawn, self.swarm.skew_s)
+        self._merged = MergedClients(*drawn[:3], self.swarm.skew_s)
+        self._keys = [*self._workload.keys, *self._merged.keys]
         self._timeline = self.world.timeline
 
     @property
@@ -107,7 +110,7 @@ class Trial:
         """Play the seed; raise ViolationError at the first broken promise."""
         faults = (
             self._nemesis, self._corruption, self._copying, self._foreign_clients,
-            self._policy_changes,
+            self._policy_changes, self._merged,
         )  # fmt: skip
         for fault in faults:
             fault.begin()
@@ -145,6 +148,7 @@ class Trial:
         self._count_keys()
         self._foreign_clients.demand_refusal(self._told(), self._until)
         self._policy_changes.demand(self._told())
+        self._merged.demand(self._view())
 
     # ------------------------------------------------------------------ rest
     def _come_to_rest(self) -> None:
@@ -195,13 +199,13 @@ class Trial:
 
     def _unlike_hashes(self, view: View) -> Iterator[str]:
         """List the replicas of a shard whose hash is not that of the versions of its keys."""
-        states = self._states()
         for shard in view.shards:
-            keys = [key for key in states if view.shard_of(slot_of_key(key)) is shard]
+            keys = [key for key in self._keys if view.shard_of(slot_of_key(key)) is shard]
             for member in shard.members:
-                dots = [(key, dot) for key in keys for dot in states[key][member].dots]
+                replica = self._replica(member)
+                dots = [(key, dot) for key in keys for dot in replica.peek(key).versions]
                 total = sum(version_hash_of(row_of(key), dot) for key, dot in dots)
-                content = status.content(self._replica(member))
+                content = status.content(replica)
                 if content is None or int(content, 16) != total % MODULUS:
                     yield f"{member} has the hash {content} of other versions than {dots}"
 
@@ -298,18 +302,15 @@ class Trial:
 
     def _count_keys(self) -> None:
         """Demand that every node counts the live keys of each shard."""
-        counts = KeyCounts(self.world, self._view(), self._workload.keys)
+        counts = KeyCounts(self.world, self._view(), self._keys)
         counts.ask(self._told())
         self._until(counts.are_answered)
         counts.judge()
 
-    def _has_answered_all(self) -> bool:
-        """Tell whether no client waits: a read asks other replicas until it is answered."""
-        return not any(sum(self._replica(a).waiting().values()) for a in self.world.nodes)
-
     def _idle(self) -> None:
         """Demand that at rest no node lacks anything, and that nodes hardly talk."""
-        self._until(self._has_answered_all)
+        replicas = [self._replica(address) for address in self.world.nodes]
+        self._until(lambda: not any(sum(each.waiting().values()) for each in replicas))
         self._timeline.run(max(self._timeline.now, self.world.drained_at()))  # answers on their way
         reached, before = self._monitor.reached, self.world.bytes_delivered
         pulls = -reached["Pull"]

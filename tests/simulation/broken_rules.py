@@ -24,6 +24,7 @@ from tests.simulation.mutants_of_disks import (
 from tests.simulation.mutants_of_hints import (
     OF_HINTS,
 )
+from tests.simulation.mutants_of_merged_values import OF_MERGED_VALUES
 from tests.simulation.mutants_of_pieces import OF_PIECES
 from tests.simulation.mutants_of_policies import OF_POLICIES
 from tests.simulation.mutants_of_repeats import (
@@ -49,6 +50,7 @@ BREAKS = (
     OF_SECOND_HOMES,
     OF_POLICIES,
     OF_HINTS,
+    OF_MERGED_VALUES,
 )
 IN_RUNS = [(breaks, name) for breaks in BREAKS for name in breaks.mutants]
 IN_STORIES = [
