@@ -1,5 +1,6 @@
 """The arguments of `coterie counter` and `coterie set`."""
 
+import re
 from typing import Annotated
 
 import typer
@@ -19,6 +20,7 @@ from cluster.cli.data_app import (
 from cluster.engines.topology import DEFAULT_NAME, USAGE, Trouble
 
 merged = typer.Typer()
+INTEGER = re.compile(r"-?[0-9]{1,19}")
 Level = Annotated[
     str | None,
     typer.Option("--level", help="How many replicas: one, quorum, all, a number; available."),
@@ -52,15 +54,11 @@ def counter(
 
 def _amount_in(words: list[str]) -> int | None:
     """Return what `add NUMBER` adds; None where nothing is said."""
-    match words:
-        case []:
-            return None
-        case ["add", text] if (
-            text.removeprefix("-").isascii() and text.removeprefix("-").isdecimal()
-        ):
-            return int(text)
-        case _:
-            raise Trouble(f"expected `add NUMBER`, not {' '.join(words)!r}", USAGE)
+    if not words:
+        return None
+    if len(words) == 2 and words[0] == "add" and INTEGER.fullmatch(words[1]):
+        return int(words[1])
+    raise Trouble(f"expected `add NUMBER`, not {' '.join(words)!r}", USAGE)
 
 
 @merged.command(name="set")

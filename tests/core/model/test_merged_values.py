@@ -7,11 +7,14 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from node.core.model.changes import NamedAs, StateChange
-from node.core.model.counters import Counter
+from node.core.model.counters import COUNT_MAX, OVERFLOW, Counter
 from node.core.model.dots import Dot
-from node.core.model.element_sets import ElementSet
+from node.core.model.element_sets import CROWDED, ELEMENTS_MAX, ElementSet
 from node.core.model.item import Past
-from node.core.model.merged_values import State
+from node.core.model.keys import is_plain
+from node.core.model.merged_values import COUNTERS, SETS, State, joined, value_of
+from node.core.model.repeats import REPEATS_MAX, Repeat, is_crowded, without_old
+from node.core.model.view import ViewId
 
 HOMES = 3
 Step = tuple[str, int, int, Any]  # what, at which home, which other home, and what of it
@@ -160,3 +163,73 @@ def test_joins_are_commutative_associative_and_idempotent(
     assert one.joined(two).joined(three) == one.joined(two.joined(three))
     assert one.joined(one) == one
     assert one.joined(two).joined(two) == one.joined(two)
+
+
+# ------------------------------------------------------------------ single rules
+OLD, NEW = "aaaaaaRUNRUN.1", "bbbbbbRUNRUN.2.x"
+SECOND = ViewId(2, "x")
+
+
+def named(actor: str, n: int, past: Past | None = None) -> NamedAs:
+    return NamedAs((actor, n), "", 0, past or Past())
+
+
+def test_a_total_stands_for_the_runs_of_retired_views() -> None:
+    before = Counter(sums={OLD: (4, 10), "ccccccRUNRUN.1": (2, 5)})
+    after = before.after(StateChange(1), named(NEW, 1, Past({}, set(), SECOND)))
+    assert after.sums == {".2.x": (1, 15), NEW: (1, 1)}
+    assert after.joined(before) == after
+    assert after.value == 16
+
+
+def test_what_a_delete_has_taken_stays_taken_when_its_view_is_retired() -> None:
+    deleted = Counter(sums={OLD: (4, 10)}).after(StateChange(resets=True), named(OLD, 5))
+    beside = deleted.after(StateChange(3), named(OLD, 6))
+    for before, value in ((deleted, 0), (beside, 3)):
+        after = before.after(StateChange(0), named(NEW, 1, Past({}, set(), SECOND)))
+        assert (after.value, ".2.x" in after.sums, OLD in after.sums) == (value, True, False)
+    gone = deleted.after(StateChange(0), named(NEW, 1, Past({}, set(), SECOND)))
+    again = gone.after(StateChange(resets=True), named(NEW, 2))
+    assert not again.is_there
+    assert again.joined(deleted).value == 0
+
+
+def test_a_total_that_has_no_room_is_not_made() -> None:
+    before = Counter(sums={OLD: (4, COUNT_MAX), "ccccccRUNRUN.1": (2, COUNT_MAX)})
+    after = before.after(StateChange(1), named(NEW, 1, Past({}, set(), SECOND)))
+    assert OLD in after.sums
+    assert after.problem() == OVERFLOW
+
+
+def test_a_set_has_so_many_elements_and_bytes() -> None:
+    many = tuple(str(n) for n in range(ELEMENTS_MAX))
+    full = ElementSet().after(StateChange(add=many), named(OLD, 1))
+    assert full.problem() == ""
+    assert full.after(StateChange(add=("-1",)), named(OLD, 2)).problem() == CROWDED
+    large = ElementSet().after(StateChange(add=("1" * 300_000,)), named(OLD, 1))
+    assert large.problem() == CROWDED
+
+
+def test_a_set_without_elements_is_there_until_it_is_deleted() -> None:
+    one = ElementSet().after(StateChange(add=("1",)), named(OLD, 1))
+    none = one.after(StateChange(remove=("1",)), named(OLD, 2, one.seen))
+    assert (none.is_there, none.elements) == (True, set())
+    assert not none.after(StateChange(resets=True), named(OLD, 3, none.seen)).is_there
+
+
+def test_old_repeats_go_when_they_are_settled_or_their_room_is_needed() -> None:
+    repeats = {f"{n}.x": Repeat(n, 1, {OLD: n}) for n in range(1, REPEATS_MAX + 1)}
+    assert is_crowded(repeats, 1)
+    assert not is_crowded(repeats, 2)
+    kept = without_old(repeats, 3, lambda actor, n: False, lambda repeat: False)
+    assert repeats.keys() - kept.keys() == {"1.x"}
+    kept = without_old(repeats, 5, lambda actor, n: n < 4, lambda repeat: repeat.at_ms == 2)
+    assert repeats.keys() - kept.keys() == {"1.x", "3.x"}
+    assert without_old(repeats, 1, lambda actor, n: True, lambda repeat: False) == repeats
+
+
+def test_states_are_kept_as_bytes_and_lie_in_namespaces() -> None:
+    counter = Counter({"a.x": Repeat(1, 2, {OLD: 3})}, {OLD: (3, 2)}, {OLD: (1, 1)})
+    assert joined(f"{COUNTERS}k/l", (value_of(counter),)) == counter
+    assert joined(f"{SETS}k", ()) == ElementSet()
+    assert [is_plain(key) for key in ("k", f"{SETS}k", f"{COUNTERS}k")] == [True, False, False]
