@@ -4,8 +4,7 @@ Faults, view changes and sessions go on at once.  Then the trial heals everythin
 must come to rest: one view everywhere and nothing left of older ones, equal replicas, no logs and
 marks, every token satisfied by every node, and hardly a message on its way.  Then all power fails,
 and the cluster must come to the same rest again.  The causal checker judges the whole history.  A
-trial raises ViolationError, or whatever the core raised; a trial that ends is green.  (reliability
-B, D6, D7; protocol D10.)
+trial raises ViolationError, or whatever the core raised; one that ends is green.  (protocol D10)
 """
 
 from collections import Counter

@@ -74,3 +74,8 @@ def without_old(
     excess = len(repeats) - len(gone) - REPEATS_MAX + 1
     gone.update([i for _, i in old if i not in gone][: max(0, excess)])
     return {identity: repeat for identity, repeat in repeats.items() if identity not in gone}
+
+
+def without_settled(repeats: Repeats, is_settled: Callable[[str], bool]) -> Repeats:
+    """Forget the changes with one name of which no second one can come (decision 0049)."""
+    return {i: each for i, each in repeats.items() if len(each.names) > 1 or not is_settled(i)}

@@ -25,8 +25,7 @@ class Accept(Frame, tag=1, frozen=True):
     """Origin -> home (ask): give this write a name.  Each time the origin asks a home is an attempt
     of its own; a refusal concerns one attempt and is final.  `looked`: the origin has read the key
     first, and knows of it what can be known.  `hints`: (target, holder), with whom to leave it.
-    `again`: another home was asked before.  `settled`: which of the origin's earlier writes none
-    but their one home can name."""
+    `again`: another home was asked before.  `settled`: of which earlier writes no name can come."""
 
     request: int
     put: Put
@@ -67,8 +66,7 @@ class Declined(Frame, tag=4, frozen=True):
 
 class Replicate(Frame, tag=5, frozen=True):
     """Home -> shard peers (tell): the key's filled state with the new write; or, where that is too
-    large, the write `alone`, with what it has replaced as its past.  `settled` is what the origin
-    has said."""
+    large, the write `alone`, with what it has replaced as its past.  `settled`: the origin's."""
 
     request: int
     origin: str

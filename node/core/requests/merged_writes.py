@@ -21,17 +21,18 @@ from node.core.membership.services import Services
 from node.core.model.changes import NamedAs
 from node.core.model.conditions import Mode
 from node.core.model.dots import Dot
+from node.core.model.drawn_identity import is_drawn
 from node.core.model.item import Item, Past
 from node.core.model.keys import key_hash_of
 from node.core.model.merged_values import State, joined, value_of
-from node.core.model.repeats import REPEATS_MAX, is_crowded
+from node.core.model.repeats import REPEATS_MAX, is_crowded, without_settled
 from node.core.model.token import Token
 from node.core.protocol.messages import Accept, Declined, Written
 from node.core.protocol.operations import OutOfBounds, Overfull, Put, Refusal, Reused
 from node.core.requests.coverage import need_of
 from node.core.requests.read_answer import token_after_read
 from node.core.requests.repeated_writes import REUSED, RepeatedWrites, stem_of
-from node.core.storage.keyspace import REPEATED_WITHIN_MS
+from node.core.storage.remembered_names import REPEATED_WITHIN_MS
 
 CROWDED = Overfull(
     f"in the last 10 minutes the key has had {REPEATS_MAX} changes with an identity: the limit"
@@ -74,6 +75,8 @@ class MergedWrites:
         assert change is not None
         since_ms = now_ms - REPEATED_WITHIN_MS
         state = state.tidied(since_ms, self._keyspace.watermarks.is_settled)
+        left = without_settled(state.repeats, self._keyspace.names.is_settled)
+        state = replace(state, repeats=left)
         if put.identity and (refusal := _refusal(put.identity, state, since_ms)):
             return refusal
         dot = self._keyspace.actor, self._keyspace.counter + 1
@@ -100,6 +103,8 @@ class MergedWrites:
 
 def _refusal(identity: str, state: State, since_ms: int) -> Overfull | Reused | None:
     """Why a change may not have this identity."""
+    if is_drawn(identity):
+        return None
     stem = stem_of(identity)
     if any(stem_of(other) == stem for other in state.repeats):
         return REUSED

@@ -103,8 +103,8 @@ class Keyspace:
         self.slot_counts = SlotCounts(counts)
         self.slot_counts.forget(self.cleanup.slots)
         self.content_hashes = ContentHashes(rows, step, is_empty=not counts)
-        self.expiry, self.hints = Expiry(rows, step), Hints(rows, step, options)
-        self.names = RememberedNames()
+        self.expiry, self.names = Expiry(rows, step), RememberedNames()
+        self.hints = Hints(rows, step, options)
         for key in list(self.open_keys.unsettled):
             with suppress(Damaged):
                 item = self.item(key)
@@ -239,9 +239,7 @@ class Keyspace:
         met = [] if put.repeated else put.token.dots_of(key_hash)
         if lww:
             replaced = local.past.base
-            beside = place.beside
-            kept = {d: v for d, v in local.versions.items() if d in beside} if beside else {}
-            gone = {d: v for d, v in local.versions.items() if d not in kept}
+            gone = {d: v for d, v in local.versions.items() if d not in place.beside}
             past, named = local.past.joined({}, met), put.repeatable_as
             rest = without(local, gone, past, named, put.token.exact)
         else:

@@ -60,8 +60,11 @@ class RememberedNames:
         }
         return item.past.naming(namings_of(open_)) if open_ else item.past
 
+    def is_settled(self, identity: str) -> bool:
+        """Whether an origin has drawn this identity, and no second name of its write can come."""
+        return is_drawn(identity) and self._has(identity)
+
     def _has(self, identity: str) -> bool:
-        """Whether no second name of this write can come."""
         run, number = run_and_number(identity)
         told = self._told.get(run)
         return told is not None and told.has(number)

@@ -24,7 +24,7 @@ from node.core.protocol.operations import (
     Stored,
     StoreLocally,
 )
-from node.core.storage.keyspace import REPEATED_WITHIN_MS
+from node.core.storage.remembered_names import REPEATED_WITHIN_MS
 from tests.core.one import NOW, One
 
 LATER = NOW + REPEATED_WITHIN_MS / 1000 + 1
