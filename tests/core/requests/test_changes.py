@@ -31,11 +31,19 @@ from node.core.requests.reading import ASK_AGAIN_S
 from tests.core.given import OPTIONS
 from tests.core.moves import MOVED, S1, S2, SECOND, moved, views
 from tests.core.one import FIG, NOW, PEAR, One
-from tests.core.requests.test_key_pages import member
 
 EMPTY = DotClock()
 ANY = ListChanges(S1, "", "", EMPTY, 0.0, 2.0)
 ELSEWHERE = replace(ANY, slots=S2)
+
+
+def member(address: str = "a1") -> One:
+    one = One(address)
+    for node in ("a1", "a2", "b1", "b2"):
+        if node != address:
+            one.step(node, m.Heartbeat(f"id of {node}"))
+    one.arrive()
+    return one
 
 
 def put(one: One, key: str, value: bytes | None = b"1", token: Token | None = None) -> None:
