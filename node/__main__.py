@@ -43,6 +43,7 @@ from node.core.model.view import View, no_view
 from node.core.protocol.events import LinkDown, LinkUp
 from node.core.replica import Replica, restore
 from node.driver import Driver
+from node.security.guard import Guard
 from node.setting_types import BadSetting
 from node.shell import event_loop
 from node.shell.disk.store import Durability, SqliteStore, StoreError
@@ -50,6 +51,7 @@ from node.shell.event_loop import LoopTimer
 from node.shell.gc_schedule import GarbageCollection
 from node.shell.http.port_limits import PortLimits
 from node.shell.http.server import Server
+from node.shell.peers.gate import Gate
 from node.shell.peers.links import PeerLinks
 
 DRAIN_S = 3.0  # a container is killed after 10 s, and the node must end more than requests
@@ -156,16 +158,13 @@ async def _serve_from(settings: Settings, store: SqliteStore, stop: asyncio.Futu
     def silence_s() -> float:
         return pace_of(driver.replica.view).silence_s
 
-    links = PeerLinks(name, random, silence_s, where, seeks)
+    guard = Guard(settings.security)
+    gate = Gate(name, guard.secrets, guard.audit)
+    links = PeerLinks(name, random, silence_s, where, seeks, gate=gate)
     driver = Driver(restored(), LoopTimer(), links, store, restored, store)
     server = server_of(settings, driver, links, store)
-    for signal_number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(signal_number, _stop, stop, NOTHING_WRONG)
-    try:
-        await server.start(door.opened(door.listening_host(settings.host), settings.port))
-    except OSError as error:
-        expected = f"a port to listen on ({error.strerror})"
-        raise BadSetting("SOCKET_ADDRESS", settings.socket_address, expected) from error
+    obey_signals(stop, guard, links)
+    await listen(server, settings)
     warn_of_view(driver.replica.view)
     links.start(
         driver.receive,
@@ -181,6 +180,29 @@ async def _serve_from(settings: Settings, store: SqliteStore, stop: asyncio.Futu
     await links.close()
     driver.stop()
     return code
+
+
+async def listen(server: Server, settings: Settings) -> None:
+    """Serve at the node's port.  Raises BadSetting when it is taken."""
+    try:
+        await server.start(door.opened(door.listening_host(settings.host), settings.port))
+    except OSError as error:
+        expected = f"a port to listen on ({error.strerror})"
+        raise BadSetting("SOCKET_ADDRESS", settings.socket_address, expected) from error
+
+
+def obey_signals(stop: asyncio.Future[int], guard: Guard, links: PeerLinks) -> None:
+    """Stop when told to; on SIGHUP read again what the node believes."""
+    loop = asyncio.get_running_loop()
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signal_number, _stop, stop, NOTHING_WRONG)
+    if guard.reads_files:
+        loop.add_signal_handler(signal.SIGHUP, _renew, guard, links)
+
+
+def _renew(guard: Guard, links: PeerLinks) -> None:
+    if guard.renew():
+        links.end_distrusted()
 
 
 def server_of(settings: Settings, driver: Driver, links: PeerLinks, store: SqliteStore) -> Server:

@@ -15,7 +15,10 @@ from typing import Any, NamedTuple
 from node.addresses import AN_ADDRESS, canonical
 from node.api.dialects import listing
 from node.api.entry import Entry, Given
+from node.security import settings as security
+from node.security.settings import Security
 from node.setting_types import (
+    HIDDEN,
     ORIGINS,
     SWITCH,
     BadSetting,
@@ -54,6 +57,7 @@ class Settings(NamedTuple):
     uvloop: bool
     log_format: str
     dialect: tuple[str, ...]
+    security: Security
     own: Mapping[str, Any]  # the contracts' own settings, by their names
 
     @property
@@ -141,7 +145,7 @@ GENERAL = (
         "the HTTP contracts spoken beside the native one; auto: by the settings that are given",
     ),
 )
-SETTINGS = (*GENERAL, *listing.SETTINGS)
+SETTINGS = (*GENERAL, *security.SETTINGS, *listing.SETTINGS)
 BY_FLAG = {setting.flag: setting for setting in SETTINGS}
 
 
@@ -178,7 +182,7 @@ def _settings(texts: dict[str, str]) -> Settings:
     values = {s.name.lower(): s.read(texts[s.name]) for s in GENERAL}
     own = {s.name: s.read(texts[s.name]) for s in listing.SETTINGS if not s.stands_for}
     values["view"] = values["view"] or (values["socket_address"],)
-    return Settings(**values, own=own)
+    return Settings(**values, security=security.read(texts), own=own)
 
 
 def _flags(argv: Sequence[str]) -> dict[str, str]:
@@ -192,6 +196,8 @@ def _flags(argv: Sequence[str]) -> dict[str, str]:
         setting = BY_FLAG.get(flag)
         if setting is None:
             raise BadSetting(flag, text, "one of the flags that --help lists")
+        if setting.is_secret:
+            raise BadSetting(flag, HIDDEN, "no such flag, since all users of a machine see flags")
         text = text if equals else next(words, "")
         if not text:
             raise BadSetting(flag, text, "a value after the flag")
@@ -217,6 +223,7 @@ def help_text() -> str:
     for s in SETTINGS:
         default = "required" if s.default is None else s.default and f"default {s.default}"
         notes = ", ".join(filter(None, (s.kind.expected, s.unit, default)))
-        lines.append(f"  {s.name:<18} {s.flag:<20} {s.meaning}")
+        flag = "" if s.is_secret else s.flag
+        lines.append(f"  {s.name:<18} {flag:<20} {s.meaning}")
         lines.append(f"  {'':<18} {'':<20}   [{notes}]")
     return "\n".join(lines)

@@ -16,6 +16,7 @@ NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 ORIGIN = re.compile(r"(https?)://(\[[0-9a-f:.]+\]|[a-z0-9._-]{1,253})(:[0-9]{1,5})?")
 ORIGINS_MAX = 64
 ANY_ORIGIN = "*"
+HIDDEN = "(not shown)"
 DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
@@ -116,6 +117,7 @@ class Setting(NamedTuple):
     meaning: str
     stands_for: str = ""  # another setting; the node ignores this one where both are given
     places: bool = False  # whether it gives the node's address
+    is_secret: bool = False  # whether its value may be shown nowhere, and is no flag
 
     @property
     def flag(self) -> str:
@@ -134,4 +136,5 @@ class Setting(NamedTuple):
         try:
             return self.kind.read(text)
         except ValueError:
-            raise BadSetting(self.name, text, self.kind.expected) from None
+            shown = HIDDEN if self.is_secret else text
+            raise BadSetting(self.name, shown, self.kind.expected) from None

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from random import Random
 
@@ -11,6 +11,9 @@ from aiohttp import web
 from node.core.protocol.events import Envelopes
 from node.core.protocol.key_pages import CountKeys
 from node.core.protocol.messages import Envelope, Epoch, Message
+from node.security.audit import Audit
+from node.security.cluster_secret import ClusterSecrets
+from node.shell.peers.gate import Gate
 from node.shell.peers.link import Link
 from node.shell.peers.link_limits import USUAL, LinkLimits
 from node.shell.peers.links import PeerLinks
@@ -39,9 +42,11 @@ class Peer:
         where: Callable[[str], str] = str,
         seeks: Callable[[str], bool] = lambda peer: False,
         limits: LinkLimits = USUAL,
+        secrets: Sequence[bytes] = (),
     ) -> None:
-        self.address = address
-        self.links = PeerLinks(address, Random(1), lambda: silence_s, where, seeks, limits)
+        self.address, self.secrets = address, ClusterSecrets(secrets)
+        gate = Gate(address, self.secrets, Audit())
+        self.links = PeerLinks(address, Random(1), lambda: silence_s, where, seeks, limits, gate)
         self.events: list[tuple[str, object]] = []
         self._pulse = asyncio.Event()
 

@@ -63,7 +63,8 @@ def setting_table() -> str:
     for s in SETTINGS:
         default = "required" if s.default is None else s.default and f"`{s.default}`"
         expected = f"{s.kind.expected}, {s.unit}" if s.unit else s.kind.expected
-        rows.append((f"`{s.name}`", f"`{s.flag}`", s.meaning, expected, default))
+        flag = "none" if s.is_secret else f"`{s.flag}`"
+        rows.append((f"`{s.name}`", flag, s.meaning, expected, default))
     return table("variable | flag | meaning | value | default", rows)
 
 

@@ -7,11 +7,12 @@ later messages.  Knows no table of links.
 import asyncio
 import re
 from collections.abc import Callable
+from typing import Any
 
 import aiohttp
 import msgspec
 
-from node.shell.peers.link import RECEIVE_BYTES_MAX, REFUSED, Link, WebSocket
+from node.shell.peers.link import REFUSED, Link, WebSocket
 
 VERSION = 6
 PATH = "/peer"
@@ -30,17 +31,33 @@ encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Hello).decode
 
 
-async def connected(session: aiohttp.ClientSession, peer: str, new_link: NewLink) -> Link | None:
-    """Dial a node, and return the link before any hello; None when it broke at once.
-
-    Raises aiohttp.ClientError or OSError when no node answers there.
-    """
-    web_socket = await session.ws_connect(f"http://{peer}{PATH}", max_msg_size=RECEIVE_BYTES_MAX)
+def as_link(web_socket: aiohttp.ClientWebSocketResponse, new_link: NewLink) -> Link | None:
+    """Return the link over a socket that this node has opened; None when it broke at once."""
     # aiohttp does not show a client's transport; only the transport can end a link at once.
     connection = web_socket._response.connection
     if connection is None or connection.transport is None:
         return None
     return new_link(web_socket, connection.transport)
+
+
+def new_session(**how: Any) -> aiohttp.ClientSession:
+    """Return a client for calls to nodes, with a pool of connections of this kind."""
+    connector = aiohttp.TCPConnector(use_dns_cache=False, **how)
+    timeout = aiohttp.ClientTimeout(total=None)  # each attempt has its own
+    return aiohttp.ClientSession(
+        connector=connector, timeout=timeout, middlewares=(refuse_redirects,)
+    )
+
+
+async def refuse_redirects(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Follow no answer to another address: the node knows where its peers are."""
+    answer = await handler(request)
+    if 300 <= answer.status < 400:
+        answer.close()
+        raise aiohttp.ClientError(f"it answers {answer.status}, as no node does")
+    return answer
 
 
 async def received_hello(web_socket: WebSocket) -> Hello | str:
@@ -59,10 +76,11 @@ async def received_hello(web_socket: WebSocket) -> Hello | str:
         return f"its first message is no hello: {error}"
 
 
-def objection(hello: Hello | str, ours: Hello, dialed: str) -> str:
+def objection(hello: Hello | str, ours: Hello, expected: str) -> str:
     """Return why there can be no link, or "".
 
-    `dialed` is the node that this node called, "" when the other side called.
+    `expected` is the node that this node called, or the name that the caller has proven; "" for a
+    caller that had nothing to prove.
     """
     if isinstance(hello, str):
         return hello
@@ -70,7 +88,7 @@ def objection(hello: Hello | str, ours: Hello, dialed: str) -> str:
         return f"it speaks version {hello.version}, this node {ours.version}"
     if hello.address == ours.address:
         return f"it says it is this node, {ours.address}"
-    if dialed and hello.address != dialed:
+    if expected and hello.address != expected:
         return f"it says it is {hello.address}"
     if not NAME.fullmatch(hello.address):
         return "it does not say who it is"

@@ -43,7 +43,7 @@ class Link:
     """Sends and receives over one socket, from the hello on, until either side ends it.
 
     `peer` is the address of the node at the other end, `dialer` of the node that dialed; both are
-    empty until the hello.
+    empty until the hello.  `secret` is the one that both nodes have proven, if they were asked to.
     """
 
     def __init__(
@@ -54,6 +54,7 @@ class Link:
         limits: LinkLimits = USUAL,
     ) -> None:
         self.peer = self.dialer = ""
+        self.secret = b""
         self.socket, self._transport, self._silence_s = web_socket, transport, silence_s
         self._loop = asyncio.get_running_loop()
         self._heard_at = self._loop.time()

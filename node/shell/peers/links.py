@@ -24,14 +24,25 @@ from aiohttp import web_request, web_response, web_ws
 
 from node.core.protocol.events import Envelopes, together
 from node.core.protocol.messages import Envelope
-from node.shell.peers.handshake import VERSION, Hello, connected, encode, objection, received_hello
+from node.security.audit import Audit
+from node.security.cluster_secret import ClusterSecrets
+from node.shell.peers.cuts import Cuts
+from node.shell.peers.gate import Admitted, Distrusted, Gate
+from node.shell.peers.handshake import (
+    VERSION,
+    Hello,
+    encode,
+    new_session,
+    objection,
+    received_hello,
+)
 from node.shell.peers.link import RECEIVE_BYTES_MAX, Link, Silence
 from node.shell.peers.link_limits import USUAL, LinkLimits
+from node.shell.peers.link_log import LinkLog
 from node.shell.peers.peer import Peer
 from node.shell.peers.redial_pace import RedialPace
 
 HELLO_S = 2.0  # for dialing and both hellos
-BUGS_MAX = 1000  # different ones; each is logged once with its traceback
 
 logger = logging.getLogger("coterie.links")
 
@@ -58,15 +69,16 @@ class PeerLinks:
         where: Where = str,
         seeks: Seeks = lambda peer: False,
         limits: LinkLimits = USUAL,
+        gate: Gate | None = None,
     ) -> None:
         self._address, self._hello = address, Hello(VERSION, address)
+        self._gate = gate or Gate(address, ClusterSecrets(), Audit())
         self._random, self._where, self._seeks, self._limits = random, where, seeks, limits
         self._new_link = partial(Link, silence_s=silence_s, limits=limits)
         self._known: frozenset[str] = frozenset()
         self._peers: dict[str, Peer] = {}
-        self._cuts: dict[str, float] = {}  # peer -> deadline, on the loop's clock
-        self._refused: dict[str, str] = {}  # peer -> the reason that was logged last
-        self._bugs: set[str] = set()
+        self._cuts = Cuts()
+        self._log = LinkLog()
         self._encoded: tuple[Envelope | None, bytes] = None, b""  # the last message
         self._session: aiohttp.ClientSession | None = None  # while it is open
         self._tasks: set[asyncio.Task[None]] = set()
@@ -77,9 +89,7 @@ class PeerLinks:
     def start(self, on_envelope: OnEnvelope, on_up: OnPeer, on_down: OnPeer) -> None:
         """Dial and accept from now on.  All messages of a peer come between its up and its down."""
         self._on_envelope, self._on_up, self._on_down = on_envelope, on_up, on_down
-        connector = aiohttp.TCPConnector(use_dns_cache=False, force_close=True, limit=0)
-        timeout = aiohttp.ClientTimeout(total=None)
-        self._session = aiohttp.ClientSession(connector=connector, timeout=timeout)
+        self._session = new_session(force_close=True, limit=0)
         self.know(self._known)
 
     def know(self, peers: Collection[str]) -> None:
@@ -97,11 +107,17 @@ class PeerLinks:
             if self._session is not None and peer.dialer is None:
                 peer.dialer = self._spawn(self._keep_linked(self._session, address, peer))
 
+    def end_distrusted(self) -> None:
+        """End the links whose secret is valid no more; their nodes dial anew."""
+        for peer in list(self._peers.values()):
+            if peer.link is not None and not self._gate.trusts(peer.link):
+                self._end(peer.link)
+
     def _forget(self, address: str, peer: Peer) -> None:
         peer.dial_no_more()
         if peer.link is None:
             del self._peers[address]
-        self._refused.pop(address, None)
+        self._log.forget(address)
 
     async def close(self) -> None:
         """Send what is queued, then end all links; accept and dial no more."""
@@ -122,7 +138,7 @@ class PeerLinks:
         if known is None:
             return
         link = known.link
-        is_cut = bool(self._cuts) and self._is_cut(peer)
+        is_cut = self._cuts.has(peer)
         if link is None or is_cut or not link.send(self._text(envelope)):
             known.counts.dropped += 1
 
@@ -149,23 +165,15 @@ class PeerLinks:
     @property
     def cut(self) -> set[str]:
         """The peers that are cut off now."""
-        return {peer for peer in list(self._cuts) if self._is_cut(peer)}
+        return self._cuts.now()
 
     def cut_off(self, peers: Collection[str], ttl_s: float) -> None:
         """Drop all traffic with these peers, by name or address, silently, for this time."""
         named = [*peers, *(name for name, peer in self._peers.items() if peer.where in peers)]
-        deadline = asyncio.get_running_loop().time() + ttl_s
-        self._cuts.update(dict.fromkeys(named, deadline))
+        self._cuts.add(named, ttl_s)
 
     def heal(self) -> None:
         self._cuts.clear()
-
-    def _is_cut(self, peer: str) -> bool:
-        deadline = self._cuts.get(peer)
-        if deadline is not None and deadline <= asyncio.get_running_loop().time():
-            del self._cuts[peer]
-            return False
-        return deadline is not None
 
     # -------------------------------------------------------------- how links begin
 
@@ -174,9 +182,14 @@ class PeerLinks:
         transport = request.transport
         if self._session is None or transport is None:
             return web_response.Response(status=503, text="not open to peers")
+        caller = self._gate.admit(request, transport)
+        if not isinstance(caller, Admitted):
+            return caller
         web_socket = web_ws.WebSocketResponse(compress=False, max_msg_size=RECEIVE_BYTES_MAX)
+        web_socket.headers.update(caller.headers)
         await web_socket.prepare(request)  # ConnectionError: the caller has given up meanwhile
         link = self._new_link(web_socket, transport)
+        link.secret = caller.secret
         try:
             async with asyncio.timeout(HELLO_S):
                 hello = await received_hello(web_socket)
@@ -184,7 +197,7 @@ class PeerLinks:
             logger.debug("a caller left before its hello: %r", error)
             link.abort()
         else:
-            if await self._admit(link, hello, ""):
+            if await self._admit(link, hello, caller.name, is_dialed=False):
                 await self._run(link, encode(self._hello))
         return web_socket
 
@@ -195,7 +208,7 @@ class PeerLinks:
         while True:
             sought = sum(map(self._seeks, self._known)) if self._seeks(address) else 0
             await asyncio.sleep(pace.pause_s(sought))
-            began, was_cut = loop.time(), self._is_cut(address)
+            began, was_cut = loop.time(), self._cuts.has(address)
             if peer.link is None and peer.where and not was_cut:
                 attempt = self._dial(session, address, peer.where)
                 if sought:
@@ -218,12 +231,14 @@ class PeerLinks:
         link, began = None, False
         try:
             async with asyncio.timeout(HELLO_S):
-                link = await connected(session, where, self._new_link)
+                link = await self._gate.dial(session, peer, where, self._new_link)
                 if link is None:
                     return
                 await link.say(encode(self._hello))
                 hello = await received_hello(link.socket)
-            began = await self._admit(link, hello, peer)
+            began = await self._admit(link, hello, peer, is_dialed=True)
+        except Distrusted as error:
+            self._log.refusal(peer, str(error), self._known)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             logger.debug("%s cannot be reached at %s: %r", peer, where, error)
         finally:
@@ -233,37 +248,31 @@ class PeerLinks:
             assert link is not None
             self._spawn(self._run(link))
 
-    async def _admit(self, link: Link, hello: Hello | str, dialed: str) -> bool:
+    async def _admit(self, link: Link, hello: Hello | str, expected: str, is_dialed: bool) -> bool:
         """Begin the link, if the other side may talk to us and has no better link."""
-        reason = self._objection(hello, dialed)
+        reason = self._objection(hello, expected)
         if reason:
-            self._log_refusal(hello.address if isinstance(hello, Hello) else dialed, reason)
+            name = hello.address if isinstance(hello, Hello) else expected
+            self._log.refusal(name, reason, self._known)
             await link.refuse(reason)
             return False
         assert isinstance(hello, Hello)
-        link.peer, link.dialer = hello.address, self._address if dialed else hello.address
+        link.peer, link.dialer = hello.address, self._address if is_dialed else hello.address
         known = self._peers.get(link.peer)
         has_better = known and known.link and known.link.dialer < link.dialer
-        if self._session is None or has_better or self._is_cut(link.peer):
+        if self._session is None or has_better or self._cuts.has(link.peer):
             link.abort()
             return False
         self._begin(link)
         return True
 
-    def _objection(self, hello: Hello | str, dialed: str) -> str:
-        reason = objection(hello, self._hello, dialed)
+    def _objection(self, hello: Hello | str, expected: str) -> str:
+        reason = objection(hello, self._hello, expected)
         if reason or not isinstance(hello, Hello) or hello.address in self._peers:
             return reason
         unlisted_max = self._limits.unlisted_max
         is_full = len(self._peers) - len(self._known) >= unlisted_max
         return f"this node has {unlisted_max} unlisted peers and takes no more" if is_full else ""
-
-    def _log_refusal(self, peer: str, reason: str) -> None:
-        """Log a refusal once for each reason, and not for each attempt."""
-        known = peer if peer in self._known else ""
-        if self._refused.get(known) != reason:
-            self._refused[known] = reason
-            logger.warning("no link with %.300s: %.300s", peer or "a stranger", reason)
 
     # -------------------------------------------------------------- how links live and end
 
@@ -282,7 +291,7 @@ class PeerLinks:
             tally.bytes_out += frame_bytes
 
         link.on_sent = on_sent
-        self._refused.pop(link.peer, None)
+        self._log.forget(link.peer)
         logger.info("link with %s up", link.peer)
         self._hand_over(self._on_up, link.peer)
 
@@ -313,7 +322,7 @@ class PeerLinks:
         peer = self._peers.get(link.peer)
         if peer is None or peer.link is not link:
             return False
-        if self._cuts and self._is_cut(link.peer):
+        if self._cuts.has(link.peer):
             return True
         link.heard()
         try:
@@ -335,16 +344,4 @@ class PeerLinks:
         try:
             handler(peer, *envelope)
         except Exception as error:  # noqa: BLE001 - a bug in one handler must not end the link
-            what = _name_of(envelope[0]) if envelope else "a link"
-            self._log_bug(peer, f"{what}: {error!r}"[:200])
-
-    def _log_bug(self, peer: str, bug: str) -> None:
-        """Log a bug with its traceback the first time, as one line after that."""
-        is_new = bug not in self._bugs and len(self._bugs) < BUGS_MAX
-        self._bugs.add(bug) if is_new else None
-        logger.error("cannot handle what %s sent: %s", peer, bug, exc_info=is_new)
-
-
-def _name_of(envelope: Envelope | Envelopes) -> str:
-    last = envelope.envelopes[-1] if isinstance(envelope, Envelopes) else envelope
-    return type(last.message).__name__
+            self._log.bug(peer, envelope[0] if envelope else None, error)

@@ -1,0 +1,9 @@
+"""Which peers and clients a node believes, and its record of those that it turned away.
+
+    guard            all of it for one node, read again on SIGHUP
+    settings         the settings of security
+    cluster_secret   the secret that nodes of one cluster share: what proves it, and to which node
+    audit            one line for each refusal and each act of an administrator, in bounded number
+
+Knows no connection and no request: `shell` asks these rules.  (docs/security.md.)
+"""

@@ -1,0 +1,1 @@
+"""What a node believes, and what it turns away."""
