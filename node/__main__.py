@@ -50,6 +50,7 @@ from node.shell.disk.store import Durability, SqliteStore, StoreError
 from node.shell.event_loop import LoopTimer
 from node.shell.gc_schedule import GarbageCollection
 from node.shell.http.port_limits import PortLimits
+from node.shell.http.doorman import Doorman
 from node.shell.http.server import Server
 from node.shell.peers.gate import Gate
 from node.shell.peers.links import PeerLinks
@@ -162,10 +163,11 @@ async def _serve_from(settings: Settings, store: SqliteStore, stop: asyncio.Futu
     gate = Gate(name, guard.secrets, guard.audit)
     links = PeerLinks(name, random, silence_s, where, seeks, gate=gate)
     driver = Driver(restored(), LoopTimer(), links, store, restored, store)
-    server = server_of(settings, driver, links, store)
+    server = server_of(settings, driver, links, store, Doorman(guard.tokens, guard.audit))
     obey_signals(stop, guard, links)
     await listen(server, settings)
     warn_of_view(driver.replica.view)
+    guard.warn()
     links.start(
         driver.receive,
         lambda peer: driver.receive(peer, LinkUp(peer)),
@@ -205,7 +207,9 @@ def _renew(guard: Guard, links: PeerLinks) -> None:
         links.end_distrusted()
 
 
-def server_of(settings: Settings, driver: Driver, links: PeerLinks, store: SqliteStore) -> Server:
+def server_of(
+    settings: Settings, driver: Driver, links: PeerLinks, store: SqliteStore, doorman: Doorman
+) -> Server:
     try:
         return Server(
             driver,
@@ -216,6 +220,7 @@ def server_of(settings: Settings, driver: Driver, links: PeerLinks, store: Sqlit
             lambda: {"commits": store.commits, "rows": store.rows_committed},
             settings.cors_origins or (),
             PortLimits(watchers_max=settings.watchers_max),
+            doorman=doorman,
         )
     except ValueError as error:
         expected = f"dialects that do not share routes ({error})"

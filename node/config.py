@@ -33,6 +33,7 @@ from node.setting_types import (
 
 MIB = 1024 * 1024
 AUTO = "auto"
+NO_CONTRACT = ","  # a list without names
 
 
 class HelpWanted(Exception):
@@ -160,7 +161,9 @@ def read(environ: Mapping[str, str], argv: Sequence[str]) -> Settings:
     flags = _flags(argv)
     texts = {s.name: flags.get(s.name) or environ.get(s.name, "").strip() for s in SETTINGS}
     given = Given(texts, SETTINGS)
-    if texts["DIALECT"] in ("", AUTO):
+    if texts["DIALECT"] in ("", AUTO) and texts["SECURE"] == "1":
+        texts["DIALECT"] = NO_CONTRACT
+    elif texts["DIALECT"] in ("", AUTO):
         texts["DIALECT"] = ",".join(listing.recognized_by(given))
     for entry in listing.ENTRIES:
         texts |= entry.translated(given)

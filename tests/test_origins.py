@@ -140,7 +140,9 @@ async def test_a_page_that_is_allowed_asks_first_and_writes() -> None:
         assert asked.status == 204
         assert asked.headers["access-control-allow-origin"] == "http://page.example"
         assert asked.headers["access-control-allow-methods"] == "DELETE, GET, HEAD, PUT"
-        headers = "Content-Type, If-Match, If-None-Match, Kv-Context, Kv-Token, Prefer"
+        headers = (
+            "Authorization, Content-Type, If-Match, If-None-Match, Kv-Context, Kv-Token, Prefer"
+        )
         assert asked.headers["access-control-allow-headers"] == f"{headers}, X-Causal-Metadata"
         assert asked.headers["access-control-max-age"] == "600"
         assert asked.headers["vary"] == "Origin"

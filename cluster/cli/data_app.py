@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from cluster.cli import data_commands, watch_command
+from cluster.cli import data_commands, token_commands, watch_command
 from cluster.cli.client_session import Asked
 from cluster.cli.data_commands import ReadOptions, WriteOptions
 from cluster.cli.run import engine_of
@@ -19,7 +19,7 @@ from cluster.engines.engine import recalled
 from cluster.engines.topology import DEFAULT_NAME
 
 data = typer.Typer()
-tokens = typer.Typer(help="What a token says.", no_args_is_help=True)
+tokens = typer.Typer(help="Tokens of clients, and of sessions.", no_args_is_help=True)
 contexts = typer.Typer(help="What a context says.", no_args_is_help=True)
 data.add_typer(tokens, name="token")
 data.add_typer(contexts, name="context")
@@ -187,6 +187,16 @@ def watch(
     """Print what changes, a line for each event, until it is interrupted."""
     wanted = WatchedKeys(key, prefix, limit, last_id)
     watch_command.watch(asked_of(name, url, node, session, timeout), wanted, as_json)
+
+
+@tokens.command("create")
+def create_token(
+    scope: Annotated[list[str], typer.Option(help="read, write or admin; may be repeated.")],
+    name: Annotated[str, typer.Option(help="Of the client, for the audit.")] = "client",
+    file: Annotated[Path | None, typer.Option(help="Add the line to this file.")] = None,
+) -> None:
+    """Make a bearer token for a client: show it once, and the line for API_TOKENS_FILE."""
+    token_commands.create(scope, name, file)
 
 
 @tokens.command("decode")

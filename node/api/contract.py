@@ -20,6 +20,7 @@ from node.core.model.item import Past
 from node.core.model.keys import Slot
 from node.core.model.view import View
 from node.core.protocol.operations import Outcome, Request
+from node.security.scopes import ALL, ApiScope, Scopes
 
 JSON = "application/json"
 ESCAPED_BYTES_MAX = 6  # the longest way to write a character of one byte: \u0041
@@ -75,6 +76,7 @@ class Call(msgspec.Struct, frozen=True, gc=False):
     body: bytes
     facts: Callable[[], Facts]
     limits: Limits
+    scopes: Scopes = ALL  # what the client may do; all of it where clients have no tokens
 
 
 class Reply(msgspec.Struct, frozen=True, gc=False):
@@ -176,12 +178,14 @@ Reword = Callable[[Call, Reply], Reply]
 
 class Route(msgspec.Struct, frozen=True):
     """`pattern` is a path such as /kvs/{key}; a placeholder stands for one or more characters
-    that are not a slash, except the last one, which takes the rest of the path.  `reads_lines`: the
-    handler answers with `BodyLines` or a reply."""
+    that are not a slash, except the last one, which takes the rest of the path.  Where clients have
+    tokens, a route without a `scope` is closed.  `reads_lines`: the handler answers with
+    `BodyLines` or a reply."""
 
     method: str
     pattern: str
     handler: Handler
+    scope: ApiScope | None = None
     reads_lines: bool = False
 
 

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from node.security import cluster_secret
+from node.security import cluster_secret, tokens
 from node.security.cluster_secret import Secret, secrets_from, secrets_in
-from node.setting_types import BadSetting, Kind, Setting
+from node.security.tokens import ApiToken, tokens_from
+from node.setting_types import SWITCH, BadSetting, Kind, Setting, one_of
 
 SETTINGS = (
     Setting(
@@ -24,6 +25,21 @@ SETTINGS = (
         "",
         "the same in a file, which is read again on SIGHUP",
     ),
+    Setting(
+        tokens.SETTING,
+        Kind(Path, "a file of `coterie token create`"),
+        "",
+        "",
+        "the hashes of the tokens that clients must have; read again on SIGHUP",
+    ),
+    Setting("SECURE", SWITCH, "", "0", "1: refuse to start without secret, tokens and TLS"),
+    Setting(
+        "TLS",
+        one_of(terminated="terminated"),
+        "",
+        "",
+        "terminated: a proxy or a private network encrypts all that reaches this node",
+    ),
 )
 
 
@@ -32,6 +48,9 @@ class Security(NamedTuple):
 
     secret: tuple[Secret, ...] = ()
     secret_file: Path | None = None
+    tokens_file: Path | None = None
+    is_secure: bool = False
+    tls: str | None = None
 
     def secrets(self) -> tuple[Secret, ...]:
         """Return the secrets that are valid now; none where no secret is asked for.
@@ -40,6 +59,13 @@ class Security(NamedTuple):
         """
         return self.secret if self.secret_file is None else secrets_from(self.secret_file)
 
+    def tokens(self) -> tuple[ApiToken, ...]:
+        """Return the tokens of clients that are valid now; none where none are asked for.
+
+        Raises BadSetting.
+        """
+        return () if self.tokens_file is None else tokens_from(self.tokens_file)
+
 
 def read(texts: Mapping[str, str]) -> Security:
     """Read the settings of security.  Raises BadSetting."""
@@ -47,9 +73,21 @@ def read(texts: Mapping[str, str]) -> Security:
     security = Security(
         secret=values["CLUSTER_SECRET"] or (),
         secret_file=values["CLUSTER_SECRET_FILE"],
+        tokens_file=values[tokens.SETTING],
+        is_secure=values["SECURE"],
+        tls=values["TLS"],
     )
     if security.secret and security.secret_file is not None:
         path = str(security.secret_file)
         raise BadSetting("CLUSTER_SECRET_FILE", path, "none beside CLUSTER_SECRET")
-    security.secrets()
+    has_secret, has_tokens = bool(security.secrets()), bool(security.tokens())
+    if security.is_secure:
+        _demand("CLUSTER_SECRET_FILE", has_secret, "a file with the cluster's secret")
+        _demand(tokens.SETTING, has_tokens, "a file with tokens of clients")
+        _demand("TLS", security.tls is not None, "`terminated`")
     return security
+
+
+def _demand(name: str, is_given: bool, expected: str) -> None:
+    if not is_given:
+        raise BadSetting(name, "", f"{expected}, because of SECURE=1")

@@ -28,13 +28,14 @@ IMPORTS: tuple[tuple[str, str, str | None], ...] = (
     ("node.driver", "node.core", "collections typing"),
     (
         "node.api",
-        "node.addresses node.api node.config node.core.model node.core.protocol node.setting_types",
+        "node.addresses node.api node.config node.core.model node.core.protocol "
+        "node.security.scopes node.security.tokens node.setting_types",
         f"{DATA} html json orjson urllib",
     ),
     (
         "node.shell.http",
-        "node.shell.http node.door node.driver node.api.contract node.api.openapi node.api.parsing "
-        "node.core.model node.core.protocol node.core.status",
+        "node.shell.http node.door node.driver node.api.access node.api.contract node.api.openapi "
+        "node.api.parsing node.core.model node.core.protocol node.core.status node.security",
         ANY,
     ),
     (
@@ -63,7 +64,8 @@ IMPORTS: tuple[tuple[str, str, str | None], ...] = (
     ("cluster.engines", "cluster.engines", ANY),
     (
         "cluster.cli",
-        "cluster.cli cluster.engines coterie node.api.dialects.listing node.api.entry",
+        "cluster.cli cluster.engines coterie node.api.dialects.listing node.api.entry "
+        "node.security",
         ANY,
     ),
     ("cluster.benchmarks", "cluster.benchmarks cluster.engines node.core.model", ANY),

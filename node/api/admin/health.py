@@ -11,6 +11,7 @@ from node.core.model.counters import COUNT_MAX
 from node.core.model.element_sets import ELEMENT_BYTES_MAX, ELEMENTS_MAX
 from node.core.model.repeats import REPEATS_MAX
 from node.core.model.token import EXACT_MAX, TOKEN_BYTES_MAX
+from node.security.scopes import ApiScope
 
 TEXT = "text/plain; charset=utf-8"
 
@@ -20,10 +21,10 @@ def native() -> Dialect:
     return Dialect(
         "native",
         (
-            Route("GET", "/livez", livez),
-            Route("GET", "/readyz", readyz),
-            Route("GET", "/v1/status", status),
-            Route("GET", "/v1/limits", limits),
+            Route("GET", "/livez", livez, ApiScope.OPEN),
+            Route("GET", "/readyz", readyz, ApiScope.OPEN),
+            Route("GET", "/v1/status", status, ApiScope.READ),
+            Route("GET", "/v1/limits", limits, ApiScope.READ),
         ),
         lambda path: refused(404, "No such path"),
     )

@@ -26,6 +26,7 @@ from node.core.model.keys import key_hash_of, slot_of
 from node.core.model.placement import preferred
 from node.core.model.view import View, ViewId
 from node.core.protocol.operations import Adopted, Outcome, Outdated, Propose, Unavailable
+from node.security.scopes import ApiScope
 
 PLANS_MAX = 32
 JOBS_MAX = 8
@@ -41,11 +42,11 @@ def views() -> Dialect:
     return Dialect(
         "views",
         (
-            Route("GET", "/v1/view", show),
-            Route("POST", "/v1/view", desk.plan_or_commit),
-            Route("GET", JOB, desk.job),
-            Route("DELETE", JOB, desk.abort),
-            Route("GET", "/v1/view/events", desk.events),
+            Route("GET", "/v1/view", show, ApiScope.READ),
+            Route("POST", "/v1/view", desk.plan_or_commit, ApiScope.ADMIN),
+            Route("GET", JOB, desk.job, ApiScope.READ),
+            Route("DELETE", JOB, desk.abort, ApiScope.ADMIN),
+            Route("GET", "/v1/view/events", desk.events, ApiScope.READ),
         ),
         lambda path: refused(404, "No such path"),
     )

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import msgspec
 import orjson
 
+from node.api.access import must_have
 from node.api.contract import (
     Ask,
     BodyLines,
@@ -55,6 +56,7 @@ from node.api.parsing import refused
 from node.core.model.quorum import AVAILABLE
 from node.core.model.token import EXACT_MAX
 from node.core.protocol.operations import Absent, Found, Mismatch, Outcome, Stored
+from node.security.scopes import ApiScope
 
 PATH = "/v1/bulk"
 NAME = "Idempotency-Key"
@@ -65,6 +67,7 @@ READ_BYTES_MAX = 1024 * 1024  # of the values of reads at once: with more, fewer
 LEVELS = {"w": (AVAILABLE, "one", "quorum", "all"), "r": ("one", "quorum", "all")}
 NUMBER = re.compile(r"[1-9][0-9]{0,3}")  # how many replicas a key has, is its own
 PASSED_ON = ("w", "r", "strict", "on-miss")
+SCOPES = {"put": ApiScope.WRITE, "get": ApiScope.READ, "delete": ApiScope.WRITE}
 ASKS = {"put": ("PUT", put_of), "get": ("GET", read_of), "delete": ("DELETE", delete_of)}
 
 
@@ -99,7 +102,7 @@ def bulk() -> Dialect:
     """Return the route of bulks."""
     return Dialect(
         "bulk",
-        (Route("POST", PATH, begin, reads_lines=True),),
+        (Route("POST", PATH, begin, ApiScope.EACH, reads_lines=True),),
         lambda path: refused(404, "No such path"),
         reword=reworded,
         reword_early=reworded,
@@ -169,6 +172,7 @@ class _Bulk:
         operation = BulkOperation("get", "")
         try:
             operation = self._operation_in(line)
+            must_have(self._call, SCOPES[operation.op])
             self._check(operation)
             asked = self._request_of(operation, facts)
             ask = ASKS[operation.op][1](asked)

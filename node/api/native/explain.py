@@ -19,6 +19,7 @@ from node.api.native.problems import not_recognized, reworded
 from node.api.parsing import refused
 from node.core.protocol.inspection import INSPECT_S, Explain, Explained
 from node.core.protocol.operations import Outcome
+from node.security.scopes import ApiScope
 
 PATH = "/v1/explain/"
 PARAMETERS = frozenset({"timeout"})
@@ -29,9 +30,9 @@ def explanations() -> Dialect:
     return Dialect(
         "explain",
         (
-            Route("GET", PATH + "{key}", explain_key),
-            Route("GET", "/v1/tokens/decode", decode_token),
-            Route("GET", "/v1/contexts/decode", decode_context),
+            Route("GET", PATH + "{key}", explain_key, ApiScope.READ),
+            Route("GET", "/v1/tokens/decode", decode_token, ApiScope.READ),
+            Route("GET", "/v1/contexts/decode", decode_context, ApiScope.READ),
         ),
         lambda path: refused(404, "No such path"),
         reword=reworded,

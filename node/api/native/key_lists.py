@@ -44,6 +44,7 @@ from node.core.protocol.operations import (
     Request,
     Unmet,
 )
+from node.security.scopes import ApiScope
 
 PATH = "/v1/keys"
 PARAMETERS = frozenset({"prefix", "after", "limit", "delimiter", "counts", "timeout"})
@@ -61,7 +62,7 @@ def key_lists() -> Dialect:
     """Return the route of the list of keys."""
     return Dialect(
         "keys",
-        (Route("GET", PATH, list_keys),),
+        (Route("GET", PATH, list_keys, ApiScope.READ),),
         lambda path: refused(404, "No such path"),
         reword=reworded,
         reword_early=reworded,

@@ -42,6 +42,7 @@ from node.core.model.policy_rules import mode_of_write, shown_as
 from node.core.model.quorum import Level
 from node.core.model.tags import tag_of
 from node.core.protocol.operations import Found, Get, Put
+from node.security.scopes import ApiScope
 
 WANTED = (
     "the policy of this key wants to know what the client has seen: send the Kv-Context of a read "
@@ -60,17 +61,21 @@ def key_values() -> Dialect:
     return Dialect(
         "kv",
         (
-            Route("GET", "/v1/kv/{key}", get_key),
-            Route("PUT", "/v1/kv/{key}", put_key),
-            Route("PATCH", "/v1/kv/{key}", patch_key),
-            Route("DELETE", "/v1/kv/{key}", delete_key),
-            *(Route(method, "/v1/kv/", refuse_no_key) for method in METHODS),
-            Route("GET", PATH + "{kind}", explain),
+            Route("GET", "/v1/kv/{key}", get_key, ApiScope.READ),
+            Route("PUT", "/v1/kv/{key}", put_key, ApiScope.WRITE),
+            Route("PATCH", "/v1/kv/{key}", patch_key, ApiScope.WRITE),
+            Route("DELETE", "/v1/kv/{key}", delete_key, ApiScope.WRITE),
+            *(Route(method, "/v1/kv/", refuse_no_key, _scope_of(method)) for method in METHODS),
+            Route("GET", PATH + "{kind}", explain, ApiScope.OPEN),
         ),
         lambda path: refused(404, "No such path"),
         reword=reworded,
         reword_early=reworded,
     )
+
+
+def _scope_of(method: str) -> ApiScope:
+    return ApiScope.READ if method == "GET" else ApiScope.WRITE
 
 
 def refuse_no_key(call: Call) -> Reply:

@@ -24,6 +24,7 @@ from node.core.model.policies import (
 from node.core.model.quorum import AVAILABLE, Level
 from node.core.model.view import Layout, View
 from node.core.protocol.operations import Unavailable
+from node.security.scopes import ApiScope
 
 PATH = "/v1/policies"
 TRIES = 5  # if other views come at the same time
@@ -39,11 +40,11 @@ def policies() -> Dialect:
     return Dialect(
         "policies",
         (
-            Route("GET", PATH, show),
-            Route("PUT", PATH, put),
-            Route("DELETE", PATH, delete),
-            Route("PUT", PATH + "/{prefix}", put),
-            Route("DELETE", PATH + "/{prefix}", delete),
+            Route("GET", PATH, show, ApiScope.READ),
+            Route("PUT", PATH, put, ApiScope.ADMIN),
+            Route("DELETE", PATH, delete, ApiScope.ADMIN),
+            Route("PUT", PATH + "/{prefix}", put, ApiScope.ADMIN),
+            Route("DELETE", PATH + "/{prefix}", delete, ApiScope.ADMIN),
         ),
         lambda path: refused(404, "No such path"),
         reword=reworded,

@@ -34,6 +34,18 @@ KINDS = {
         "A parameter, a header, the key or the body is not as the API wants it.  The detail names\n"
         "it and says what was expected.  Nothing was written.",
     ),
+    "unauthorized": ProblemKind(
+        401,
+        "The request has no valid token",
+        "The node has bearer tokens for its clients.  Send one of them in the header\n"
+        "Authorization: Bearer TOKEN.  Nothing was written.",
+    ),
+    "forbidden": ProblemKind(
+        403,
+        "The token does not allow this",
+        "A token has some of the scopes read, write and admin.  The path or the operation wants\n"
+        "another one, which the detail names.  Nothing was written.",
+    ),
     "absent": ProblemKind(
         404,
         "The key has no value",

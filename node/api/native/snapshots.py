@@ -35,6 +35,7 @@ from node.core.model.dots import Dot
 from node.core.model.policy_rules import shown_as
 from node.core.model.token import EXACT_MAX, Token
 from node.core.protocol.operations import Absent, Found, Get, Outcome
+from node.security.scopes import ApiScope
 
 PATH = "/v1/snapshot"
 KEYS_MAX = 100
@@ -56,7 +57,7 @@ def snapshots() -> Dialect:
     """Return the route of snapshots."""
     return Dialect(
         "snapshot",
-        (Route("POST", PATH, take),),
+        (Route("POST", PATH, take, ApiScope.READ),),
         lambda path: refused(404, "No such path"),
         reword=reworded,
         reword_early=reworded,

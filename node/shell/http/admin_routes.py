@@ -13,6 +13,7 @@ from aiohttp.web_response import StreamResponse
 
 from node.api.contract import Call, Dialect, Handler, Reply, Route
 from node.api.parsing import bad_request, fields_of, refused
+from node.security.scopes import ApiScope
 from node.shell.http.api_document import ApiDocument
 
 CUT_ADDRESSES_MAX = 1000
@@ -35,15 +36,15 @@ def server_routes(
 ) -> Dialect:
     """Return GET /peer, /metrics, /openapi.json and /v1/docs; with faults, also /v1/faults."""
     routes = [
-        Route("GET", "/peer", lambda call: PEERS_ONLY),
-        Route("GET", "/metrics", scrape),
-        Route("GET", "/openapi.json", described.document),
-        Route("GET", "/v1/docs", described.page),
+        Route("GET", "/peer", lambda call: PEERS_ONLY, ApiScope.PEERS),
+        Route("GET", "/metrics", scrape, ApiScope.READ),
+        Route("GET", "/openapi.json", described.document, ApiScope.OPEN),
+        Route("GET", "/v1/docs", described.page, ApiScope.OPEN),
     ]
     if faults:
         injector = Faults(links)
-        routes.append(Route("PUT", "/v1/faults", injector.cut_off))
-        routes.append(Route("DELETE", "/v1/faults", injector.heal))
+        routes.append(Route("PUT", "/v1/faults", injector.cut_off, ApiScope.ADMIN))
+        routes.append(Route("DELETE", "/v1/faults", injector.heal, ApiScope.ADMIN))
     return Dialect("server", tuple(routes), lambda path: refused(404, "No such path"))
 
 

@@ -36,7 +36,10 @@ EXPOSED = (
     "Kv-Reads, Kv-Served-By, Kv-Siblings, Kv-Token, Kv-View, Location, Preference-Applied, "
     f"Retry-After, {METADATA_HEADER}"
 )
-ACCEPTED = f"Content-Type, If-Match, If-None-Match, Kv-Context, Kv-Token, Prefer, {METADATA_HEADER}"
+ACCEPTED = (
+    "Authorization, Content-Type, If-Match, If-None-Match, Kv-Context, Kv-Token, Prefer, "
+    f"{METADATA_HEADER}"
+)
 
 
 def origin_form(target: str) -> tuple[str, str | None]:

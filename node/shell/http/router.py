@@ -12,6 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from node.api.contract import Dialect, Handler, Reword
+from node.security.scopes import ApiScope
 
 NOTHING: Mapping[str, str] = {}
 
@@ -26,6 +27,7 @@ class Endpoint(msgspec.Struct, eq=False):
     reword: Reword = lambda call, reply: reply
     reword_early: Reword = lambda call, reply: reply
     reads_lines: bool = False
+    scope: ApiScope | None = None
     seconds_sum: float = 0.0
     codes: dict[int, int] = msgspec.field(default_factory=dict)
 
@@ -70,7 +72,7 @@ class Table:
         self._shapes: dict[tuple[str, str], Endpoint] = {}  # by method and shape of the path
         for dialect in dialects:
             for r in dialect.routes:
-                how = dialect.reword, dialect.reword_early, r.reads_lines
+                how = dialect.reword, dialect.reword_early, r.reads_lines, r.scope
                 self._add(Endpoint(dialect.name, r.method, r.pattern, r.handler, *how))
         self._answer_head()
         self._whole: dict[str, dict[str, Endpoint]] = {}

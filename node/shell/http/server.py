@@ -36,9 +36,13 @@ from node.api.parsing import refused
 from node.core import status
 from node.core.protocol.operations import Outcome, Request
 from node.driver import Driver
+from node.security.audit import Audit
+from node.security.scopes import ApiScope
+from node.security.tokens import ApiTokens
 from node.shell.http.admin_routes import LinkControl, server_routes
 from node.shell.http.api_document import ApiDocument
 from node.shell.http.body_queue import Bodies
+from node.shell.http.doorman import Doorman
 from node.shell.http.event_stream import Streams
 from node.shell.http.facts import facts_of
 from node.shell.http.feed import Feeds, OpenFeed
@@ -80,6 +84,7 @@ class Server:
         store_stats: Callable[[], Mapping[str, Any]] = dict,
         origins: Collection[str] = (),
         port_limits: PortLimits = USUAL,
+        doorman: Doorman | None = None,
     ) -> None:
         self.draining = False
         self._driver, self._links = driver, links
@@ -87,6 +92,7 @@ class Server:
         self._body_bytes_max = limits.body_bytes_max
         self._bodies = Bodies(limits.body_bytes_max, port_limits)
         self._origins = Origins(origins)
+        self._doorman = doorman or Doorman(ApiTokens(), Audit())
         self._facts = partial(facts_of, driver, lambda: self.draining)
         self._not_found = dialects[0].not_found
         self._store_stats = store_stats
@@ -156,6 +162,8 @@ class Server:
         refusal = self._origins.refusal(request, host) if is_of_page else None
         if endpoint is self._peer and refusal is None:
             return await self._accept(request)
+        if self._doorman.asks and refusal is None:
+            refusal = self._doorman.refusal(request, endpoint, path, self._facts, self._limits)
         self._in_flight += 1
         reply: Going
         try:
@@ -184,6 +192,8 @@ class Server:
                 self._idle.set()
         code = reply.status if isinstance(reply, Reply) else 200
         endpoint.count(code, perf_counter() - started)
+        if endpoint.scope is ApiScope.ADMIN and refusal is None:
+            self._doorman.note(request, path, code)
         if isinstance(answer, Events):
             return await self._streams.serve(request, answer, self._origins.headers(request))
         if isinstance(answer, OpenFeed):
@@ -230,6 +240,8 @@ class Server:
             refusal = body if isinstance(body, Reply) else NOT_TEXT
             return self._early_refusal(request, endpoint, refusal)
         call = Call(request.method, path, words, request.headers, body, self._facts, self._limits)
+        if self._doorman.asks:
+            call = self._doorman.known(request, endpoint, call)
         assert endpoint.handler is not None
         try:
             said = endpoint.handler(call)

@@ -51,6 +51,7 @@ from node.core.protocol.operations import (
     Stored,
     Unmet,
 )
+from node.security.scopes import ApiScope
 
 METADATA = "causal-metadata"
 WHOLE = "whole"  # the id of the only shard of a view that was put as {"view": [...]}
@@ -73,13 +74,13 @@ def admin_view() -> Dialect:
     return Dialect(
         "admin_view",
         (
-            Route("PUT", "/kvs/admin/view", put_view),
-            Route("GET", "/kvs/admin/view", get_view),
-            Route("DELETE", "/kvs/admin/view", _once_told(delete_view)),
-            Route("GET", "/kvs/data", _once_told(list_keys)),
-            Route("PUT", "/kvs/data/{key}", _once_told(put_key)),
-            Route("GET", "/kvs/data/{key}", _once_told(get_key)),
-            Route("DELETE", "/kvs/data/{key}", _once_told(delete_key)),
+            Route("PUT", "/kvs/admin/view", put_view, ApiScope.ADMIN),
+            Route("GET", "/kvs/admin/view", get_view, ApiScope.READ),
+            Route("DELETE", "/kvs/admin/view", _once_told(delete_view), ApiScope.ADMIN),
+            Route("GET", "/kvs/data", _once_told(list_keys), ApiScope.READ),
+            Route("PUT", "/kvs/data/{key}", _once_told(put_key), ApiScope.WRITE),
+            Route("GET", "/kvs/data/{key}", _once_told(get_key), ApiScope.READ),
+            Route("DELETE", "/kvs/data/{key}", _once_told(delete_key), ApiScope.WRITE),
         ),
         lambda path: refused(404, "no such path"),
         _reworded,

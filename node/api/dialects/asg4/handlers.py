@@ -43,6 +43,7 @@ from node.core.protocol.operations import (
     Unavailable,
     Unmet,
 )
+from node.security.scopes import ApiScope
 
 KEY_CHARACTERS_MAX = 50
 SHARD_NODES_MIN = 2  # a smaller shard cannot lose a node
@@ -70,18 +71,18 @@ def asg4(replaced_word: str = "replaced", name: str = "asg4") -> Dialect:
     return Dialect(
         name,
         (
-            Route("PUT", "/kvs/{key}", put),
-            Route("GET", "/kvs/{key}", get_key),
-            Route("DELETE", "/kvs/{key}", delete_key),
-            Route("GET", "/view", get_view),
-            Route("PUT", "/view", add_node),
-            Route("DELETE", "/view", delete_node),
-            Route("GET", "/shard/ids", get_shard_ids),
-            Route("GET", "/shard/node-shard-id", get_own_shard),
-            Route("GET", "/shard/members/{shard}", get_members),
-            Route("GET", "/shard/key-count/{shard}", count_keys),
-            Route("PUT", "/shard/add-member/{shard}", add_member),
-            Route("PUT", "/shard/reshard", reshard),
+            Route("PUT", "/kvs/{key}", put, ApiScope.WRITE),
+            Route("GET", "/kvs/{key}", get_key, ApiScope.READ),
+            Route("DELETE", "/kvs/{key}", delete_key, ApiScope.WRITE),
+            Route("GET", "/view", get_view, ApiScope.READ),
+            Route("PUT", "/view", add_node, ApiScope.ADMIN),
+            Route("DELETE", "/view", delete_node, ApiScope.ADMIN),
+            Route("GET", "/shard/ids", get_shard_ids, ApiScope.READ),
+            Route("GET", "/shard/node-shard-id", get_own_shard, ApiScope.READ),
+            Route("GET", "/shard/members/{shard}", get_members, ApiScope.READ),
+            Route("GET", "/shard/key-count/{shard}", count_keys, ApiScope.READ),
+            Route("PUT", "/shard/add-member/{shard}", add_member, ApiScope.ADMIN),
+            Route("PUT", "/shard/reshard", reshard, ApiScope.ADMIN),
         ),
         lambda path: refused(404, "No such path"),
     )

@@ -43,6 +43,7 @@ from node.core.protocol.operations import (
     Unavailable,
     Unmet,
 )
+from node.security.scopes import ApiScope
 
 METADATA = "causal-metadata"
 KEY_CHARACTERS_MAX = 1000
@@ -60,11 +61,11 @@ def causal() -> Dialect:
     return Dialect(
         "causal",
         (
-            Route("GET", "/health", get_health),
-            Route("GET", "/get/{key}", get_key),
-            Route("POST", "/put", put_key),
-            Route("POST", "/replicate", replicate),
-            Route("GET", "/status", get_status),
+            Route("GET", "/health", get_health, ApiScope.READ),
+            Route("GET", "/get/{key}", get_key, ApiScope.READ),
+            Route("POST", "/put", put_key, ApiScope.WRITE),
+            Route("POST", "/replicate", replicate, ApiScope.WRITE),
+            Route("GET", "/status", get_status, ApiScope.READ),
         ),
         lambda path: refused(404, "No such path"),
     )

@@ -43,6 +43,7 @@ from node.core.protocol.operations import (
     Unavailable,
     Unmet,
 )
+from node.security.scopes import ApiScope
 
 METADATA = "causal-metadata"
 WAIT_S = 8.0
@@ -63,12 +64,12 @@ def data_view() -> Dialect:
     return Dialect(
         "data_view",
         (
-            Route("GET", "/ping", lambda call: DONE),
-            Route("PUT", "/view", put_view),
-            Route("GET", "/data", _in_view(list_keys)),
-            Route("PUT", "/data/{key}", _in_view(put_key)),
-            Route("GET", "/data/{key}", _in_view(get_key)),
-            Route("DELETE", "/data/{key}", _in_view(delete_key)),
+            Route("GET", "/ping", lambda call: DONE, ApiScope.READ),
+            Route("PUT", "/view", put_view, ApiScope.ADMIN),
+            Route("GET", "/data", _in_view(list_keys), ApiScope.READ),
+            Route("PUT", "/data/{key}", _in_view(put_key), ApiScope.WRITE),
+            Route("GET", "/data/{key}", _in_view(get_key), ApiScope.READ),
+            Route("DELETE", "/data/{key}", _in_view(delete_key), ApiScope.WRITE),
         ),
         lambda path: refused(404, "no such path"),
     )

@@ -49,6 +49,7 @@ from node.core.protocol.operations import (
     Unavailable,
     Unmet,
 )
+from node.security.scopes import ApiScope
 
 METADATA = "causal-metadata"
 CLOCK = "vectorClock"
@@ -73,11 +74,11 @@ def dynamo() -> Dialect:
     return Dialect(
         "dynamo",
         (
-            Route("POST", "/storeData", store),
-            Route("GET", "/getData", read),
-            Route("POST", "/storeReplicas", store_here),
-            Route("GET", "/getReplicasValue", read_here),
-            Route("POST", "/updateReplica", update_here),
+            Route("POST", "/storeData", store, ApiScope.WRITE),
+            Route("GET", "/getData", read, ApiScope.READ),
+            Route("POST", "/storeReplicas", store_here, ApiScope.WRITE),
+            Route("GET", "/getReplicasValue", read_here, ApiScope.READ),
+            Route("POST", "/updateReplica", update_here, ApiScope.WRITE),
         ),
         lambda path: refused(404, "No such path"),
     )

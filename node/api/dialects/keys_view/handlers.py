@@ -45,6 +45,7 @@ from node.core.protocol.operations import (
     Unavailable,
     Unmet,
 )
+from node.security.scopes import ApiScope
 
 CONTEXT = "causal-context"
 KEY_CHARACTERS_MAX = 50
@@ -65,13 +66,13 @@ def keys_view() -> Dialect:
     return Dialect(
         "keys_view",
         (
-            Route("PUT", "/kvs/keys/{key}", put_key),
-            Route("GET", "/kvs/keys/{key}", get_key),
-            Route("DELETE", "/kvs/keys/{key}", delete_key),
-            Route("GET", "/kvs/key-count", count_keys),
-            Route("GET", "/kvs/shards", get_shards),
-            Route("GET", "/kvs/shards/{shard}", get_shard),
-            Route("PUT", "/kvs/view-change", change_view),
+            Route("PUT", "/kvs/keys/{key}", put_key, ApiScope.WRITE),
+            Route("GET", "/kvs/keys/{key}", get_key, ApiScope.READ),
+            Route("DELETE", "/kvs/keys/{key}", delete_key, ApiScope.WRITE),
+            Route("GET", "/kvs/key-count", count_keys, ApiScope.READ),
+            Route("GET", "/kvs/shards", get_shards, ApiScope.READ),
+            Route("GET", "/kvs/shards/{shard}", get_shard, ApiScope.READ),
+            Route("PUT", "/kvs/view-change", change_view, ApiScope.ADMIN),
         ),
         lambda path: refused(404, "No such path"),
         _reworded,

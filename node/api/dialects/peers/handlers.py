@@ -16,6 +16,7 @@ from node.api.json_values import are_equal
 from node.api.parsing import NOT_TOLD, fields_of, in_doubt, refused, said, value_of, where_stored
 from node.api.repeated_names import all_of
 from node.core.protocol.operations import Absent, Found, Get, Outcome, Put, Stored, Unavailable
+from node.security.scopes import ApiScope
 
 KEY_BYTES_MAX = 4096
 
@@ -35,11 +36,11 @@ def peers() -> Dialect:
     return Dialect(
         "peers",
         (
-            Route("GET", "/ping", ping),
-            Route("POST", "/store", store),
-            Route("POST", "/replicate", replicate),
-            Route("GET", "/store/hash", get_hash),
-            Route("GET", "/store/key", get_key),
+            Route("GET", "/ping", ping, ApiScope.READ),
+            Route("POST", "/store", store, ApiScope.WRITE),
+            Route("POST", "/replicate", replicate, ApiScope.WRITE),
+            Route("GET", "/store/hash", get_hash, ApiScope.READ),
+            Route("GET", "/store/key", get_key, ApiScope.READ),
         ),
         lambda path: refused(404, "No such path"),
     )

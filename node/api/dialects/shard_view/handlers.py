@@ -50,6 +50,7 @@ from node.core.protocol.operations import (
     Unavailable,
     Unmet,
 )
+from node.security.scopes import ApiScope
 
 METADATA = "causal-metadata"
 KEY_CHARACTERS_MAX = 50
@@ -75,18 +76,18 @@ def shard_view() -> Dialect:
     return Dialect(
         "shard_view",
         (
-            Route("PUT", "/key-value-store/{key}", put_key),
-            Route("GET", "/key-value-store/{key}", get_key),
-            Route("DELETE", "/key-value-store/{key}", delete_key),
-            Route("GET", "/key-value-store-view", get_view),
-            Route("PUT", "/key-value-store-view", add_node),
-            Route("DELETE", "/key-value-store-view", delete_node),
-            Route("GET", f"{shard}/shard-ids", get_shard_ids),
-            Route("GET", f"{shard}/node-shard-id", get_own_shard),
-            Route("GET", f"{shard}/shard-id-members/{{shard}}", get_members),
-            Route("GET", f"{shard}/shard-id-key-count/{{shard}}", count_keys),
-            Route("PUT", f"{shard}/add-member/{{shard}}", add_member),
-            Route("PUT", f"{shard}/reshard", reshard),
+            Route("PUT", "/key-value-store/{key}", put_key, ApiScope.WRITE),
+            Route("GET", "/key-value-store/{key}", get_key, ApiScope.READ),
+            Route("DELETE", "/key-value-store/{key}", delete_key, ApiScope.WRITE),
+            Route("GET", "/key-value-store-view", get_view, ApiScope.READ),
+            Route("PUT", "/key-value-store-view", add_node, ApiScope.ADMIN),
+            Route("DELETE", "/key-value-store-view", delete_node, ApiScope.ADMIN),
+            Route("GET", f"{shard}/shard-ids", get_shard_ids, ApiScope.READ),
+            Route("GET", f"{shard}/node-shard-id", get_own_shard, ApiScope.READ),
+            Route("GET", f"{shard}/shard-id-members/{{shard}}", get_members, ApiScope.READ),
+            Route("GET", f"{shard}/shard-id-key-count/{{shard}}", count_keys, ApiScope.READ),
+            Route("PUT", f"{shard}/add-member/{{shard}}", add_member, ApiScope.ADMIN),
+            Route("PUT", f"{shard}/reshard", reshard, ApiScope.ADMIN),
         ),
         lambda path: refused(404, "No such path"),
         _reworded,
