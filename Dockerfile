@@ -26,7 +26,7 @@ STOPSIGNAL SIGTERM
 # Without Python, which would cost as much as all else that an idle node does.  Most of what is left
 # is the engine's own price of running something in a container; so it does not ask too often.
 HEALTHCHECK --interval=20s --timeout=3s --start-period=10s --retries=2 \
-  CMD ["bash", "-c", "at=${SOCKET_ADDRESS:-$ADDRESS}; [ -n \"$at$NODE_IDENTIFIER\" ] || at=$PORT; at=${at:-8081}; exec 3<>/dev/tcp/127.0.0.1/${at##*:} && printf 'GET /livez HTTP/1.0\\r\\n\\r\\n' >&3 && read -r -t 2 said <&3 && [[ $said == 'HTTP/1.'?' 200 '* ]]"]
+  CMD ["bash", "-c", "at=${SOCKET_ADDRESS:-$ADDRESS}; [ -n \"$at$NODE_IDENTIFIER\" ] || at=$PORT; at=${at:-8081}; exec 3<>/dev/tcp/127.0.0.1/${at##*:} || exit 1; [ -z \"$TLS_CERT\" ] || exit 0; printf 'GET /livez HTTP/1.0\\r\\n\\r\\n' >&3 && read -r -t 2 said <&3 && [[ $said == 'HTTP/1.'?' 200 '* ]]"]
 CMD ["python3", "-m", "node"]
 
 # What changes most comes last: only this is built again when the code has changed.

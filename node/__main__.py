@@ -160,10 +160,10 @@ async def _serve_from(settings: Settings, store: SqliteStore, stop: asyncio.Futu
         return pace_of(driver.replica.view).silence_s
 
     guard = Guard(settings.security)
-    gate = Gate(name, guard.secrets, guard.audit)
+    gate = Gate(name, guard.secrets, guard.audit, guard.tls)
     links = PeerLinks(name, random, silence_s, where, seeks, gate=gate)
     driver = Driver(restored(), LoopTimer(), links, store, restored, store)
-    server = server_of(settings, driver, links, store, Doorman(guard.tokens, guard.audit))
+    server = server_of(settings, driver, links, store, guard)
     obey_signals(stop, guard, links)
     await listen(server, settings)
     warn_of_view(driver.replica.view)
@@ -198,7 +198,7 @@ def obey_signals(stop: asyncio.Future[int], guard: Guard, links: PeerLinks) -> N
     loop = asyncio.get_running_loop()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_number, _stop, stop, NOTHING_WRONG)
-    if guard.reads_files:
+    if guard.settings.reads_files:
         loop.add_signal_handler(signal.SIGHUP, _renew, guard, links)
 
 
@@ -208,7 +208,7 @@ def _renew(guard: Guard, links: PeerLinks) -> None:
 
 
 def server_of(
-    settings: Settings, driver: Driver, links: PeerLinks, store: SqliteStore, doorman: Doorman
+    settings: Settings, driver: Driver, links: PeerLinks, store: SqliteStore, guard: Guard
 ) -> Server:
     try:
         return Server(
@@ -220,7 +220,7 @@ def server_of(
             lambda: {"commits": store.commits, "rows": store.rows_committed},
             settings.cors_origins or (),
             PortLimits(watchers_max=settings.watchers_max),
-            doorman=doorman,
+            doorman=Doorman(guard.tokens, guard.audit, guard.tls),
         )
     except ValueError as error:
         expected = f"dialects that do not share routes ({error})"

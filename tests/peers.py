@@ -13,6 +13,7 @@ from node.core.protocol.key_pages import CountKeys
 from node.core.protocol.messages import Envelope, Epoch, Message
 from node.security.audit import Audit
 from node.security.cluster_secret import ClusterSecrets
+from node.security.tls import TlsContexts
 from node.shell.peers.gate import Gate
 from node.shell.peers.link import Link
 from node.shell.peers.link_limits import USUAL, LinkLimits
@@ -43,9 +44,10 @@ class Peer:
         seeks: Callable[[str], bool] = lambda peer: False,
         limits: LinkLimits = USUAL,
         secrets: Sequence[bytes] = (),
+        tls: TlsContexts | None = None,
     ) -> None:
         self.address, self.secrets = address, ClusterSecrets(secrets)
-        gate = Gate(address, self.secrets, Audit())
+        gate = Gate(address, self.secrets, Audit(), tls)
         self.links = PeerLinks(address, Random(1), lambda: silence_s, where, seeks, limits, gate)
         self.events: list[tuple[str, object]] = []
         self._pulse = asyncio.Event()

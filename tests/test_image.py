@@ -123,6 +123,14 @@ def test_a_container_asks_after_its_health_where_its_node_listens(
     assert read(told, []).port == port
 
 
+def test_a_container_with_tls_is_well_while_its_port_is_open() -> None:
+    """The check speaks no TLS."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        told = {"PORT": str(server.getsockname()[1]), "TLS_CERT": "/run/node.pem"}
+        assert checked(told) == 0
+    assert checked(told) == 1
+
+
 @pytest.mark.parametrize(
     ("said", "code"),
     [

@@ -3,6 +3,8 @@
     guard            all of it for one node, read again on SIGHUP
     settings         the settings of security
     cluster_secret   the secret that nodes of one cluster share: what proves it, and to which node
+    tokens           the bearer tokens of clients;  scopes: what a token or a route may do
+    tls              certificates: of this node, of its peers, of clients that show one
     audit            one line for each refusal and each act of an administrator, in bounded number
 
 Knows no connection and no request: `shell` asks these rules.  (docs/security.md.)

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from node.security import cluster_secret, tokens
 from node.security.cluster_secret import Secret, secrets_from, secrets_in
+from node.security.tls import TlsFiles, TlsPair, pair_from
 from node.security.tokens import ApiToken, tokens_from
 from node.setting_types import SWITCH, BadSetting, Kind, Setting, one_of
 
@@ -34,6 +35,21 @@ SETTINGS = (
     ),
     Setting("SECURE", SWITCH, "", "0", "1: refuse to start without secret, tokens and TLS"),
     Setting(
+        "TLS_CERT",
+        Kind(Path, "a file in PEM"),
+        "",
+        "",
+        "the node's certificate, for clients and for peers; read again on SIGHUP",
+    ),
+    Setting("TLS_KEY", Kind(Path, "a file in PEM"), "", "", "its key"),
+    Setting(
+        "TLS_CA",
+        Kind(Path, "a file in PEM"),
+        "",
+        "",
+        "the authority of the cluster's nodes, and of clients that show a certificate",
+    ),
+    Setting(
         "TLS",
         one_of(terminated="terminated"),
         "",
@@ -51,6 +67,7 @@ class Security(NamedTuple):
     tokens_file: Path | None = None
     is_secure: bool = False
     tls: str | None = None
+    tls_files: TlsFiles | None = None
 
     def secrets(self) -> tuple[Secret, ...]:
         """Return the secrets that are valid now; none where no secret is asked for.
@@ -66,6 +83,19 @@ class Security(NamedTuple):
         """
         return () if self.tokens_file is None else tokens_from(self.tokens_file)
 
+    def tls_pair(self) -> TlsPair | None:
+        """Return what a node shows and demands now; None where it encrypts nothing itself.
+
+        Raises BadSetting.
+        """
+        return None if self.tls_files is None else pair_from(self.tls_files)
+
+    @property
+    def reads_files(self) -> bool:
+        """Whether there is anything to read again."""
+        files = self.secret_file, self.tokens_file, self.tls_files
+        return any(each is not None for each in files)
+
 
 def read(texts: Mapping[str, str]) -> Security:
     """Read the settings of security.  Raises BadSetting."""
@@ -76,18 +106,35 @@ def read(texts: Mapping[str, str]) -> Security:
         tokens_file=values[tokens.SETTING],
         is_secure=values["SECURE"],
         tls=values["TLS"],
+        tls_files=_tls_files(values),
     )
     if security.secret and security.secret_file is not None:
         path = str(security.secret_file)
         raise BadSetting("CLUSTER_SECRET_FILE", path, "none beside CLUSTER_SECRET")
+    if security.tls and security.tls_files:
+        raise BadSetting("TLS", security.tls, "none beside TLS_CERT")
     has_secret, has_tokens = bool(security.secrets()), bool(security.tokens())
     if security.is_secure:
-        _demand("CLUSTER_SECRET_FILE", has_secret, "a file with the cluster's secret")
-        _demand(tokens.SETTING, has_tokens, "a file with tokens of clients")
-        _demand("TLS", security.tls is not None, "`terminated`")
+        demand = "because of SECURE=1"
+        _demand(tokens.SETTING, has_tokens, f"a file with tokens of clients, {demand}")
+        has_tls = bool(security.tls or security.tls_files)
+        _demand("TLS_CERT", has_tls, f"a certificate, or TLS=terminated, {demand}")
+        _demand("CLUSTER_SECRET_FILE", has_secret, f"a file with the cluster's secret, {demand}")
+    if security.tls_files:
+        _demand("CLUSTER_SECRET_FILE", has_secret, "a secret of the cluster, beside TLS_CERT")
+    security.tls_pair()
     return security
+
+
+def _tls_files(values: Mapping[str, Any]) -> TlsFiles | None:
+    paths = {name: values[name] for name in ("TLS_CERT", "TLS_KEY", "TLS_CA")}
+    if not any(paths.values()):
+        return None
+    for name, path in paths.items():
+        _demand(name, path is not None, f"a file, as {', '.join(paths)} go together")
+    return TlsFiles(*paths.values())
 
 
 def _demand(name: str, is_given: bool, expected: str) -> None:
     if not is_given:
-        raise BadSetting(name, "", f"{expected}, because of SECURE=1")
+        raise BadSetting(name, "", expected)

@@ -30,15 +30,15 @@ def secure(tmp_path: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize("missing", ["CLUSTER_SECRET_FILE", "API_TOKENS_FILE", "TLS"])
 def test_a_secure_node_wants_all_of_it(missing: str, secure: Mapping[str, str]) -> None:
-    with pytest.raises(BadSetting, match=f"{missing}=''.*because of SECURE=1"):
+    named = "TLS_CERT" if missing == "TLS" else missing
+    with pytest.raises(BadSetting, match=f"{named}=''.*because of SECURE=1"):
         read({**secure, missing: ""}, [])
 
 
 def test_the_program_says_what_is_missing(tmp_path: Path) -> None:
     line = failed_start(environment(tmp_path, "127.0.0.1:1", SECURE="1"))
     assert line == (
-        "coterie: CLUSTER_SECRET_FILE='': expected a file with the cluster's secret, because of "
-        "SECURE=1\n"
+        "coterie: API_TOKENS_FILE='': expected a file with tokens of clients, because of SECURE=1\n"
     )
 
 

@@ -7,6 +7,8 @@
                    a node reports of itself to handlers
     feed           answers that go on and ask the core: watches
     line_exchange  bodies of lines, answered while they come
+    doorman        clients and their tokens; what the audit says of them
+    tls_door       encrypts a connection before the port sees it
     origins        pages of other origins (CORS), and the headers that they may see and send
     port_limits    all times and bounds of the port: how long bodies wait for their turn, how much
                    it holds
@@ -14,5 +16,6 @@
     api_document   /openapi.json and /v1/docs, made at the first request
     admin_routes   these two, /metrics, /v1/faults and the peers' door
 
-Imports api.contract, api.openapi, the driver and values of the core.  Read server first.
+Imports api.contract, api.access, api.openapi, security, the driver and values of the core.  Read
+server first.
 """

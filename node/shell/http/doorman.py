@@ -10,8 +10,11 @@ from node.api.access import Access, Client, refusal
 from node.api.contract import Call, Facts, Limits, Reply
 from node.security.audit import Audit
 from node.security.scopes import ApiScope
+from node.security.tls import TlsContexts
 from node.security.tokens import ApiTokens
+from node.shell.http.port_limits import PortLimits
 from node.shell.http.router import Endpoint
+from node.shell.http.tls_door import TlsDoor
 
 CLIENT = RequestKey("client", Client)  # where a request keeps it
 NO_QUERY: Mapping[str, str] = {}
@@ -20,9 +23,13 @@ NO_QUERY: Mapping[str, str] = {}
 class Doorman:
     """Judges each request by its token; without any tokens it asks for none."""
 
-    def __init__(self, tokens: ApiTokens, audit: Audit) -> None:
-        self._access, self._audit = Access(tokens), audit
+    def __init__(self, tokens: ApiTokens, audit: Audit, tls: TlsContexts | None = None) -> None:
+        self._access, self._audit, self._tls = Access(tokens), audit, tls
         self.asks = bool(tokens)
+
+    def tls_door(self, limits: PortLimits) -> TlsDoor | None:
+        """Return what encrypts the port, or None where nothing is encrypted."""
+        return TlsDoor(self._tls, self._audit, limits.head_timeout_s) if self._tls else None
 
     def refusal(
         self,

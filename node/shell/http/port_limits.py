@@ -8,6 +8,7 @@ class PortLimits:
     """How long the port waits for a client, and how much it holds for all of them."""
 
     idle_timeout_s: float = 75.0  # for a connection without a request, or headers that do not end
+    head_timeout_s: float = 5.0  # for TLS to be agreed on
     linger_s: float = 2.0  # for the rest of a refused body, so that its client reads the answer
     bodies_bytes_max: int = 64 * 1024 * 1024  # of all bodies under way; or of one that is larger
     body_timeout_s: float = 60.0  # for a body that does not come with its headers

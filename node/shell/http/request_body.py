@@ -21,6 +21,7 @@ from node.api.contract import Reply
 from node.api.parsing import refused
 from node.door import BACKLOG_CONNECTIONS
 from node.shell.http.port_limits import PortLimits
+from node.shell.http.tls_door import TlsDoor
 
 LINE_BYTES_MAX = 16 * 1024  # of a request line, and of one header
 HEADERS_MAX = 100
@@ -93,15 +94,18 @@ class Listener(Server):
     applications, routes and files for them.
     """
 
-    def __init__(self, answer: Answer, refuse: Refuse, limits: PortLimits) -> None:
+    def __init__(
+        self, answer: Answer, refuse: Refuse, limits: PortLimits, door: TlsDoor | None
+    ) -> None:
         super().__init__(answer)
-        self._refuse, self._limits = refuse, limits
+        self._refuse, self._limits, self._door = refuse, limits, door
         self._ports: list[asyncio.Server] = []
 
     async def open(self, sockets: Sequence[socket.socket]) -> None:
         """Accept the clients of these listening sockets."""
+        new = self if self._door is None else self._door.before(self)
         for each in sockets:
-            port = await self._loop.create_server(self, sock=each, backlog=BACKLOG_CONNECTIONS)
+            port = await self._loop.create_server(new, sock=each, backlog=BACKLOG_CONNECTIONS)
             self._ports.append(port)
 
     def accept_no_more(self) -> None:
@@ -112,6 +116,8 @@ class Listener(Server):
     async def close(self) -> None:
         """Disconnect all clients: idle ones at once, the others when their answers are written."""
         await asyncio.sleep(0)  # so that requests that have just come begin
+        if self._door is not None:
+            self._door.close()
         self.pre_shutdown()
         await self.shutdown(self._limits.close_timeout_s)
 

@@ -121,7 +121,8 @@ class Server:
     async def start(self, sockets: Sequence[socket.socket]) -> None:
         """Serve clients at these listening sockets; the drain closes them."""
         self._new_future = asyncio.get_running_loop().create_future
-        listener = Listener(self._answer, self._refuse, self._port_limits)
+        door = self._doorman.tls_door(self._port_limits)
+        listener = Listener(self._answer, self._refuse, self._port_limits, door)
         await listener.open(sockets)
         self._listener, self.port = listener, int(sockets[0].getsockname()[1])
 

@@ -12,11 +12,13 @@ Without a secret every node may call.  With one, a link begins with two requests
 The challenge is good for one answer on the connection that it was made for.  A caller that proves
 nothing gets the same 401 for every reason, and the listener proves nothing to it.  The dialer says
 nothing more to a node that does not prove itself.  Only then do both say hello.  (RFC 9110, 11.)
+With TLS both also have a certificate, which names the node's host.
 """
 
 import asyncio
 import re
 import secrets
+import ssl
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -35,6 +37,7 @@ from node.security.cluster_secret import (
     Secret,
     proof_of,
 )
+from node.security.tls import TlsContexts, names, why_refused
 from node.shell.peers.handshake import PATH, NewLink, as_link, new_session
 from node.shell.peers.link import RECEIVE_BYTES_MAX, Link
 
@@ -63,8 +66,10 @@ class Admitted(NamedTuple):
 class Gate:
     """Both sides of the door, for the node of this name."""
 
-    def __init__(self, name: str, keys: ClusterSecrets, audit: Audit) -> None:
-        self._name, self._keys, self._audit = name, keys, audit
+    def __init__(
+        self, name: str, keys: ClusterSecrets, audit: Audit, tls: TlsContexts | None = None
+    ) -> None:
+        self._name, self._keys, self._audit, self._tls = name, keys, audit, tls
         self._challenges: dict[asyncio.Transport, bytes] = {}
         self._sweep_at = SWEEP_MIN
 
@@ -77,6 +82,9 @@ class Gate:
         if not self._keys:
             return Admitted()
         challenge = self._challenges.pop(transport, None)
+        certificate = transport.get_extra_info("peercert")
+        if self._tls is not None and not certificate:
+            return self._turned_away(request, "it shows no certificate")
         said = request.headers.get(AUTHORIZATION)
         if said is None:
             return self._challenged(transport)
@@ -86,6 +94,8 @@ class Gate:
         name, nonce, proof = claim[1], _bytes_of(claim[2]), _bytes_of(claim[3])
         if challenge is None:
             return self._turned_away(request, "it answers no challenge of this connection", name)
+        if self._tls is not None and not names(certificate, _host_of(name)):
+            return self._turned_away(request, "its certificate is of another node", name)
         meeting = Meeting(name, self._name, challenge, nonce)
         secret = self._keys.proven(DIALER, meeting, proof)
         if secret is None:
@@ -128,7 +138,7 @@ class Gate:
         Raises aiohttp.ClientError or OSError when no node answers there, and Distrusted when it
         is none of this cluster.
         """
-        url = f"http://{where}{PATH}"
+        url = f"{'http' if self._tls is None else 'https'}://{where}{PATH}"
         if not self._keys:
             why = "it asks for the secret of the cluster, and this node has none"
             return as_link(await self._open(session, peer, url, {}, why), new_link)
@@ -146,9 +156,15 @@ class Gate:
     async def _prove(
         self, session: aiohttp.ClientSession, peer: str, url: str, new_link: NewLink
     ) -> Link | None:
-        async with session.get(url) as answer:
-            asked = CHALLENGE.fullmatch(answer.headers.get(WWW_AUTHENTICATE, ""))
-            await answer.read()
+        try:
+            async with session.get(url, ssl=self._client_tls) as answer:
+                asked = CHALLENGE.fullmatch(answer.headers.get(WWW_AUTHENTICATE, ""))
+                await answer.read()
+        except aiohttp.ClientSSLError as error:
+            cause = error.__cause__
+            reason = why_refused(cause) if isinstance(cause, ssl.SSLError) else str(error)
+            why = f"its certificate is no good: {reason}"
+            raise self._distrust(peer, url, why) from error
         if asked is None:
             raise self._distrust(peer, url, "it does not ask for the secret of the cluster")
         nonce, secret = secrets.token_bytes(NONCE_BYTES), self._keys.first
@@ -178,15 +194,27 @@ class Gate:
     ) -> aiohttp.ClientWebSocketResponse:
         """Open the WebSocket; `why` is what it means when the other node asks for a proof."""
         try:
-            return await session.ws_connect(url, max_msg_size=RECEIVE_BYTES_MAX, headers=headers)
+            return await session.ws_connect(
+                url, max_msg_size=RECEIVE_BYTES_MAX, headers=headers, ssl=self._client_tls
+            )
         except aiohttp.WSServerHandshakeError as error:
             if error.status != 401:
                 raise
             raise self._distrust(peer, url, why) from error
 
+    @property
+    def _client_tls(self) -> ssl.SSLContext | bool:
+        return True if self._tls is None else self._tls.client
+
     def _distrust(self, peer: str, url: str, why: str) -> Distrusted:
         self._audit.note("peer-distrusted", url, node=peer, why=why)
         return Distrusted(why)
+
+
+def _host_of(name: str) -> str:
+    """Return the host of a node's name, which may be its address."""
+    host, is_address, _ = name.rpartition(":")
+    return host.strip("[]") if is_address else name
 
 
 def _text_of(number: bytes) -> str:

@@ -44,9 +44,11 @@ def new_session(**how: Any) -> aiohttp.ClientSession:
     """Return a client for calls to nodes, with a pool of connections of this kind."""
     connector = aiohttp.TCPConnector(use_dns_cache=False, **how)
     timeout = aiohttp.ClientTimeout(total=None)  # each attempt has its own
-    return aiohttp.ClientSession(
+    session = aiohttp.ClientSession(
         connector=connector, timeout=timeout, middlewares=(refuse_redirects,)
     )
+    session._retry_connection = False  # a proof is good for one connection; links dial again
+    return session
 
 
 async def refuse_redirects(

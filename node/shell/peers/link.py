@@ -95,8 +95,9 @@ class Link:
 
     def abort(self) -> None:
         """End the link at once, and throw away what the kernel still holds."""
-        raw = self._transport.get_extra_info("socket")
-        if raw is not None and not self._transport.is_closing():
+        is_open = not self._transport.is_closing()
+        raw = self._transport.get_extra_info("socket") if is_open else None
+        if raw is not None:
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._transport.abort()
         if isinstance(self.socket, aiohttp.ClientWebSocketResponse):
