@@ -210,6 +210,7 @@ def _renew(guard: Guard, links: PeerLinks) -> None:
 def server_of(
     settings: Settings, driver: Driver, links: PeerLinks, store: SqliteStore, guard: Guard
 ) -> Server:
+    networks = settings.security.networks(settings.view)
     try:
         return Server(
             driver,
@@ -220,7 +221,7 @@ def server_of(
             lambda: {"commits": store.commits, "rows": store.rows_committed},
             settings.cors_origins or (),
             PortLimits(watchers_max=settings.watchers_max),
-            doorman=Doorman(guard.tokens, guard.audit, guard.tls),
+            doorman=Doorman(guard.tokens, guard.audit, guard.tls, networks),
         )
     except ValueError as error:
         expected = f"dialects that do not share routes ({error})"

@@ -5,6 +5,7 @@
     cluster_secret   the secret that nodes of one cluster share: what proves it, and to which node
     tokens           the bearer tokens of clients;  scopes: what a token or a route may do
     tls              certificates: of this node, of its peers, of clients that show one
+    networks         which addresses a view may name
     audit            one line for each refusal and each act of an administrator, in bounded number
 
 Knows no connection and no request: `shell` asks these rules.  (docs/security.md.)

@@ -1,11 +1,12 @@
 """The settings of security, and what a node makes of them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from node.security import cluster_secret, tokens
+from node.security import cluster_secret, networks, tokens
 from node.security.cluster_secret import Secret, secrets_from, secrets_in
+from node.security.networks import PeerNetworks, networks_around, networks_in
 from node.security.tls import TlsFiles, TlsPair, pair_from
 from node.security.tokens import ApiToken, tokens_from
 from node.setting_types import SWITCH, BadSetting, Kind, Setting, one_of
@@ -32,6 +33,13 @@ SETTINGS = (
         "",
         "",
         "the hashes of the tokens that clients must have; read again on SIGHUP",
+    ),
+    Setting(
+        "PEER_NETWORKS",
+        Kind(networks_in, networks.EXPECTED),
+        "",
+        "",
+        "where nodes of a view may be (default with a secret: near the nodes of VIEW)",
     ),
     Setting("SECURE", SWITCH, "", "0", "1: refuse to start without secret, tokens and TLS"),
     Setting(
@@ -68,6 +76,7 @@ class Security(NamedTuple):
     is_secure: bool = False
     tls: str | None = None
     tls_files: TlsFiles | None = None
+    peer_networks: PeerNetworks | None = None
 
     def secrets(self) -> tuple[Secret, ...]:
         """Return the secrets that are valid now; none where no secret is asked for.
@@ -90,6 +99,11 @@ class Security(NamedTuple):
         """
         return None if self.tls_files is None else pair_from(self.tls_files)
 
+    def networks(self, view: Sequence[str]) -> PeerNetworks | None:
+        """Return where nodes may be, if the first view is this one; None: anywhere."""
+        has_secret = bool(self.secret or self.secret_file)
+        return self.peer_networks or (networks_around(view) if has_secret else None)
+
     @property
     def reads_files(self) -> bool:
         """Whether there is anything to read again."""
@@ -107,6 +121,7 @@ def read(texts: Mapping[str, str]) -> Security:
         is_secure=values["SECURE"],
         tls=values["TLS"],
         tls_files=_tls_files(values),
+        peer_networks=values["PEER_NETWORKS"],
     )
     if security.secret and security.secret_file is not None:
         path = str(security.secret_file)

@@ -8,7 +8,11 @@ from msgspec.structs import replace
 
 from node.api.access import Access, Client, refusal
 from node.api.contract import Call, Facts, Limits, Reply
+from node.api.parsing import bad_request
+from node.core.model.view import View
+from node.core.protocol.operations import Propose, Request
 from node.security.audit import Audit
+from node.security.networks import PeerNetworks
 from node.security.scopes import ApiScope
 from node.security.tls import TlsContexts
 from node.security.tokens import ApiTokens
@@ -17,14 +21,22 @@ from node.shell.http.router import Endpoint
 from node.shell.http.tls_door import TlsDoor
 
 CLIENT = RequestKey("client", Client)  # where a request keeps it
+SHOWN_MAX = 10  # addresses in a refusal
 NO_QUERY: Mapping[str, str] = {}
 
 
 class Doorman:
     """Judges each request by its token; without any tokens it asks for none."""
 
-    def __init__(self, tokens: ApiTokens, audit: Audit, tls: TlsContexts | None = None) -> None:
+    def __init__(
+        self,
+        tokens: ApiTokens,
+        audit: Audit,
+        tls: TlsContexts | None = None,
+        networks: PeerNetworks | None = None,
+    ) -> None:
         self._access, self._audit, self._tls = Access(tokens), audit, tls
+        self.networks = networks
         self.asks = bool(tokens)
 
     def tls_door(self, limits: PortLimits) -> TlsDoor | None:
@@ -59,6 +71,17 @@ class Doorman:
         is_plain = endpoint.scope is ApiScope.OPEN and not client.scopes
         query = NO_QUERY if is_plain else call.query
         return replace(call, scopes=client.scopes, query=query)
+
+    def check(self, operation: Request, view: View) -> None:
+        """Raise Refused if this would bring a node into the view that may not be in it."""
+        if self.networks is None or not isinstance(operation, Propose):
+            return
+        layout = operation.layout
+        named = {*(layout.addresses or layout.nodes)} - {*(view.addresses or view.nodes)}
+        strangers = self.networks.strangers(sorted(named))
+        if strangers:
+            shown = ", ".join(strangers[:SHOWN_MAX])
+            raise bad_request(f"PEER_NETWORKS of this node does not allow {shown}")
 
     def note(self, request: BaseRequest, path: str, status: int) -> None:
         """Write that an administrator has asked for this, and what the answer was."""

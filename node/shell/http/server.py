@@ -258,6 +258,8 @@ class Server:
         return STREAMS_FULL if isinstance(said, Events) and self._streams.is_full else said
 
     def _outcome(self, request: Request) -> asyncio.Future[Outcome]:
+        if self._doorman.networks is not None:
+            self._doorman.check(request, self._driver.replica.view)
         answer: asyncio.Future[Outcome] = self._new_future()
         self._driver.submit(request, partial(_resolve, answer))
         return answer
