@@ -49,8 +49,8 @@ from node.shell import event_loop
 from node.shell.disk.store import Durability, SqliteStore, StoreError
 from node.shell.event_loop import LoopTimer
 from node.shell.gc_schedule import GarbageCollection
-from node.shell.http.port_limits import PortLimits
 from node.shell.http.doorman import Doorman
+from node.shell.http.port_limits import PortLimits
 from node.shell.http.server import Server
 from node.shell.peers.gate import Gate
 from node.shell.peers.links import PeerLinks

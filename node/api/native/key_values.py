@@ -65,7 +65,7 @@ def key_values() -> Dialect:
             Route("PUT", "/v1/kv/{key}", put_key, ApiScope.WRITE),
             Route("PATCH", "/v1/kv/{key}", patch_key, ApiScope.WRITE),
             Route("DELETE", "/v1/kv/{key}", delete_key, ApiScope.WRITE),
-            *(Route(method, "/v1/kv/", refuse_no_key, _scope_of(method)) for method in METHODS),
+            *(Route(method, "/v1/kv/", refuse_no_key, scope_of(method)) for method in METHODS),
             Route("GET", PATH + "{kind}", explain, ApiScope.OPEN),
         ),
         lambda path: refused(404, "No such path"),
@@ -74,7 +74,7 @@ def key_values() -> Dialect:
     )
 
 
-def _scope_of(method: str) -> ApiScope:
+def scope_of(method: str) -> ApiScope:
     return ApiScope.READ if method == "GET" else ApiScope.WRITE
 
 

@@ -21,7 +21,7 @@ from node.api.native.answers import (
     say_otherwise,
     write_headers,
 )
-from node.api.native.key_values import ON_MISS, refuse_no_key
+from node.api.native.key_values import ON_MISS, refuse_no_key, scope_of
 from node.api.native.parameters import (
     KeyRequest,
     about_key,
@@ -83,7 +83,7 @@ class MergedKind(NamedTuple):
 def merged_keys() -> Dialect:
     """Return the routes of counters and sets."""
     routes = [
-        Route(method, kind.path + key, handler if key else refuse_no_key)
+        Route(method, kind.path + key, handler if key else refuse_no_key, scope_of(method))
         for kind in KINDS
         for key in ("{key}", "")
         for method, handler in (

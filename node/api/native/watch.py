@@ -43,6 +43,7 @@ from node.core.model.token import Malformed, Token
 from node.core.protocol.inspection import Recognize, Recognized
 from node.core.protocol.operations import Outcome, Request, Unavailable
 from node.core.protocol.watching import ChangesListed, ListChanges, Untraceable
+from node.security.scopes import ApiScope
 
 PATH = "/v1/watch"
 LAST_ID = "Last-Event-ID"
@@ -74,7 +75,7 @@ def watches() -> Dialect:
     """Return the route of watches."""
     return Dialect(
         "watch",
-        (Route("GET", PATH, watch),),
+        (Route("GET", PATH, watch, ApiScope.READ),),
         lambda path: refused(404, "No such path"),
         reword=reworded,
         reword_early=reworded,
