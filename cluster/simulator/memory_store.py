@@ -12,7 +12,7 @@ from node.core.protocol.effects import DAMAGED, Damaged, Record
 Row = tuple[bytes, bool]  # value, open
 
 
-class Table(dict[str, Row]):
+class DiskTable(dict[str, Row]):
     """Rows by their keys.  Many more reads than writes need the keys in their order."""
 
     _in_order: list[str] | None = None
@@ -36,13 +36,13 @@ class Table(dict[str, Row]):
         return keys[start : min(end, start + limit)]
 
 
-Tables = dict[str, Table]
-NO_ROWS = Table()
+Tables = dict[str, DiskTable]
+NO_ROWS = DiskTable()
 
 
 def write_rows(tables: Tables, records: Iterable[Record]) -> None:
     for record in records:
-        rows = tables.setdefault(record.table, Table())
+        rows = tables.setdefault(record.table, DiskTable())
         if record.value is not None:
             rows[record.key] = record.value, record.open
         elif record.key in rows:
@@ -53,7 +53,7 @@ class MemoryReads:
     """The reading half of the store port."""
 
     def __init__(self, tables: Tables) -> None:
-        self.tables: Tables = {name: Table(rows) for name, rows in tables.items()}
+        self.tables: Tables = {name: DiskTable(rows) for name, rows in tables.items()}
 
     def read(self, table: str, key: str) -> bytes | None:
         row = self.tables.get(table, NO_ROWS).get(key)

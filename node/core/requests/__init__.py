@@ -1,7 +1,7 @@
 """Clients' operations: what their node (the origin) does, and what the owners of the key do.
 
     write_origin     a write at its origin
-    write_under_way  the writes at their origin: whom to ask, what acks and time decide
+    write_under_way  the writes at their origin: which members to ask, what acks decide
     one_write        one of them: what counts, how long it waits for members
     drawing          the identities that an origin draws, and which are settled
     write_home       naming, storing, refusing
