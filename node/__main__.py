@@ -50,7 +50,7 @@ from node.shell.disk.store import Durability, SqliteStore, StoreError
 from node.shell.event_loop import LoopTimer
 from node.shell.gc_schedule import GarbageCollection
 from node.shell.http.doorman import Doorman
-from node.shell.http.port_limits import PortLimits
+from node.shell.http.port_limits import PortLimits, fitting
 from node.shell.http.server import Server
 from node.shell.peers.gate import Gate
 from node.shell.peers.links import PeerLinks
@@ -220,8 +220,8 @@ def server_of(
             settings.enable_faults,
             lambda: {"commits": store.commits, "rows": store.rows_committed},
             settings.cors_origins or (),
-            PortLimits(watchers_max=settings.watchers_max),
-            doorman=Doorman(guard.tokens, guard.audit, guard.tls, networks),
+            fitting(PortLimits(watchers_max=settings.watchers_max)),
+            Doorman(guard.tokens, guard.audit, guard.tls, networks),
         )
     except ValueError as error:
         expected = f"dialects that do not share routes ({error})"
@@ -237,6 +237,7 @@ def main() -> int:
     """Start a node by the environment and the flags; return the exit code."""
     try:
         settings = config.read(os.environ, sys.argv[1:])
+        os.umask(0o077)  # what a node writes is for its own user
         dialects_of(settings)
         start_logging(settings.log_format, settings.node_name)
         return event_loop.run(serve(settings), settings.uvloop)

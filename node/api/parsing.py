@@ -62,6 +62,19 @@ def fields_of(call: Call) -> dict[str, Any]:
         raise bad_request(str(error)) from error
 
 
+def fields_said_once(call: Call) -> dict[str, Any]:
+    """Return the fields of an order of an administrator; refuse a name that stands twice.
+
+    A proxy that checks the order may take another one of the two than this node.
+    """
+    fields = fields_of(call)
+    try:
+        parsed(call.body or b"{}")
+    except RepeatedError as error:
+        raise bad_request(f"request body: {error}") from error
+    return fields
+
+
 def token_of(call: Call, fields: Mapping[str, Any], name: str) -> Token:
     """Return what the client's session depends on: the field `name`, joined with the header.
 

@@ -21,7 +21,7 @@ from msgspec.structs import replace
 
 from node.api.admin.view_plans import Plan, change_request_of, plan_of
 from node.api.contract import Ask, Call, Dialect, Events, Facts, Refused, Reply, Route
-from node.api.parsing import bad_request, fields_of, in_doubt, refused, said
+from node.api.parsing import bad_request, fields_said_once, in_doubt, refused, said
 from node.core.model.keys import key_hash_of, slot_of
 from node.core.model.placement import preferred
 from node.core.model.view import View, ViewId
@@ -91,7 +91,7 @@ class Desk(msgspec.Struct):
     # -------------------------------------------------------------- plan and commit
 
     def plan_or_commit(self, call: Call) -> Reply | Ask:
-        fields = fields_of(call)
+        fields = fields_said_once(call)
         match call.query.get("plan", "false"):
             case "true":
                 return self._plan(call, fields)

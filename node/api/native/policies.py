@@ -12,6 +12,7 @@ from node.api.contract import Call, Dialect, Reply, Route, Steps, Talk
 from node.api.native.parameters import KEY_BYTES_MAX, TTL_S_MAX, check_query, no_seconds, seconds_in
 from node.api.native.problems import malformed, problem, reworded
 from node.api.parsing import is_whole, refused
+from node.api.repeated_names import RepeatedError, parsed
 from node.api.view_change import adopting
 from node.core.model.policies import (
     BLINDS,
@@ -116,7 +117,8 @@ def _prefix(call: Call) -> str:
 def _policy_in(call: Call) -> Policy:
     try:
         fields = orjson.loads(call.body)
-    except orjson.JSONDecodeError as error:
+        parsed(call.body)
+    except (orjson.JSONDecodeError, RepeatedError, RecursionError) as error:
         raise malformed(call, f"the policy is not JSON: {error}") from error
     if type(fields) is not dict:
         raise malformed(call, "the policy is not a JSON object")

@@ -3,6 +3,7 @@
     server         reads a request whole, lets a contract and the driver decide, answers
     router         finds the handler of a path
     request_body   connections and bodies that come in; body_queue: large bodies take turns
+    places         how many connections there may be, and which are for peers alone
     response       one answer that goes out; event_stream: answers that go on; facts: what
                    a node reports of itself to handlers
     feed           answers that go on and ask the core: watches

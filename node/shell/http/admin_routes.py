@@ -12,7 +12,7 @@ from aiohttp.web_request import BaseRequest
 from aiohttp.web_response import StreamResponse
 
 from node.api.contract import Call, Dialect, Handler, Reply, Route
-from node.api.parsing import bad_request, fields_of, refused
+from node.api.parsing import bad_request, fields_said_once, refused
 from node.security.scopes import ApiScope
 from node.shell.http.api_document import ApiDocument
 
@@ -55,7 +55,7 @@ class Faults:
         self._links = links
 
     def cut_off(self, call: Call) -> Reply:
-        fields = fields_of(call)
+        fields = fields_said_once(call)
         peers, ttl_s = _addresses_of(fields.get("cut")), fields.get("ttl_s")
         if peers is None:
             raise bad_request(f"cut must be a list of at most {CUT_ADDRESSES_MAX} addresses")

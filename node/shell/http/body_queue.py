@@ -23,6 +23,7 @@ RETRY = {"Kv-Outcome": "definite", "Retry-After": "1"}
 STOPPING = refused(
     503, "this node is shutting down and has not carried out the request: ask another one", RETRY
 )
+LATE = refused(408, "the request body did not arrive in time")
 
 
 class Bodies:
@@ -74,23 +75,34 @@ class Bodies:
 
     async def _body_of(self, request: BaseRequest) -> bytes | Reply:
         try:
-            async with self._patience(self._limits.body_timeout_s):
+            async with self._patience(self._limits.body_grace_s) as wait:
                 if request.headers.get(EXPECT, "").lower() == "100-continue":
                     await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
                     request.writer.output_size = 0  # the answer itself has not begun
-                return await _rest_of(request.content, self._bytes_max)
+                return await self._rest_of(request.content, wait)
         except TimeoutError:  # also after a malformed chunk, of which the parser tells no reader
-            length_s = self._limits.body_timeout_s
-            late = refused(408, f"request body did not arrive within {length_s:.0f} s")
-            return STOPPING if self._are_given_up else late
+            return STOPPING if self._are_given_up else LATE
+
+    async def _rest_of(self, content: StreamReader, wait: asyncio.Timeout) -> bytes | Reply:
+        """Read on; what has come says how much longer the rest is waited for."""
+        limits, body = self._limits, bytearray()
+        began = asyncio.get_running_loop().time()
+        while chunk := await content.readany():
+            body += chunk
+            if len(body) > self._bytes_max:
+                return too_large(self._bytes_max)
+            due_s = limits.body_grace_s + len(body) / limits.body_bytes_per_s
+            if not self._are_given_up and not wait.expired():
+                wait.reschedule(began + min(due_s, limits.body_timeout_s))
+        return bytes(body)
 
     @asynccontextmanager
-    async def _patience(self, length_s: float) -> AsyncIterator[None]:
+    async def _patience(self, length_s: float) -> AsyncIterator[asyncio.Timeout]:
         """Raise TimeoutError when the block lasts longer, or the node stops."""
         async with asyncio.timeout(0.0 if self._are_given_up else length_s) as wait:
             self._waits.add(wait)
             try:
-                yield
+                yield wait
             finally:
                 self._waits.discard(wait)
 
@@ -98,12 +110,3 @@ class Bodies:
 def _no_room(waited_s: float) -> Reply:
     words = f"too many large requests: no room for this one within {waited_s:.0f} s; try again"
     return refused(503, words, RETRY)
-
-
-async def _rest_of(content: StreamReader, bytes_max: int) -> bytes | Reply:
-    body = bytearray()
-    while chunk := await content.readany():
-        body += chunk
-        if len(body) > bytes_max:
-            return too_large(bytes_max)
-    return bytes(body)

@@ -20,11 +20,14 @@ from aiohttp.web_server import Server
 from node.api.contract import Reply
 from node.api.parsing import refused
 from node.door import BACKLOG_CONNECTIONS
+from node.shell.http.places import ConnectionPlace, Places
 from node.shell.http.port_limits import PortLimits
 from node.shell.http.tls_door import TlsDoor
 
 LINE_BYTES_MAX = 16 * 1024  # of a request line, and of one header
 HEADERS_MAX = 100
+PEER_PATH = "/peer"
+FULL = refused(503, "this node has no room for more connections; try again", {"Retry-After": "1"})
 ENCODED = refused(415, "Content-Encoding must be identity")
 
 log = logging.getLogger(__name__)
@@ -36,13 +39,13 @@ Refuse = Callable[[Reply], StreamResponse]
 class Connection(RequestHandler):
     """aiohttp's protocol of one connection, with our words for a malformed request."""
 
-    __slots__ = ("_refuse",)
+    __slots__ = ("_address", "_head_timer", "_listener", "_place", "_refuse")
 
     def __init__(
         self,
         refuse: Refuse,
         limits: PortLimits,
-        manager: Server,
+        manager: "Listener",
         loop: asyncio.AbstractEventLoop,
     ):
         super().__init__(
@@ -56,7 +59,34 @@ class Connection(RequestHandler):
             max_field_size=LINE_BYTES_MAX,
             max_headers=HEADERS_MAX,
         )
-        self._refuse = refuse
+        self._refuse, self._listener = refuse, manager
+        self._place, self._address = ConnectionPlace.NONE, ""
+        self._head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take a place; without one the connection ends at once."""
+        peer = transport.get_extra_info("peername")
+        self._address = str(peer[0]) if peer else ""
+        self._place = self._listener.places.take(self._address)
+        if self._place is ConnectionPlace.NONE:
+            transport.abort()  # type: ignore[attr-defined]  # each transport of a socket has it
+            return
+        if self._place is ConnectionPlace.RESERVED:
+            self._request_handler = self._listener.answer_peers
+        super().connection_made(transport)
+        timeout_s = self._listener.limits.head_timeout_s
+        self._head_timer = self._loop.call_later(timeout_s, self._end_without_request)
+
+    def _end_without_request(self) -> None:
+        if not self._request_count:
+            self.force_close()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._listener.places.free(self._address, self._place)
+        self._place = ConnectionPlace.NONE
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+        super().connection_lost(exc)
 
     def handle_error(
         self,
@@ -98,7 +128,8 @@ class Listener(Server):
         self, answer: Answer, refuse: Refuse, limits: PortLimits, door: TlsDoor | None
     ) -> None:
         super().__init__(answer)
-        self._refuse, self._limits, self._door = refuse, limits, door
+        self._answer, self._refuse, self._door = answer, refuse, door
+        self.limits, self.places = limits, Places(limits)
         self._ports: list[asyncio.Server] = []
 
     async def open(self, sockets: Sequence[socket.socket]) -> None:
@@ -107,6 +138,12 @@ class Listener(Server):
         for each in sockets:
             port = await self._loop.create_server(new, sock=each, backlog=BACKLOG_CONNECTIONS)
             self._ports.append(port)
+
+    async def answer_peers(self, request: BaseRequest) -> StreamResponse:
+        """Answer a connection in the reserve."""
+        if request.rel_url.path == PEER_PATH:
+            return await self._answer(request)
+        return self._refuse(FULL)
 
     def accept_no_more(self) -> None:
         """Close the listening sockets; clients that are connected stay so."""
@@ -119,10 +156,10 @@ class Listener(Server):
         if self._door is not None:
             self._door.close()
         self.pre_shutdown()
-        await self.shutdown(self._limits.close_timeout_s)
+        await self.shutdown(self.limits.close_timeout_s)
 
     def __call__(self) -> RequestHandler:
-        return Connection(self._refuse, self._limits, self, self._loop)
+        return Connection(self._refuse, self.limits, self, self._loop)
 
 
 def _reply_to_error(status: int, error: BaseException | None, message: str | None) -> Reply:

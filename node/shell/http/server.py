@@ -55,6 +55,8 @@ from node.shell.http.router import NOTHING, Endpoint, Table, decoded
 
 BEGUN_AT_ONCE = 128  # requests of one client
 CLOSING = frozenset({408, 413})  # the rest of such a body is not worth the wait
+NOTHING_DONE = {"Retry-After": "1", "Kv-Outcome": "definite"}
+BUSY = refused(503, "this node has too many requests under way; try again", NOTHING_DONE)
 INTERNAL_ERROR = refused(500, "internal error")
 NOT_TEXT = refused(400, "the path is not percent-encoded UTF-8")
 STREAMS_FULL = refused(503, "too many event streams are open; try again", {"Retry-After": "1"})
@@ -103,7 +105,7 @@ class Server:
         self._peer = self._table.at("GET", "/peer")
         self._nobody = Endpoint("server", "any", "unmatched")
         self._malformed = Endpoint("server", "any", "malformed")
-        self._in_flight = 0
+        self._in_flight, self._in_flight_max = 0, port_limits.in_flight_max
         self._idle = asyncio.Event()
         self._unlisted: set[asyncio.Task[Any]] = set()  # the WebSockets of peers
         self._streams = Streams(port_limits.streams_max)
@@ -163,8 +165,8 @@ class Server:
         refusal = self._origins.refusal(request, host) if is_of_page else None
         if endpoint is self._peer and refusal is None:
             return await self._accept(request)
-        if self._doorman.asks and refusal is None:
-            refusal = self._doorman.refusal(request, endpoint, path, self._facts, self._limits)
+        if refusal is None and (self._doorman.asks or self._in_flight >= self._in_flight_max):
+            refusal = self._turned_away(request, endpoint, path)
         self._in_flight += 1
         reply: Going
         try:
@@ -200,6 +202,12 @@ class Server:
         if isinstance(answer, OpenFeed):
             return await self._feeds.serve(request, answer, self._origins.headers(request))
         return await self._exchange(request, answer) if isinstance(answer, BodyLines) else answer
+
+    def _turned_away(self, request: BaseRequest, endpoint: Endpoint, path: str) -> Reply | None:
+        """Refuse a request that would wait too long, or that its client may not make."""
+        if self._in_flight >= self._in_flight_max and endpoint.scope is not ApiScope.OPEN:
+            return self._early_refusal(request, endpoint, BUSY)
+        return self._doorman.refusal(request, endpoint, path, self._facts, self._limits)
 
     async def _exchange(self, request: BaseRequest, lines: BodyLines) -> StreamResponse:
         """Answer the lines of a body; they are in flight until the last of them is answered."""

@@ -6,7 +6,7 @@ that has failed.
 
 import asyncio
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Generator
 from typing import Any
 
 from node.security.audit import Audit
@@ -29,21 +29,27 @@ class TlsDoor:
         return lambda: Handshake(self, new_connection)
 
     def begin(self, transport: asyncio.Transport, new_connection: NewConnection) -> None:
-        task = asyncio.create_task(self._encrypt(transport, new_connection()))
+        """Take the connection over at once, before the loop reads from it."""
+        connection = new_connection()
+        handshake = asyncio.get_running_loop().start_tls(
+            transport,
+            connection,
+            self._tls.server,
+            server_side=True,
+            ssl_handshake_timeout=self._handshake_s,
+            ssl_shutdown_timeout=CLOSE_S,
+        )
+        begun = Begun(handshake)
+        task = asyncio.create_task(self._finish(transport, connection, begun))
         self._handshakes.add(task)
         task.add_done_callback(self._handshakes.discard)
 
-    async def _encrypt(self, transport: asyncio.Transport, connection: asyncio.Protocol) -> None:
+    async def _finish(
+        self, transport: asyncio.Transport, connection: asyncio.Protocol, begun: "Begun"
+    ) -> None:
         peer = transport.get_extra_info("peername")
         try:
-            encrypted = await asyncio.get_running_loop().start_tls(
-                transport,
-                connection,
-                self._tls.server,
-                server_side=True,
-                ssl_handshake_timeout=self._handshake_s,
-                ssl_shutdown_timeout=CLOSE_S,
-            )
+            encrypted = await begun
         except ssl.SSLError as error:
             self._audit.note("tls-refused", peer[0] if peer else None, why=why_refused(error))
             transport.abort()
@@ -59,12 +65,26 @@ class TlsDoor:
             task.cancel()
 
 
+class Begun:
+    """A coroutine whose first step is done at once, and not in the next turn of the loop.
+
+    Until `start_tls` has changed the protocol, what the loop reads would be lost, and uvloop cannot
+    pause a connection that has just been made.
+    """
+
+    def __init__(self, steps: Coroutine[Any, Any, asyncio.Transport | None]) -> None:
+        self._steps, self._first = steps, steps.send(None)
+
+    def __await__(self) -> Generator[Any, Any, asyncio.Transport | None]:
+        yield self._first
+        return (yield from self._steps.__await__())
+
+
 class Handshake(asyncio.Protocol):
-    """Holds a connection from its first byte until the handshake takes it over."""
+    """Stands for a connection until the handshake takes it over."""
 
     def __init__(self, door: TlsDoor, new_connection: NewConnection) -> None:
         self._door, self._new_connection = door, new_connection
 
     def connection_made(self, transport: Any) -> None:
-        transport.pause_reading()
         self._door.begin(transport, self._new_connection)
