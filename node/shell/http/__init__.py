@@ -4,6 +4,7 @@
     router         finds the handler of a path
     request_body   connections and bodies that come in; body_queue: large bodies take turns
     places         how many connections there may be, and which are for peers alone
+    core_calls     asks the core: one request, many at once, step by step
     response       one answer that goes out; event_stream: answers that go on; facts: what
                    a node reports of itself to handlers
     feed           answers that go on and ask the core: watches

@@ -10,10 +10,10 @@ one, since an application's routing and signals would cost more than all the res
 import asyncio
 import logging
 import socket
-from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from time import perf_counter
-from typing import Any, TypeVar
+from typing import Any
 
 from aiohttp.hdrs import ORIGIN
 from aiohttp.web_request import BaseRequest
@@ -34,7 +34,6 @@ from node.api.contract import (
 )
 from node.api.parsing import refused
 from node.core import status
-from node.core.protocol.operations import Outcome, Request
 from node.driver import Driver
 from node.security.audit import Audit
 from node.security.scopes import ApiScope
@@ -42,6 +41,7 @@ from node.security.tokens import ApiTokens
 from node.shell.http.admin_routes import LinkControl, server_routes
 from node.shell.http.api_document import ApiDocument
 from node.shell.http.body_queue import Bodies
+from node.shell.http.core_calls import CoreCalls
 from node.shell.http.doorman import Doorman
 from node.shell.http.event_stream import Streams
 from node.shell.http.facts import facts_of
@@ -53,7 +53,6 @@ from node.shell.http.request_body import Listener, arrived_body_of
 from node.shell.http.response import Answer
 from node.shell.http.router import NOTHING, Endpoint, Table, decoded
 
-BEGUN_AT_ONCE = 128  # requests of one client
 CLOSING = frozenset({408, 413})  # the rest of such a body is not worth the wait
 NOTHING_DONE = {"Retry-After": "1", "Kv-Outcome": "definite"}
 BUSY = refused(503, "this node has too many requests under way; try again", NOTHING_DONE)
@@ -61,9 +60,7 @@ INTERNAL_ERROR = refused(500, "internal error")
 NOT_TEXT = refused(400, "the path is not percent-encoded UTF-8")
 STREAMS_FULL = refused(503, "too many event streams are open; try again", {"Retry-After": "1"})
 
-Questions = Sequence[Request] | float
 Going = Reply | Events | OpenFeed | BodyLines  # what a handler's words lead to
-Said = TypeVar("Said", Reply, bytes)
 
 log = logging.getLogger(__name__)
 
@@ -95,6 +92,8 @@ class Server:
         self._bodies = Bodies(limits.body_bytes_max, port_limits)
         self._origins = Origins(origins)
         self._doorman = doorman or Doorman(ApiTokens(), Audit())
+        check = self._doorman.check if self._doorman.networks else None
+        self._core = CoreCalls(driver, check)
         self._facts = partial(facts_of, driver, lambda: self.draining)
         self._not_found = dialects[0].not_found
         self._store_stats = store_stats
@@ -109,8 +108,8 @@ class Server:
         self._idle = asyncio.Event()
         self._unlisted: set[asyncio.Task[Any]] = set()  # the WebSockets of peers
         self._streams = Streams(port_limits.streams_max)
-        self._feeds = Feeds(port_limits, self._talk, self._outcomes)
-        self._exchanges = LineExchanges(port_limits, self._talk)
+        self._feeds = Feeds(port_limits, self._core.talk, self._core.outcomes)
+        self._exchanges = LineExchanges(port_limits, self._core.talk)
         self._listener: Listener | None = None
         self.port = 0  # the port it listens on, once started
 
@@ -122,7 +121,7 @@ class Server:
 
     async def start(self, sockets: Sequence[socket.socket]) -> None:
         """Serve clients at these listening sockets; the drain closes them."""
-        self._new_future = asyncio.get_running_loop().create_future
+        self._core.start()
         door = self._doorman.tls_door(self._port_limits)
         listener = Listener(self._answer, self._refuse, self._port_limits, door)
         await listener.open(sockets)
@@ -255,46 +254,15 @@ class Server:
         try:
             said = endpoint.handler(call)
             if isinstance(said, Ask):  # an early outcome needs no turn of the loop
-                return said.say(await self._outcome(said.request))
+                return said.say(await self._core.outcome(said.request))
             if isinstance(said, Talk):
-                return await self._talk(said.steps)
+                return await self._core.talk(said.steps)
             if isinstance(said, Feed):
                 begun = await self._feeds.begin(said)
                 return endpoint.reword(call, begun) if isinstance(begun, Reply) else begun
         except Refused as refusal:
             return endpoint.reword(call, refusal.reply)
         return STREAMS_FULL if isinstance(said, Events) and self._streams.is_full else said
-
-    def _outcome(self, request: Request) -> asyncio.Future[Outcome]:
-        if self._doorman.networks is not None:
-            self._doorman.check(request, self._driver.replica.view)
-        answer: asyncio.Future[Outcome] = self._new_future()
-        self._driver.submit(request, partial(_resolve, answer))
-        return answer
-
-    async def _talk(self, steps: Generator[Questions, Sequence[Outcome], Said]) -> Said:
-        """Go step by step to the reply; a client that goes away ends this between two steps."""
-        try:
-            wanted = next(steps)
-            while True:
-                outcomes: list[Outcome] = []
-                if isinstance(wanted, float):
-                    await asyncio.sleep(wanted)
-                else:
-                    outcomes = await self._outcomes(wanted)
-                wanted = steps.send(outcomes)
-        except StopIteration as end:
-            said: Said = end.value
-            return said
-
-    async def _outcomes(self, requests: Sequence[Request]) -> list[Outcome]:
-        """Do all of these; where they are many, other clients have their turns in between."""
-        asked = []
-        for number, request in enumerate(requests, 1):
-            asked.append(self._outcome(request))
-            if number % BEGUN_AT_ONCE == 0:
-                await asyncio.sleep(0)
-        return [await outcome for outcome in asked]
 
     def _metrics(self, call: Call) -> Reply:
         """Answer GET /metrics.
@@ -350,9 +318,3 @@ class Server:
             return await self._links.accept(request)
         finally:
             self._unlisted.discard(task)
-
-
-def _resolve(answer: asyncio.Future[Outcome], outcome: Outcome) -> None:
-    """Set the outcome, unless the request was cancelled meanwhile."""
-    if not answer.done():
-        answer.set_result(outcome)
