@@ -11,11 +11,14 @@ Example: n1 and n2 hold {milk: a1} and have seen {a: 1}.
     n2 adds milk once more     {milk: b1}, seen {a: 1, b: 1}
     n1 and n2 meet             b1 is not seen at n1: {milk: b1}.  a1 is seen there, and gone
 
-An addition that two homes have named is gone under all of its names when it is under one.
+An addition takes the place of those that it has seen: a remove that has seen it has seen them.
+Not so one that its client may send again.  If two homes have named it, it is gone under all of its
+names when it is under one, and what it has replaced under the other would be gone with it.
 """
 
 import msgspec
 
+from node.core.model.actors import Actor
 from node.core.model.changes import NamedAs, StateChange
 from node.core.model.dots import Dot
 from node.core.model.item import Past
@@ -70,7 +73,7 @@ class ElementSet(msgspec.Struct, array_like=True, frozen=True, gc=False):
         """The state without repeats that no client sends any more, and without the other names of
         additions that are gone."""
         kept = without_old(self.repeats, since_ms, is_settled, lambda repeat: False)
-        return ElementSet(kept, self._left(), self.seen)
+        return ElementSet(kept, _without_followed(self._left(), kept), self.seen)
 
     def after(self, change: StateChange, naming: NamedAs) -> "ElementSet":
         """The state after this change, which this replica names."""
@@ -78,9 +81,10 @@ class ElementSet(msgspec.Struct, array_like=True, frozen=True, gc=False):
         repeat = Repeat(naming.at_ms, 0, {actor: n})
         tags: Tags = {}
         if not change.resets:
-            removed = {ITSELF, *change.add, *change.remove}
-            tags = {element: dots for element, dots in self.tags.items() if element not in removed}
-            tags |= dict.fromkeys((ITSELF, *change.add), (naming.dot,))
+            tags = {e: dots for e, dots in self.tags.items() if e not in change.remove}
+            for element in (ITSELF, *change.add):
+                beside = tags.get(element, ()) if naming.identity else ()
+                tags[element] = tuple(sorted((*beside, naming.dot)))
         repeats = with_repeat(self.repeats, naming.identity, repeat)
         past = naming.past
         return ElementSet(
@@ -106,3 +110,19 @@ class ElementSet(msgspec.Struct, array_like=True, frozen=True, gc=False):
             for element, dots in self.tags.items()
         }
         return {element: dots for element, dots in kept.items() if dots}
+
+
+def _without_followed(tags: Tags, repeats: Repeats) -> Tags:
+    """The additions without those that a later one of their run follows which has no other name."""
+    named = {dot for repeat in repeats.values() for dot in repeat.dots()}
+    return {element: _last_of(dots, named) for element, dots in tags.items()}
+
+
+def _last_of(dots: tuple[Dot, ...], named: set[Dot]) -> tuple[Dot, ...]:
+    if len(dots) == 1:
+        return dots
+    last: dict[Actor, int] = {}
+    for actor, n in dots:
+        if (actor, n) not in named:
+            last[actor] = max(n, last.get(actor, 0))
+    return tuple(dot for dot in dots if dot[1] >= last.get(dot[0], 0))

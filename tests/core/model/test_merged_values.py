@@ -59,7 +59,8 @@ class Homes:
         self._n += 1
         dot = self.actors[home], self._n
         naming = NamedAs(dot, identity, self._n, self.pasts[home])
-        self.states[home] = self.states[home].after(change, naming)
+        tidy = self.states[home].tidied(0, lambda actor, n: False)
+        self.states[home] = tidy.after(change, naming)
         self.pasts[home] = self.pasts[home].joined({}, {dot})
         self.seen[home].add(dot)
         return dot
@@ -233,3 +234,24 @@ def test_states_are_kept_as_bytes_and_lie_in_namespaces() -> None:
     assert joined(f"{COUNTERS}k/l", (value_of(counter),)) == counter
     assert joined(f"{SETS}k", ()) == ElementSet()
     assert [is_plain(key) for key in ("k", f"{SETS}k", f"{COUNTERS}k")] == [True, False, False]
+
+
+def test_an_addition_that_may_have_another_name_replaces_none() -> None:
+    """A remove at another home takes it under its other name; what stood beside it stays."""
+    beside = ElementSet().after(StateChange(add=("1",)), named(OLD, 1))
+    again = beside.after(StateChange(add=("1",)), NamedAs((OLD, 2), "a.x", 0, beside.seen))
+    there = ElementSet().after(StateChange(add=("1",)), NamedAs((NEW, 1), "a.x", 0, Past()))
+    removed = there.after(StateChange(remove=("1",)), named(NEW, 2, there.seen))
+    assert again.tags["1"] == ((OLD, 1), (OLD, 2))
+    assert again.joined(there).elements == again.joined(removed).elements == {"1"}
+    assert beside.joined(removed).elements == {"1"}
+
+
+def test_an_addition_without_another_name_replaces_those_that_its_run_made_before() -> None:
+    state = ElementSet()
+    for n, identity in enumerate(("a.x", "b.x"), 1):
+        state = state.after(StateChange(add=("1",)), NamedAs((OLD, n), identity, n, state.seen))
+    assert state.tidied(0, lambda actor, n: True).tags["1"] == ((OLD, 1), (OLD, 2))
+    assert state.tidied(9, lambda actor, n: True).tags["1"] == ((OLD, 2),)
+    plain = state.after(StateChange(add=("1",)), named(OLD, 3, state.seen))
+    assert plain.tags["1"] == ((OLD, 3),)
