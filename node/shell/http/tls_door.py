@@ -39,13 +39,13 @@ class TlsDoor:
             ssl_handshake_timeout=self._handshake_s,
             ssl_shutdown_timeout=CLOSE_S,
         )
-        begun = BegunTls(handshake)
+        begun = EagerSteps(handshake)
         task = asyncio.create_task(self._finish(transport, connection, begun))
         self._handshakes.add(task)
         task.add_done_callback(self._handshakes.discard)
 
     async def _finish(
-        self, transport: asyncio.Transport, connection: asyncio.Protocol, begun: "BegunTls"
+        self, transport: asyncio.Transport, connection: asyncio.Protocol, begun: "EagerSteps"
     ) -> None:
         peer = transport.get_extra_info("peername")
         try:
@@ -65,7 +65,7 @@ class TlsDoor:
             task.cancel()
 
 
-class BegunTls:
+class EagerSteps:
     """A coroutine whose first step is done at once, and not in the next turn of the loop.
 
     Until `start_tls` has changed the protocol, what the loop reads would be lost, and uvloop cannot
