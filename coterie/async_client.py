@@ -54,6 +54,8 @@ class AsyncClient(AsyncSession):
         token: str = "",
         patience: Patience | None = None,
         http: TaskHttp | None = None,
+        api_token: str = "",
+        ca: str = "",
     ) -> None:
         """As `Client`, within one event loop."""
         chance = random.SystemRandom()
@@ -62,7 +64,7 @@ class AsyncClient(AsyncSession):
         world = World(known, time.monotonic, chance, patience or Patience())
         core = SessionCore(world, Defaults(w, r, timeout, on_miss), token)
         self._is_own = http is None
-        super().__init__(core, TaskTransport(http or task_http(known.is_encrypted)))
+        super().__init__(core, TaskTransport(http or task_http(known.is_encrypted, api_token, ca)))
 
     async def close(self) -> None:
         """Close all connections, also those of the other sessions."""

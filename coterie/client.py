@@ -66,14 +66,18 @@ class Client(Session):
         token: str = "",
         patience: Patience | None = None,
         http: ThreadHttp | None = None,
+        api_token: str = "",
+        ca: str = "",
     ) -> None:
         """Take the URLs of some or all nodes of one cluster; nothing is sent yet.
 
         `w`, `r`, `timeout` (seconds, up to 300) and `on_miss` are those of calls that say nothing
-        else.  `token`: of a session that this one continues.  `http`: a client of httpx2, with
-        certificates or proxies of your own; the caller closes it.
+        else.  `token`: of a session that this one continues.  `api_token`: the bearer token of this
+        client, where nodes want one.  `ca`: a file with the authority of the nodes' certificates,
+        instead of those of this machine.  `http`: a client of httpx2, with certificates, headers
+        or proxies of your own, instead of these two; the caller closes it.
 
-        Raises ValueError for what is no URL of a node, or no timeout.
+        Raises ValueError for what is no URL of a node, no timeout, no token or no authority.
         """
         chance = random.SystemRandom()
         first = chance.randrange(1 << 16)
@@ -81,7 +85,9 @@ class Client(Session):
         world = World(known, time.monotonic, chance, patience or Patience())
         core = SessionCore(world, Defaults(w, r, timeout, on_miss), token)
         self._is_own = http is None
-        super().__init__(core, ThreadTransport(http or thread_http(known.is_encrypted)))
+        super().__init__(
+            core, ThreadTransport(http or thread_http(known.is_encrypted, api_token, ca))
+        )
 
     def close(self) -> None:
         """Close all connections, also those of the other sessions."""

@@ -5,6 +5,7 @@ compression are off: a value is the bytes that the node has.
 """
 
 import asyncio
+import ssl
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -262,13 +263,39 @@ class TaskStream(Generic[T]):
         await self.hang_up()
 
 
-def thread_http(is_encrypted: bool) -> httpx2.Client:
+def thread_http(is_encrypted: bool, api_token: str = "", ca: str = "") -> httpx2.Client:
     """Return a client of the HTTP library; certificates are read only where they are needed."""
-    return httpx2.Client(verify=is_encrypted, trust_env=False, limits=CONNECTIONS)
+    return httpx2.Client(
+        verify=_authority(is_encrypted, ca),
+        trust_env=False,
+        limits=CONNECTIONS,
+        headers=_credentials(api_token),
+    )
 
 
-def task_http(is_encrypted: bool) -> httpx2.AsyncClient:
-    return httpx2.AsyncClient(verify=is_encrypted, trust_env=False, limits=CONNECTIONS)
+def task_http(is_encrypted: bool, api_token: str = "", ca: str = "") -> httpx2.AsyncClient:
+    return httpx2.AsyncClient(
+        verify=_authority(is_encrypted, ca),
+        trust_env=False,
+        limits=CONNECTIONS,
+        headers=_credentials(api_token),
+    )
+
+
+def _authority(is_encrypted: bool, ca: str) -> ssl.SSLContext | bool:
+    """Return what decides on a node's certificate.  Raises ValueError for no such authority."""
+    if not is_encrypted or not ca:
+        return is_encrypted
+    try:
+        return ssl.create_default_context(cafile=ca)
+    except OSError as error:
+        raise ValueError(f"ca is no file with certificates: {error}") from error
+
+
+def _credentials(api_token: str) -> dict[str, str]:
+    if not api_token.isascii() or not (api_token.isprintable() and " " not in api_token):
+        raise ValueError("api_token is no token: it has letters, digits, - and _")
+    return {"Authorization": f"Bearer {api_token}"} if api_token else {}
 
 
 def _raw(send: Send) -> list[tuple[bytes, bytes]]:

@@ -4,8 +4,10 @@ This module has only arguments and exit codes: 0 done, 1 failure, 2 usage, 3 not
 5 unavailable or too late, 130 interrupted.  Commands write data to stdout and progress to stderr.
 """
 
+import os
 import signal
 import sys
+from pathlib import Path
 from types import FrameType
 from typing import Annotated
 
@@ -14,6 +16,7 @@ import requests.exceptions
 import typer
 
 from cluster.cli import commands, ring_commands, view_commands
+from cluster.cli.client_session import CA_VARIABLE, TOKEN_VARIABLE
 from cluster.cli.data_app import data
 from cluster.cli.engine_choice import expect_no_rival, holders
 from cluster.cli.many_app import many
@@ -62,6 +65,21 @@ Add = Annotated[str | None, typer.Option(help="Nodes that come.")]
 Remove = Annotated[str | None, typer.Option(help="Nodes that go.")]
 Lost = Annotated[str | None, typer.Option(help="Nodes whose disks are given up.")]
 Force = Annotated[bool, typer.Option("--force", help="Although something may be lost.")]
+
+
+@app.callback()
+def credentials(
+    token: Annotated[
+        str | None,
+        typer.Option("--token", help="For commands about keys; or COTERIE_TOKEN."),
+    ] = None,
+    ca: Annotated[
+        Path | None, typer.Option("--ca", help="Authority of nodes with TLS; or COTERIE_CA.")
+    ] = None,
+) -> None:
+    for variable, given in ((TOKEN_VARIABLE, token), (CA_VARIABLE, ca)):
+        if given is not None:
+            os.environ[variable] = str(given)
 
 
 def holders_of(name: str) -> list[Engine]:

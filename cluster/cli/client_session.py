@@ -2,6 +2,7 @@
 codes of errors.
 """
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ from coterie import (
 )
 
 UNMET = 6
+TOKEN_VARIABLE, CA_VARIABLE = "COTERIE_TOKEN", "COTERIE_CA"
 CODES: tuple[tuple[type[CoterieError], int], ...] = (
     (Absent, NOT_FOUND),
     (Conflict, CONFLICT),
@@ -64,7 +66,13 @@ def session_of(asked: Asked, key: str = "") -> Iterator[tuple[Client, SavedSessi
     a call fails.  Errors of the client end the command with their exit code."""
     saved = session_file.load(asked.session)
     try:
-        with Client(asked.urls, timeout=asked.timeout_s, token=saved.token) as kv:
+        with Client(
+            asked.urls,
+            timeout=asked.timeout_s,
+            token=saved.token,
+            api_token=os.environ.get(TOKEN_VARIABLE, ""),
+            ca=os.environ.get(CA_VARIABLE, ""),
+        ) as kv:
             try:
                 yield kv, saved
             finally:

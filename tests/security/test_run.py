@@ -1,8 +1,11 @@
 """Two nodes as processes with all of security on: they form a cluster, and say no secret."""
 
 import json
+import os
 import signal
 import ssl
+import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -10,6 +13,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from coterie import Client, CoterieError
 from node.security.scopes import ALL
 from node.security.tokens import new_token
 from tests.node_process import PATIENCE_S, environment, free_addresses, node, said
@@ -75,6 +81,7 @@ def test_a_secure_cluster_serves_and_changes_its_secrets(tmp_path: Path) -> None
         old.until(200, "GET", b, "/v1/kv/cart")
         assert new.ask("GET", b, "/v1/kv/cart") == 401
         assert old.ask("GET", b, "/kvs/cart") == 404  # no contract is named
+        _asks_as_users_do(authority, addresses, first)
         secret.write_bytes(ONE + b"\n" + TWO)
         tokens.write_text(second_line)
         for process in nodes:
@@ -93,3 +100,29 @@ def test_a_secure_cluster_serves_and_changes_its_secrets(tmp_path: Path) -> None
     for path in (tmp_path / addresses[0]).rglob("*"):
         assert path.stat().st_mode & 0o077 == 0, path
     assert (tmp_path / addresses[0]).stat().st_mode & 0o077 == 0
+
+
+def _asks_as_users_do(authority: Authority, addresses: list[str], token: str) -> None:
+    """Write with the library, and read with the command."""
+    urls, ca = [f"https://{address}" for address in addresses], str(authority.file)
+    with Client(urls, api_token=token, ca=ca) as kv:
+        kv.put("basket", ["tea"], w="all")
+    with Client(urls, api_token=f"{token}x", ca=ca) as kv, pytest.raises(CoterieError):
+        kv.get("basket")
+    with Client(urls, ca=ca) as kv, pytest.raises(CoterieError):
+        kv.get("basket")
+    command = [sys.executable, "-m", "cluster", "--ca", ca, "get", "basket", "--url", urls[1]]
+    for given, code, out in ((token, 0, '["tea"]'), ("", 2, "")):
+        env = {"PATH": os.environ["PATH"], "COTERIE_TOKEN": given}
+        ended = subprocess.run(
+            command, env=env, capture_output=True, text=True, timeout=PATIENCE_S, check=False
+        )
+        assert (ended.returncode, ended.stdout.strip()) == (code, out), ended.stderr
+
+
+def test_a_client_says_what_is_no_token_and_no_authority() -> None:
+    for token in ("a\r\nb", "a b", "\xe9"):
+        with pytest.raises(ValueError, match="api_token is no token"):
+            Client("https://127.0.0.1:1", api_token=token)
+    with pytest.raises(ValueError, match="ca is no file"):
+        Client("https://127.0.0.1:1", ca="/no/such/file")
