@@ -111,7 +111,7 @@ COUNTER_BODY = body(
     required=True,
 )
 SET_BODY = body(
-    "The elements that are added and removed: texts, numbers, booleans, null.",
+    "The elements that are removed, and those that are then added: texts, numbers, booleans, null.",
     {JSON: {"schema": ref("Elements"), "example": {"add": ["milk"], "remove": []}}},
     required=True,
 )
@@ -148,10 +148,7 @@ OPERATIONS: Operations = {
 
 SCHEMAS: dict[str, Json] = {
     "Addition": {**fields({"add": AMOUNT}), "required": ["add"]},
-    "Elements": {
-        **fields({"add": ELEMENTS, "remove": ELEMENTS}),
-        "minProperties": 1,
-    },
+    "Elements": fields({"add": ELEMENTS, "remove": ELEMENTS}),
     "Counter": record({"key": STRING, "value": INTEGER}),
     "CounterChanged": record({"key": STRING, "value": INTEGER, **ACKNOWLEDGED}),
     "Set": record({"key": STRING, "elements": list_of(SCALAR)}),

@@ -255,3 +255,9 @@ def test_an_addition_without_another_name_replaces_those_that_its_run_made_befor
     assert state.tidied(9, lambda actor, n: True).tags["1"] == ((OLD, 2),)
     plain = state.after(StateChange(add=("1",)), named(OLD, 3, state.seen))
     assert plain.tags["1"] == ((OLD, 3),)
+
+
+def test_what_is_removed_and_added_at_once_is_there() -> None:
+    one = ElementSet().after(StateChange(add=("1",)), named(OLD, 1))
+    both = one.after(StateChange(add=("1",), remove=("1",)), named(OLD, 2, one.seen))
+    assert both.tags["1"] == ((OLD, 2),)
