@@ -9,8 +9,9 @@ from pathlib import Path
 
 from cluster.engines.console import say
 from cluster.engines.topology import USAGE, Trouble
+from node.security.expected import TOKENS_SETTING
 from node.security.scopes import scopes_in
-from node.security.tokens import SETTING, new_token
+from node.security.tokens import new_token
 
 
 def create(scopes: Sequence[str], name: str, file: Path | None) -> None:
@@ -21,7 +22,7 @@ def create(scopes: Sequence[str], name: str, file: Path | None) -> None:
         words = "--scope is read, write or admin, and --name has letters, digits, dots and hyphens"
         raise Trouble(words, USAGE) from None
     if file is None:
-        print(f"the line for the file that {SETTING} names:\n{line}", file=sys.stderr)
+        print(f"the line for the file that {TOKENS_SETTING} names:\n{line}", file=sys.stderr)
     else:
         _add(file, line)
         print(f"{file} has the hash; nodes that run read it again on SIGHUP", file=sys.stderr)

@@ -1,7 +1,7 @@
 """Which peers and clients a node believes, and its record of those that it turned away.
 
     guard            all of it for one node, read again on SIGHUP
-    settings         the settings of security
+    settings         the settings of security;  expected: their words
     cluster_secret   the secret that nodes of one cluster share: what proves it, and to which node
     tokens           the bearer tokens of clients;  scopes: what a token or a route may do
     tls              certificates: of this node, of its peers, of clients that show one

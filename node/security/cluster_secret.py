@@ -14,21 +14,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from node.security.expected import (
+    DIFFERENT_CHARACTERS_MIN,
+    SECRET_CHARACTERS_MIN,
+    SECRETS,
+    SECRETS_MAX,
+)
 from node.setting_types import BadSetting
 
-SECRETS_MAX = 2
-SECRET_CHARACTERS_MIN = 32
-DIFFERENT_CHARACTERS_MIN = 8
 FILE_BYTES_MAX = 64 * 1024
 NONCE_BYTES = 32
 LABEL = b"coterie peer link 1"
 DIALER, LISTENER = b"dialer", b"listener"
-EXPECTED = (
-    f"one secret, or two with white space between them, each of at least {SECRET_CHARACTERS_MIN} "
-    f"printable characters and {DIFFERENT_CHARACTERS_MIN} different ones, as `openssl rand -hex 32`"
-    " makes them"
-)
-
 Secret = bytes
 
 
@@ -86,7 +83,7 @@ def secrets_in(text: str) -> tuple[Secret, ...]:
     """Read the text of the setting, or of the file.  Raises ValueError, which names no secret."""
     words = text.split()
     if not 1 <= len(words) <= SECRETS_MAX or not all(map(_is_strong, words)):
-        raise ValueError(EXPECTED)
+        raise ValueError(SECRETS)
     return tuple(word.encode() for word in words)
 
 
@@ -107,5 +104,5 @@ def secrets_from(path: Path) -> tuple[Secret, ...]:
     except OSError as error:
         expected = f"a file to read ({error.strerror})"
     except ValueError:  # UnicodeDecodeError, too
-        expected = f"a file with {EXPECTED}"
+        expected = f"a file with {SECRETS}"
     raise BadSetting("CLUSTER_SECRET_FILE", str(path), expected)

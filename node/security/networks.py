@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 IPV4_BITS, IPV6_BITS = 16, 64  # of the network around a node of the first view
 LOOPBACK = ("127.0.0.0/8", "::1/128")
-EXPECTED = "networks such as 10.10.0.0/16, names of hosts, and .domains, with commas between them"
 
 Network = IPv4Network | IPv6Network
 

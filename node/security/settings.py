@@ -1,20 +1,39 @@
-"""The settings of security, and what a node makes of them."""
+"""The settings of security, and what a node makes of them.
+
+What reads their values is imported only where a value is given: a node reads its settings before
+its port is open.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from node.security import cluster_secret, networks, tokens
-from node.security.cluster_secret import Secret, secrets_from, secrets_in
-from node.security.networks import PeerNetworks, networks_around, networks_in
-from node.security.tls import TlsFiles, TlsPair, pair_from
-from node.security.tokens import ApiToken, tokens_from
+from node.security import expected
 from node.setting_types import SWITCH, BadSetting, Kind, Setting, one_of
+
+if TYPE_CHECKING:
+    from node.security.cluster_secret import Secret
+    from node.security.networks import PeerNetworks
+    from node.security.tls import TlsFiles, TlsPair
+    from node.security.tokens import ApiToken
+
+
+def _secrets_in(text: str) -> "tuple[Secret, ...]":
+    from node.security.cluster_secret import secrets_in
+
+    return secrets_in(text)
+
+
+def _networks_in(text: str) -> "PeerNetworks":
+    from node.security.networks import networks_in
+
+    return networks_in(text)
+
 
 SETTINGS = (
     Setting(
         "CLUSTER_SECRET",
-        Kind(secrets_in, cluster_secret.EXPECTED),
+        Kind(_secrets_in, expected.SECRETS),
         "",
         "",
         "what a node must prove to be a peer; better in a file",
@@ -28,7 +47,7 @@ SETTINGS = (
         "the same in a file, which is read again on SIGHUP",
     ),
     Setting(
-        tokens.SETTING,
+        expected.TOKENS_SETTING,
         Kind(Path, "a file of `coterie token create`"),
         "",
         "",
@@ -36,7 +55,7 @@ SETTINGS = (
     ),
     Setting(
         "PEER_NETWORKS",
-        Kind(networks_in, networks.EXPECTED),
+        Kind(_networks_in, expected.NETWORKS),
         "",
         "",
         "where nodes of a view may be (default with a secret: near the nodes of VIEW)",
@@ -70,39 +89,54 @@ SETTINGS = (
 class Security(NamedTuple):
     """The settings of security, checked."""
 
-    secret: tuple[Secret, ...] = ()
+    secret: "tuple[Secret, ...]" = ()
     secret_file: Path | None = None
     tokens_file: Path | None = None
     is_secure: bool = False
     tls: str | None = None
-    tls_files: TlsFiles | None = None
-    peer_networks: PeerNetworks | None = None
+    tls_files: "TlsFiles | None" = None
+    peer_networks: "PeerNetworks | None" = None
 
-    def secrets(self) -> tuple[Secret, ...]:
+    def secrets(self) -> "tuple[Secret, ...]":
         """Return the secrets that are valid now; none where no secret is asked for.
 
         Raises BadSetting.
         """
-        return self.secret if self.secret_file is None else secrets_from(self.secret_file)
+        if self.secret_file is None:
+            return self.secret
+        from node.security.cluster_secret import secrets_from
 
-    def tokens(self) -> tuple[ApiToken, ...]:
+        return secrets_from(self.secret_file)
+
+    def tokens(self) -> "tuple[ApiToken, ...]":
         """Return the tokens of clients that are valid now; none where none are asked for.
 
         Raises BadSetting.
         """
-        return () if self.tokens_file is None else tokens_from(self.tokens_file)
+        if self.tokens_file is None:
+            return ()
+        from node.security.tokens import tokens_from
 
-    def tls_pair(self) -> TlsPair | None:
+        return tokens_from(self.tokens_file)
+
+    def tls_pair(self) -> "TlsPair | None":
         """Return what a node shows and demands now; None where it encrypts nothing itself.
 
         Raises BadSetting.
         """
-        return None if self.tls_files is None else pair_from(self.tls_files)
+        if self.tls_files is None:
+            return None
+        from node.security.tls import pair_from
 
-    def networks(self, view: Sequence[str]) -> PeerNetworks | None:
+        return pair_from(self.tls_files)
+
+    def networks(self, view: Sequence[str]) -> "PeerNetworks | None":
         """Return where nodes may be, if the first view is this one; None: anywhere."""
-        has_secret = bool(self.secret or self.secret_file)
-        return self.peer_networks or (networks_around(view) if has_secret else None)
+        if self.peer_networks or not (self.secret or self.secret_file):
+            return self.peer_networks
+        from node.security.networks import networks_around
+
+        return networks_around(view)
 
     @property
     def reads_files(self) -> bool:
@@ -117,7 +151,7 @@ def read(texts: Mapping[str, str]) -> Security:
     security = Security(
         secret=values["CLUSTER_SECRET"] or (),
         secret_file=values["CLUSTER_SECRET_FILE"],
-        tokens_file=values[tokens.SETTING],
+        tokens_file=values[expected.TOKENS_SETTING],
         is_secure=values["SECURE"],
         tls=values["TLS"],
         tls_files=_tls_files(values),
@@ -131,7 +165,7 @@ def read(texts: Mapping[str, str]) -> Security:
     has_secret, has_tokens = bool(security.secrets()), bool(security.tokens())
     if security.is_secure:
         demand = "because of SECURE=1"
-        _demand(tokens.SETTING, has_tokens, f"a file with tokens of clients, {demand}")
+        _demand(expected.TOKENS_SETTING, has_tokens, f"a file with tokens of clients, {demand}")
         has_tls = bool(security.tls or security.tls_files)
         _demand("TLS_CERT", has_tls, f"a certificate, or TLS=terminated, {demand}")
         _demand("CLUSTER_SECRET_FILE", has_secret, f"a file with the cluster's secret, {demand}")
@@ -141,12 +175,14 @@ def read(texts: Mapping[str, str]) -> Security:
     return security
 
 
-def _tls_files(values: Mapping[str, Any]) -> TlsFiles | None:
+def _tls_files(values: Mapping[str, Any]) -> "TlsFiles | None":
     paths = {name: values[name] for name in ("TLS_CERT", "TLS_KEY", "TLS_CA")}
     if not any(paths.values()):
         return None
     for name, path in paths.items():
         _demand(name, path is not None, f"a file, as {', '.join(paths)} go together")
+    from node.security.tls import TlsFiles
+
     return TlsFiles(*paths.values())
 
 

@@ -14,10 +14,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from node.security.expected import TOKENS_SETTING
 from node.security.scopes import Scopes, scopes_in, text_of
 from node.setting_types import BadSetting
 
-SETTING = "API_TOKENS_FILE"
 FILE_BYTES_MAX = 4 * 1024 * 1024
 PREFIX = "coterie"
 ID_BYTES, SECRET_BYTES = 5, 32
@@ -108,4 +108,4 @@ def tokens_from(path: Path) -> tuple[ApiToken, ...]:
         expected = f"a file with lines {A_LINE}"
     except ValueError as error:
         expected = f"a file with lines {A_LINE}; {error}"
-    raise BadSetting(SETTING, str(path), expected)
+    raise BadSetting(TOKENS_SETTING, str(path), expected)

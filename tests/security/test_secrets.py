@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from node.config import read
-from node.security.cluster_secret import SECRET_CHARACTERS_MIN
+from node.security.expected import SECRET_CHARACTERS_MIN
 from node.setting_types import HIDDEN, BadSetting
 from tests.node_process import environment, failed_start
 from tests.security.callers import ONE, TWO
