@@ -1,6 +1,7 @@
 """Rules of writes that are given to a second home, each broken in one place.  (decision 0049.)"""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from unittest.mock import patch
 
 from node.core.model.drawn_identity import is_drawn
@@ -40,16 +41,22 @@ def a_write_of_two_homes_is_called_settled() -> Iterator[None]:
         yield
 
 
-@OF_SECOND_HOMES.shown_by()
+@contextmanager
 def a_second_home_replaces_all_that_it_has() -> Iterator[None]:
-    """It may have replaced the first name, and then both are gone when the names meet."""
+    """It may have replaced the first name, and then both are gone when the names meet.
+
+    A story shows it.
+    """
     with patch.object(RepeatedWrites, "_unseen", lambda self, put: ()):
         yield
 
 
-@OF_SECOND_HOMES.shown_by()
+@contextmanager
 def a_context_does_not_name_open_writes() -> Iterator[None]:
-    """A client replaces one name of a write, and the other stays."""
+    """A client replaces one name of a write, and the other stays.
+
+    A story shows it.
+    """
 
     def seen(self: RememberedNames, item: Item, now_ms: float) -> Past:
         return item.past
