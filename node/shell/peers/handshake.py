@@ -14,7 +14,7 @@ import msgspec
 
 from node.shell.peers.link import REFUSED, Link, WebSocket
 
-VERSION = 6
+VERSION = 7
 PATH = "/peer"
 NewLink = Callable[[WebSocket, asyncio.Transport], Link]
 NAME = re.compile(r"[A-Za-z0-9._:\[\]-]{1,259}")
