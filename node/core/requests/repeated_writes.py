@@ -115,10 +115,10 @@ class RepeatedWrites:
         """
         if put.mode is not Mode.LWW:
             return Place(timestamp=put.first)
-        if put.repeated:
-            held, first = self._keyspace.item(put.key).versions.items(), put.first
-            stays = (dot for dot, v in held if first is None or v.timestamp > first)
-            return Place(tuple(stays), timestamp=first)
+        held, named = self._keyspace.item(put.key).versions, put.first if put.repeated else None
+        if named is not None:
+            stays = (dot for dot, version in held.items() if version.timestamp > named)
+            return Place(tuple(stays), timestamp=named)
         key_hash, clock = key_hash_of(put.key, lww=True), self._keyspace.clock_of(put.key)
         need = need_of(key_hash, self._views, self._keyspace)
 
@@ -129,15 +129,14 @@ class RepeatedWrites:
             past = Past(clock.base, had, clock.oldest_view)
             return bool(need.of(version.deps, Scope.KEY, past, clock))
 
-        versions = self._keyspace.item(put.key).versions
-        later = {dot: v for dot, v in versions.items() if may_be_later(v)}
-        unseen = self._unseen(put) if again else ()
+        later = {dot: v for dot, v in held.items() if may_be_later(v)}
+        beside = {*held} if put.repeated else {*self._unseen(put)} if again else set[Dot]()
         if not later:
-            return Place(unseen) if unseen else ANYWHERE
+            return Place(tuple(beside)) if beside else ANYWHERE
         first = min(version.timestamp for version in later.values())
         timestamp = before(first, put.token.timestamp, self._keyspace.actor)
-        beside = {d for d, v in versions.items() if d in later or v.timestamp > timestamp}
-        return Place(tuple(beside.union(unseen)), timestamp=timestamp)
+        beside |= {dot for dot, v in held.items() if dot in later or v.timestamp > timestamp}
+        return Place(tuple(beside), timestamp=timestamp)
 
     def _unseen(self, put: Put) -> tuple[Dot, ...]:
         """What a second home leaves beside a write that its origin has given to two: all that the

@@ -129,11 +129,13 @@ def test_the_first_name_counts_though_the_condition_holds_no_more() -> None:
     assert isinstance(declined(answered(one, other, 3)), Mismatch)
 
 
-def test_what_may_have_come_after_it_stays_beside_it() -> None:
-    """A client had seen x of this key, and wrote y; x is not here, and the new write may be x."""
+@pytest.mark.parametrize("may_be_named", [False, True])
+def test_what_may_have_come_after_it_stays_beside_it(may_be_named: bool) -> None:
+    """A client had seen x of this key, and wrote y; x is not here, and the new write may be x.  Its
+    origin may have read the key in vain, to learn whether the write is named already."""
     one = One()
     answered(one, Put(PEAR, b"y", token=token_of(one, ("x", 4))))
-    answered(one, PUT, 2)
+    answered(one, replace(PUT, repeated=may_be_named), 2)
     item = one.replica.peek(PEAR)
     assert {v.value for v in item.versions.values()} == {b"y", b"v"}
     shown = item.winner()
