@@ -237,6 +237,10 @@ def test_rows_are_scanned_in_order_and_open_ones_are_found() -> None:
     assert store.scan("item", "a", 9) == [("b", b"1")]
     assert store.scan("item", None, 1) == [("a", b"1")]
     assert store.open_keys("item") == ["b"]
+    store.write(row("aa"), lambda: None)
+    assert store.names("item", "a", 9, "b") == ["a", "aa"]
+    store.write(row("a", None), lambda: None)
+    assert store.scan("item", None, 9) == [("aa", b"1"), ("b", b"1")]
 
 
 def test_a_crash_forgets_what_was_not_durable_and_never_tells_it() -> None:
