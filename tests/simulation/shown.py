@@ -13,6 +13,7 @@ import sys
 from itertools import islice
 from multiprocessing import get_context
 
+from cluster.simulator.campaign import run_seed
 from tests.simulation.breaks import SHOWN, SHOWN_FILE
 from tests.simulation.broken_rules import IN_RUNS, runs_that_show
 
@@ -23,8 +24,9 @@ SEARCHED_MAX = 1000
 
 def first_ones(index: int) -> tuple[str, list[int]]:
     breaks, name = IN_RUNS[index]
-    runs = islice(runs_that_show(breaks, name, breaks.able(name, SEARCHED_MAX)), KEPT)
-    return name, [run.seed for run in sorted(runs, key=lambda run: run.seconds)]
+    runs = runs_that_show(breaks, name, breaks.able(name, SEARCHED_MAX))
+    green = (run for run in runs if not run_seed(run.seed).failure)  # or the break shows nothing
+    return name, [run.seed for run in sorted(islice(green, KEPT), key=lambda run: run.seconds)]
 
 
 def keep(shown: dict[str, list[int]]) -> None:
