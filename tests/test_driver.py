@@ -245,7 +245,8 @@ def test_what_was_held_back_leaves_under_the_stamp_of_its_own_step(
 def test_nothing_leaves_under_a_view_that_the_disk_does_not_have(
     driver: Driver, ports: Ports
 ) -> None:
-    """The view of a message proves to others what the sender's disk has."""
+    """The view of a message proves to others what the sender's disk has.  Runs of the simulator
+    show too rarely what happens otherwise."""
     driver.receive("a2", m.Envelope(SECOND, m.Views([MOVED], FIRST, m.Gossip({}, {}))))
     driver.submit(Get("fig"), lambda outcome: None)  # another shard's
     assert {epoch for epoch, _ in ports.stamped} <= {EPOCH}

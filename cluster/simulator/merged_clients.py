@@ -15,7 +15,8 @@ from random import Random
 import msgspec
 
 from cluster.simulator import merged_rules
-from cluster.simulator.invariants import InvariantMonitor, ViolationError
+from cluster.simulator.hint_rules import HintMonitor
+from cluster.simulator.invariants import ViolationError
 from cluster.simulator.merged_rules import DIGIT, Done
 from cluster.simulator.recurring import Recurring
 from cluster.simulator.repeats import SKEW_S_MAX
@@ -87,9 +88,10 @@ class _Open(msgspec.Struct):
 class MergedClients(Recurring):
     """The draws of one run, and what its clients were told."""
 
-    def __init__(self, world: World, monitor: InvariantMonitor, seed: int, skew_s: float) -> None:
+    def __init__(self, world: World, monitor: HintMonitor, seed: int, skew_s: float) -> None:
         random = Random(f"merged of {seed}")
         super().__init__(world, monitor, random, EVERY_S, is_drawn(seed))
+        self._second_homes = monitor.second_homes
         self._again = AGAIN if skew_s <= SKEW_S_MAX else 0.0
         names = [f"{n}.{random.randrange(1000)}" for n in range(KEPT + RESET + 2)]
         self._counters = [COUNTERS + name for name in names[: KEPT + RESET]]
@@ -192,7 +194,8 @@ class MergedClients(Recurring):
                 self._monitor.on_stored(put, outcome)
                 done.told(dot, state)
                 for number in call.known if put.refuse_when.unmet else ():
-                    if not self._is_excused(seen := self._done[done.key][number]):
+                    seen = self._done[done.key][number]
+                    if not self._is_excused(seen) and not self._has_two_homes(seen):
                         merged_rules.demand_seen(done, seen)
                 if not call.is_over:
                     call.session.token = encode(token)
@@ -223,10 +226,16 @@ class MergedClients(Recurring):
     def _is_excused(self, done: Done) -> bool:
         return done.started <= self._monitor.lost_until.get(done.key, -1.0)
 
+    def _has_two_homes(self, done: Done) -> bool:
+        """Whether its origin may have given it to two homes, so that it may have two names."""
+        return self._second_homes.have_change(done.key, done.change)
+
     # ------------------------------------------------------------------ at rest
     def demand(self, view: View) -> None:
         """Demand that each replica has what clients were told, and nothing twice."""
         for key, changes in self._done.items():
+            for done in changes:
+                done.repeated |= self._has_two_homes(done)
             for address in view.shard_of(slot_of_key(key)).members:
                 state = self._state(address, key)
                 for done in changes:

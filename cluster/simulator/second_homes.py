@@ -6,6 +6,7 @@ and 0049).
 """
 
 from cluster.checker.history import History
+from node.core.model.changes import StateChange
 from node.core.model.dots import Dot
 from node.core.protocol.messages import Accept, Message, Replicate
 
@@ -16,15 +17,22 @@ class SecondHomes:
     def __init__(self) -> None:
         self._names: dict[str, Dot] = {}  # by identity, as the first home has told it
         self._writes: set[tuple[str, bytes | None]] = set()
+        self._changes: set[tuple[str, StateChange]] = set()  # of counters and sets
 
     def see(self, message: Message) -> None:
         """Look at a message that a node sends."""
         match message:
+            case Accept(put=put, again=True) if put.change is not None:
+                self._changes.add((put.key, put.change))
             case Accept(put=put, again=True):
                 self._writes.add((put.key, put.value))
             case Replicate(key=key, item=item, dot=dot) if version := item.versions.get(dot):
                 if version.identity and self._names.setdefault(version.identity, dot) != dot:
                     self._writes.add((key, version.value))
+
+    def have_change(self, key: str, change: StateChange) -> bool:
+        """Whether two homes were asked for such a change of this key."""
+        return (key, change) in self._changes
 
     def mark(self, history: History) -> None:
         """Let the checker know them."""

@@ -31,7 +31,6 @@ from node.core.requests.write_home import Home
 from node.core.storage.keyspace import Keyspace
 from node.core.storage.slot_groups import Part, Parts
 from node.core.storage.written_since import NOT_HERE, key_within
-from node.driver import Driver
 from tests.simulation.breaks import Breaks
 
 OF_VIEWS = Breaks()
@@ -132,13 +131,6 @@ def name_writes_before_anybody_knows_us() -> Iterator[None]:
     """A node names writes in the view of its settings, which an earlier incarnation may have
     retired."""
     with patch.object(KnownViews, "may_name", lambda self: True):
-        yield
-
-
-@OF_VIEWS.shown_by(changes=1)
-def tell_of_views_before_they_are_durable() -> Iterator[None]:
-    """What says nothing else of this disk leaves at once, under whatever view."""
-    with patch.object(Driver, "_has_views_of", lambda self, epoch: True):
         yield
 
 
