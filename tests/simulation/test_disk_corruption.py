@@ -12,7 +12,7 @@ from node.core.model.placement import first_view
 from node.core.model.view import FIRST, ViewId
 
 ROTS = "a row has changed by itself"
-WITH_ROT = 10  # a seed whose rows change often
+WITH_ROT = 12  # a seed whose rows change often
 WITHOUT_ROT = 7  # a seed whose rows do not change
 SECOND = ViewId(2, "p")
 
