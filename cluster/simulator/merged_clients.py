@@ -25,8 +25,8 @@ from cluster.simulator.world import World
 from node.core.model.changes import StateChange
 from node.core.model.conditions import Mode, RefuseWhen, Scope
 from node.core.model.element_sets import ElementSet
-from node.core.model.keys import slot_of_key
-from node.core.model.merged_values import COUNTERS, SETS, State, joined
+from node.core.model.keys import COUNTERS, SETS, slot_of_key
+from node.core.model.merged_values import State, joined
 from node.core.model.token import encode
 from node.core.model.view import View
 from node.core.protocol.operations import (

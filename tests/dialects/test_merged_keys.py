@@ -14,7 +14,8 @@ from node.core.model.conditions import Mode, Scope
 from node.core.model.counters import COUNT_MAX, Counter
 from node.core.model.element_sets import ElementSet
 from node.core.model.item import Past
-from node.core.model.merged_values import COUNTERS, SETS, State, value_of
+from node.core.model.keys import COUNTERS, SETS
+from node.core.model.merged_values import State, value_of
 from node.core.model.token import Token
 from node.core.protocol.operations import (
     Absent,

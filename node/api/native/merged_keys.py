@@ -43,7 +43,8 @@ from node.core.model.changes import StateChange
 from node.core.model.conditions import Mode, RefuseWhen, Scope
 from node.core.model.counters import COUNT_MAX, Counter
 from node.core.model.element_sets import ElementSet
-from node.core.model.merged_values import COUNTERS, SETS, joined
+from node.core.model.keys import COUNTERS, SETS
+from node.core.model.merged_values import joined
 from node.core.model.policies import policy_of
 from node.core.model.tags import is_among, tag_of
 from node.core.protocol.operations import Found, Get, Outcome, Put, Stored

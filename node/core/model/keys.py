@@ -8,8 +8,8 @@ from hashlib import blake2b
 
 SLOTS = 4096
 SALT = b"coterie-1818"
-RESERVED = "\0"  # begins the keys of counters and sets, and no other key
-FIRST_PLAIN = "\1"  # no other key comes before it
+COUNTERS, SETS = "\0counters/", "\0sets/"  # begin their keys, and no other key
+FIRST_PLAIN = "\1"  # no key of the native API comes before it
 KeyHash = int  # 36 bits: 12 of the slot, 23 more of the hash, and 1 if the key is in lww mode
 Slot = int
 NAMES = tuple(f"{slot:03x}" for slot in range(SLOTS))  # the rows of a slot begin with its name
@@ -43,4 +43,4 @@ def key_of(row: str) -> str:
 
 def is_plain(key: str) -> bool:
     """Whether this is the key of a value, and not of a counter or a set."""
-    return not key.startswith(RESERVED)
+    return not key.startswith((COUNTERS, SETS))

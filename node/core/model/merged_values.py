@@ -14,9 +14,7 @@ import msgspec
 
 from node.core.model.counters import Counter
 from node.core.model.element_sets import ElementSet
-from node.core.model.keys import RESERVED
-
-COUNTERS, SETS = f"{RESERVED}counters/", f"{RESERVED}sets/"
+from node.core.model.keys import COUNTERS, SETS
 
 State = Counter | ElementSet
 

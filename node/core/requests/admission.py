@@ -46,7 +46,7 @@ UNKNOWN_RUNS = Unavailable(
     "this node does not know yet which runs of other nodes the context names; try again",
     definite=True,
 )
-RESERVED_KEY = Rejected("a key does not begin with a NUL character")
+RESERVED_KEY = Rejected("this key is that of a counter or a set")
 NO_PAST, NO_TOKEN = Past(), Token()
 
 

@@ -11,8 +11,8 @@ from node.core.model.counters import COUNT_MAX, OVERFLOW, Counter
 from node.core.model.dots import Dot
 from node.core.model.element_sets import CROWDED, ELEMENTS_MAX, ElementSet
 from node.core.model.item import Past
-from node.core.model.keys import is_plain
-from node.core.model.merged_values import COUNTERS, SETS, State, joined, value_of
+from node.core.model.keys import COUNTERS, SETS, is_plain
+from node.core.model.merged_values import State, joined, value_of
 from node.core.model.repeats import REPEATS_MAX, Repeat, is_crowded, without_old
 from node.core.model.view import ViewId
 

@@ -8,8 +8,8 @@ from node.core.model.conditions import Mode, RefuseWhen, Scope
 from node.core.model.counters import COUNT_MAX, Counter
 from node.core.model.element_sets import ElementSet
 from node.core.model.item import Item, Past, Version
-from node.core.model.keys import key_hash_of, slot_of_key
-from node.core.model.merged_values import COUNTERS, SETS, State, joined, value_of
+from node.core.model.keys import COUNTERS, SETS, key_hash_of, slot_of_key
+from node.core.model.merged_values import State, joined, value_of
 from node.core.model.repeats import REPEATS_MAX, Repeat
 from node.core.model.token import Token
 from node.core.model.view import FIRST
