@@ -310,8 +310,7 @@ def test_a_few_seeds_are_green(first: int) -> None:
 
 
 def test_a_few_runs_reach_every_corner() -> None:
-    messages = {type_.__name__ for type_ in get_args(Message)}
-    messages -= {"FetchChanges", "ChangePage"}  # of watches, which test_watch plays
+    messages = {type_.__name__ for type_ in get_args(Message)} - {"FetchChanges", "ChangePage"}
     answers = {
         f"{kind} {answer}"
         for kind, answers in {
@@ -322,8 +321,7 @@ def test_a_few_runs_reach_every_corner() -> None:
         for answer in answers
     }
     corners = {"page of rows", "page of rows, not the last", "page of dots", "page, not the last"}
-    corners |= {"a row has changed by itself"}
-    missing = messages | answers | corners
+    missing = messages | answers | corners | {"a row has changed by itself"}
     for seed in (*filter(hinted.is_drawn, SEEDS), *range(A_FEW)):
         missing -= Trial(seed).run().reached.keys()
         if not missing:
