@@ -8,6 +8,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Awaitable, Callable, Sequence
+from typing import cast
 
 from aiohttp.hdrs import CONTENT_ENCODING
 from aiohttp.http_exceptions import LineTooLong
@@ -69,7 +70,7 @@ class Connection(RequestHandler):
         self._address = str(peer[0]) if peer else ""
         self._place = self._listener.places.take(self._address)
         if self._place is ConnectionPlace.NONE:
-            transport.abort()  # type: ignore[attr-defined]  # each transport of a socket has it
+            cast(asyncio.Transport, transport).abort()
             return
         if self._place is ConnectionPlace.RESERVED:
             self._request_handler = self._listener.answer_peers
