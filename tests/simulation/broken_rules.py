@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator
 from cluster.simulator.campaign import Verdict, run_seed
 from tests.simulation import (
     directed,
-    directed_second_homes,
 )
 from tests.simulation.breaks import Breaks
 from tests.simulation.mutants import (
@@ -31,11 +30,7 @@ from tests.simulation.mutants_of_policies import OF_POLICIES
 from tests.simulation.mutants_of_repeats import (
     OF_REPEATS,
 )
-from tests.simulation.mutants_of_second_homes import (
-    OF_SECOND_HOMES,
-    a_context_does_not_name_open_writes,
-    a_second_home_replaces_all_that_it_has,
-)
+from tests.simulation.mutants_of_second_homes import OF_SECOND_HOMES
 from tests.simulation.mutants_of_the_api import (
     OF_THE_API,
 )
@@ -61,14 +56,6 @@ IN_RUNS = [(breaks, name) for breaks in BREAKS for name in breaks.mutants]
 IN_STORIES = [
     (directed.a_late_copy_meets_an_empty_disk, leave_absent_keys_out_of_a_full_exchange),
     (directed.a_late_write_of_an_incarnation_that_ended, take_messages_of_lives_that_ended),
-    (
-        directed_second_homes.two_homes_take_two_writes_in_turn,
-        a_second_home_replaces_all_that_it_has,
-    ),
-    (
-        directed_second_homes.a_client_reads_one_name_and_writes_at_the_home_of_the_other,
-        a_context_does_not_name_open_writes,
-    ),
 ]
 
 

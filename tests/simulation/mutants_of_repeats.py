@@ -127,7 +127,7 @@ def a_late_name_replaces_what_came_after_the_write() -> Iterator[None]:
 
     A story shows it.
     """
-    with patch.object(RepeatedWrites, "place_of", lambda self, put: ANYWHERE):
+    with patch.object(RepeatedWrites, "place_of", lambda self, put, again: ANYWHERE):
         yield
 
 

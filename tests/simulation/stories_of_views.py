@@ -14,6 +14,7 @@ from tests.simulation import (
     directed_reads,
     directed_repeats,
     directed_restarts,
+    directed_second_homes,
     directed_unheard,
     directed_views,
 )
@@ -80,6 +81,10 @@ from tests.simulation.mutants_of_repeats import (
     replace_one_name_of_a_write_alone,
     writes_that_replace_each_other_are_both_gone,
 )
+from tests.simulation.mutants_of_second_homes import (
+    a_context_does_not_name_open_writes,
+    a_second_home_replaces_all_that_it_has,
+)
 from tests.simulation.mutants_of_the_api import (
     delete_what_stands_beside_an_expired_value,
     judge_a_condition_before_the_past_has_arrived,
@@ -116,6 +121,14 @@ from tests.simulation.mutants_of_views import (
 )
 
 STORIES_OF_VIEWS = [
+    (
+        directed_second_homes.two_homes_take_two_writes_in_turn,
+        a_second_home_replaces_all_that_it_has,
+    ),
+    (
+        directed_second_homes.a_client_reads_one_name_and_writes_at_the_home_of_the_other,
+        a_context_does_not_name_open_writes,
+    ),
     (
         directed_counted_on.an_old_disk_counts_a_view_before_it_is_heard,
         an_old_disk_counts_on_before_it_is_heard,
