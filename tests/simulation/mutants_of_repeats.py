@@ -13,6 +13,7 @@ from node.core.model.item import Item, Past, Version, without
 from node.core.protocol.messages import Declined
 from node.core.protocol.operations import Absent, Found, Outcome
 from node.core.replication import sync_pages
+from node.core.requests import read_answer
 from node.core.requests.look_first import LookFirst
 from node.core.requests.one_write import Write
 from node.core.requests.repeated_writes import RepeatedWrites
@@ -135,6 +136,13 @@ def a_late_name_replaces_what_came_after_the_write() -> Iterator[None]:
 def two_nodes_with_the_same_versions_do_not_tell_names() -> Iterator[None]:
     """A home then names a write anew over what has replaced it."""
     with patch.object(sync_pages, "_has_names", lambda space, keys: False):
+        yield
+
+
+@OF_REPEATS.shown_by()
+def show_what_may_be_replaced_under_another_name() -> Iterator[None]:
+    """Of two versions the one with the later timestamp, though the other may have replaced it."""
+    with patch.object(read_answer, "without_doubtful", lambda item, token: item):
         yield
 
 

@@ -108,6 +108,7 @@ class Newsroom(Post):
 
     def _try(self, client: Client, key: str, value: bytes | None, number: int) -> None:
         self.begun.add((client.name, number))
+        self.hot.pop(key, None)  # until the answer comes, nobody knows what the key is
         put = Put(key, value, Mode.LWW, client.token, wait_s=5.0, timeout_s=5.0)
         done = partial(self._on_written, client, key, value, number)
         self.submit(self.random.choice(self._up()), put, done)
@@ -120,8 +121,6 @@ class Newsroom(Post):
                 self.timeline.after(
                     self._soon(0.1, 0.3), partial(self._try, client, key, value, number)
                 )
-            else:
-                self.hot.pop(key, None)
             return
         client.token = outcome.token
         client.seen[client.name] = number

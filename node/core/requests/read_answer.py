@@ -21,6 +21,8 @@ DAMAGED_HERE = "this node's own row of it is damaged and not made whole yet"
 
 def answer(get: Get, need: Need, item: Item, served_by: str, reads: int = 1) -> Found | Absent:
     """The outcome of a read of so many replicas whose token is covered."""
+    if get.mode is not Mode.SIBLINGS and len(item.versions) > 1:
+        item = without_doubtful(item, get.token)
     token = token_after_read(get.token, need, item)
     shown = shown_versions(get.mode, item.at(need.now_ms))
     dots, naming = tuple(item.versions), item.past.namings.get(get.identity)
@@ -120,3 +122,23 @@ def shown_versions(mode: Mode, item: Item) -> dict[tuple[Actor, int], Version]:
         return shown
     latest = max(shown, key=item.rank)
     return {latest: shown[latest]}
+
+
+def without_doubtful(item: Item, token: Token) -> Item:
+    """The item without versions that may be what an older one has replaced, if their reader does
+    not know them yet.  The writer of the older one had seen a write of the key that is not here.
+    It may be a version that is here, under the name of another home and with a later timestamp.
+    The names meet when this replica gets what is missing.  (docs/decisions/0041)"""
+    past, versions = item.past, item.versions
+    named = {naming.dot for naming in past.namings.values()}
+    lacking = past.loose - named - versions.keys()
+    after = [v.timestamp for v in versions.values() if not lacking.isdisjoint(v.deps.exact)]
+    if not after:
+        return item
+    first = min(after)
+    kept = {
+        dot: version
+        for dot, version in versions.items()
+        if not version.identity or version.timestamp <= first or dot in token.exact
+    }
+    return Item(kept, past)

@@ -1,6 +1,7 @@
 """A node answers a read exactly when the state covers what its token needs of key or shard."""
 
 import pytest
+from msgspec.structs import replace
 
 from node.core.model.conditions import Mode, Scope
 from node.core.model.dots import Dot, DotClock
@@ -8,6 +9,7 @@ from node.core.model.item import Item, Past, Version
 from node.core.model.keys import key_hash_of
 from node.core.model.token import Token
 from node.core.model.view import FIRST, ViewId
+from node.core.model.write_name import WriteName
 from node.core.protocol.operations import Absent, Found, Get
 from node.core.requests.coverage import Need
 from node.core.requests.read_answer import answer, shown_versions
@@ -151,3 +153,39 @@ def test_a_key_of_which_nothing_is_known_adds_nothing() -> None:
     token = Token({}, {("y", 2): PLUM, ("a", 1): PEAR})
     absent = answer(Get("pear", token=token), need(), Item(), "n1")
     assert absent == Absent((), Token({}, {("y", 2): PLUM}), Past(), "n1")
+
+
+FIRST_NAME = ("e", 7)  # another home gave it to the write of LATE_NAME
+AFTER = Version(b"after", Token({}, {FIRST_NAME: PEAR}), stamp(4))
+LATE_NAME = Version(b"before", timestamp=stamp(5), identity="i")
+TWO = Item({("a", 1): AFTER, ("b", 1): LATE_NAME}, Past({"a": 1, "b": 1}, {FIRST_NAME}))
+
+
+def test_what_may_be_replaced_under_another_name_is_not_shown() -> None:
+    found = answer(Get("pear"), need(), TWO, "n1")
+    assert isinstance(found, Found)
+    assert found.values == (b"after",)
+    assert ("b", 1) not in found.token.exact  # the next read does not depend on it
+
+
+@pytest.mark.parametrize(
+    ("other", "past", "token"),
+    [
+        (replace(LATE_NAME, identity=""), TWO.past, Token()),  # it has one name
+        (LATE_NAME, TWO.past, Token({}, {("b", 1): PEAR})),  # the reader depends on it
+        (LATE_NAME, TWO.past.naming({"j": WriteName(FIRST_NAME, stamp(3))}), Token()),  # another's
+    ],
+)
+def test_what_has_another_name_or_is_known_is_shown(
+    other: Version, past: Past, token: Token
+) -> None:
+    item = Item({**TWO.versions, ("b", 1): other}, past)
+    found = answer(Get("pear", token=token), need(), item, "n1")
+    assert isinstance(found, Found)
+    assert found.values == (b"before",)
+
+
+def test_siblings_are_all_shown() -> None:
+    found = answer(Get("pear", Mode.SIBLINGS), need(), TWO, "n1")
+    assert isinstance(found, Found)
+    assert found.values == (b"before", b"after")
