@@ -142,7 +142,7 @@ def two_nodes_with_the_same_versions_do_not_tell_names() -> Iterator[None]:
 @OF_REPEATS.shown_by()
 def show_what_may_be_replaced_under_another_name() -> Iterator[None]:
     """Of two versions the one with the later timestamp, though the other may have replaced it."""
-    with patch.object(read_answer, "without_doubtful", lambda item, token: item):
+    with patch.object(read_answer, "without_doubtful", lambda item, *told: item):
         yield
 
 

@@ -10,6 +10,7 @@ from node.core.model.actors import Actor
 from node.core.model.conditions import Mode, RefuseWhen
 from node.core.model.dots import Dot, Vector, covered_by
 from node.core.model.item import Item, Past, Version
+from node.core.model.keys import KeyHash
 from node.core.model.tags import tag_of
 from node.core.model.token import Token, same_key
 from node.core.protocol.operations import Absent, Found, Get, Mismatch, Outcome
@@ -22,7 +23,7 @@ DAMAGED_HERE = "this node's own row of it is damaged and not made whole yet"
 def answer(get: Get, need: Need, item: Item, served_by: str, reads: int = 1) -> Found | Absent:
     """The outcome of a read of so many replicas whose token is covered."""
     if get.mode is not Mode.SIBLINGS and len(item.versions) > 1:
-        item = without_doubtful(item, get.token)
+        item = without_doubtful(item, get.token, need.key_hash)
     token = token_after_read(get.token, need, item)
     shown = shown_versions(get.mode, item.at(need.now_ms))
     dots, naming = tuple(item.versions), item.past.namings.get(get.identity)
@@ -124,21 +125,27 @@ def shown_versions(mode: Mode, item: Item) -> dict[tuple[Actor, int], Version]:
     return {latest: shown[latest]}
 
 
-def without_doubtful(item: Item, token: Token) -> Item:
-    """The item without versions that may be what an older one has replaced, if their reader does
-    not know them yet.  The writer of the older one had seen a write of the key that is not here.
-    It may be a version that is here, under the name of another home and with a later timestamp.
-    The names meet when this replica gets what is missing.  (docs/decisions/0041)"""
+def without_doubtful(item: Item, token: Token, key_hash: KeyHash) -> Item:
+    """The item without versions that may be what an older one has replaced, if their reader knows
+    nothing of them.  The writer of the older one had seen a write of the key that is not here.  It
+    may be a version that is here, under the name of another home and with a later timestamp.  The
+    names meet when this replica gets what is missing.  (docs/decisions/0041)"""
     past, versions = item.past, item.versions
     named = {naming.dot for naming in past.namings.values()}
     lacking = past.loose - named - versions.keys()
-    after = [v.timestamp for v in versions.values() if not lacking.isdisjoint(v.deps.exact)]
-    if not after:
-        return item
-    first = min(after)
+    after = [v for v in versions.values() if not lacking.isdisjoint(v.deps.exact)]
     kept = {
-        dot: version
-        for dot, version in versions.items()
-        if not version.identity or version.timestamp <= first or dot in token.exact
+        (actor, n): version
+        for (actor, n), version in versions.items()
+        if n <= token.floor.get(actor, 0) or not _may_precede(version, after)
     }
-    return Item(kept, past)
+    known = kept.keys() | {dot for version in kept.values() for dot in version.deps.exact}
+    return Item(kept, past) if known.issuperset(token.dots_of(key_hash)) else item
+
+
+def _may_precede(version: Version, after: list[Version]) -> bool:
+    """Whether a version, with its later timestamp, may be what one of these has replaced: that was
+    written above all that its own writer had seen."""
+    return bool(version.identity) and any(
+        version.deps.timestamp < each.timestamp < version.timestamp for each in after
+    )

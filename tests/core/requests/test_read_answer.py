@@ -171,6 +171,9 @@ def test_what_may_be_replaced_under_another_name_is_not_shown() -> None:
 @pytest.mark.parametrize(
     ("other", "past", "token"),
     [
+        (replace(LATE_NAME, deps=Token({}, {}, b"", stamp(4))), TWO.past, Token()),  # it came later
+        (LATE_NAME, TWO.past, Token({}, {("z", 1): PEAR})),  # it may have replaced what was seen
+        (LATE_NAME, TWO.past, Token({"b": 1}, {}, ALL_KEYS)),
         (replace(LATE_NAME, identity=""), TWO.past, Token()),  # it has one name
         (LATE_NAME, TWO.past, Token({}, {("b", 1): PEAR})),  # the reader depends on it
         (LATE_NAME, TWO.past.naming({"j": WriteName(FIRST_NAME, stamp(3))}), Token()),  # another's
