@@ -7,10 +7,11 @@ and n3.  A story that ends badly raises ViolationError.
 from cluster.simulator.invariants import InvariantMonitor, ViolationError
 from cluster.simulator.world import SimNode
 from node.core.model.conditions import Mode, RefuseWhen
-from node.core.model.item import Past
+from node.core.model.dots import Dot
+from node.core.model.item import Past, Version
 from node.core.model.keys import slot_of_key
 from node.core.model.tags import ANY_VALUE
-from node.core.protocol.messages import Accept, Envelope, Written
+from node.core.protocol.messages import Accept, Envelope, Pull, Written
 from node.core.protocol.operations import Found, Get, Outcome, Put, Request, Stored
 from tests.simulation.post import Post
 
@@ -41,6 +42,11 @@ class Six(Post):
         self.wait(wait_s)
         assert outcomes, f"{address} has not answered {request}"
         return outcomes[0]
+
+    def held_at(self, address: str) -> dict[Dot, Version]:
+        driver = self.nodes[address].driver
+        assert driver is not None
+        return driver.replica.peek(self.key).versions
 
     def part(self, address: str) -> None:
         """Let nothing pass between this owner and the other owners."""
@@ -168,3 +174,28 @@ def one_home_refuses_what_another_has_named(seed: int) -> None:
     for outcome in outcomes:
         if not isinstance(outcome, Stored) and getattr(outcome, "definite", True):
             raise ViolationError("DefiniteButDone", f"{first} has named it, and: {outcome}")
+
+
+def the_name_of_a_replaced_write_is_told_with_its_dot(seed: int) -> None:
+    """n1 alone has a write.  n2 and n3 have what has replaced it, and so has n1 when they ask it
+    what they lack: they have the same versions as n1 then, but not the name of the first write.
+    That write is sent to n2 again."""
+    cluster = Six(seed)
+    cluster.part("n1")
+    again = Put(cluster.key, AGAIN, level="one", identity="write.again")
+    first = cluster.ask("n1", again)
+    assert isinstance(first, Stored)
+    second = cluster.ask("n2", Put(cluster.key, NEXT, token=first.token))
+    assert isinstance(second, Stored)
+    cluster.holds = lambda node, target, envelope: (
+        target == "n1"
+        and isinstance(envelope.message, Pull)
+        and second.dot not in cluster.held_at("n1")
+    )
+    cluster.heal()
+    cluster.ask("n2", again)
+    cluster.wait(3.0)
+    for owner in OWNERS:
+        found = cluster.ask(owner, Get(cluster.key, token=second.token, wait_s=2.0))
+        if not isinstance(found, Found) or found.values != (NEXT,):
+            raise ViolationError("WriteCORead", f"{cluster.key} at {owner}: {found}")

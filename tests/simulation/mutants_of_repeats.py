@@ -132,9 +132,12 @@ def a_late_name_replaces_what_came_after_the_write() -> Iterator[None]:
         yield
 
 
-@OF_REPEATS.shown_by()
+@contextmanager
 def two_nodes_with_the_same_versions_do_not_tell_names() -> Iterator[None]:
-    """A home then names a write anew over what has replaced it."""
+    """A home then names a write anew over what has replaced it.
+
+    A story shows it.
+    """
     with patch.object(sync_pages, "_has_names", lambda space, keys: False):
         yield
 

@@ -79,6 +79,7 @@ from tests.simulation.mutants_of_repeats import (
     contexts_name_no_writes,
     one_home_refuses_for_all,
     replace_one_name_of_a_write_alone,
+    two_nodes_with_the_same_versions_do_not_tell_names,
     writes_that_replace_each_other_are_both_gone,
 )
 from tests.simulation.mutants_of_second_homes import (
@@ -162,6 +163,10 @@ STORIES_OF_VIEWS = [
     (
         directed_repeats.a_late_name_of_a_write_that_was_seen,
         a_late_name_replaces_what_came_after_the_write,
+    ),
+    (
+        directed_repeats.the_name_of_a_replaced_write_is_told_with_its_dot,
+        two_nodes_with_the_same_versions_do_not_tell_names,
     ),
     (directed_repeats.two_homes_have_a_replica_each, acks_of_two_names_are_added_up),
     (
