@@ -277,7 +277,7 @@ def names_in(keyspace: Keyspace, slots: Slots, start: str, end: str, at_once: in
     held = 0
     for part in keyspace.parts:
         held |= part.slots
-    each = each_of(slots & held & ~keyspace.cleanup.slots)
+    each = keyspace.slot_counts.with_rows(slots & held & ~keyspace.cleanup.slots)
     return merge(*[_names_of(keyspace, slot, start, end, at_once) for slot in each])
 
 

@@ -33,6 +33,10 @@ class SlotCounts:
     def keys_in(self, slots: Slots) -> int:
         return sum(chosen(self._keys, slots))
 
+    def with_rows(self, slots: Slots) -> list[Slot]:
+        """Those of these slots that have rows, in their order."""
+        return [slot for slot in each_of(slots) if self._keys[slot] or self._bytes[slot]]
+
     def by_slot(self) -> dict[Slot, tuple[int, int]]:
         """Live keys and bytes of each slot that has any."""
         pairs = enumerate(zip(self._keys, self._bytes, strict=True))

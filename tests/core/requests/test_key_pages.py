@@ -1,6 +1,7 @@
 """Keys are listed from stores that are whole for their slots, in order, and page by page."""
 
 from collections.abc import Sequence
+from unittest.mock import patch
 
 from node.core.model.keys import key_hash_of, row_of
 from node.core.model.slots import ALL, from_bytes, to_bytes
@@ -88,6 +89,15 @@ def test_lists_the_live_keys_of_its_slots_in_their_order() -> None:
     assert (found.upto, found.certain) == ("", True)
 
 
+def test_looks_into_those_slots_alone_that_have_rows() -> None:
+    one = filled()
+    rows = one.replica.keyspace.rows
+    with patch.object(rows, "names", wraps=rows.names) as names:
+        assert list(listed(one, ListKeys(S1)).keys) == mine(one)
+    looked_into = [int(call.args[1][:3], 16) for call in names.call_args_list]
+    assert sorted(looked_into) == sorted({_slot(key) for key in mine(one)})
+
+
 def test_lists_a_range_of_keys_up_to_a_limit_and_says_where_to_go_on() -> None:
     one = filled()
     keys = mine(one)
@@ -101,6 +111,7 @@ def test_pages_go_through_one_slot_whose_keys_do_not_fit_into_one_scan() -> None
     one = member()
     one.rows.apply([Record("item", f"{row_of(PEAR)[:3]}/{n:05d}", b"\x92\x80\x93\x80\x90\xc0")
                     for n in range(LOOKED_AT_MAX + 10)])  # fmt: skip
+    one.replica.keyspace.slot_counts.change(_slot(PEAR), 0, 6 * (LOOKED_AT_MAX + 10))
     found = listed(one, ListKeys(S1, limit=5))
     assert (found.keys, found.upto) == ([], f"{LOOKED_AT_MAX:05d}")
 
