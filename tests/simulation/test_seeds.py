@@ -8,9 +8,10 @@ import pytest
 from cluster.simulator.campaign import changes_view, run_seed
 from tests.simulation.seeds import A_FEW, CHUNK, SEEDS
 
-# Red once in this very world, for a reason that has been found and removed.
+# Red once in this very world, for a reason that has been found and removed; so were the seeds 831,
+# 851, 886 and 961, which are among SEEDS.
 REGRESSIONS = (
-    605, 831, 851, 886, 961, 994, 1064, 1175, 1306, 1353, 1498, 1533, 2783,
+    605, 994, 1064, 1175, 1306, 1353, 1498, 1533, 2783,
     50770, 52020, 60008, 60019, 60023, 61043, 61071, 61099, 61106, 61109, 61113, 61129, 61132,
     61136, 61228, 61278, 61316, 70283,
     2026112900080, 2026112900093, 2026112900149, 2026112900208, 2026112900348, 2026112900600,
