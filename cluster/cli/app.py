@@ -16,7 +16,6 @@ import requests.exceptions
 import typer
 
 from cluster.cli import commands, ring_commands, view_commands
-from cluster.cli.client_session import CA_VARIABLE, TOKEN_VARIABLE
 from cluster.cli.data_app import data
 from cluster.cli.engine_choice import expect_no_rival, holders
 from cluster.cli.many_app import many
@@ -27,6 +26,7 @@ from cluster.engines.console import Report, say
 from cluster.engines.containers import docker_client
 from cluster.engines.engine import TAIL_LINES, Engine, EngineChoice
 from cluster.engines.launch import UpOptions
+from cluster.engines.node_client import CA_VARIABLE, TOKEN_VARIABLE
 from cluster.engines.topology import (
     DEFAULT_NAME,
     FAILURE,
@@ -71,7 +71,7 @@ Force = Annotated[bool, typer.Option("--force", help="Although something may be 
 def credentials(
     token: Annotated[
         str | None,
-        typer.Option("--token", help="For commands about keys; or COTERIE_TOKEN."),
+        typer.Option("--token", help="Of a cluster that wants one; or COTERIE_TOKEN."),
     ] = None,
     ca: Annotated[
         Path | None, typer.Option("--ca", help="Authority of nodes with TLS; or COTERIE_CA.")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from cluster.cli import session_file
 from cluster.cli.session_file import SavedSession
+from cluster.engines.node_client import CA_VARIABLE, TOKEN_VARIABLE
 from cluster.engines.topology import (
     CONFLICT,
     FAILURE,
@@ -34,7 +35,6 @@ from coterie import (
 )
 
 UNMET = 6
-TOKEN_VARIABLE, CA_VARIABLE = "COTERIE_TOKEN", "COTERIE_CA"
 CODES: tuple[tuple[type[CoterieError], int], ...] = (
     (Absent, NOT_FOUND),
     (Conflict, CONFLICT),

@@ -105,6 +105,8 @@ def status_document(engine: Engine) -> dict[str, Any]:
     told = dict(zip(names, node_client.everyone(node_client.status_of, ports), strict=True))
     views = {name: node_client.view_in(said) for name, said in told.items()}
     view = next((view for view in views.values() if view), {})
+    silent = [node.host_port for node in running if told[node.name] is None]
+    refused = next(filter(None, node_client.everyone(node_client.refusal_of, silent)), None)
     nodes = [
         {
             "name": node.name,
@@ -127,7 +129,7 @@ def status_document(engine: Engine) -> dict[str, Any]:
         "engine": topology.engine,
         "nodes": nodes,
         "contents": contents_of(nodes),
-        "disagreement": disagreement(views) if views else "no node runs",
+        "disagreement": refused or (disagreement(views) if views else "no node runs"),
         "split": engine.groups(),
     }
 

@@ -118,7 +118,8 @@ def asked(
             break
     if status in (200, 202):
         return said
-    sentence = Names(recalled(engine)).within(str(said.get("error", f"it answers {status}")))
+    why = node_client.REFUSALS.get(status) or str(said.get("error", f"it answers {status}"))
+    sentence = Names(recalled(engine)).within(why)
     raise Trouble(sentence, CODES.get(status, FAILURE))
 
 

@@ -21,6 +21,7 @@ from cluster.engines.topology import (
     HOST_PORT,
     SUBNETS,
     UNAVAILABLE,
+    USAGE,
     SubnetTaken,
     Topology,
     Trouble,
@@ -189,6 +190,8 @@ def _await_ready(engine: Engine, topology: Topology, wait_s: float, report: Repo
             zip(ports, node_client.everyone(node_client.view_of, ports.values()), strict=True)
         )
         told = [view for view in views.values() if view is None or view.get("number")]
+        if None in views.values() and (refusal := _refusal(ports)):
+            raise Trouble(refusal, USAGE)
         problem = disagreement(views) if told or not topology.is_viewless else None
         pending.clear()
         pending.update({problem.partition(" ")[0]: problem} if problem else {})
@@ -201,6 +204,12 @@ def _await_ready(engine: Engine, topology: Topology, wait_s: float, report: Repo
                 name, problem = next(iter(pending.items()))
                 said = problem if problem.startswith(name) else f"{name} is not ready: {problem}"
                 raise with_log(engine, name, f"{said}, {wait_s:g} s after the start")
+
+
+def _refusal(ports: dict[str, int]) -> str | None:
+    """Return why a node does not tell its view to this caller, if one does not."""
+    refusals = zip(ports, node_client.everyone(node_client.refusal_of, ports.values()), strict=True)
+    return next((f"{name} is ready, but {why}" for name, why in refusals if why), None)
 
 
 class _Budget:

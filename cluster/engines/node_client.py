@@ -1,18 +1,29 @@
 """What the launcher asks a node over HTTP: whether it is up or ready, its view, to obey a cut.
 
 Every call is one short request with a timeout.  A node that does not answer is a value and no
-exception, since most of the callers ask just that.
+exception, since most of the callers ask just that.  The environment says with which token the
+launcher asks, and which authority vouches for nodes that speak TLS.
 """
 
 import json
+import os
+import ssl
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from http.client import HTTPException
 from typing import Any, TypeVar
 
+from cluster.engines.topology import USAGE, Trouble
+
+TOKEN_VARIABLE, CA_VARIABLE = "COTERIE_TOKEN", "COTERIE_CA"
+REFUSALS = {
+    401: "it wants a token: set COTERIE_TOKEN to one that `coterie token create` has made for it",
+    403: "the token in COTERIE_TOKEN lacks a scope: status wants read, changes want admin",
+}
 ASK_TIMEOUT_S = 2.0
 POLL_EVERY_S = 0.1
 ASK_AT_ONCE_MAX = 16
@@ -21,22 +32,37 @@ CUT_TTL_S = 600
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
-# A proxy of the environment must not stand between this host and its own ports.
-_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+@cache
+def _opener(ca: str) -> urllib.request.OpenerDirector:
+    """Return what opens connections; a proxy of the environment must not stand between this host
+    and its own ports.  Raises Trouble for a file that is no authority."""
+    handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
+    if ca:
+        try:
+            context = ssl.create_default_context(cafile=ca)
+        except OSError as error:
+            words = f"{CA_VARIABLE} is {ca!r}, no file with certificates ({error})"
+            raise Trouble(words, USAGE) from error
+        handlers.append(urllib.request.HTTPSHandler(context=context))
+    return urllib.request.build_opener(*handlers)
 
 
 def ask(
     method: str, port: int, path: str, body: object = None, timeout_s: float = ASK_TIMEOUT_S
 ) -> tuple[int, str]:
     """Return status and text of a node's answer; status 0 and the reason if none came."""
+    token, ca = os.environ.get(TOKEN_VARIABLE, ""), os.environ.get(CA_VARIABLE, "")
     request = urllib.request.Request(
-        f"http://127.0.0.1:{port}{path}",
+        f"{'https' if ca else 'http'}://127.0.0.1:{port}{path}",
         data=None if body is None else json.dumps(body).encode(),
         headers={"Content-Type": "application/json"},
         method=method,
     )
+    if token:
+        request.add_unredirected_header("Authorization", f"Bearer {token}")
     try:
-        with _OPENER.open(request, timeout=timeout_s) as answer:
+        with _opener(ca).open(request, timeout=timeout_s) as answer:
             return answer.status, answer.read().decode(errors="replace")
     except urllib.error.HTTPError as refusal:
         with refusal:
@@ -74,6 +100,12 @@ def status_of(port: int) -> dict[str, Any] | None:
     except ValueError:
         return None
     return document if isinstance(document, dict) else None
+
+
+def refusal_of(port: int) -> str | None:
+    """Return why the node does not tell its status to this caller; None if it would, or is
+    silent."""
+    return REFUSALS.get(ask("GET", port, "/v1/status")[0])
 
 
 def view_of(port: int) -> dict[str, Any] | None:

@@ -44,12 +44,14 @@ FAILURE, USAGE, NOT_FOUND, CONFLICT, UNAVAILABLE = 1, 2, 3, 4, 5
 
 @dataclass(frozen=True)
 class TopologyNode:
-    """One node: its name, the address that its peers use, and the port of this host for it."""
+    """One node: its name, the address that its peers use, the port of this host for it, and whether
+    it speaks TLS."""
 
     name: str
     ip: str
     port: int
     host_port: int
+    is_encrypted: bool = False
 
     @property
     def address(self) -> str:
@@ -59,6 +61,8 @@ class TopologyNode:
     @property
     def url(self) -> str:
         """The URL at which a client on this host finds the node."""
+        if self.is_encrypted:  # its certificate names an address, and seldom localhost
+            return f"https://127.0.0.1:{self.host_port}"
         return f"http://localhost:{self.host_port}"
 
 
@@ -106,13 +110,12 @@ class Topology:
         return tuple(self._node_at(index) for index in range(self.size))
 
     def _node_at(self, index: int) -> TopologyNode:
-        host_port = self.base_port + index
-        if self.engine == "process":
-            return TopologyNode(name_of(index), "127.0.0.1", host_port, host_port)
-        network = ipaddress.ip_network(self.subnet)
-        return TopologyNode(
-            name_of(index), str(network[FIRST_ADDRESS + index]), NODE_PORT, host_port
-        )
+        host_port, is_encrypted = self.base_port + index, bool(self.settings.get("TLS_CERT"))
+        ip, port = "127.0.0.1", host_port
+        if self.engine != "process":
+            network = ipaddress.ip_network(self.subnet)
+            ip, port = str(network[FIRST_ADDRESS + index]), NODE_PORT
+        return TopologyNode(name_of(index), ip, port, host_port, is_encrypted)
 
     @property
     def shape(self) -> str:
