@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cluster.engines import node_client
-from cluster.engines.containers import ContainerEngine, docker_client
+from cluster.engines.containers import PROCESSES_MAX, ContainerEngine, docker_client
 from cluster.engines.engine import NodeState, recalled
 from cluster.engines.host import is_busy
 from cluster.engines.launch import UpOptions, topology_for, up
@@ -64,6 +64,18 @@ def test_containers_from_up_to_clean(containers: ContainerEngine, home: Path) ->
     assert up(containers, UpOptions(wait_s=60), QUIET, home) == topology
     containers.clean()
     assert containers.recall() is None
+
+
+def test_a_node_has_no_rights(containers: ContainerEngine, home: Path) -> None:
+    up(containers, docker_options(), QUIET, home)
+    container = containers.client.containers.get(f"coterie-{DOCKER_NAME}-alice")
+    host = container.attrs["HostConfig"]
+    assert container.attrs["Config"]["User"].partition(":")[0] == "10001"
+    assert (host["ReadonlyRootfs"], host["Privileged"], host["CapAdd"]) == (True, False, None)
+    assert (host["CapDrop"], host["SecurityOpt"]) == (["ALL"], ["no-new-privileges"])
+    assert host["PidsLimit"] == PROCESSES_MAX
+    assert container.exec_run("touch /app/new").exit_code == 1
+    assert container.exec_run("touch /data/new").exit_code == 0
 
 
 def test_a_split_cuts_containers_off_and_they_stay_reachable(

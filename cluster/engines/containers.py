@@ -28,6 +28,7 @@ NODE_LABEL = "io.coterie.node"
 TOPOLOGY_LABEL = "io.coterie.topology"
 ANSWER_TIMEOUT_S = 3
 CALL_TIMEOUT_S = 60
+PROCESSES_MAX = 128  # threads count, too; a node has about ten
 LOG_LIMITS = {"max-size": "50m", "max-file": "2"}
 STATES = {"running": NodeState.RUNNING, "paused": NodeState.PAUSED, "restarting": NodeState.RUNNING}
 
@@ -122,6 +123,7 @@ class ContainerEngine:
             tmpfs={"/tmp": ""},
             cap_drop=["ALL"],
             security_opt=["no-new-privileges"],
+            pids_limit=PROCESSES_MAX,
             restart_policy={"Name": "no"},
         )
         if not self._is_alone(node.name):
