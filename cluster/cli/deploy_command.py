@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from cluster.cli.run import Run
+from cluster.cli.sbom_command import write_sbom
 from cluster.deployments import published
 from cluster.deployments.description import (
     IMAGE,
@@ -33,6 +34,7 @@ Tls = Annotated[
     typer.Option("--tls", help="terminated: the network encrypts; certificates: the nodes do."),
 ]
 Plain = Annotated[bool, typer.Option("--plain", help="Without secrets: on a laptop alone.")]
+Later = Annotated[int, typer.Option(help="Nodes that come to a cluster that runs.")]
 To = Annotated[Path, typer.Option("--to", help="The folder.")]
 HERE, SECRETS = Path(), Path("secrets")
 
@@ -45,11 +47,12 @@ def write_compose(
     image: Image = IMAGE,
     tls: Tls = "terminated",
     plain: Plain = False,
+    later: Later = 0,
     port: Annotated[int, typer.Option(help="The first one on this machine.")] = HOST_PORT,
     to: To = HERE,
 ) -> None:
     """Write compose.yaml: all nodes on one machine, reached on its loopback alone."""
-    deployment = Deployment(shards, replicas, name, image, not plain, tls, port)
+    deployment = Deployment(shards, replicas, name, image, not plain, tls, port, later)
     _write("compose", deployment, to)
     report.note(f"docker compose -f {to / FILES['compose']} up --build --detach")
 
@@ -62,13 +65,14 @@ def write_swarm(
     image: Image = IMAGE,
     tls: Tls = "terminated",
     plain: Plain = False,
+    later: Later = 0,
     port: Annotated[
         int | None, typer.Option(help="The first one on the hosts. [default: none]")
     ] = None,
     to: To = HERE,
 ) -> None:
     """Write swarm.yaml: each node is a service of a stack, on an overlay network."""
-    deployment = Deployment(shards, replicas, name, image, not plain, tls, port)
+    deployment = Deployment(shards, replicas, name, image, not plain, tls, port, later)
     _write("swarm", deployment, to)
     if not plain:
         report.note(f"coterie deploy keys --to {to / SECRETS}    # once, before the first start")
@@ -83,10 +87,11 @@ def write_kubernetes(
     image: Image = IMAGE,
     tls: Tls = "terminated",
     plain: Plain = False,
+    later: Later = 0,
     to: To = HERE,
 ) -> None:
     """Write kubernetes.yaml: a StatefulSet, its services and its disruption budget."""
-    deployment = Deployment(shards, replicas, name, image, not plain, tls)
+    deployment = Deployment(shards, replicas, name, image, not plain, tls, None, later)
     _write("kubernetes", deployment, to)
     if not plain:
         report.note(f"coterie deploy keys    # once; then: {secret_command(deployment)}")
@@ -116,3 +121,9 @@ def make_keys(to: To = SECRETS) -> None:
         say(str(to / name))
     words = f"export COTERIE_TOKEN=$(cat {to / OPERATOR_TOKEN})"
     report.note(words if made else f"all keys are in {to} already")
+
+
+@deploy.command("sbom")
+def print_sbom(image: Image = IMAGE) -> None:
+    """Print what is in the image, as CycloneDX: `coterie deploy sbom > sbom.json`."""
+    write_sbom(image)

@@ -8,7 +8,7 @@
     kubernetes     ... as the manifests of Kubernetes
     written        the files as text: YAML with a heading
     published      where the nodes are on this host, for `coterie status` and `coterie view`
-    parts_list     what is in the image, as a CycloneDX document
+    sbom           what is in an image, as a CycloneDX document
 
 Read `description` first.  Nothing here starts anything or asks an engine.
 """

@@ -31,11 +31,14 @@ AN_IMAGE = re.compile(r"[a-z0-9][a-z0-9._:/@-]{0,255}")
 
 @dataclass(frozen=True)
 class DeployedNode:
-    """One node: its name at the orchestrator, and the DNS name that its peers use."""
+    """One node: its name at the orchestrator, and the DNS name that its peers use.  A node that
+    is `later` comes to a cluster that runs: it asks to be let in, and owns nothing until a change
+    of the view."""
 
     index: int
     name: str
     host: str
+    is_later: bool = False
 
     @property
     def address(self) -> str:
@@ -54,12 +57,15 @@ class Deployment:
     is_secure: bool = True
     encryption: Encryption = "terminated"
     host_port: int | None = None
+    later: int = 0
 
     def __post_init__(self) -> None:
         checked_name(self.name)
         for word, count in (("shards", self.shards), ("replicas", self.replicas)):
             if count < 1:
                 raise Trouble(f"{word} is {count}; expected at least 1", USAGE)
+        if self.later < 0:
+            raise Trouble(f"{self.later} later nodes; expected none or more", USAGE)
         if self.size > NODES_MAX:
             raise Trouble(f"these are {self.size} nodes; expected at most {NODES_MAX}", USAGE)
         if not AN_IMAGE.fullmatch(self.image):
@@ -72,30 +78,40 @@ class Deployment:
 
     @property
     def size(self) -> int:
-        return self.shards * self.replicas
+        return self.shards * self.replicas + self.later
 
     @property
     def nodes(self) -> tuple[DeployedNode, ...]:
-        """Every node, in the order of the view."""
-        return tuple(
-            DeployedNode(index, f"{self.name}-{index}", f"{self.name}-{index}.{self.name}")
-            for index in range(self.size)
-        )
+        """Every node, in the order of the view; later ones last."""
+        return tuple(map(self._node_at, range(self.size)))
+
+    @property
+    def first_nodes(self) -> tuple[DeployedNode, ...]:
+        """The nodes that begin the cluster."""
+        return self.nodes[: self.size - self.later]
+
+    def _node_at(self, index: int) -> DeployedNode:
+        ordinal = index - self.shards * self.replicas
+        is_later = ordinal >= 0
+        name = f"{self.later_name}-{ordinal}" if is_later else f"{self.name}-{index}"
+        return DeployedNode(index, name, f"{name}.{self.name}", is_later)
+
+    @property
+    def later_name(self) -> str:
+        """What the names of later nodes begin with."""
+        return f"{self.name}-later"
 
     @property
     def has_certificates(self) -> bool:
         return self.encryption == "certificates"
 
-    @property
-    def settings(self) -> dict[str, str]:
-        """The settings that all nodes share; each has its SOCKET_ADDRESS beside them."""
-        shape = {
-            "VIEW": ",".join(node.address for node in self.nodes),
-            "SHARD_COUNT": str(self.shards),
-            "DATA_DIR": DATA,
-            "LOG_FORMAT": "json",
-        }
-        return {**shape, **self._security} if self.is_secure else shape
+    def settings_at(self, address: str, is_later: bool) -> dict[str, str]:
+        """Return the settings of a node at this address.  One that comes later has no number of
+        shards: so it asks the others to let it in (docs/operations.md, "Settings")."""
+        view = [node.address for node in self.first_nodes] + ([address] if is_later else [])
+        count = {} if is_later else {"SHARD_COUNT": str(self.shards)}
+        shape = {"SOCKET_ADDRESS": address, "VIEW": ",".join(view), **count, "DATA_DIR": DATA}
+        return {**shape, "LOG_FORMAT": "json", **(self._security if self.is_secure else {})}
 
     @property
     def _security(self) -> dict[str, str]:
@@ -109,7 +125,7 @@ class Deployment:
         }
 
     def settings_of(self, node: DeployedNode) -> dict[str, str]:
-        return {"SOCKET_ADDRESS": node.address, **self.settings}
+        return self.settings_at(node.address, node.is_later)
 
     def host_port_of(self, node: DeployedNode) -> int | None:
         return None if self.host_port is None else self.host_port + node.index

@@ -6,14 +6,19 @@ when it has found others.
 """
 
 from cluster.deployments.description import API_TOKENS, CLUSTER_SECRET, DISK, PORT, Deployment
-from cluster.deployments.pods import VOLUME, Part, labels, pod
+from cluster.deployments.pods import VOLUME, Part, labels, labels_of_set, pod
 
 MOST_AWAY = 1  # nodes that Kubernetes may stop at the same time by its own will
 
 
 def kubernetes(deployment: Deployment) -> list[Part]:
     """Return the manifests, in the order in which they are applied."""
-    return [_peers(deployment), _clients(deployment), _budget(deployment), _nodes(deployment)]
+    manifests = [_peers(deployment), _clients(deployment), _budget(deployment)]
+    manifests.append(_nodes(deployment, deployment.name, len(deployment.first_nodes)))
+    if deployment.later:
+        later = _nodes(deployment, deployment.later_name, deployment.later, is_later=True)
+        manifests.append(later)
+    return manifests
 
 
 def _head(deployment: Deployment, api: str, kind: str, name: str) -> Part:
@@ -51,22 +56,22 @@ def _budget(deployment: Deployment) -> Part:
     return {**head, "spec": spec}
 
 
-def _nodes(deployment: Deployment) -> Part:
+def _nodes(deployment: Deployment, name: str, count: int, is_later: bool = False) -> Part:
     claim = {
         "accessModes": ["ReadWriteOnce"],
         "resources": {"requests": {"storage": DISK}},
     }
     spec = {
         "serviceName": deployment.name,
-        "replicas": deployment.size,
+        "replicas": count,
         # All at once: a node that waited for the one before it to be ready would wait for ever.
         "podManagementPolicy": "Parallel",
         "updateStrategy": {"type": "RollingUpdate"},
-        "selector": {"matchLabels": labels(deployment)},
-        "template": pod(deployment),
+        "selector": {"matchLabels": labels_of_set(deployment, is_later)},
+        "template": pod(deployment, is_later),
         "volumeClaimTemplates": [{"metadata": {"name": VOLUME}, "spec": claim}],
     }
-    return {**_head(deployment, "apps/v1", "StatefulSet", deployment.name), "spec": spec}
+    return {**_head(deployment, "apps/v1", "StatefulSet", name), "spec": spec}
 
 
 def secret_command(deployment: Deployment) -> str:

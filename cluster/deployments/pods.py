@@ -30,10 +30,16 @@ def labels(deployment: Deployment) -> dict[str, str]:
     return {"app.kubernetes.io/name": "coterie", "app.kubernetes.io/instance": deployment.name}
 
 
-def pod(deployment: Deployment) -> Part:
+def labels_of_set(deployment: Deployment, is_later: bool) -> dict[str, str]:
+    """Return what chooses the pods of one StatefulSet."""
+    component = "later-node" if is_later else "node"
+    return {**labels(deployment), "app.kubernetes.io/component": component}
+
+
+def pod(deployment: Deployment, is_later: bool) -> Part:
     """Return the pod that a StatefulSet makes for each node."""
     return {
-        "metadata": {"labels": labels(deployment)},
+        "metadata": {"labels": labels_of_set(deployment, is_later)},
         "spec": {
             "affinity": {"podAntiAffinity": _apart(deployment)},
             "automountServiceAccountToken": False,
@@ -47,7 +53,7 @@ def pod(deployment: Deployment) -> Part:
                 "seccompProfile": {"type": "RuntimeDefault"},
             },
             "terminationGracePeriodSeconds": STOP_GRACE_S,
-            "containers": [_container(deployment)],
+            "containers": [_container(deployment, is_later)],
             "volumes": _volumes(deployment),
         },
     }
@@ -63,14 +69,15 @@ def _apart(deployment: Deployment) -> Part:
     return {"preferredDuringSchedulingIgnoredDuringExecution": [preferred]}
 
 
-def _container(deployment: Deployment) -> Part:
+def _container(deployment: Deployment, is_later: bool) -> Part:
+    address = f"$({POD_NAME}).{deployment.name}:{PORT}"
+    settings = deployment.settings_at(address, is_later)
     return {
         "name": "node",
         "image": deployment.image,
         "env": [
             {"name": POD_NAME, "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
-            {"name": "SOCKET_ADDRESS", "value": f"$({POD_NAME}).{deployment.name}:{PORT}"},
-            *({"name": name, "value": text} for name, text in deployment.settings.items()),
+            *({"name": name, "value": text} for name, text in settings.items()),
         ],
         "ports": [{"name": "node", "containerPort": PORT}],
         "startupProbe": _probe(

@@ -47,6 +47,8 @@ def command_of(orchestrator: Orchestrator, deployment: Deployment) -> str:
         words.append("--tls certificates")
     if not deployment.is_secure:
         words.append("--plain")
+    if deployment.later:
+        words.append(f"--later {deployment.later}")
     if deployment.host_port is not None:
         words.append(f"--port {deployment.host_port}")
     return f"coterie deploy {orchestrator} {' '.join(words)}"

@@ -21,7 +21,7 @@ from tests.deployments import deployed
 from tests.deployments.deployed import ROOT, ask, run, until
 from tests.launching import free_block
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("docker"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.xdist_group("docker"), pytest.mark.timeout(600)]
 
 NAME, SIZE = "composetest", 6
 IMAGE = f"{NAME}:dev"

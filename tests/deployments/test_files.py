@@ -28,11 +28,12 @@ from tests.deployments.deployed import ROOT
 SIX = Deployment(2, 3)
 PLAIN = Deployment(2, 3, is_secure=False)
 WITH_CERTIFICATES = Deployment(1, 3, "shop", encryption="certificates")
-SHAPES = (SIX, PLAIN, WITH_CERTIFICATES, Deployment(1, 1), Deployment(4, 5))
+GROWN = Deployment(2, 3, later=3)
+SHAPES = (SIX, PLAIN, WITH_CERTIFICATES, GROWN, Deployment(1, 1), Deployment(4, 5))
 STOPPED_S = 8.0  # docs/operations.md, "One node"
 
 
-def here(orchestrator: Orchestrator) -> Deployment:
+def lying(orchestrator: Orchestrator) -> Deployment:
     """Return the deployment whose files lie in `deploy/`."""
     return replace(SIX, host_port=HOST_PORT) if orchestrator == "compose" else SIX
 
@@ -42,8 +43,8 @@ def documents(orchestrator: Orchestrator, deployment: Deployment) -> list[dict[s
 
 
 def of_kind(kind: str, deployment: Deployment) -> dict[str, Any]:
-    [found] = [d for d in documents("kubernetes", deployment) if d["kind"] == kind]
-    return found
+    """Return the first manifest of the kind."""
+    return next(d for d in documents("kubernetes", deployment) if d["kind"] == kind)
 
 
 def environments(orchestrator: Orchestrator, deployment: Deployment) -> list[dict[str, str]]:
@@ -51,10 +52,15 @@ def environments(orchestrator: Orchestrator, deployment: Deployment) -> list[dic
     if orchestrator != "kubernetes":
         [file] = documents(orchestrator, deployment)
         return [file["services"][node.name]["environment"] for node in deployment.nodes]
-    pods = of_kind("StatefulSet", deployment)["spec"]
-    [container] = pods["template"]["spec"]["containers"]
+    sets = [d for d in documents("kubernetes", deployment) if d["kind"] == "StatefulSet"]
+    return [environment for each in sets for environment in environments_of_set(each)]
+
+
+def environments_of_set(manifest: dict[str, Any]) -> list[dict[str, str]]:
+    spec = manifest["spec"]
+    [container] = spec["template"]["spec"]["containers"]
     texts = {each["name"]: each["value"] for each in container["env"] if "value" in each}
-    names = [f"{deployment.name}-{ordinal}" for ordinal in range(pods["replicas"])]
+    names = [f"{manifest['metadata']['name']}-{ordinal}" for ordinal in range(spec["replicas"])]
     return [{k: text.replace("$(POD_NAME)", n) for k, text in texts.items()} for n in names]
 
 
@@ -64,7 +70,7 @@ def environments(orchestrator: Orchestrator, deployment: Deployment) -> list[dic
 @pytest.mark.parametrize("orchestrator", FILES)
 def test_the_files_in_deploy_are_what_the_command_writes(orchestrator: Orchestrator) -> None:
     lies = (ROOT / "deploy" / FILES[orchestrator]).read_text(encoding="utf-8")
-    assert lies == text_of(orchestrator, here(orchestrator)), (
+    assert lies == text_of(orchestrator, lying(orchestrator)), (
         "write it anew: its first line says how"
     )
 
@@ -90,20 +96,29 @@ def test_nodes_have_the_same_settings_under_each_orchestrator(deployment: Deploy
 
 
 @pytest.mark.parametrize("deployment", SHAPES)
-def test_a_node_understands_its_settings(
-    deployment: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_node_understands_its_settings(deployment: Deployment, tmp_path: Path) -> None:
     """Each address is in the view, and in the networks where peers may be."""
-    monkeypatch.setattr(description, "SECRETS", str(tmp_path))
     first_keys.make(tmp_path)
     for environment in environments("compose", replace(deployment, encryption="terminated")):
-        settings = config.read(environment, [])
+        texts = environment.items()
+        here = {name: text.replace(description.SECRETS, str(tmp_path)) for name, text in texts}
+        settings = config.read(here, [])
         assert settings.socket_address in settings.view
-        assert settings.shard_count == deployment.shards
+        is_later = "-later-" in settings.socket_address
+        assert settings.shard_count == (None if is_later else deployment.shards)
         assert settings.security.is_secure is deployment.is_secure
         networks = networks_in(f".{deployment.name}")
         assert networks.strangers(settings.view) == []
         assert networks.strangers(["elsewhere.example:8090", "10.0.0.1:8090"])
+
+
+@pytest.mark.parametrize("orchestrator", FILES)
+def test_nodes_that_come_later_change_nothing_of_the_first(orchestrator: Orchestrator) -> None:
+    grown = environments(orchestrator, GROWN)
+    assert grown[:6] == environments(orchestrator, SIX)
+    assert [each["SOCKET_ADDRESS"] for each in grown[6:]] == [
+        f"coterie-later-{ordinal}.coterie:8090" for ordinal in range(3)
+    ]
 
 
 def test_orchestrators_wait_longer_than_a_node_takes_to_stop() -> None:
@@ -149,7 +164,7 @@ def test_a_deployment_is_secure_unless_it_is_plain(orchestrator: Orchestrator) -
 
 
 def test_ports_of_compose_are_of_the_loopback_and_swarm_has_none() -> None:
-    [compose], [swarm] = documents("compose", here("compose")), documents("swarm", SIX)
+    [compose], [swarm] = documents("compose", lying("compose")), documents("swarm", SIX)
     ports = [compose["services"][node.name]["ports"] for node in SIX.nodes]
     assert ports == [[f"127.0.0.1:{HOST_PORT + index}:8090"] for index in range(6)]
     assert not [name for name, service in swarm["services"].items() if "ports" in service]
@@ -201,9 +216,20 @@ def test_pods_find_each_other_before_they_are_ready() -> None:
     assert peers["spec"]["publishNotReadyAddresses"]
     assert "publishNotReadyAddresses" not in clients["spec"]
     assert nodes["spec"]["podManagementPolicy"] == "Parallel"
-    labels = nodes["spec"]["template"]["metadata"]["labels"]
-    assert peers["spec"]["selector"] == clients["spec"]["selector"] == labels
+    labels = nodes["spec"]["template"]["metadata"]["labels"].items()
+    assert peers["spec"]["selector"] == clients["spec"]["selector"]
+    assert peers["spec"]["selector"].items() <= labels
     assert of_kind("PodDisruptionBudget", SIX)["spec"]["maxUnavailable"] == 1
+
+
+def test_pods_of_both_sets_are_apart_and_of_one_budget() -> None:
+    first, later = (d for d in documents("kubernetes", GROWN) if d["kind"] == "StatefulSet")
+    selectors = [each["spec"]["selector"]["matchLabels"] for each in (first, later)]
+    labels = [each["spec"]["template"]["metadata"]["labels"] for each in (first, later)]
+    assert selectors == labels
+    assert selectors[0] != selectors[1]
+    budget = of_kind("PodDisruptionBudget", GROWN)["spec"]["selector"]["matchLabels"]
+    assert all(budget.items() <= each.items() for each in labels)
 
 
 def test_a_name_in_a_swarm_is_a_node_and_no_virtual_address() -> None:

@@ -17,10 +17,11 @@ from tests.deployments import deployed
 from tests.deployments.deployed import ask, run, until
 from tests.launching import free_block
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("docker"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.xdist_group("docker"), pytest.mark.timeout(240)]
 
 NAME, SIZE = "stacktest", 6
 LOOPBACK = "127.0.0.1"
+BRIDGE = "docker_gwbridge"  # an engine makes it for a swarm, and keeps it
 START_S, BACK_S, CHANGE_S, GONE_S = 90.0, 60.0, 60.0, 60.0
 PROGRAM = (
     "import sys; from pathlib import Path; from cluster.cli import app as m;"
@@ -68,6 +69,7 @@ class Stack:
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     client = deployed.engine()
     is_ours = client.info()["Swarm"]["LocalNodeState"] == "inactive"
+    has_bridge = bool(client.networks.list(names=[BRIDGE]))
     if is_ours:
         client.swarm.init(advertise_addr=LOOPBACK, listen_addr=LOOPBACK)
     home = tmp_path_factory.mktemp("stack")
@@ -83,6 +85,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield running
     finally:
         remove(client, is_ours)
+        if not has_bridge:
+            client.networks.get(BRIDGE).remove()
 
 
 def remove(client: Any, is_ours: bool) -> None:
