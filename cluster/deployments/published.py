@@ -67,7 +67,13 @@ class PublishedEngine:
         if told.host_port is None:
             return None
         return PublishedTopology(
-            told.name, told.shards, told.replicas, "process", "", told.host_port, deployed=told
+            told.name,
+            told.shards,
+            told.replicas,
+            "process",  # the other kind wants a subnet
+            base_port=told.host_port,
+            added=told.later,
+            deployed=told,
         )
 
     def states(self) -> dict[str, NodeState]:

@@ -3,21 +3,26 @@ same of a node.
 """
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
 import pytest
+import typer
 import yaml
 from typer.testing import CliRunner
 
+from cluster.cli import deploy_command
 from cluster.cli.app import app
 from cluster.cli.run import Run
 from cluster.deployments import description
 from cluster.deployments.description import Deployment
 from cluster.deployments.published import PublishedEngine
 from cluster.deployments.written import FILES, Orchestrator, text_of
+from cluster.engines import docker_image
+from cluster.engines.console import Report
 from cluster.engines.topology import HOST_PORT, Trouble
 from node import config
 from node.__main__ import DRAIN_S
@@ -299,3 +304,31 @@ def test_commands_about_clusters_find_the_ports(
     assert isinstance(killed.exception, Trouble)
     assert "docker service" in str(killed.exception)
     assert PublishedEngine("absent", tmp_path / "home").recall() is None
+
+
+@pytest.mark.parametrize("orchestrator", FILES)
+def test_the_page_has_each_option_and_its_default(orchestrator: Orchestrator) -> None:
+    page = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+    table = page.partition("| option |")[2].partition("\n\n")[0]
+    command: Any = typer.main.get_command(deploy_command.deploy)
+    options = command.commands[orchestrator].params
+    names = {name for option in options for name in option.opts} - {"--help"}
+    assert names <= set(re.findall(r"`(--\w+)`", table))
+    defaults = {option.opts[0]: option.default for option in options}
+    assert (defaults["--shards"], defaults["--replicas"]) == (2, 3)
+    assert defaults.get("--port") == {"compose": 8082}.get(orchestrator)
+
+
+def test_the_image_is_built_on_a_digest_where_one_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    digest = f"python:3.13-slim-bookworm@sha256:{'0' * 64}"
+    monkeypatch.setenv("PYTHON_IMAGE", digest)
+    assert docker_image.base(None, Report(quiet=True)) == digest
+    for dockerfile in (ROOT / "Dockerfile", ROOT / "deploy" / "demo.Dockerfile"):
+        lines = dockerfile.read_text(encoding="utf-8").splitlines()
+        assert "ARG PYTHON_IMAGE=python:3.13-slim-bookworm" in lines
+        assert {line for line in lines if line.startswith("FROM")} <= {
+            "FROM ${PYTHON_IMAGE}",
+            "FROM ${PYTHON_IMAGE} AS needs",
+        }
