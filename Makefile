@@ -19,7 +19,7 @@ RUN     := $(VENV)/bin/python -m
 COTERIE := $(RUN) cluster
 
 .DEFAULT_GOAL := help
-.PHONY: help venv cluster view down clean status logs image doctor demo test check contracts format bench bench-move rewrite soak
+.PHONY: help venv cluster view down clean status logs image sbom doctor demo test check contracts format bench bench-move rewrite soak
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-11s %s\n", $$1, $$2 }'
@@ -63,6 +63,9 @@ logs: $(STAMP) ## show a node's last lines: NODE=alice NAME=dev
 
 image: $(STAMP) ## build the node image coterie:dev
 	@$(COTERIE) image
+
+sbom: $(STAMP) ## write what is in the node image to sbom.json, as CycloneDX
+	@$(COTERIE) deploy sbom > sbom.json.new && mv sbom.json.new sbom.json || { rm -f sbom.json.new; exit 1; }
 
 doctor: $(STAMP) ## check whether a cluster can be started here
 	@$(COTERIE) doctor

@@ -218,7 +218,11 @@ def server_of(
             dialects_of(settings),
             Limits(settings.value_bytes_max, settings.max_wait_s),
             settings.enable_faults,
-            lambda: {"commits": store.commits, "rows": store.rows_committed},
+            lambda: {
+                "commits": store.commits,
+                "rows": store.rows_committed,
+                "seconds": store.commit_s,
+            },
             settings.cors_origins or (),
             fitting(PortLimits(watchers_max=settings.watchers_max)),
             Doorman(guard.tokens, guard.audit, guard.tls, networks),

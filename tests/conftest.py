@@ -18,6 +18,8 @@ from cluster.simulator.campaign import collect_rarely
 from tests import reaper as reaping
 
 SLOW = (
+    "tests/deployments/test_compose.py",
+    "tests/deployments/test_swarm.py",
     "tests/scenarios/",
     "tests/simulation/test_seeds.py",
     "tests/simulation/test_mutants.py",

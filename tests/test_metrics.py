@@ -58,7 +58,7 @@ async def test_requests_are_counted_by_route_method_and_code() -> None:
 
 
 async def test_the_node_and_its_links_are_told() -> None:
-    async with served(store_stats=lambda: {"commits": 5, "rows": 9}) as site:
+    async with served(store_stats=lambda: {"commits": 5, "rows": 9, "seconds": 0.5}) as site:
         samples = await scraped(site)
     peer = ("peer", NODES[1])
     expected = {
@@ -73,6 +73,10 @@ async def test_the_node_and_its_links_are_told() -> None:
         ("coterie_http_crashes_total", ()): 0,
         ("coterie_store_commits_total", ()): 5,
         ("coterie_store_rows_total", ()): 9,
+        ("coterie_store_commit_seconds_total", ()): 0.5,
+        ("coterie_ready", ()): 0,  # it has compared nothing yet
+        ("coterie_settled", ()): 1,
+        ("coterie_shard_member", (("shard", "s1"),)): 1,
         ("coterie_peer_up", (peer,)): 1,
         ("coterie_link_frames_total", (("direction", "sent"), peer)): 3,
         ("coterie_link_frames_total", (("direction", "received"), peer)): 2,
@@ -111,7 +115,8 @@ async def test_a_node_that_knows_no_view_says_number_0() -> None:
     async with served(start=Start(no_view(NODES), join=True)) as site:
         samples = await scraped(site)
         said = await site.ask("GET", "/v1/status")
-    assert samples["coterie_view_number", ()] == 0
+    assert samples["coterie_view_number", ()] == samples["coterie_ready", ()] == 0
+    assert "coterie_shard_member" not in {name for name, _ in samples}
     assert said.headers["kv-view"] == "0"
 
 

@@ -17,6 +17,7 @@ import typer
 
 from cluster.cli import commands, ring_commands, view_commands
 from cluster.cli.data_app import data
+from cluster.cli.deploy_command import deploy
 from cluster.cli.engine_choice import expect_no_rival, holders
 from cluster.cli.many_app import many
 from cluster.cli.merged_app import merged
@@ -48,6 +49,7 @@ view = typer.Typer(
 app.add_typer(view, name="view")
 rings = typer.Typer(help="The ring of nodes, and what of it holds a key.", no_args_is_help=True)
 app.add_typer(rings, name="ring")
+app.add_typer(deploy, name="deploy")
 app.add_typer(data)
 app.add_typer(many)
 app.add_typer(merged)

@@ -1,10 +1,11 @@
 """Which engine has a cluster, or would start it.
 
-This is the only module that knows both kinds of engine; it gives one to all others.
+This is the only module that knows all kinds of engine; it gives one to all others.
 """
 
 from pathlib import Path
 
+from cluster.deployments.published import PublishedEngine
 from cluster.engines.containers import ContainerEngine, docker_client
 from cluster.engines.engine import Engine, EngineChoice, NodeState
 from cluster.engines.processes import ProcessEngine
@@ -14,10 +15,14 @@ from cluster.engines.topology import UNAVAILABLE, Trouble
 def find(name: str, choice: EngineChoice, home: Path, module: str = "node") -> tuple[Engine, str]:
     """Return the engine that has the cluster or would start it, and the reason of the choice.
 
-    `auto` takes the engine that runs the cluster, else the one that keeps its data, else Docker
-    where it answers, else processes.
+    `auto` takes the engine that runs the cluster, else the one that keeps its data, else the nodes
+    that `coterie deploy` has noted, else Docker where it answers, else processes.
     """
     process = ProcessEngine(name, home, module)
+    published = PublishedEngine(name, home)
+    is_deployed = choice == "auto" and published.recall() is not None
+    if is_deployed and not holders(name, home, module):
+        return published, ""
     if choice == "process":
         return process, ""
     client, problem = docker_client()

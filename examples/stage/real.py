@@ -2,10 +2,12 @@
 
 The log has what a client sees, and no messages between nodes.  With fewer than three URLs, several
 nodes of the story are one.  A partition needs three nodes of one shard that let clients cut them
-off (`ENABLE_FAULTS=1`, which `make cluster` sets).
+off (`ENABLE_FAULTS=1`, which `make cluster` sets).  Nodes that want a token get the one in
+`COTERIE_TOKEN`, which the log does not show.
 """
 
 import json
+import os
 import time
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -23,6 +25,7 @@ ANSWERED_S = 15.0  # longer than a node waits before it refuses a request
 LEVEL_S, LOOK_EVERY_S = 20.0, 0.05
 CUT_TTL_S = 60.0  # a story that dies leaves no partition for longer
 KEYS_TRIED = 40
+TOKEN_VARIABLE = "COTERIE_TOKEN"
 TEXT_SHOWN = 8  # characters at each end of a token or a context
 
 NO_FAULTS = "these nodes take no faults; start them with ENABLE_FAULTS=1, as `make cluster` does."
@@ -45,6 +48,8 @@ class RealCluster:
         self._urls = named
         self.legend: Sequence[str] = [f"{node} is {url}" for node, url in named.items()]
         self._cut = self._key = ""
+        token = os.environ.get(TOKEN_VARIABLE, "")
+        self._credentials = (("Authorization", f"Bearer {token}"),) if token else ()
 
     def close(self) -> None:
         self._transport.close()
@@ -77,7 +82,8 @@ class RealCluster:
 
     def send(self, node: str, request: Request) -> Answer:
         url = self._urls[node] + request.target
-        wanted = Send(request.method, url, request.headers, request.body, ANSWERED_S)
+        headers = (*request.headers, *self._credentials)
+        wanted = Send(request.method, url, headers, request.body, ANSWERED_S)
         told = self._transport.run(_once(wanted))
         if isinstance(told, NoAnswer):
             words = f"{node} at {self._urls[node]} does not answer: {told.reason}"

@@ -6,6 +6,7 @@
     tokens           the bearer tokens of clients;  scopes: what a token or a route may do
     tls              certificates: of this node, of its peers, of clients that show one
     networks         which addresses a view may name
+    first_keys       makes the secrets of a new cluster, before its nodes start
     audit            one line for each refusal and each act of an administrator, in bounded number
 
 Knows no connection and no request: `shell` asks these rules.  (docs/security.md.)

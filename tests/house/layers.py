@@ -62,10 +62,11 @@ IMPORTS: tuple[tuple[str, str, str | None], ...] = (
         ANY,
     ),
     ("cluster.engines", "cluster.engines", ANY),
+    ("cluster.deployments", "cluster.deployments cluster.engines", ANY),
     (
         "cluster.cli",
-        "cluster.cli cluster.engines coterie node.api.dialects.listing node.api.entry "
-        "node.security",
+        "cluster.cli cluster.deployments cluster.engines coterie node.api.dialects.listing "
+        "node.api.entry node.security",
         ANY,
     ),
     ("cluster.benchmarks", "cluster.benchmarks cluster.engines node.core.model", ANY),

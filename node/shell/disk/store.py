@@ -64,6 +64,7 @@ class SqliteStore:
     ) -> None:
         self.failed = ""
         self.commits = self.rows_committed = 0
+        self.commit_s = 0.0
         self.on_failure, self._limits = on_failure, limits
         self._loop = asyncio.get_running_loop()
         self._path = directory / FILE_NAME
@@ -289,7 +290,9 @@ class SqliteStore:
     def _write_batch(self, batch: _Batch) -> None:
         is_awaited = bool(batch.dones)  # now: the loop empties them
         if batch.records:
+            began = time.perf_counter()
             self._commit(batch)
+            self.commit_s += time.perf_counter() - began
         elif not is_awaited and self._recent.older:
             self._settle()
         if is_awaited:

@@ -28,6 +28,7 @@ Stats = Mapping[str, Any]
 # (name, its meaning, where `status` has the number)
 STATUS_GAUGES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("coterie_view_number", "The number of the view this node works in.", ("view", "number")),
+    ("coterie_settled", "1: the last view change is over.", ("settled",)),
     ("coterie_keys", "Live keys this node holds.", ("store", "keys")),
     ("coterie_parked_reads", "Our clients' reads that are under way.", ("waiting", "reads")),
     ("coterie_pending_writes", "Our clients' writes that are under way.", ("waiting", "writes")),
@@ -41,6 +42,7 @@ STATUS_COUNTERS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
 STORE_COUNTERS = (
     ("coterie_store_commits", "Commits: each one fsync, for all that waited.", "commits"),
     ("coterie_store_rows", "Rows written.", "rows"),
+    ("coterie_store_commit_seconds", "Time that commits have taken.", "seconds"),
 )
 LINK_DIRECTIONS = (("sent", "frames_out"), ("received", "frames_in"))
 
@@ -64,7 +66,7 @@ class Metrics(Collector):
         links: Callable[[], Mapping[str, Stats]],
         store: Callable[[], Stats],
     ) -> None:
-        self.crashes = 0
+        self.crashes, self.is_ready = 0, False
         self.feeds: Watches | None = None
         self.endpoints: Sequence[Endpoint] = ()
         self._status, self._links, self._store = status, links, store
@@ -73,12 +75,15 @@ class Metrics(Collector):
 
     def reply(self, call: Call) -> Reply:
         """Answer GET /metrics."""
+        self.is_ready = call.facts().ready
         return Reply(200, generate_latest(self._registry), content_type=CONTENT_TYPE_LATEST)
 
     def collect(self) -> Iterator[Metric]:
         yield InfoMetricFamily("coterie_build", "What runs here.", value=build())
         yield from self._requests()
         status, store = self._status(), self._store()
+        yield GaugeMetricFamily("coterie_ready", "1: /readyz says ok.", value=int(self.is_ready))
+        yield _membership(status["shard"])
         for name, text, path in STATUS_GAUGES:
             yield GaugeMetricFamily(name, text, value=_at(status, path))
         for name, text, path in STATUS_COUNTERS:
@@ -128,6 +133,16 @@ class Metrics(Collector):
             for direction, key in LINK_DIRECTIONS:
                 frames.add_metric((peer, direction), stats[key])
         yield from (up, frames, dropped)
+
+
+def _membership(shard: str | None) -> Metric:
+    """Tell the shard of this node, so that the nodes of each can be counted."""
+    member = GaugeMetricFamily(
+        "coterie_shard_member", "1: this node is a member of the shard.", labels=("shard",)
+    )
+    if shard is not None:
+        member.add_metric((shard,), 1)
+    return member
 
 
 def _hints(hints: Stats) -> Iterator[Metric]:

@@ -1,0 +1,1 @@
+"""Deployments: the files from one description, and what they start where an engine answers."""
