@@ -1,6 +1,6 @@
 # One node.  For the classic builder: no RUN --mount, no heredoc.  The first stage reads what a node
 # needs at run time out of pyproject.toml, so that neither a change of the code nor one of the
-# settings of our tools installs anything again.
+# settings of our tools installs anything again.  PYTHON_IMAGE may have a digest (docs/deploy.md).
 ARG PYTHON_IMAGE=python:3.13-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS needs

@@ -18,6 +18,7 @@ from cluster.simulator.campaign import collect_rarely
 from tests import reaper as reaping
 
 SLOW = (
+    "tests/deployments/test_certificates.py",
     "tests/deployments/test_compose.py",
     "tests/deployments/test_swarm.py",
     "tests/scenarios/",

@@ -2,12 +2,15 @@
 
 import json
 import os
+import shutil
+import ssl
 import subprocess
 import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +29,19 @@ def engine() -> Any:
     client, problem = docker_client()
     if client is None:
         pytest.skip(f"NO DOCKER ENGINE: no deployment is started ({problem})")
+    if shutil.which("docker") is None and shutil.which("docker-compose") is None:
+        pytest.skip("NO DOCKER COMMAND: an engine answers, and no program can start a deployment")
     return client
+
+
+def compose_words() -> list[str]:
+    """Return the words of the command; skip the test loudly where there is none."""
+    plugin = ["docker", "compose", "version"]
+    if shutil.which("docker") and not subprocess.run(plugin, capture_output=True).returncode:
+        return ["docker", "compose"]
+    if shutil.which("docker-compose") is None:
+        pytest.skip("NO COMPOSE: neither `docker compose` nor `docker-compose` is installed")
+    return ["docker-compose"]
 
 
 def run(*words: str, **settings: str) -> str:
@@ -45,23 +60,38 @@ def run(*words: str, **settings: str) -> str:
 
 
 def ask(
-    port: int, method: str, path: str, body: object = None, token: str = ""
+    port: int,
+    method: str,
+    path: str,
+    body: object = None,
+    token: str = "",
+    authority: Path | None = None,
 ) -> tuple[int, dict[str, Any]]:
-    """Return status and document of an answer; status 0 where none comes."""
+    """Return status and document of an answer; status 0 where none comes.
+
+    With the file of an authority, the node must show a certificate of it.
+    """
     headers = {"Content-Type": "application/json"}
     if token:
         headers["Authorization"] = f"Bearer {token}"
     sent = None if body is None else json.dumps(body).encode()
-    url = f"http://127.0.0.1:{port}{path}"
+    url = f"http{'s' if authority else ''}://localhost:{port}{path}"
+    opener = OPENER if authority is None else trusting(authority)
     request = urllib.request.Request(url, sent, headers, method=method)
     try:
-        with OPENER.open(request, timeout=10.0) as answer:
+        with opener.open(request, timeout=10.0) as answer:
             return answer.status, read(answer.read())
     except urllib.error.HTTPError as refusal:
         with refusal:
             return refusal.code, read(refusal.read())
-    except OSError:
+    except (OSError, HTTPException):
         return 0, {}
+
+
+def trusting(authority: Path) -> urllib.request.OpenerDirector:
+    context = ssl.create_default_context(cafile=str(authority))
+    handler = urllib.request.HTTPSHandler(context=context)
+    return urllib.request.build_opener(urllib.request.ProxyHandler({}), handler)
 
 
 def read(body: bytes) -> dict[str, Any]:

@@ -5,8 +5,6 @@ It wants Docker's command `compose` or the older program `docker-compose`.  The 
 the test, so that it replaces no other one.
 """
 
-import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +16,7 @@ from cluster.engines import docker_image
 from cluster.engines.console import Report
 from tests.coterie_command import PROGRAM
 from tests.deployments import deployed
-from tests.deployments.deployed import ROOT, ask, run, until
+from tests.deployments.deployed import ROOT, ask, compose_words, run, until
 from tests.launching import free_block
 
 pytestmark = [pytest.mark.xdist_group("docker"), pytest.mark.timeout(600)]
@@ -26,16 +24,6 @@ pytestmark = [pytest.mark.xdist_group("docker"), pytest.mark.timeout(600)]
 NAME, SIZE = "composetest", 6
 IMAGE = f"{NAME}:dev"
 START_S = 60.0
-
-
-def compose_words() -> list[str]:
-    """Return the words of the command; skip the test loudly where there is none."""
-    plugin = subprocess.run(["docker", "compose", "version"], capture_output=True, check=False)
-    if plugin.returncode == 0:
-        return ["docker", "compose"]
-    if shutil.which("docker-compose") is None:
-        pytest.skip("NO COMPOSE: neither `docker compose` nor `docker-compose` is installed")
-    return ["docker-compose"]
 
 
 @dataclass

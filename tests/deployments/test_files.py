@@ -27,7 +27,6 @@ from cluster.engines.topology import HOST_PORT, Trouble
 from node import config
 from node.__main__ import DRAIN_S
 from node.security import first_keys
-from node.security.networks import networks_in
 from tests.deployments.deployed import ROOT
 
 SIX = Deployment(2, 3)
@@ -112,9 +111,10 @@ def test_a_node_understands_its_settings(deployment: Deployment, tmp_path: Path)
         is_later = "-later-" in settings.socket_address
         assert settings.shard_count == (None if is_later else deployment.shards)
         assert settings.security.is_secure is deployment.is_secure
-        networks = networks_in(f".{deployment.name}")
-        assert networks.strangers(settings.view) == []
-        assert networks.strangers(["elsewhere.example:8090", "10.0.0.1:8090"])
+        networks = settings.security.networks(settings.view)
+        strange = [*settings.view, "elsewhere.example:8090", "10.0.0.1:8090"]
+        expected = strange[-2:] if deployment.is_secure else None
+        assert (networks and networks.strangers(strange)) == expected
 
 
 @pytest.mark.parametrize("orchestrator", FILES)

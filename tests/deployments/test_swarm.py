@@ -22,7 +22,6 @@ pytestmark = [pytest.mark.xdist_group("docker"), pytest.mark.timeout(240)]
 
 SIZE, LATER = 6, 1
 LOOPBACK = "127.0.0.1"
-BRIDGE = "docker_gwbridge"  # an engine makes it for a swarm, and keeps it
 START_S, BACK_S, CHANGE_S, GONE_S = 90.0, 60.0, 60.0, 60.0
 
 
@@ -91,10 +90,12 @@ class Stack:
 
 @pytest.fixture(scope="module")
 def swarm() -> Iterator[Any]:
-    """Be in a swarm; give a client of the engine."""
+    """Be in a swarm; give a client of the engine.
+
+    The engine keeps the bridge of a swarm (`docker_gwbridge`) for the next one.
+    """
     client = deployed.engine()
     is_ours = client.info()["Swarm"]["LocalNodeState"] == "inactive"
-    has_bridge = bool(client.networks.list(names=[BRIDGE]))
     if is_ours:
         client.swarm.init(advertise_addr=LOOPBACK, listen_addr=LOOPBACK)
     try:
@@ -102,8 +103,6 @@ def swarm() -> Iterator[Any]:
     finally:
         if is_ours:
             client.swarm.leave(force=True)
-        if not has_bridge:
-            client.networks.get(BRIDGE).remove()
 
 
 @contextmanager
