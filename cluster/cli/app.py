@@ -16,6 +16,7 @@ import requests.exceptions
 import typer
 
 from cluster.cli import commands, ring_commands, view_commands
+from cluster.cli.backup_app import backups
 from cluster.cli.client_session import CA_VARIABLE, TOKEN_VARIABLE
 from cluster.cli.data_app import data
 from cluster.cli.engine_choice import expect_no_rival, holders
@@ -51,6 +52,7 @@ app.add_typer(rings, name="ring")
 app.add_typer(data)
 app.add_typer(many)
 app.add_typer(merged)
+app.add_typer(backups)
 report = Report()
 
 Name = Annotated[str, typer.Option("--name", help="Which cluster.")]

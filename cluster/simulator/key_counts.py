@@ -15,7 +15,6 @@ from node.core.model.view import Shard, View
 from node.core.protocol.inspection import ClocksJoined, Explain, Explained, JoinClocks
 from node.core.protocol.operations import Count, Counted, KeysListed, ListKeys, Outcome
 
-
 JOINING_S = 2.0  # at rest all nodes answer sooner
 
 
