@@ -3,10 +3,11 @@
 import asyncio
 from dataclasses import replace
 
-from node.api.contract import JSON, Call, Dialect, Feed, FeedSteps, FeedWords, Reply, Route, Steps
+from node.api.contract import Call, Dialect, Feed, FeedSteps, FeedWords, Reply, Route, Steps
 from tests.web import PORT_LIMITS, Site, Wire, not_found, request, served
 
 OFTEN_S, NEVER_S = 0.001, 3600.0
+EVENTS = "text/event-stream"
 CHUNK = b"x" * 256 * 1024
 
 
@@ -26,7 +27,7 @@ class Script:
 
     def _open(self) -> Steps:
         yield OFTEN_S
-        return Reply(self._status, b"{}", {"Kv-Token": "seen"}, JSON)
+        return Reply(self._status, b"{}", {"Kv-Token": "seen"}, EVENTS)
 
     def _go_on(self) -> FeedSteps:
         while True:

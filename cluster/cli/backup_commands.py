@@ -32,7 +32,7 @@ HINT = "--merge adds to what there is; give it to go on with a restore that was 
 
 
 @dataclass
-class Told:
+class ProgressNotes:
     """Tells on standard error, now and then, how far a command has come."""
 
     report: Report
@@ -50,7 +50,7 @@ def backup(asked: Asked, directory: Path, partial: bool, as_json: bool) -> None:
     """Write a backup into a directory that is empty or not there yet."""
     report = Report()
     _make_empty(directory)
-    writer, told = BackupWriter(directory), Told(report, "lines written")
+    writer, told = BackupWriter(directory), ProgressNotes(report, "lines written")
     try:
         with session_of(asked) as (kv, _):
             for line in kv.export(partial=partial):
@@ -120,7 +120,7 @@ def restore(asked: Asked, directory: Path, merge: bool, w: str | None, as_json: 
     with report.phase(f"{directory} is read"):
         manifest = _whole(directory)
     sums, failures = dict.fromkeys(("written", "there", "expired"), 0), list[ImportFailure]()
-    told = Told(report, f"of {_lines_in(manifest)} lines restored")
+    told = ProgressNotes(report, f"of {_lines_in(manifest)} lines restored")
     with _told_what_helps(), session_of(asked) as (kv, _):
         lines = _all_lines(directory, manifest)
         for batch in kv.import_lines(lines, merge=merge, w=level_of(w)):

@@ -141,11 +141,13 @@ class _Import:
         writes: list[tuple[Numbered, Put]] = []
         outcomes = yield [each.step.get for each in run]
         for each, outcome in zip(run, outcomes, strict=True):
-            put = self._put_after(each.step, outcome)
+            try:
+                put = self._put_after(each.step, outcome)
+            except Refused as refusal:
+                said.append(self._failed(each.number, each.step.name, refusal.reply))
+                continue
             if isinstance(put, Put):
                 writes.append((each, put))
-            elif isinstance(put, Reply):
-                said.append(self._failed(each.number, each.step.name, put))
             else:
                 self._outcomes[put] += 1
         if writes:
@@ -155,14 +157,16 @@ class _Import:
         self._token = self._token.within(EXACT_MAX)
         return said
 
-    def _put_after(self, step: ImportStep, read: Outcome) -> Put | Reply | str:
-        """Return the write of a line; or what has become of it, or the refusal of its read."""
+    def _put_after(self, step: ImportStep, read: Outcome) -> Put | str:
+        """Return the write of a line, or what has become of it without one."""
         facts = self._call.facts()
         if 0 < step.put.expires <= facts.now * 1000:
             return "expired"
         if isinstance(read, Found):
             return "there" if step.is_there(read) else step.put_beside(read, facts.cluster)
-        return step.put if isinstance(read, Absent) else refusal_of(self._call, Token(), read)
+        if isinstance(read, Absent):
+            return step.put
+        raise Refused(refusal_of(self._call, Token(), read))
 
     def _of_write(self, each: Numbered, outcome: Outcome) -> list[bytes]:
         if not isinstance(outcome, Stored):
