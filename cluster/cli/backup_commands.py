@@ -50,13 +50,14 @@ def backup(asked: Asked, directory: Path, partial: bool, as_json: bool) -> None:
     """Write a backup into a directory that is empty or not there yet."""
     report = Report()
     _make_empty(directory)
-    writer, told = BackupWriter(directory), ProgressNotes(report, "lines written")
+    told = ProgressNotes(report, "lines written")
     try:
-        with session_of(asked) as (kv, _):
-            for line in kv.export(partial=partial):
-                writer.add(line)
-                told.reach(writer.lines)
-        manifest = writer.end(time.time())
+        with BackupWriter(directory) as writer:
+            with session_of(asked) as (kv, _):
+                for line in kv.export(partial=partial):
+                    writer.add(line)
+                    told.reach(writer.lines)
+            manifest = writer.end(time.time())
     except OSError as error:
         words = f"the backup cannot be written to {directory}: {error.strerror or error}"
         raise Trouble(words, FAILURE) from error

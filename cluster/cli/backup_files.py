@@ -15,7 +15,8 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from types import TracebackType
+from typing import IO, Any, Self
 
 MANIFEST = "manifest.json"
 POLICIES_FILE = "cluster"
@@ -65,6 +66,20 @@ class BackupWriter:
         self.files: list[BackupFile] = []
         self.head: Mapping[str, Any] = {}
         self.last: Mapping[str, Any] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Remove the file under way, if the backup is broken off."""
+        if self._section.file is not None:
+            self._section.file.close()
+            Path(self._section.file.name).unlink()
 
     @property
     def lines(self) -> int:
