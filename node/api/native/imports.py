@@ -45,7 +45,7 @@ from node.security.scopes import ApiScope
 PATH = "/v1/import"
 BATCH_LINES_MAX = 256
 KEYS_AT_ONCE = 64  # are read: they have values where an import is made once more
-HAS_KEYS = "the cluster has keys already; merge=true adds to what there is"
+HAS_KEYS = "the cluster has keys already"
 OUTCOMES = ("written", "there", "expired", "failed")
 
 Said = Generator[Sequence[Request] | float, Sequence[Outcome], list[bytes]]
