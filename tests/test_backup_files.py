@@ -3,8 +3,11 @@
 import json
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,6 +24,7 @@ from cluster.cli.backup_files import (
 )
 from cluster.cli.client_session import Asked
 from cluster.engines.topology import Trouble
+from coterie import BadRequest, Imported, ImportFailure, TooLarge
 
 HEAD = {"export": 1, "view": "1", "began_at": 5.5, "shards": ["s1", "s2"], "unreached": []}
 LAST = {"done": 4, "keys": 2, "values": 2, "counters": 1, "sets": 1, "unchanged": True}
@@ -234,3 +238,71 @@ def test_a_backup_of_nodes_that_do_not_answer_leaves_no_manifest(tmp_path: Path)
         backup_commands.backup(NOWHERE, tmp_path / "new", partial=False, as_json=False)
     assert trouble.value.code == 5
     assert list((tmp_path / "new").iterdir()) == []
+
+
+@dataclass
+class FakeClient:
+    """Tells of each import what the test says."""
+
+    batches: list[Imported]
+    lines: list[bytes] = field(default_factory=list)
+
+    def import_lines(self, lines: Iterable[bytes], **options: object) -> Iterator[Imported]:
+        self.lines = list(lines)
+        yield from self.batches
+
+
+def restored(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, *batches: Imported, as_json: bool = False
+) -> list[bytes]:
+    """Restore into nodes that answer so; return the lines that they were sent."""
+    client = FakeClient(list(batches))
+    monkeypatch.setattr(backup_commands, "session_of", lambda asked: nullcontext((client, None)))
+    backup_commands.restore(NOWHERE, directory, merge=True, w=None, as_json=as_json)
+    return client.lines
+
+
+def test_a_restore_sends_all_files_in_their_order_and_sums_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    batches = Imported(3, 2, 1, 0, ()), Imported(2, 1, 0, 1, ())
+    lines = restored(written(tmp_path), monkeypatch, *batches)
+    sent = [LINES[1], *LINES[3:5], *LINES[6:8]]
+    assert lines == [text_of(line) + b"\n" for line in sent]
+    said = capsys.readouterr().out
+    assert said == "restored: 3 written, 1 were there already, 1 had expired, 0 failed\n"
+    restored(tmp_path, monkeypatch, *batches, as_json=True)
+    assert json.loads(capsys.readouterr().out)["written"] == 3
+
+
+def test_a_line_that_fails_is_named_and_the_code_is_that_of_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failures = ImportFailure(4, "a", TooLarge("too large")), ImportFailure(5, "", BadRequest("no"))
+    with pytest.raises(Trouble, match="2 lines could not be restored") as trouble:
+        restored(written(tmp_path), monkeypatch, Imported(3, 1, 0, 0, failures))
+    assert trouble.value.code == 2
+    said = capsys.readouterr()
+    assert "a: too large" in said.err
+    assert "line 5: no" in said.err
+    assert "1 written" in said.out
+
+
+def test_a_restore_that_is_broken_off_says_how_to_go_on(tmp_path: Path) -> None:
+    with pytest.raises(Trouble, match="run it again with --merge to go on") as trouble:
+        backup_commands.restore(NOWHERE, written(tmp_path), merge=True, w=None, as_json=False)
+    assert trouble.value.code == 5
+
+
+def test_what_alone_was_not_reached_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    head, last = {**HEAD, "unreached": ["n2"]}, {**LAST, "unchanged": False}
+    lines = [text_of(line) for line in (head, *LINES[1:-1], last)]
+    client = SimpleNamespace(export=lambda partial: lines)
+    monkeypatch.setattr(backup_commands, "session_of", lambda asked: nullcontext((client, None)))
+    backup_commands.backup(NOWHERE, tmp_path / "new", partial=True, as_json=False)
+    said = capsys.readouterr()
+    assert "n2 did not answer: what it alone has is not in the backup" in said.err
+    assert "clients wrote meanwhile" in said.out
+    assert faults(tmp_path / "new") == []
