@@ -8,7 +8,8 @@
     key_lists, bulk the conversations of streams: lists, and batches of operations
     calls, answers, documents   from arguments to requests, and from answers to results and errors
     snapshots, policies, merged the same of these requests;  operations: what a bulk is made of
-    watching        the conversation of a watch;  merged_handles: counters and sets
+    watching        the conversation of a watch;  exports: those of exports and imports
+    merged_handles  counters and sets
     seen, nodes     what a session has seen; which node has its turn
     values, errors  what calls return and raise;  resolvers: make one value of several
     steps           what a conversation asks for;  transport: takes these steps, over HTTP
@@ -29,6 +30,7 @@ from coterie.errors import (
     CoterieError,
     Incomplete,
     KeyReused,
+    NotEmpty,
     OutOfBounds,
     PreconditionFailed,
     Problem,
@@ -39,6 +41,7 @@ from coterie.errors import (
     Unexpected,
     Unmet,
 )
+from coterie.exports import Imported, ImportFailure
 from coterie.merged import Counted, Members, Scalar
 from coterie.merged_handles import AsyncCounter, AsyncSet, Counter, Set
 from coterie.operations import Delete, Done, Get, Operation, Put
@@ -79,12 +82,15 @@ __all__ = [
     "Get",
     "Group",
     "Head",
+    "ImportFailure",
+    "Imported",
     "Incomplete",
     "Items",
     "KeyReused",
     "Listed",
     "Members",
     "Missing",
+    "NotEmpty",
     "OnMiss",
     "Operation",
     "OutOfBounds",

@@ -16,6 +16,7 @@ from coterie.errors import (
     ContextWanted,
     CoterieError,
     KeyReused,
+    NotEmpty,
     OutOfBounds,
     PreconditionFailed,
     Problem,
@@ -227,6 +228,8 @@ def error_in(answer: Answer, *, is_write: bool) -> CoterieError:
         )
     if problem is not None and problem.kind == "bounds":
         return OutOfBounds(words, definite=definite, problem=problem)
+    if problem is not None and problem.kind == "not-empty":
+        return NotEmpty(words, definite=definite, problem=problem)
     if status in BY_STATUS:
         return BY_STATUS[status](words, definite=definite, problem=problem)
     if 400 <= status < 500:

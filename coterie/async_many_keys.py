@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 
-from coterie import bulk, key_lists, snapshots, watching
+from coterie import bulk, exports, key_lists, snapshots, watching
 from coterie.bulk import BulkOptions
 from coterie.calls import OnMiss, ReadLevel, WriteLevel
+from coterie.exports import Imported
 from coterie.key_lists import PAGE_KEYS_MAX, Listing
 from coterie.operations import Done, Operation
 from coterie.resolvers import Resolver
@@ -15,7 +16,7 @@ from coterie.watching import Progress
 
 
 class AsyncManyKeys(TaskCalls):
-    """Lists of keys, bulks and snapshots, as `ManyKeys`."""
+    """Lists of keys, bulks, snapshots, watches, exports and imports, as `ManyKeys`."""
 
     def keys(
         self,
@@ -93,3 +94,21 @@ class AsyncManyKeys(TaskCalls):
             raise ValueError("a watch is of a key or of a prefix, not of both")
         progress = Progress(prefix, key, last_id, self._core.timeout_s(timeout))
         return AsyncWatch(self._items(watching.watch(self._core, progress), None), progress)
+
+    def export(self, *, partial: bool = False, timeout: float | None = None) -> AsyncItems[bytes]:
+        """As `Session.export`, with `async for`."""
+        timeout_s = self._core.timeout_s(timeout)
+        return AsyncItems(self._items(exports.export(self._core, partial, timeout_s), timeout_s))
+
+    def import_lines(
+        self,
+        lines: Iterable[bytes],
+        *,
+        merge: bool = False,
+        w: WriteLevel | None = None,
+        timeout: float | None = None,
+    ) -> AsyncItems[Imported]:
+        """As `Session.import_lines`, with `async for`."""
+        timeout_s = self._core.timeout_s(timeout)
+        steps = exports.imports(self._core, lines, merge, self._core.w(w), timeout_s)
+        return AsyncItems(self._items(steps, timeout_s))

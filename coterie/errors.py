@@ -116,6 +116,10 @@ class TooManySiblings(CoterieError):
     (409)."""
 
 
+class NotEmpty(CoterieError):
+    """The cluster has keys, so an import that does not merge was not begun (409)."""
+
+
 class Unavailable(CoterieError):
     """No node did what was asked before the deadline.
 

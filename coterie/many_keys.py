@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 
-from coterie import bulk, key_lists, snapshots, watching
+from coterie import bulk, exports, key_lists, snapshots, watching
 from coterie.bulk import BulkOptions
 from coterie.calls import OnMiss, ReadLevel, WriteLevel
+from coterie.exports import Imported
 from coterie.key_lists import PAGE_KEYS_MAX, Listing
 from coterie.operations import Done, Operation
 from coterie.resolvers import Resolver
@@ -15,7 +16,7 @@ from coterie.watching import Progress
 
 
 class ManyKeys(ThreadCalls):
-    """Lists of keys, bulks and snapshots."""
+    """Lists of keys, bulks, snapshots, watches, exports and imports."""
 
     def keys(
         self,
@@ -136,3 +137,39 @@ class ManyKeys(ThreadCalls):
             raise ValueError("a watch is of a key or of a prefix, not of both")
         progress = Progress(prefix, key, last_id, self._core.timeout_s(timeout))
         return Watch(self._items(watching.watch(self._core, progress), None), progress)
+
+    def export(self, *, partial: bool = False, timeout: float | None = None) -> Items[bytes]:
+        """Iterate over the lines of an export of all keys, counters, sets and policies.
+
+        All that was acknowledged before is in it, or what has replaced it.  The lines are those of
+        `GET /v1/export` (docs/api.md), without their ends.  If the iterator ends, the export is
+        whole.  `partial`: go without nodes that cannot be reached; the first line names them.
+        `timeout` is how long it may take to begin.  Keep the lines: an export that is broken off
+        cannot be gone on with.
+
+        The iterator raises Unavailable (also if it is broken off), BadRequest.
+        """
+        timeout_s = self._core.timeout_s(timeout)
+        return Items(self._items(exports.export(self._core, partial, timeout_s), timeout_s))
+
+    def import_lines(
+        self,
+        lines: Iterable[bytes],
+        *,
+        merge: bool = False,
+        w: WriteLevel | None = None,
+        timeout: float | None = None,
+    ) -> Items[Imported]:
+        """Write the lines of an export; iterate over what has become of each batch of them.
+
+        Nothing is replaced: a value that its key shows already stays as it is, and others are
+        written beside what is there.  So the same lines may be imported again after a break, with
+        `merge`.  Lines are sent only as the program iterates.  `w` is the level of each write,
+        "quorum" if it is not given, and `timeout` is for each batch.
+
+        The iterator raises NotEmpty before anything is written if the cluster has keys, unless
+        `merge` is given; Unavailable, BadRequest.
+        """
+        timeout_s = self._core.timeout_s(timeout)
+        steps = exports.imports(self._core, lines, merge, self._core.w(w), timeout_s)
+        return Items(self._items(steps, timeout_s))

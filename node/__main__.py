@@ -29,6 +29,8 @@ from node.api.admin.view_jobs import views
 from node.api.contract import Dialect, Limits
 from node.api.native.bulk import bulk
 from node.api.native.explain import explanations
+from node.api.native.export import exports
+from node.api.native.imports import imports
 from node.api.native.key_lists import key_lists
 from node.api.native.key_values import key_values
 from node.api.native.merged_keys import merged_keys
@@ -96,7 +98,7 @@ def dialects_of(settings: Settings) -> list[Dialect]:
     """Return the handlers of the chosen contracts, in their order, then our own routes."""
     spoken = [entry.handlers(settings) for entry in settings.spoken]
     ours = key_values(), policies(), key_lists(), bulk(), snapshots(), watches(), explanations()
-    return [*spoken, native(), *ours, merged_keys(), views()]
+    return [*spoken, native(), *ours, exports(), imports(), merged_keys(), views()]
 
 
 def start_of(settings: Settings) -> Start:

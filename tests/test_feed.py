@@ -3,18 +3,22 @@
 import asyncio
 from dataclasses import replace
 
-from node.api.contract import JSON, Call, Dialect, Feed, FeedSteps, FeedWords, Reply, Route, Steps
+from node.api.contract import Call, Dialect, Feed, FeedSteps, FeedWords, Reply, Route, Steps
 from tests.web import PORT_LIMITS, Site, Wire, not_found, request, served
 
 OFTEN_S, NEVER_S = 0.001, 3600.0
+EVENTS = "text/event-stream"
 CHUNK = b"x" * 256 * 1024
 
 
 class Script:
     """One route, /feed, that says these things and ends, or that refuses; `said` counts."""
 
-    def __init__(self, *words: bytes, status: int = 200, pause_s: float = OFTEN_S) -> None:
+    def __init__(
+        self, *words: bytes, status: int = 200, pause_s: float = OFTEN_S, is_watch: bool = True
+    ) -> None:
         self._words, self._status, self._pause_s = words, status, pause_s
+        self._is_watch = is_watch
         self.said = 0
 
     @property
@@ -22,11 +26,11 @@ class Script:
         return Dialect("feeding", (Route("GET", "/feed", self._feed),), not_found)
 
     def _feed(self, call: Call) -> Feed:
-        return Feed(self._open(), self._go_on)
+        return Feed(self._open(), self._go_on, self._is_watch)
 
     def _open(self) -> Steps:
         yield OFTEN_S
-        return Reply(self._status, b"{}", {"Kv-Token": "seen"}, JSON)
+        return Reply(self._status, b"{}", {"Kv-Token": "seen"}, EVENTS)
 
     def _go_on(self) -> FeedSteps:
         while True:
@@ -104,3 +108,24 @@ async def test_a_client_that_does_not_read_holds_its_feed_up_and_is_let_go() -> 
             while b"coterie_watches 0.0" not in (await site.ask("GET", "/metrics")).body:
                 pass
         assert script.said < 100  # what the buffers of both sides take, and no more
+
+
+async def test_what_is_no_watch_has_a_bound_of_its_own() -> None:
+    limits = replace(PORT_LIMITS, watchers_max=0, exports_max=1)
+    script = Script(CHUNK, is_watch=False)
+    async with served(script.dialect, port_limits=limits) as site:
+        _, head = await opened(site)
+        assert head.startswith(b"HTTP/1.1 200")
+        full = await site.ask("GET", "/feed")
+        assert (full.status, full.headers["retry-after"]) == (503, "1")
+        assert b"too many exports" in full.body
+
+
+async def test_a_drain_does_not_wait_for_what_is_no_watch_either() -> None:
+    script = Script(b"line\n", pause_s=NEVER_S, is_watch=False)
+    async with served(script.dialect) as site:
+        wire, _ = await opened(site)
+        await wire.reader.readuntil(b"line\n\r\n")
+        async with asyncio.timeout(10):
+            await site.server.drain(NEVER_S)
+            assert await wire.reader.read() == b"0\r\n\r\n"

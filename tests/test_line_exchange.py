@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from node.api.contract import BodyLines, Call, Dialect, LineSteps, Reply, Route
+from node.api.contract import BodyLines, Call, Dialect, LineSteps, Reply, Route, Steps
 from tests.web import PORT_LIMITS, Site, Wire, not_found, served
 
 LINES_MAX, LINE_BYTES_MAX = 4, 300_000
@@ -19,15 +19,19 @@ END = b"0\r\n\r\n"
 class Echo:
     """Says each line again; `sizes` are those of the batches, in bytes and in lines."""
 
-    def __init__(self) -> None:
+    def __init__(self, opens_with: int = 0) -> None:
+        self._opens_with = opens_with  # the status to which its opening leads; 0: it has none
         self.sizes: list[tuple[int, int]] = []
         self.begun, self.gate = asyncio.Event(), asyncio.Event()
         self.gate.set()
 
     def begin(self, call: Call) -> BodyLines:
-        return BodyLines(
-            self._answer, self._end, LINES_MAX, LINE_BYTES_MAX, {"Kv-Served-By": "here"}
-        )
+        headers, opening = {"Kv-Served-By": "here"}, self._open() if self._opens_with else None
+        return BodyLines(self._answer, self._end, LINES_MAX, LINE_BYTES_MAX, headers, opening)
+
+    def _open(self) -> Steps:
+        yield 0.001
+        return Reply(self._opens_with, b"{}")
 
     def _answer(self, lines: Sequence[bytes]) -> LineSteps:
         self.sizes.append((sum(map(len, lines)), len(lines)))
@@ -41,8 +45,8 @@ class Echo:
 
 
 @asynccontextmanager
-async def echoing(**limits: Any) -> AsyncIterator[tuple[Site, Echo]]:
-    echo = Echo()
+async def echoing(opens_with: int = 0, **limits: Any) -> AsyncIterator[tuple[Site, Echo]]:
+    echo = Echo(opens_with)
     route = Route("POST", "/lines", echo.begin, reads_lines=True)
     port_limits = replace(PORT_LIMITS, **limits)
     async with served(Dialect("lines", (route,), not_found), port_limits=port_limits) as site:
@@ -173,7 +177,7 @@ async def test_a_drain_ends_it_after_the_batch_in_hand() -> None:
     ("limits", "more", "status"),
     [({"exchanges_max": 0}, "X-Nothing: 1", 503), ({}, "Content-Encoding: gzip", 415)],
 )
-async def test_says_why_none_can_begin(limits: dict[str, float], more: str, status: int) -> None:
+async def test_says_why_none_can_begin(limits: dict[str, int], more: str, status: int) -> None:
     async with echoing(**limits) as (site, echo):
         assert (await site.ask("POST", "/lines", b"one\n", more)).status == status
         assert echo.sizes == []
@@ -195,3 +199,14 @@ async def _head_of_another(site: Site) -> bytes:
     head = await wire.reader.readuntil(b"\r\n\r\n")
     wire.writer.close()
     return head
+
+
+async def test_an_opening_leads_to_the_exchange_or_to_the_reply() -> None:
+    async with echoing(opens_with=200) as (site, _):
+        wire, head = await opened(site)
+        wire.send(chunk(b"a\n") + END)
+        assert head.startswith(b"HTTP/1.1 200")
+        assert await rest_of(wire) == b"a\nend 0\n"
+    async with echoing(opens_with=409) as (site, echo):
+        refused = await site.ask("POST", "/lines", b"a\n")
+        assert (refused.status, refused.body, echo.sizes) == (409, b"{}", [])

@@ -16,6 +16,8 @@ from node.api.admin.view_jobs import views
 from node.api.contract import Call, Reply
 from node.api.native.bulk import bulk
 from node.api.native.explain import explanations
+from node.api.native.export import exports
+from node.api.native.imports import imports
 from node.api.native.key_lists import key_lists
 from node.api.native.key_values import key_values
 from node.api.native.merged_keys import merged_keys
@@ -81,7 +83,7 @@ def test_a_path_names_its_placeholders() -> None:
 
 
 async def test_a_node_answers_both_in_the_same_way_each_time() -> None:
-    many = key_lists(), bulk(), snapshots(), merged_keys(), watches()
+    many = key_lists(), bulk(), snapshots(), merged_keys(), watches(), exports(), imports()
     async with served(
         key_values(), policies(), *many, explanations(), views(), faults=True
     ) as site:

@@ -8,6 +8,8 @@ data_app        the arguments of commands about keys;  data_commands: what they 
 many_app        the same about many keys;  many_commands: what they do
 watch_command   what `coterie watch` does
 merged_app      those of `counter` and `set`;  merged_commands: what they do
+backup_app      those of `backup` and `restore`;  backup_commands: what they do
+backup_files    a backup as files, and whether they are whole
 explained       an explanation as tables;  explained_words: as sentences
 client_session  the client of one of them, and exit codes;  session_file: what a session keeps
 run             where clusters are

@@ -16,6 +16,7 @@ import requests.exceptions
 import typer
 
 from cluster.cli import commands, ring_commands, view_commands
+from cluster.cli.backup_app import backups
 from cluster.cli.data_app import data
 from cluster.cli.deploy_command import deploy
 from cluster.cli.engine_choice import expect_no_rival, holders
@@ -53,6 +54,7 @@ app.add_typer(deploy, name="deploy")
 app.add_typer(data)
 app.add_typer(many)
 app.add_typer(merged)
+app.add_typer(backups)
 report = Report()
 
 Name = Annotated[str, typer.Option("--name", help="Which cluster.")]

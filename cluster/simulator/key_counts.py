@@ -1,6 +1,7 @@
 """Whether every node counts and lists the live keys of each shard rightly, at rest.
 
-It must also explain a key: what it says of it is not judged.
+A list of all keys has counters and sets, too, and covers what all nodes have.  Every node must also
+explain a key: what it says of it is not judged.
 """
 
 from collections.abc import Iterable
@@ -8,10 +9,13 @@ from functools import partial
 
 from cluster.simulator.invariants import ViolationError
 from cluster.simulator.world import World
-from node.core.model.keys import is_plain, slot_of_key
+from node.core.model.keys import FIRST_OF_ALL, is_plain, slot_of_key
+from node.core.model.token import Token
 from node.core.model.view import Shard, View
-from node.core.protocol.inspection import Explain, Explained
+from node.core.protocol.inspection import ClocksJoined, Explain, Explained, JoinClocks
 from node.core.protocol.operations import Count, Counted, KeysListed, ListKeys, Outcome
+
+JOINING_S = 2.0  # at rest all nodes answer sooner
 
 
 class KeyCounts:
@@ -28,12 +32,27 @@ class KeyCounts:
             self._asked += 1
             note = partial(self._note, "", [])
             self._world.submit(address, Explain(self._keys[0]), note)
+            self._asked += 1
+            self._world.submit(address, JoinClocks(JOINING_S), partial(self._list_all, address))
         for place, shard in enumerate(self._view.shards):
-            note = partial(self._note, shard.id, self._live_in(shard))
+            live = self._live_in(shard)
+            note = partial(self._note, shard.id, live)
+            plain = partial(self._note, shard.id, [key for key in live if is_plain(key)])
             for address in addresses:
                 self._asked += 2
                 self._world.submit(address, Count(shard.id), note)
-                self._world.submit(address, ListKeys(self._view.slots_of_shard(place)), note)
+                self._world.submit(address, ListKeys(self._view.slots_of_shard(place)), plain)
+
+    def _list_all(self, address: str, joined: Outcome) -> None:
+        """List all keys of each shard with the token of what all nodes have."""
+        self._note("", [], joined)
+        token = joined.token if isinstance(joined, ClocksJoined) else Token()
+        for place, shard in enumerate(self._view.shards):
+            self._asked += 1
+            note = partial(self._note, shard.id, self._live_in(shard))
+            slots = self._view.slots_of_shard(place)
+            wanted = ListKeys(slots, FIRST_OF_ALL, token=token)
+            self._world.submit(address, wanted, note)
 
     def are_answered(self) -> bool:
         return len(self._answers) == self._asked
@@ -43,10 +62,9 @@ class KeyCounts:
             left = self._asked - len(self._answers)
             raise ViolationError("Stuck", f"at rest, {left} counts and lists are not answered")
         for shard_id, live, outcome in self._answers:
-            if isinstance(outcome, Explained) and not shard_id:
+            if isinstance(outcome, Explained | ClocksJoined) and not shard_id:
                 continue
-            plain = [key for key in live if is_plain(key)]
-            is_listed = isinstance(outcome, KeysListed) and outcome.keys == plain
+            is_listed = isinstance(outcome, KeysListed) and outcome.keys == live
             if outcome != Counted(len(live)) and not is_listed:
                 detail = f"{shard_id} has the live keys {live} and answers {outcome}"
                 raise ViolationError("Miscounted", detail)

@@ -142,15 +142,17 @@ FeedSteps = Generator[Sequence[Request] | float | FeedWords, Sequence[Outcome], 
 
 
 class Feed(msgspec.Struct, frozen=True):
-    """A stream of server-sent events that asks the core.
+    """A stream that asks the core.
 
-    The steps of `opening` lead to a reply.  If that is a 200, its headers begin the stream, and
-    `go_on` gives the steps that say the rest: what they yield as `FeedWords` is written, and they
-    go on when the client has read it.
+    The steps of `opening` lead to a reply.  If that is a 200, its type and its headers begin the
+    stream, and `go_on` gives the steps that say the rest: what they yield as `FeedWords` is
+    written, and they go on when the client has read it.  `is_watch`: it has no end of its own, and
+    counts for the bound of watches; others count for a bound of their own.
     """
 
     opening: Steps
     go_on: Callable[[], FeedSteps]
+    is_watch: bool = True
 
 
 LineSteps = Generator[Sequence[Request] | float, Sequence[Outcome], bytes]
@@ -161,7 +163,8 @@ class BodyLines(msgspec.Struct, frozen=True):
 
     The server reads some lines at a time, at most `lines_max`, each of at most `line_bytes_max`
     bytes.  `answer` gives the steps that lead to what is said of them.  `end` gives the last words;
-    it is told why the body was not read to its end, or None.
+    it is told why the body was not read to its end, or None.  The steps of `opening`, if there are
+    any, come first: they lead to a 200, or to the reply.
     """
 
     answer: Callable[[Sequence[bytes]], LineSteps]
@@ -169,6 +172,7 @@ class BodyLines(msgspec.Struct, frozen=True):
     lines_max: int
     line_bytes_max: int
     headers: Mapping[str, str] = {}
+    opening: Steps | None = None
 
 
 Reaction = Reply | Ask | Talk | Events | Feed | BodyLines

@@ -25,9 +25,8 @@ from node.core.model.actors import short_name
 from node.core.model.item import Item
 from node.core.model.options import Options, Start
 from node.core.model.view import View
-from node.core.protocol import events, hints as h, messages as m, operations as ops
+from node.core.protocol import events, hints as h, inspection as i, messages as m, operations as ops
 from node.core.protocol.effects import Damaged, Effects
-from node.core.protocol.inspection import Explain, Inspect, Inspected, Recognize
 from node.core.protocol.key_pages import CountKeys, FetchKeys, KeyCount, KeyPage
 from node.core.protocol.step import Step
 from node.core.protocol.watching import ChangePage, FetchChanges, ListChanges
@@ -39,6 +38,7 @@ from node.core.requests.expiring import Expiring
 from node.core.requests.explaining import Explaining
 from node.core.requests.hint_holder import HintHolder
 from node.core.requests.hinting import Hinting
+from node.core.requests.joined_clocks import JoinedClocks
 from node.core.requests.key_counts import CountOrigin
 from node.core.requests.key_events import KeyEvents
 from node.core.requests.key_lists import Lists
@@ -58,7 +58,6 @@ VIEWS = msgspec.msgpack.Decoder(SavedViews)
 WAITING_TICK_S = 0.05
 Handler = Callable[[Any, Any], None]  # of a source and its event, or of a request and its operation
 Handlers = dict[type, tuple[Handler, Handler | None]]
-NO_VIEW_YET = ops.Unavailable("this node has not been told its view yet", definite=True)
 
 
 class Replica:
@@ -95,7 +94,7 @@ class Replica:
             services, self._read_owner, self.delivery_buffer, row_repair, options,
             lambda request, put, found, tries: self._writes.begin(request, put, found, tries),
         )  # fmt: skip
-        self._counts, self._lists = CountOrigin(services), Lists(services)
+        self._counts, self._lists = lists = CountOrigin(services), Lists(services)
         self._key_pages, self._hint_holder = KeyPages(services), HintHolder(services, options)
         feed, ask = self._read_origin.feed, self.maintenance.anti_entropy.ask_shard_peers
         self._home = Home(services, hinting, self.delivery_buffer, options, feed)
@@ -104,8 +103,8 @@ class Replica:
         self._expiring, events = Expiring(services, self._delete), KeyEvents(step)
         writes, reads = self._writes.under_way, self._read_origin.under_way
         self._explaining = Explaining(services, self.delivery_buffer, events, writes, reads)
-        self._changes = ChangesOrigin(services, options)
-        others = self._lists, self._key_pages, self._counts, self._explaining, self._changes
+        self._changes, self._clocks = ChangesOrigin(services, options), JoinedClocks(services)
+        others = *lists, self._key_pages, self._explaining, self._changes, self._clocks
         self._under_way = (writes, reads, *(each.under_way for each in others), self._proposals)
         self._ticking = self._read_origin, self._writes, *others, self._expiring
         self._view_change = self._change_of_views(services)
@@ -166,8 +165,8 @@ class Replica:
             m.DeclaredRuns: (maintenance.gossip.on_declared_runs, None),
             m.WantRuns: (maintenance.gossip.on_want_runs, None),
             m.Superseded: (self.on_superseded, None),
-            Inspect: (self._explaining.on_inspect, None),
-            Inspected: (self._explaining.on_inspected, None),
+            i.Inspect: (self._explaining.on_inspect, None),
+            i.Inspected: (self._explaining.on_inspected, None),
             events.LinkUp: (self.on_link_up, None),
             events.LinkDown: (self.on_link_down, None),
             events.Tick: (self.on_tick, None),
@@ -182,12 +181,15 @@ class Replica:
             ops.Peek: (self._read_owner.peek, self._refusing(DAMAGED_HERE)),
             ops.StoreLocally: (self._home.keep, self._refusing(DAMAGED_HERE)),
             ops.Count: (self._counts.begin, None),
-            Explain: (self._explaining.begin, None),
-            Recognize: (self._explaining.recognize, None),
+            i.Explain: (self._explaining.begin, None),
+            i.Recognize: (self._explaining.recognize, None),
             ops.List: (self._lists.begin, None),
             ops.ListKeys: (self._key_pages.begin, None),
             FetchKeys: (self._key_pages.on_fetch_keys, None),
             KeyPage: (self._key_pages.on_key_page, None),
+            i.JoinClocks: (self._clocks.begin, None),
+            i.AskClocks: (self._clocks.on_ask_clocks, None),
+            i.ClocksTold: (self._clocks.on_clocks_told, None),
             ListChanges: (self._changes.begin, None),
             FetchChanges: (self._changes.holder.on_fetch_changes, None),
             ChangePage: (self._changes.on_change_page, None),
@@ -284,8 +286,6 @@ class Replica:
         elif isinstance(operation, ops.Forget):
             forget_all(self.views, self.keyspace.rows, self._step)
             self._step.reply(request, ops.Forgotten())
-        elif not self.views.view.shards:
-            self._step.reply(request, NO_VIEW_YET)
         else:
             self._admission.admit(request, operation)
 

@@ -102,6 +102,8 @@ class Words(Changes):
             m.WantRuns: lambda w: "",
             m.Superseded: lambda s: f"{self.node(s.mark.node_id)}: {s.reason}",
             m.Granted: lambda g: f"{self.request(g.request)} {self.layout(g.view)}",
+            i.AskClocks: lambda c: self.request(c.request),
+            i.ClocksTold: lambda c: f"{self.request(c.request)} {self.token(c.token)}",
             i.Inspect: lambda n: f"{self.request(n.request)} {n.key}",
             i.Inspected: lambda n: f"{self.request(n.request)} {self.report(n.report)}",
         }
@@ -296,7 +298,7 @@ class Words(Changes):
                 return self.changes(outcome)
             case i.Explained():
                 return self.explained(outcome)
-            case Forgotten() | Looked() | i.Recognized():
+            case Forgotten() | Looked() | i.Recognized() | i.ClocksJoined():
                 return type(outcome).__name__
 
     def _entry(self, entry: str) -> str:

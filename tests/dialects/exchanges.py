@@ -47,6 +47,7 @@ from node.api.native.key_values import key_values
 from node.api.native.policies import policies
 from node.core.model.token import encode
 from node.core.model.view import View
+from node.core.protocol.inspection import JoinClocks
 from node.core.protocol.operations import (
     ANSWER_S,
     Adopted,
@@ -214,6 +215,8 @@ def _asked(request: Request) -> str:
         only = ", only if it is new" if request.only_new else ""
         clock = orjson.dumps(request.clock).decode()
         return f"asks to keep {request.key!r} = {request.value.decode()} here: {clock}{only}"
+    if isinstance(request, JoinClocks):
+        return f"asks what all nodes have: wait {request.timeout_s:g} s"
     if isinstance(request, ListChanges):
         return f"asks changes of {request.slots.bit_count()} slots from {request.start!r} on"
     token = encode(request.token).decode() if request.token else "nothing seen"

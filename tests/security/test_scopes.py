@@ -12,6 +12,7 @@ from tests.web import served
 OURS = {"SOCKET_ADDRESS": "10.10.0.2:8090", "ADDRESS": "10.10.0.2:8090", "VIEW": "10.10.0.2:8090"}
 OPEN_PATHS = {"/livez", "/readyz", "/openapi.json", "/v1/docs", "/v1/problems/{kind}"}
 SAFE = {"GET", "HEAD"}
+ADMINISTRATION = ("view", "reshard", "member", "faults", "policies", "export", "import")
 
 
 async def endpoints_of(contract: str) -> list[Endpoint]:
@@ -32,9 +33,11 @@ async def test_every_route_declares_its_scope(contract: str) -> None:
         assert (each.scope is ApiScope.OPEN) == (each.pattern in OPEN_PATHS), where
         assert (each.scope is ApiScope.PEERS) == (each.pattern == "/peer"), where
         changes = each.scope in (ApiScope.WRITE, ApiScope.ADMIN)
-        asks_each = each.pattern in ("/v1/bulk", "/v1/snapshot")
-        assert changes == (each.method not in SAFE) or asks_each, where
+        differs = each.pattern in ("/v1/bulk", "/v1/snapshot", "/v1/export")
+        assert changes == (each.method not in SAFE) or differs, where
+        if each.pattern == "/v1/export":  # it reads what no other request shows
+            assert each.scope is ApiScope.ADMIN, where
         if changes and "kv" not in each.pattern:
             assert (each.scope is ApiScope.ADMIN) == any(
-                word in each.pattern for word in ("view", "reshard", "member", "faults", "policies")
+                word in each.pattern for word in ADMINISTRATION
             ), where

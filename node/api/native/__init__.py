@@ -3,6 +3,8 @@
     key_values     GET, PUT, HEAD and DELETE /v1/kv/{key}: from requests to operations
     key_lists      GET /v1/keys: the keys of all shards, merged page by page
     bulk           POST /v1/bulk: many operations, line by line
+    export         GET /v1/export: all that the cluster holds;  export_lines: as lines
+    imports        POST /v1/import: these lines written again;  import_lines: from a line to a write
     snapshots      POST /v1/snapshot: values that are consistent with each other
     watch          GET /v1/watch: what changes;  watch_position: how far it has come (the id)
     watch_order    causes before effects;  watch_events: the events as text

@@ -16,6 +16,8 @@ from node.api.native.described import (
     R,
     W,
 )
+from node.api.native.export import PATH as EXPORT_PATH
+from node.api.native.imports import PATH as IMPORT_PATH
 from node.api.native.key_lists import LIMIT_MAX, PATH as KEYS_PATH
 from node.api.native.parameters import BOOLEANS, KEY_BYTES_MAX
 from node.api.native.snapshots import KEYS_MAX, PATH as SNAPSHOT_PATH
@@ -46,6 +48,7 @@ TAGS = (MANY,) = ("Many keys",)
 NDJSON = "application/x-ndjson"
 EVENTS = "text/event-stream"
 EXAMPLE = '{"op":"put","key":"a","value":1}\n{"op":"get","key":"a"}\n'
+EXPORTED = '{"key":"a","content_type":"application/json","value":1}\n{"counter":"b","value":5}\n'
 PART_OF_A_KEY: Json = {
     "type": "string",
     "maxLength": KEY_BYTES_MAX,
@@ -137,6 +140,51 @@ OPERATIONS: Operations = {
             'Lines: `{"op":"put","key","value"}` (JSON) or `"value_base64"` (bytes); '
             '`{"op":"get","key"}`; `{"op":"delete","key"}`. Writes may have a `context`.',
             {NDJSON: {"schema": {}, "example": EXAMPLE}},
+            required=False,
+        ),
+    ),
+    ("GET", EXPORT_PATH): operation(
+        MANY,
+        "Export all that the cluster holds",
+        {
+            "200": answer(
+                "Lines: what the export is, policies, and shard by shard the values, counters and "
+                "sets; and a last line, with the number of these that are `done`, or the `problem` "
+                "that broke it off.",
+                {NDJSON: STRING},
+                always=("Kv-Served-By",),
+            ),
+            **STRANGER,
+            **AT_FAULT,
+            **problems("unavailable"),
+        },
+        (
+            query("partial", one_of(*BOOLEANS), "`true`: go without nodes that do not answer."),
+            TIMEOUT,
+        ),
+    ),
+    ("POST", IMPORT_PATH): operation(
+        MANY,
+        "Import the lines of an export",
+        {
+            "200": answer(
+                "A line for each line that failed, with its `problem`; and a last line, with how "
+                "many were `written`, `there` already, `expired` and `failed`, and the `token`.",
+                {NDJSON: STRING},
+                always=("Kv-Served-By",),
+            ),
+            **STRANGER,
+            **AT_FAULT,
+            **problems("encoding", "unavailable", "not-empty"),
+        },
+        (
+            query("merge", one_of(*BOOLEANS), "`true`: the cluster may have keys already."),
+            W,
+            TIMEOUT,
+        ),
+        body(
+            "The lines of an export, or some of them.",
+            {NDJSON: {"schema": {}, "example": EXPORTED}},
             required=False,
         ),
     ),

@@ -10,7 +10,7 @@ count looks at each key of its group.
 """
 
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from math import isqrt
 from typing import Any
 
@@ -32,6 +32,7 @@ from node.api.native.parameters import (
 from node.api.native.problems import malformed, problem, reworded
 from node.api.parsing import refused
 from node.core.model.conditions import Mode
+from node.core.model.slots import Slots
 from node.core.model.token import EXACT_MAX, Token
 from node.core.model.view import View
 from node.core.protocol.operations import (
@@ -163,14 +164,20 @@ class _Portion(msgspec.Struct):
 
 def portions_of(view: View, start: str) -> list[_Portion]:
     """Return the slots of all shards in portions."""
-    some, portions = (1 << PORTION_SLOTS) - 1, []
-    for place, shard in enumerate(view.shards):
-        slots, at = view.slots_of_shard(place), 0
-        while slots >> at:
-            if part := slots & some << at:
-                portions.append(_Portion(shard.id, part, start))
-            at += PORTION_SLOTS
-    return portions
+    return [
+        _Portion(shard.id, part, start)
+        for place, shard in enumerate(view.shards)
+        for part in in_portions(view.slots_of_shard(place), PORTION_SLOTS)
+    ]
+
+
+def in_portions(slots: Slots, size: int) -> Iterator[Slots]:
+    """Yield these slots in portions of at most so many."""
+    some, at = (1 << size) - 1, 0
+    while slots >> at:
+        if part := slots & some << at:
+            yield part
+        at += size
 
 
 class _Page:

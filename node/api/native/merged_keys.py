@@ -240,14 +240,14 @@ _set_body = msgspec.json.Decoder(SetBody).decode
 def _change_of_set(call: Call) -> StateChange:
     try:
         body = _set_body(call.body)
-        add, remove = _texts(body.add), _texts(body.remove)
+        add, remove = element_texts(body.add), element_texts(body.remove)
     except (msgspec.MsgspecError, UnicodeDecodeError, orjson.JSONEncodeError) as error:
         words = 'the body is no {"add":[...],"remove":[...]} of texts, numbers, booleans and null'
         raise malformed(call, f"{words}: {error}") from error
     return StateChange(add=add, remove=remove)
 
 
-def _texts(elements: Iterable[Scalar]) -> tuple[str, ...]:
+def element_texts(elements: Iterable[Scalar]) -> tuple[str, ...]:
     """Return each element once, as JSON text that is the same for equal elements."""
     return tuple(dict.fromkeys(orjson.dumps(_plain(each)).decode() for each in elements))
 
@@ -259,7 +259,8 @@ def _plain(element: Scalar) -> Scalar:
     return element
 
 
-def _fields_of_set(elements: ElementSet) -> dict[str, object]:
+def fields_of_set(elements: ElementSet) -> dict[str, object]:
+    """Return the elements in their order."""
     found: list[Scalar] = [orjson.loads(text) for text in elements.elements]
     return {"elements": sorted(found, key=_place)}
 
@@ -271,5 +272,5 @@ def _place(element: Scalar) -> tuple[int, Any]:
 
 KINDS = COUNTER, SET = (
     MergedKind("/v1/counters/", COUNTERS, _change_of_counter, _fields_of_counter),
-    MergedKind("/v1/sets/", SETS, _change_of_set, _fields_of_set),
+    MergedKind("/v1/sets/", SETS, _change_of_set, fields_of_set),
 )

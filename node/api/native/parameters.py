@@ -235,10 +235,11 @@ def identity_of(call: Call) -> str:
     said = [(header, all_of(call.headers, header)) for header in WANTED_HEADERS]
     wanted = repr((call.method, call.query.get("ttl"), said, sorted(_meta_of(call).items())))
     request = wanted.encode("utf-8", "surrogateescape") + call.body
-    return f"{_hash_of(name.encode())}.{_hash_of(request)}"
+    return f"{hash_of(name.encode())}.{hash_of(request)}"
 
 
-def _hash_of(text: bytes) -> str:
+def hash_of(text: bytes) -> str:
+    """Return a short text that stands for these bytes, as a part of an identity."""
     return urlsafe_b64encode(blake2b(text, digest_size=IDENTITY_BYTES).digest()).decode()
 
 

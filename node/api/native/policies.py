@@ -3,12 +3,12 @@ of one view have the same policies.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 import orjson
 
-from node.api.contract import Call, Dialect, Reply, Route, Steps, Talk
+from node.api.contract import Call, Dialect, Refused, Reply, Route, Steps, Talk
 from node.api.native.parameters import KEY_BYTES_MAX, TTL_S_MAX, check_query, no_seconds, seconds_in
 from node.api.native.problems import malformed, problem, reworded
 from node.api.parsing import is_whole, refused
@@ -24,7 +24,7 @@ from node.core.model.policies import (
 )
 from node.core.model.quorum import AVAILABLE, Level
 from node.core.model.view import Layout, View
-from node.core.protocol.operations import Unavailable
+from node.core.protocol.operations import Outcome, Request, Unavailable
 from node.security.scopes import ApiScope
 
 PATH = "/v1/policies"
@@ -76,8 +76,20 @@ def shown_policy(policy: Policy) -> dict[str, Any]:
 
 
 def put(call: Call) -> Talk:
-    policy = _policy_in(call)
+    policy = policy_in(call)
     return Talk(_changed(call, lambda known: with_policy(known, policy)))
+
+
+def adding(
+    call: Call, policy: Policy
+) -> Generator[Sequence[Request] | float, Sequence[Outcome], Reply | None]:
+    """Set a policy of a prefix that has none; None: it has one, which stays."""
+    if any(known.prefix == policy.prefix for known in call.facts().view.policies):
+        return None
+    try:
+        return (yield from _changed(call, lambda known: with_policy(known, policy)))
+    except Refused as refusal:
+        return refusal.reply
 
 
 def delete(call: Call) -> Talk:
@@ -114,7 +126,8 @@ def _prefix(call: Call) -> str:
     return prefix
 
 
-def _policy_in(call: Call) -> Policy:
+def policy_in(call: Call) -> Policy:
+    """Read the policy in a body; its prefix is that of the path."""
     try:
         fields = orjson.loads(call.body)
         parsed(call.body)

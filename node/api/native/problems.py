@@ -52,6 +52,12 @@ KINDS = {
         "Nothing was written under this key, or it was deleted, as far as the replicas that were\n"
         "asked know.  Ask more replicas with r=quorum or r=all.",
     ),
+    "not-empty": ProblemKind(
+        409,
+        "The cluster has keys",
+        "An import goes into a cluster without any key, counter or set, also deleted ones.  With\n"
+        "merge=true it adds to what there is.  Nothing was written.",
+    ),
     "method": ProblemKind(
         405,
         "The path has no such method",

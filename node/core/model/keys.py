@@ -10,6 +10,7 @@ SLOTS = 4096
 SALT = b"coterie-1818"
 COUNTERS, SETS = "\0counters/", "\0sets/"  # begin their keys, and no other key
 FIRST_PLAIN = "\1"  # no key of the native API comes before it
+FIRST_OF_ALL = "\0"  # none comes before it, of counters and sets either
 KeyHash = int  # 36 bits: 12 of the slot, 23 more of the hash, and 1 if the key is in lww mode
 Slot = int
 NAMES = tuple(f"{slot:03x}" for slot in range(SLOTS))  # the rows of a slot begin with its name

@@ -4,6 +4,9 @@
     Inspect      that node asks all others
     Inspected    each of them answers with a `KeyReport`
     Recognize    a client asks what its token or context says; it is answered with `Recognized`
+    JoinClocks   a client asks its node what all nodes have, of all keys: `ClocksJoined`
+    AskClocks    that node asks all others
+    ClocksTold   each of them answers with a token of all that it has
 
 A report has no values, so it fits into one message for items of any size.  No node stores a report,
 and none decides anything by it.
@@ -96,6 +99,20 @@ class Inspected(Frame, tag=41, frozen=True):
     report: KeyReport
 
 
+class AskClocks(Frame, tag=46, frozen=True):
+    """Origin -> any (ask): which writes do you have, of all keys?"""
+
+    request: int
+
+
+class ClocksTold(Frame, tag=47, frozen=True):
+    """Any -> origin (tell): the sender has all that this token depends on.  The token's view is the
+    sender's."""
+
+    request: int
+    token: Token
+
+
 # ------------------------------------------------------------------ what clients ask
 class Explain(msgspec.Struct, frozen=True, gc=False):
     """Ask every node what it has of a key, and which of them cover the token; wait so long for
@@ -135,3 +152,22 @@ class Recognized(msgspec.Struct, frozen=True, gc=False):
 
     token: Token
     context: Past
+
+
+class JoinClocks(msgspec.Struct, frozen=True, gc=False):
+    """Ask every node of all known views which writes it has; wait so long for those that can be
+    reached."""
+
+    timeout_s: float
+
+
+class ClocksJoined(msgspec.Struct, frozen=True, gc=False):
+    """A token that depends on all that the nodes have which have answered; `silent` are the
+    others.  It may have more exact dots than a client's: it is for this node's own questions."""
+
+    token: Token
+    silent: tuple[str, ...]
+
+
+Question = Explain | Recognize | JoinClocks
+QuestionOutcome = Explained | Recognized | ClocksJoined

@@ -14,7 +14,7 @@ from node.core.model.token import Token
 from node.core.model.view import FIRST, Layout, View, ViewId
 from node.core.protocol.frame import Frame
 from node.core.protocol.hints import HandOver, Hint, Hinted, TakenOver
-from node.core.protocol.inspection import Inspect, Inspected
+from node.core.protocol.inspection import AskClocks, ClocksTold, Inspect, Inspected
 from node.core.protocol.key_pages import CountKeys, FetchKeys, KeyCount, KeyPage
 from node.core.protocol.mark import NO_MARK, Mark
 from node.core.protocol.operations import Put, Refusal
@@ -326,7 +326,7 @@ Message = (
     | Pull | ItemPage | SamePage | RowPage | Heartbeat | Gossip | Views | NotOwner | Join
     | CannotDecide | ForwardedProposal | Granted | ReadRepair | Superseded | DeclaredRuns | WantRuns
     | ReplicateAgain | Hint | Hinted | HandOver | TakenOver | Inspect | Inspected | FetchKeys
-    | KeyPage | FetchChanges | ChangePage
+    | KeyPage | FetchChanges | ChangePage | AskClocks | ClocksTold
 )  # fmt: skip
 
 BOUND_TO_VIEW = frozenset({  # these count only between two nodes of one view (D10 R1)

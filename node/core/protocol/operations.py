@@ -14,7 +14,7 @@ from node.core.model.quorum import AVAILABLE, Level
 from node.core.model.token import Token
 from node.core.model.view import Layout, View, ViewId
 from node.core.model.write_name import WriteName
-from node.core.protocol.inspection import Explain, Explained, Recognize, Recognized
+from node.core.protocol.inspection import Question, QuestionOutcome
 from node.core.protocol.watching import ChangesListed, ListChanges, Untraceable
 
 ANSWER_S = 2.0  # so long a client waits for replicas, if it does not say how long
@@ -125,9 +125,9 @@ class List(msgspec.Struct, frozen=True, gc=False):
 
 
 class ListKeys(msgspec.Struct, frozen=True, gc=False):
-    """List live keys in these slots (a mask) from `start` on and before `end` (empty: to the last
-    key): about `limit`, the first ones in the order of keys.  Holders have `timeout_s` to answer,
-    and to get what the token names there."""
+    """List live keys in these slots (a mask) from `start` on (empty: without counters and sets)
+    and before `end` (empty: to the last): about `limit`, the first ones in the order of keys.
+    Holders have `timeout_s` to answer, and to get what the token names there."""
 
     slots: int
     start: str = ""
@@ -160,8 +160,8 @@ class Propose(msgspec.Struct, frozen=True):
 
 
 Request = (
-    Put | Get | Peek | StoreLocally | Count | List | ListKeys | Look | Forget | Propose | Explain
-    | Recognize | ListChanges
+    Put | Get | Peek | StoreLocally | Count | List | ListKeys | Look | Forget | Propose
+    | ListChanges | Question
 )  # fmt: skip
 
 
@@ -343,7 +343,7 @@ class Outdated(msgspec.Struct, frozen=True):
 
 Outcome = (
     Stored | Found | Absent | Mismatch | Unmet | Unavailable | Rejected | Overfull | OutOfBounds
-    | Reused | Counted | Listed | KeysListed | Looked | Forgotten | Adopted | Outdated | Explained
-    | Recognized
+    | Reused | Counted | Listed | KeysListed | Looked | Forgotten | Adopted | Outdated
+    | QuestionOutcome
     | ChangesListed | Untraceable
 )  # fmt: skip

@@ -46,6 +46,7 @@ UNKNOWN_RUNS = Unavailable(
     "this node does not know yet which runs of other nodes the context names; try again",
     definite=True,
 )
+NO_VIEW_YET = Unavailable("this node has not been told its view yet", definite=True)
 RESERVED_KEY = Rejected("this key is that of a counter or a set")
 NO_PAST, NO_TOKEN = Past(), Token()
 
@@ -59,6 +60,9 @@ class Admission:
 
     def admit(self, request: int, operation: Any) -> None:
         """Do what the client asks, or refuse it and keep nothing of it."""
+        if not self._views.view.shards:
+            self._step.reply(request, NO_VIEW_YET)
+            return
         if _is_reserved(operation):
             self._step.reply(request, RESERVED_KEY)
             return

@@ -271,9 +271,10 @@ def _missing_in_all(pages: list[KeyPage]) -> Missing:
 
 
 def names_in(keyspace: Keyspace, slots: Slots, start: str, end: str, at_once: int) -> Iterator[str]:
-    """The keys of these slots that have rows, from `start` on and before `end` (empty: to the last
-    one), in their order, without counters and sets; of each slot so many are read at once."""
-    start = max(start, FIRST_PLAIN)
+    """The keys of these slots that have rows, from `start` on (empty: from the first that is of no
+    counter or set) and before `end` (empty: to the last one), in their order; of each slot so many
+    are read at once."""
+    start = start or FIRST_PLAIN
     held = 0
     for part in keyspace.parts:
         held |= part.slots

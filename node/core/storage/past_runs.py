@@ -31,7 +31,7 @@ from node.core.model.view import ViewId
 from node.core.protocol import messages as m
 from node.core.protocol.frame import Frame
 from node.core.protocol.hints import HandOver, Hint
-from node.core.protocol.inspection import Inspected
+from node.core.protocol.inspection import ClocksTold, Inspected
 from node.core.protocol.step import Step
 from node.core.protocol.watching import ChangePage, FetchChanges
 from node.core.storage.row_scan import RowReads
@@ -298,6 +298,11 @@ def _of_inspected(i: Inspected, change: Change) -> m.Message:
     return replace(i, report=replace(i.report, past=past, clock=clock))
 
 
+def _of_clocks_told(c: ClocksTold, change: Change) -> m.Message:
+    floor = change(c.token.floor)
+    return c if floor is c.token.floor else replace(c, token=replace(c.token, floor=floor))
+
+
 def _of_written(n: m.Written, change: Change) -> m.Written:
     context = _past(n.context, change)
     return n if context is n.context else replace(n, context=context)
@@ -330,6 +335,7 @@ CARRIERS: dict[type, Callable[..., m.Message]] = {
     Inspected: _of_inspected,
     FetchChanges: _of_fetch_changes,
     ChangePage: _of_changes,
+    ClocksTold: _of_clocks_told,
     m.Written: _of_written,
     m.Accept: _of_accept,
     m.Gossip: _of_gossip,

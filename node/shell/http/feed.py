@@ -1,4 +1,4 @@
-"""Streams of server-sent events whose words come from the core: watches.
+"""Streams whose words come from the core: watches, as server-sent events, and exports, as lines.
 
 The server takes the steps of a feed one after the other.  It writes what one says, and takes the
 next step when the client has read that; so a client that does not read stops its own feed, and
@@ -19,26 +19,32 @@ from node.shell.http.event_stream import HEADERS
 from node.shell.http.port_limits import PortLimits
 
 FULL = refused(503, "as many watches as WATCHERS_MAX are open; try again", {"Retry-After": "1"})
+EXPORTS_FULL = refused(503, "too many exports are under way; try again", {"Retry-After": "1"})
 
 Talk = Callable[[Steps], Awaitable[Reply]]
 Do = Callable[[Sequence[Request]], Awaitable[list[Outcome]]]
 
 
 class OpenFeed(msgspec.Struct, frozen=True):
-    """A feed whose head is known."""
+    """A feed whose head is known, and those that it is one of."""
 
     headers: Mapping[str, str]
     steps: FeedSteps
+    feeds: "Feeds"
 
 
 class Feeds:
-    """At most so many feeds of a server; `talk` takes steps to a reply, `do` carries out requests.
+    """Some kind of feeds of a server: `feeds_max` at most, and `full` is told one that is too many.
+    `talk` takes steps to a reply, `do` carries out requests.
 
     `open`: so many are open; `events`: so many events were sent.
     """
 
-    def __init__(self, limits: PortLimits, talk: Talk, do: Do) -> None:
+    def __init__(
+        self, limits: PortLimits, talk: Talk, do: Do, feeds_max: int, full: Reply = FULL
+    ) -> None:
         self._limits, self._talk, self._do = limits, talk, do
+        self._max, self._full = feeds_max, full
         self._ending = asyncio.Event()
         self.open = self.events = 0
 
@@ -48,8 +54,8 @@ class Feeds:
 
     async def begin(self, feed: Feed) -> Reply | OpenFeed:
         """Take the first steps.  The caller serves the open feed that it gets."""
-        if self.open >= self._limits.watchers_max or self._ending.is_set():
-            return FULL
+        if self.open >= self._max or self._ending.is_set():
+            return self._full
         self.open += 1
         begun = False
         try:
@@ -57,7 +63,8 @@ class Feeds:
             begun = reply.status == 200
         finally:
             self.open -= not begun
-        return OpenFeed(reply.headers, feed.go_on()) if begun else reply
+        headers = {"Content-Type": reply.content_type, **reply.headers}
+        return OpenFeed(headers, feed.go_on(), self) if begun else reply
 
     async def serve(
         self, request: BaseRequest, feed: OpenFeed, more: Mapping[str, str]

@@ -18,6 +18,7 @@ class PortLimits:
     room_timeout_s: float = 20.0  # for the bodies before this one to be answered
     streams_max: int = 64  # one more is refused
     watchers_max: int = 64  # one more is refused
+    exports_max: int = 4  # one more is refused
     exchanges_max: int = 16  # bodies that are answered while they come; one more is refused
     reader_timeout_s: float = 30.0  # for the client of such a body to read what is said
     close_timeout_s: float = 1.0  # for answers that are still being written when a drain ends

@@ -45,7 +45,7 @@ from node.shell.http.core_calls import CoreCalls
 from node.shell.http.doorman import Doorman
 from node.shell.http.event_stream import Streams
 from node.shell.http.facts import facts_of
-from node.shell.http.feed import Feeds, OpenFeed
+from node.shell.http.feed import EXPORTS_FULL, Feeds, OpenFeed
 from node.shell.http.line_exchange import LineExchanges
 from node.shell.http.origins import Origins, is_asked_first, origin_form, permission
 from node.shell.http.port_limits import USUAL, PortLimits
@@ -108,7 +108,9 @@ class Server:
         self._idle = asyncio.Event()
         self._unlisted: set[asyncio.Task[Any]] = set()  # the WebSockets of peers
         self._streams = Streams(port_limits.streams_max)
-        self._feeds = Feeds(port_limits, self._core.talk, self._core.outcomes)
+        feeds, watchers_max = partial(Feeds, port_limits, self._core.talk), port_limits.watchers_max
+        self._feeds = feeds(self._core.outcomes, watchers_max)
+        self._exports = feeds(self._core.outcomes, port_limits.exports_max, EXPORTS_FULL)
         self._exchanges = LineExchanges(port_limits, self._core.talk)
         self._listener: Listener | None = None
         self.port = 0  # the port it listens on, once started
@@ -135,6 +137,7 @@ class Server:
         self.draining = True
         self._streams.end()
         self._feeds.end()
+        self._exports.end()
         self._exchanges.end()
         self._bodies.give_up()
         if self._listener is None:
@@ -199,7 +202,7 @@ class Server:
         if isinstance(answer, Events):
             return await self._streams.serve(request, answer, self._origins.headers(request))
         if isinstance(answer, OpenFeed):
-            return await self._feeds.serve(request, answer, self._origins.headers(request))
+            return await answer.feeds.serve(request, answer, self._origins.headers(request))
         return await self._exchange(request, answer) if isinstance(answer, BodyLines) else answer
 
     def _turned_away(self, request: BaseRequest, endpoint: Endpoint, path: str) -> Reply | None:
@@ -258,8 +261,12 @@ class Server:
             if isinstance(said, Talk):
                 return await self._core.talk(said.steps)
             if isinstance(said, Feed):
-                begun = await self._feeds.begin(said)
+                feeds = self._feeds if said.is_watch else self._exports
+                begun = await feeds.begin(said)
                 return endpoint.reword(call, begun) if isinstance(begun, Reply) else begun
+            if isinstance(said, BodyLines) and said.opening is not None:
+                opened = await self._core.talk(said.opening)
+                return said if opened.status == 200 else endpoint.reword(call, opened)
         except Refused as refusal:
             return endpoint.reword(call, refusal.reply)
         return STREAMS_FULL if isinstance(said, Events) and self._streams.is_full else said
