@@ -54,6 +54,7 @@ async def test_words_come_one_by_one_behind_the_head_of_the_opening() -> None:
         wire, head = await opened(site)
         assert b"Content-Type: text/event-stream\r\n" in head
         assert b"Kv-Token: seen\r\n" in head
+        assert b"Kv-View: 1\r\n" in head
         rest = await wire.reader.readuntil(b"\r\n0\r\n\r\n")
         assert rest == b"9\r\ndata: 1\n\n\r\n9\r\ndata: 2\n\n\r\n0\r\n\r\n"
         metrics = (await wire.ask("GET", "/metrics")).body

@@ -202,7 +202,8 @@ class Server:
         if isinstance(answer, Events):
             return await self._streams.serve(request, answer, self._origins.headers(request))
         if isinstance(answer, OpenFeed):
-            return await answer.feeds.serve(request, answer, self._origins.headers(request))
+            headers = {**self._view_header(), **self._origins.headers(request)}
+            return await answer.feeds.serve(request, answer, headers)
         return await self._exchange(request, answer) if isinstance(answer, BodyLines) else answer
 
     def _turned_away(self, request: BaseRequest, endpoint: Endpoint, path: str) -> Reply | None:
@@ -211,11 +212,13 @@ class Server:
             return self._early_refusal(request, endpoint, BUSY)
         return self._doorman.refusal(request, endpoint, path, self._facts, self._limits)
 
+    def _view_header(self) -> dict[str, str]:
+        return {"Kv-View": str(self._driver.replica.view.number)}
+
     async def _exchange(self, request: BaseRequest, lines: BodyLines) -> StreamResponse:
         """Answer the lines of a body; they are in flight until the last of them is answered."""
         self._in_flight += 1
-        view = {"Kv-View": str(self._driver.replica.view.number)}
-        headers = {**view, **lines.headers, **self._origins.headers(request)}
+        headers = {**self._view_header(), **lines.headers, **self._origins.headers(request)}
         try:
             return await self._exchanges.serve(request, lines, headers)
         finally:
