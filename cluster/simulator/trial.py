@@ -55,7 +55,7 @@ LOOK_EVERY_S = 1.0
 FINAL_ANSWER_S = 4.0
 LOOK_OFTEN_S = 0.1
 RESTART_S = 6.0
-IDLE_S = 10.0
+IDLE_S, IDLE_COUNTED_S = 10.0, 9.5
 TOKEN_AT_REST_BYTES_MAX = 100
 AT_REST = (("store", "log"), ("store", "open_items"), ("hints", "kept"))  # of a status: zero
 
@@ -233,10 +233,7 @@ class Trial:
     def _states(self) -> States:
         view = self._view()
         return {
-            key: {
-                member: self._state(member, key)
-                for member in view.shard_of(slot_of_key(key)).members
-            }
+            key: {each: self._state(each, key) for each in view.shard_of(slot_of_key(key)).members}
             for key in self._workload.keys
         }
 
@@ -311,16 +308,17 @@ class Trial:
         replicas = [self._replica(address) for address in self.world.nodes]
         self._until(lambda: not any(sum(each.waiting().values()) for each in replicas))
         self._timeline.run(max(self._timeline.now, self.world.drained_at()))  # answers on their way
-        reached, before = self._monitor.reached, self.world.bytes_delivered
+        reached, until = self._monitor.reached, self._timeline.now + IDLE_S
         pulls = -reached["Pull"]
-        self._timeline.run(self._timeline.now + IDLE_S)
+        self._timeline.run(until - IDLE_COUNTED_S)  # answers to what was on its way
+        before = self.world.bytes_delivered
+        self._timeline.run(until)
         if pulls := pulls + reached["Pull"]:
             raise ViolationError("Restless", f"{pulls} pulls at rest")
-        usual = self.swarm.limits.repair_every_s >= Options().repair_every_s
+        every_s, nodes = self.swarm.limits.repair_every_s, len(self.world.nodes)
         refused = any(self._replica(a).views.refused() for a in self.world.nodes)
-        if usual and not refused:  # nodes talk for a long time about lost disks, and about runs
-            nodes = len(self.world.nodes)
-            bytes_a_second = (self.world.bytes_delivered - before) / IDLE_S / nodes
+        if every_s >= Options().repair_every_s and not refused:  # or they talk of disks and runs
+            bytes_a_second = (self.world.bytes_delivered - before) / IDLE_COUNTED_S / nodes
             if bytes_a_second > allowed_at_rest(self._view(), nodes, self.swarm.changes > 0):
                 raise ViolationError("Restless", f"{bytes_a_second:.0f} bytes/s a node at rest")
 

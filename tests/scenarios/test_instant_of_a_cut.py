@@ -19,7 +19,7 @@ from tests.scenarios.native_calls import TEXT, kv, values_of
 from tests.scenarios.script import ask, eventually
 
 WRITES = 117
-HEALED_S = 15.0
+START_S, HEALED_S = 20.0, 15.0
 
 Write = Callable[[str, str], int]  # at this node, of this key: the status
 
@@ -96,7 +96,7 @@ def test_by_admin_view(tmp_path: Path) -> None:
     with speaking("process", AdminViewWithFaults, tmp_path, 2, 3) as cluster:
         view = {"nodes": [cluster.address(name) for name in cluster.names], "num_shards": 2}
         first = cluster.urls[cluster.names[0]]
-        assert ask("PUT", f"{first}/kvs/admin/view", view)[0] == 200
+        assert eventually(lambda: ask("PUT", f"{first}/kvs/admin/view", view)[0] == 200, START_S)
         cluster.await_ready()
         keys = [f"k{n}" for n in range(WRITES)]
         statuses = begun_at_a_cut(cluster, [(by_admin_view, key) for key in keys])
