@@ -75,8 +75,13 @@ def export(core: SessionCore, is_partial: bool, timeout_s: float) -> Stream[byte
 
 def _export_call(is_partial: bool) -> Call[None]:
     query = pairs({"partial": "true" if is_partial else None})
-    read = lambda answer: None  # noqa: E731 - its lines are read as they come
-    return Call(method="GET", key="", query=query, headers=(), read=read, place="/v1/export")
+    return Call(
+        method="GET", key="", query=query, headers=(), read=_read_by_lines, place="/v1/export"
+    )
+
+
+def _read_by_lines(answer: Answer) -> None:
+    """Read nothing of a whole answer: the lines of an export are read as they come."""
 
 
 def _lines(head: Opened) -> Stream[bytes]:

@@ -84,6 +84,9 @@ class Load:
                 except CoterieError:
                     continue
 
+    def is_busy(self) -> bool:
+        return min(self.numbers.values()) > 5 and self.added > 5
+
     def acknowledged(self) -> tuple[dict[str, int], int, set[int]]:
         return dict(self.numbers), self.added, set(self.tags)
 
@@ -154,8 +157,7 @@ def test_a_backup_under_load_is_restored_into_other_shards(tmp_path: Path) -> No
         with ThreadPoolExecutor(16) as pool:
             jobs = [pool.submit(load.write, key) for key in BUSY] + [pool.submit(load.count)]
             try:
-                busy = lambda: min(load.numbers.values()) > 5 and load.added > 5  # noqa: E731
-                assert eventually(busy, SOON_S)
+                assert eventually(load.is_busy, SOON_S)
                 before = load.acknowledged()
                 said = done(engine, "backup", str(directory), "--url", urls[1])
                 assert load.acknowledged() != before, "no client wrote meanwhile"
