@@ -51,8 +51,7 @@ from node.api.native.parameters import (
     token_in,
     wants_minimal,
 )
-from node.api.native.problems import malformed, reworded
-from node.api.parsing import refused
+from node.api.native.problems import dialect, malformed, reworded
 from node.core.model.quorum import AVAILABLE
 from node.core.model.token import EXACT_MAX
 from node.core.protocol.operations import Absent, Found, Mismatch, Outcome, Stored
@@ -100,12 +99,9 @@ _decode = msgspec.json.Decoder(BulkOperation).decode
 
 def bulk() -> Dialect:
     """Return the route of bulks."""
-    return Dialect(
+    return dialect(
         "bulk",
-        (Route("POST", PATH, begin, ApiScope.EACH, reads_lines=True),),
-        lambda path: refused(404, "No such path"),
-        reword=reworded,
-        reword_early=reworded,
+        Route("POST", PATH, begin, ApiScope.EACH, reads_lines=True),
     )
 
 

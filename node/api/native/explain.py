@@ -15,8 +15,7 @@ from node.api.native.parameters import (
     request_of,
     seconds_in,
 )
-from node.api.native.problems import not_recognized, reworded
-from node.api.parsing import refused
+from node.api.native.problems import dialect, not_recognized
 from node.core.protocol.inspection import INSPECT_S, Explain, Explained
 from node.core.protocol.operations import Outcome
 from node.security.scopes import ApiScope
@@ -27,16 +26,11 @@ PARAMETERS = frozenset({"timeout"})
 
 def explanations() -> Dialect:
     """Return the routes that explain: a key, a token, a context."""
-    return Dialect(
+    return dialect(
         "explain",
-        (
-            Route("GET", PATH + "{key}", explain_key, ApiScope.READ),
-            Route("GET", "/v1/tokens/decode", decode_token, ApiScope.READ),
-            Route("GET", "/v1/contexts/decode", decode_context, ApiScope.READ),
-        ),
-        lambda path: refused(404, "No such path"),
-        reword=reworded,
-        reword_early=reworded,
+        Route("GET", PATH + "{key}", explain_key, ApiScope.READ),
+        Route("GET", "/v1/tokens/decode", decode_token, ApiScope.READ),
+        Route("GET", "/v1/contexts/decode", decode_context, ApiScope.READ),
     )
 
 

@@ -35,8 +35,7 @@ from node.api.native.key_lists import in_portions
 from node.api.native.opaque import token_text
 from node.api.native.parameters import BOOLEANS, check_query, choice_of, timeout_of
 from node.api.native.policies import shown_policy
-from node.api.native.problems import problem, reworded
-from node.api.parsing import refused
+from node.api.native.problems import dialect, problem
 from node.core.model.conditions import Mode
 from node.core.model.dots import DotClock
 from node.core.model.keys import FIRST_OF_ALL, is_plain
@@ -68,12 +67,9 @@ Saying = Generator[Sequence[Request] | float | FeedWords, Sequence[Outcome], Non
 
 def exports() -> Dialect:
     """Return the route of exports."""
-    return Dialect(
+    return dialect(
         "export",
-        (Route("GET", PATH, export, ApiScope.ADMIN),),
-        lambda path: refused(404, "No such path"),
-        reword=reworded,
-        reword_early=reworded,
+        Route("GET", PATH, export, ApiScope.ADMIN),
     )
 
 

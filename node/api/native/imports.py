@@ -25,8 +25,7 @@ from node.api.native.import_lines import ImportStep, step_of
 from node.api.native.opaque import token_text
 from node.api.native.parameters import BOOLEANS, check_query, choice_of, timeout_of
 from node.api.native.policies import adding
-from node.api.native.problems import malformed, problem, reworded
-from node.api.parsing import refused
+from node.api.native.problems import dialect, malformed, problem, reworded
 from node.core.model.keys import FIRST_OF_ALL
 from node.core.model.policies import Policy
 from node.core.model.token import EXACT_MAX, Token
@@ -60,12 +59,9 @@ class Numbered(msgspec.Struct, frozen=True):
 
 def imports() -> Dialect:
     """Return the route of imports."""
-    return Dialect(
+    return dialect(
         "import",
-        (Route("POST", PATH, begin, ApiScope.ADMIN, reads_lines=True),),
-        lambda path: refused(404, "No such path"),
-        reword=reworded,
-        reword_early=reworded,
+        Route("POST", PATH, begin, ApiScope.ADMIN, reads_lines=True),
     )
 
 

@@ -29,8 +29,7 @@ from node.api.native.parameters import (
     timeout_of,
     token_in,
 )
-from node.api.native.problems import malformed, problem, reworded
-from node.api.parsing import refused
+from node.api.native.problems import dialect, malformed, problem
 from node.core.model.conditions import Mode
 from node.core.model.slots import Slots
 from node.core.model.token import EXACT_MAX, Token
@@ -61,12 +60,9 @@ Asking = Generator[Sequence[Request] | float, Sequence[Outcome], None]
 
 def key_lists() -> Dialect:
     """Return the route of the list of keys."""
-    return Dialect(
+    return dialect(
         "keys",
-        (Route("GET", PATH, list_keys, ApiScope.READ),),
-        lambda path: refused(404, "No such path"),
-        reword=reworded,
-        reword_early=reworded,
+        Route("GET", PATH, list_keys, ApiScope.READ),
     )
 
 

@@ -32,8 +32,7 @@ from node.api.native.parameters import (
     value_of,
     write_level_of,
 )
-from node.api.native.problems import PATH, explain, malformed, problem, reworded
-from node.api.parsing import refused
+from node.api.native.problems import PATH, dialect, explain, malformed, problem
 from node.core.model.cluster_name import joined
 from node.core.model.conditions import Mode
 from node.core.model.item import Past
@@ -58,19 +57,14 @@ PUT_PARAMETERS = WRITE_PARAMETERS | {"ttl"}
 
 def key_values() -> Dialect:
     """Return the routes of single keys, and of the texts about problems."""
-    return Dialect(
+    return dialect(
         "kv",
-        (
-            Route("GET", "/v1/kv/{key}", get_key, ApiScope.READ),
-            Route("PUT", "/v1/kv/{key}", put_key, ApiScope.WRITE),
-            Route("PATCH", "/v1/kv/{key}", patch_key, ApiScope.WRITE),
-            Route("DELETE", "/v1/kv/{key}", delete_key, ApiScope.WRITE),
-            *(Route(method, "/v1/kv/", refuse_no_key, scope_of(method)) for method in METHODS),
-            Route("GET", PATH + "{kind}", explain, ApiScope.OPEN),
-        ),
-        lambda path: refused(404, "No such path"),
-        reword=reworded,
-        reword_early=reworded,
+        Route("GET", "/v1/kv/{key}", get_key, ApiScope.READ),
+        Route("PUT", "/v1/kv/{key}", put_key, ApiScope.WRITE),
+        Route("PATCH", "/v1/kv/{key}", patch_key, ApiScope.WRITE),
+        Route("DELETE", "/v1/kv/{key}", delete_key, ApiScope.WRITE),
+        *(Route(method, "/v1/kv/", refuse_no_key, scope_of(method)) for method in METHODS),
+        Route("GET", PATH + "{kind}", explain, ApiScope.OPEN),
     )
 
 

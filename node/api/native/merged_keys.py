@@ -37,8 +37,7 @@ from node.api.native.parameters import (
     wants_minimal,
     write_level_of,
 )
-from node.api.native.problems import malformed, problem, reworded
-from node.api.parsing import refused
+from node.api.native.problems import dialect, malformed, problem
 from node.core.model.changes import StateChange
 from node.core.model.conditions import Mode, RefuseWhen, Scope
 from node.core.model.counters import COUNT_MAX, Counter
@@ -93,13 +92,7 @@ def merged_keys() -> Dialect:
             ("DELETE", partial(reset, kind)),
         )
     ]
-    return Dialect(
-        "merged",
-        tuple(routes),
-        lambda path: refused(404, "No such path"),
-        reword=reworded,
-        reword_early=reworded,
-    )
+    return dialect("merged", *routes)
 
 
 # ------------------------------------------------------------------ requests

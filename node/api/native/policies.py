@@ -10,8 +10,8 @@ import orjson
 
 from node.api.contract import Call, Dialect, Refused, Reply, Route, Steps, Talk
 from node.api.native.parameters import KEY_BYTES_MAX, TTL_S_MAX, check_query, no_seconds, seconds_in
-from node.api.native.problems import malformed, problem, reworded
-from node.api.parsing import is_whole, refused
+from node.api.native.problems import dialect, malformed, problem
+from node.api.parsing import is_whole
 from node.api.repeated_names import RepeatedError, parsed
 from node.api.view_change import adopting
 from node.core.model.policies import (
@@ -38,18 +38,13 @@ Change = Callable[[Policies], Policies]
 
 def policies() -> Dialect:
     """Return the routes of policies.  The path without a prefix is that of the empty prefix."""
-    return Dialect(
+    return dialect(
         "policies",
-        (
-            Route("GET", PATH, show, ApiScope.READ),
-            Route("PUT", PATH, put, ApiScope.ADMIN),
-            Route("DELETE", PATH, delete, ApiScope.ADMIN),
-            Route("PUT", PATH + "/{prefix}", put, ApiScope.ADMIN),
-            Route("DELETE", PATH + "/{prefix}", delete, ApiScope.ADMIN),
-        ),
-        lambda path: refused(404, "No such path"),
-        reword=reworded,
-        reword_early=reworded,
+        Route("GET", PATH, show, ApiScope.READ),
+        Route("PUT", PATH, put, ApiScope.ADMIN),
+        Route("DELETE", PATH, delete, ApiScope.ADMIN),
+        Route("PUT", PATH + "/{prefix}", put, ApiScope.ADMIN),
+        Route("DELETE", PATH + "/{prefix}", delete, ApiScope.ADMIN),
     )
 
 

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from node.api.contract import Call, Refused, Reply
-from node.api.parsing import words_in
+from node.api.contract import Call, Dialect, Refused, Reply, Route
+from node.api.parsing import refused, words_in
 from node.core.protocol.operations import Outcome, Rejected, Unavailable
 
 PROBLEM_JSON = "application/problem+json"
@@ -179,6 +179,12 @@ def reworded(call: Call, reply: Reply) -> Reply:
         return reply
     kind = KIND_OF.get(reply.status, "malformed")
     return problem(call, kind, words_in(reply), reply.headers)
+
+
+def dialect(name: str, *routes: Route) -> Dialect:
+    """Return a part of the native API: the server's own refusals are problems there, too."""
+    not_found = refused(404, "No such path")
+    return Dialect(name, routes, lambda path: not_found, reworded, reworded)
 
 
 def explain(call: Call) -> Reply:

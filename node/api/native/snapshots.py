@@ -29,8 +29,7 @@ from node.api.contract import Call, Dialect, Facts, Refused, Reply, Route, Steps
 from node.api.native.answers import envelope, refusal_of
 from node.api.native.opaque import token_text
 from node.api.native.parameters import about_key, check_query, checked_key, timeout_of, token_in
-from node.api.native.problems import malformed, problem, reworded
-from node.api.parsing import refused
+from node.api.native.problems import dialect, malformed, problem
 from node.core.model.dots import Dot
 from node.core.model.policy_rules import shown_as
 from node.core.model.token import EXACT_MAX, Token
@@ -55,12 +54,9 @@ _decode = msgspec.json.Decoder(SnapshotBody).decode
 
 def snapshots() -> Dialect:
     """Return the route of snapshots."""
-    return Dialect(
+    return dialect(
         "snapshot",
-        (Route("POST", PATH, take, ApiScope.READ),),
-        lambda path: refused(404, "No such path"),
-        reword=reworded,
-        reword_early=reworded,
+        Route("POST", PATH, take, ApiScope.READ),
     )
 
 

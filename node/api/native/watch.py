@@ -29,11 +29,10 @@ from node.api.contract import (
 from node.api.native.key_lists import behind
 from node.api.native.opaque import token_text
 from node.api.native.parameters import check_query, checked_key, timeout_of, token_in
-from node.api.native.problems import malformed, problem, reworded
+from node.api.native.problems import dialect, malformed, problem
 from node.api.native.watch_events import event_of, id_alone, reset_event
 from node.api.native.watch_order import Backlog, Shown
 from node.api.native.watch_position import Clocks, Position, position_of, position_text
-from node.api.parsing import refused
 from node.api.repeated_names import all_of
 from node.core.model.dots import DotClock
 from node.core.model.item import Past
@@ -73,12 +72,9 @@ class Range(msgspec.Struct, frozen=True):
 
 def watches() -> Dialect:
     """Return the route of watches."""
-    return Dialect(
+    return dialect(
         "watch",
-        (Route("GET", PATH, watch, ApiScope.READ),),
-        lambda path: refused(404, "No such path"),
-        reword=reworded,
-        reword_early=reworded,
+        Route("GET", PATH, watch, ApiScope.READ),
     )
 
 
