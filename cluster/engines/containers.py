@@ -74,7 +74,7 @@ class ContainerEngine:
             if node.name not in present:
                 expect_free(node.host_port, "")
         with report.phase(f"subnet {topology.subnet}"):
-            missing = not self._networks()
+            missing = not self._has_subnet(topology.subnet)
             if missing:
                 docker_subnets.expect_free(self.client, topology.subnet)
             for node in topology.nodes:
@@ -88,6 +88,14 @@ class ContainerEngine:
         outdated = [name for name, one in present.items() if one.attrs["Image"] != newest]
         if outdated:
             report.note(f"{', '.join(outdated)} of an older image; `make down` first for the new")
+
+    def _has_subnet(self, subnet: str) -> bool:
+        """Whether the cluster's network is there; remove one that an earlier cluster has left."""
+        networks = self._networks()
+        left = [each for each in networks if docker_subnets.of(each) != subnet]
+        for network in left:
+            docker_subnets.remove(network)
+        return len(networks) > len(left)
 
     def subnets_taken(self) -> dict[str, str]:
         """Ask the engine for the subnets of its networks."""
@@ -146,17 +154,16 @@ class ContainerEngine:
     def stop(self) -> None:
         """Remove containers and subnet by label; volumes stay."""
         self.halt(list(self._containers()))
-        for network in self._networks():
-            for endpoint in network.attrs.get("Containers") or ():
-                network.disconnect(endpoint, force=True)
-            network.remove()
         self.split_file.write([])
+        for network in self._networks():
+            docker_subnets.remove(network)
 
     def clean(self) -> None:
-        """Remove containers, subnet and volumes by label."""
-        self.stop()
+        """Remove containers, volumes and subnet by label."""
+        self.halt(list(self._containers()))
         for volume in self.client.volumes.list(filters={"label": f"{LABEL}={self.name}"}):
             volume.remove(force=True)
+        self.stop()
 
     def kill(self, node: str) -> None:
         """Send SIGKILL and wait until the container has exited."""

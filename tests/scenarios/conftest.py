@@ -8,6 +8,7 @@ import os
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from cluster.engines.processes import ProcessEngine
 from cluster.engines.topology import Topology, free_subnet
 
 READY_S = 30.0
+NUMBERS = count()
 PROCESS_PORTS, DOCKER_PORTS = 19000, 25000  # both engines may be tested at the same time
 OUTGOING_PORTS = range(32768, 61000)  # Linux gives these to connections: free now, taken later
 
@@ -84,7 +86,7 @@ def docker_cluster(folder: Path) -> tuple[Engine, Topology]:
     client, problem = docker_client()
     if client is None:
         pytest.skip(f"NO DOCKER ENGINE: the scenarios run on processes only ({problem})")
-    name = f"scenario-{os.getpid()}"  # another run of the tests may go on at the same time
+    name = f"scenario-{os.getpid()}-{next(NUMBERS)}"  # no other run of the tests, and no other file
     engine = ContainerEngine(name, client, folder)
     subnet = free_subnet(engine.subnets_taken())
     first = free_port_block(6, DOCKER_PORTS)
