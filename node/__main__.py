@@ -55,6 +55,7 @@ from node.shell.http.doorman import Doorman
 from node.shell.http.port_limits import PortLimits, fitting
 from node.shell.http.server import Server
 from node.shell.peers.gate import Gate
+from node.shell.peers.handshake import FirstView, first_view_in
 from node.shell.peers.links import PeerLinks
 
 DRAIN_S = 3.0  # a container is killed after 10 s, and the node must end more than requests
@@ -158,12 +159,15 @@ async def _serve_from(settings: Settings, store: SqliteStore, stop: asyncio.Futu
     def seeks(peer: str) -> bool:
         return driver.replica.views.seeks(peer)
 
+    def first_view() -> FirstView | None:
+        return first_view_in(driver.replica.view)
+
     def silence_s() -> float:
         return pace_of(driver.replica.view).silence_s
 
     guard = Guard(settings.security)
     gate = Gate(name, guard.secrets, guard.audit, guard.tls)
-    links = PeerLinks(name, random, silence_s, where, seeks, gate=gate)
+    links = PeerLinks(name, random, silence_s, where, seeks, gate=gate, first_view=first_view)
     driver = Driver(restored(), LoopTimer(), links, store, restored, store)
     server = server_of(settings, driver, links, store, guard)
     obey_signals(stop, guard, links)

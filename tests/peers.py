@@ -15,6 +15,7 @@ from node.security.audit import Audit
 from node.security.cluster_secret import ClusterSecrets
 from node.security.tls import TlsContexts
 from node.shell.peers.gate import Gate
+from node.shell.peers.handshake import FirstView
 from node.shell.peers.link import Link
 from node.shell.peers.link_limits import USUAL, LinkLimits
 from node.shell.peers.links import PeerLinks
@@ -45,10 +46,13 @@ class Peer:
         limits: LinkLimits = USUAL,
         secrets: Sequence[bytes] = (),
         tls: TlsContexts | None = None,
+        first_view: FirstView | None = None,
     ) -> None:
         self.address, self.secrets = address, ClusterSecrets(secrets)
         gate = Gate(address, self.secrets, Audit(), tls)
-        self.links = PeerLinks(address, Random(1), lambda: silence_s, where, seeks, limits, gate)
+        self.links = PeerLinks(
+            address, Random(1), lambda: silence_s, where, seeks, limits, gate, lambda: first_view
+        )
         self.events: list[tuple[str, object]] = []
         self._pulse = asyncio.Event()
 

@@ -199,7 +199,7 @@ def test_a_late_node_joins_and_its_disk_remembers_the_view(tmp_path: Path) -> No
 
 
 def test_new_nodes_without_a_shard_count_form_one_shard(tmp_path: Path) -> None:
-    addresses = free_addresses(3)
+    addresses = sorted(free_addresses(3))
     envs = [environment(tmp_path, a, VIEW=",".join(addresses)) for a in addresses]
     with ExitStack() as stack:
         for process in [stack.enter_context(node(env)) for env in envs]:

@@ -80,6 +80,7 @@ class ScriptedLinks:
     heals: int = 0
     unlisted: int = 0
     is_broken: bool = False
+    misfits: dict[str, str] = field(default_factory=dict)
     tallies: dict[str, LinkCounts] = field(
         default_factory=lambda: {NODES[1]: LinkCounts(True, 3, 300, 2, 200, 1)}
     )

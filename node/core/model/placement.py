@@ -5,6 +5,7 @@ equal share of the slots, and the fewest slots move.  The node that proposes a v
 layout, and the view carries it.  ValueError says why there is none.  (protocol D10, "Placement".)
 """
 
+import re
 from collections.abc import Sequence
 
 from node.core.model.keys import SLOTS, Slot
@@ -16,8 +17,8 @@ SHARDS_MAX = 256  # a layout says the shard of a slot in a byte
 def first_view(
     nodes: tuple[str, ...] | list[str], shard_count: int, unsharded: bool = False
 ) -> View:
-    """The view that all nodes compute from the same VIEW and SHARD_COUNT; `unsharded`: from VIEW
-    alone, in the contract that has no shards.
+    """The view that all nodes compute from the same VIEW, in any order, and the same SHARD_COUNT;
+    `unsharded`: from VIEW alone, in the contract that has no shards.
 
     Raises ValueError when there are fewer nodes than shards, or an address comes twice.
     """
@@ -28,12 +29,19 @@ def first_view(
         )
     if not 1 <= shard_count <= len(nodes):
         raise ValueError(f"SHARD_COUNT={shard_count} needs between 1 and {len(nodes)} shards")
+    nodes = sorted(nodes, key=_by_number)
     cuts = [len(nodes) * i // shard_count for i in range(shard_count + 1)]
     shards = tuple(
         Shard(f"s{i + 1}", tuple(nodes[cuts[i] : cuts[i + 1]])) for i in range(shard_count)
     )
     owner = spread(b"\0" * SLOTS, shard_count)
     return View(1, tuple(nodes), shards, owner, unsharded=unsharded)
+
+
+def _by_number(node: str) -> list[tuple[bool, int, str]]:
+    """The order of addresses in which 10.10.0.9 comes before 10.10.0.10."""
+    parts = (part for part in re.split(r"(\d+)", node) if part)
+    return [(p.isdecimal(), int(p), "") if p.isdecimal() else (False, 0, p) for p in parts]
 
 
 def reshaped(now: Layout | View, nodes: Sequence[str], shard_count: int) -> Layout:

@@ -1,21 +1,27 @@
 """What a node reports of itself to the handlers of requests."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from node.api.contract import Checks, Facts
 from node.core import status
+from node.core.model.view import FIRST, View
 from node.driver import Driver
 
 
-def facts_of(driver: Driver, is_draining: Callable[[], bool]) -> Facts:
-    """Return what this node can report of itself now."""
+def facts_of(
+    driver: Driver, is_draining: Callable[[], bool], misfits: Callable[[], Mapping[str, str]]
+) -> Facts:
+    """Return what this node can report of itself now.
+
+    `misfits` gives the nodes that began with other settings, each with how these differ.
+    """
     replica, now = driver.replica, driver.now()
     return Facts(
         address=replica.address,
         view=replica.view,
         alive=partial(status.alive, replica, now),
-        checks=partial(checks_of, driver, is_draining),
+        checks=partial(checks_of, driver, is_draining, misfits),
         status=partial(status.status, replica, now),
         movement=partial(status.movement, replica, now),
         slot_loads=partial(status.slot_loads, replica),
@@ -29,7 +35,21 @@ def facts_of(driver: Driver, is_draining: Callable[[], bool]) -> Facts:
     )
 
 
-def checks_of(driver: Driver, is_draining: Callable[[], bool]) -> Checks:
+def checks_of(
+    driver: Driver, is_draining: Callable[[], bool], misfits: Callable[[], Mapping[str, str]]
+) -> Checks:
     """Return what is checked before a node says that it is ready; a draining node never is."""
-    checks = status.checks(driver.replica)
+    replica = driver.replica
+    checks = (*status.checks(replica), ("settings", wrong_settings(replica.view, misfits())))
     return (*checks, ("serving", "the node is shutting down")) if is_draining() else checks
+
+
+def wrong_settings(view: View, misfits: Mapping[str, str]) -> str:
+    """Return what to correct, if most other nodes of the view began with other settings.
+
+    Fewer may be wrong themselves, and this node serves without them.
+    """
+    misfits = {node: how for node, how in misfits.items() if node in view.nodes}
+    if view.id != FIRST or 2 * len(misfits) <= len(view.nodes) - 1:
+        return ""
+    return f"no link with {', '.join(sorted(misfits))}: {next(iter(misfits.values()))}"

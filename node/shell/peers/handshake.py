@@ -1,6 +1,7 @@
 """How a link begins: two nodes tell each other their names and their protocol version.
 
-Both sides say hello, the caller first.  The hello does not compare views: nodes do that in their
+Both sides say hello, the caller first.  Nodes that are in the view of their settings compare these
+views, since those have one number and nothing else tells them apart.  Other views are compared in
 later messages.  Knows no table of links.
 """
 
@@ -12,19 +13,42 @@ from typing import Any
 import aiohttp
 import msgspec
 
+from node.core.model.view import FIRST, View
 from node.shell.peers.link import REFUSED, Link, WebSocket
 
 VERSION = 7
 PATH = "/peer"
+WHAT_TO_DO = (
+    "nodes that begin a cluster need the same VIEW and SHARD_COUNT, and one that comes later is"
+    " started without SHARD_COUNT; correct them, and start the wrong ones on an empty DATA_DIR"
+)
 NewLink = Callable[[WebSocket, asyncio.Transport], Link]
 NAME = re.compile(r"[A-Za-z0-9._:\[\]-]{1,259}")
 
 
+class FirstView(msgspec.Struct, frozen=True):
+    """The view of a node's settings: the nodes of VIEW, and the members of each shard."""
+
+    nodes: tuple[str, ...]
+    shards: tuple[tuple[str, ...], ...]
+
+
 class Hello(msgspec.Struct, frozen=True):
-    """The first message of both sides; `address` is the sender's name in the nodes' views."""
+    """The first message of both sides; `address` is the sender's name in the nodes' views.
+
+    `first_view` is told while the sender is in it.
+    """
 
     version: int
     address: str
+    first_view: FirstView | None = None
+
+
+def first_view_in(view: View) -> FirstView | None:
+    """Return the view of the settings, if this is it."""
+    if view.id != FIRST:
+        return None
+    return FirstView(view.nodes, tuple(shard.members for shard in view.shards))
 
 
 encode = msgspec.msgpack.Encoder().encode
@@ -95,3 +119,21 @@ def objection(hello: Hello | str, ours: Hello, expected: str) -> str:
     if not NAME.fullmatch(hello.address):
         return "it does not say who it is"
     return ""
+
+
+def other_settings(theirs: Hello | str, ours: Hello) -> str:
+    """Return how the settings of two nodes differ, if both are in the views of these, or ""."""
+    if isinstance(theirs, str):
+        return ""
+    there, here = theirs.first_view, ours.first_view
+    if there is None or here is None or there == here:
+        return ""
+    if len(there.shards) != len(here.shards):
+        what = f"SHARD_COUNT is {len(there.shards)} at {theirs.address} and {len(here.shards)} here"
+    elif strangers := sorted(set(there.nodes) - set(here.nodes)):
+        what = f"the VIEW of {theirs.address} names {strangers[0]}, which that of this node lacks"
+    elif strangers := sorted(set(here.nodes) - set(there.nodes)):
+        what = f"the VIEW of {theirs.address} lacks {strangers[0]}, which that of this node names"
+    else:
+        what = f"{theirs.address} has put other nodes together in shards"
+    return f"{what}; {WHAT_TO_DO}"

@@ -120,6 +120,11 @@ class Link:
         """Send these bytes as they are, before `run`; ConnectionError: the socket is gone."""
         await self.socket.send_bytes(message)
 
+    async def say_last(self, message: bytes) -> None:
+        """Send these bytes to a side that may be gone already."""
+        with contextlib.suppress(ConnectionError):
+            await self.say(message)
+
     async def refuse(self, reason: str) -> None:
         await self._close(REFUSED, reason)
 

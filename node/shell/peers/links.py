@@ -27,13 +27,16 @@ from node.core.protocol.messages import Envelope
 from node.security.audit import Audit
 from node.security.cluster_secret import ClusterSecrets
 from node.shell.peers.cuts import Cuts
+from node.shell.peers.encoded import LastEncoded
 from node.shell.peers.gate import Admitted, Distrusted, Gate
 from node.shell.peers.handshake import (
     VERSION,
+    FirstView,
     Hello,
     encode,
     new_session,
     objection,
+    other_settings,
     received_hello,
 )
 from node.shell.peers.link import RECEIVE_BYTES_MAX, Link, Silence
@@ -58,7 +61,7 @@ class PeerLinks:
 
     `silence_s` says how long a link may hear nothing.  `where` says where to dial a node, if that
     is not its name ("": nowhere, it may call).  `seeks` says whether this node waits for a first
-    contact with another: then it dials that one again and again.
+    contact with another: then it dials again and again.  `first_view`: see the hello.
     """
 
     def __init__(
@@ -70,16 +73,17 @@ class PeerLinks:
         seeks: Seeks = lambda peer: False,
         limits: LinkLimits = USUAL,
         gate: Gate | None = None,
+        first_view: Callable[[], FirstView | None] = lambda: None,
     ) -> None:
-        self._address, self._hello = address, Hello(VERSION, address)
+        self._address, self._limits, self._first_view = address, limits, first_view
         self._gate = gate or Gate(address, ClusterSecrets(), Audit())
-        self._random, self._where, self._seeks, self._limits = random, where, seeks, limits
+        self._random, self._where, self._seeks = random, where, seeks
         self._new_link = partial(Link, silence_s=silence_s, limits=limits)
         self._known: frozenset[str] = frozenset()
         self._peers: dict[str, Peer] = {}
         self._cuts = Cuts()
         self._log = LinkLog()
-        self._encoded: tuple[Envelope | None, bytes] = None, b""  # the last message
+        self._encoded = LastEncoded()
         self._session: aiohttp.ClientSession | None = None  # while it is open
         self._tasks: set[asyncio.Task[None]] = set()
         self._on_envelope: OnEnvelope = lambda peer, envelope: None
@@ -139,20 +143,12 @@ class PeerLinks:
             return
         link = known.link
         is_cut = self._cuts.has(peer)
-        if link is None or is_cut or not link.send(self._text(envelope)):
+        if link is None or is_cut or not link.send(self._encoded.bytes_of(envelope)):
             known.counts.dropped += 1
-
-    def _text(self, envelope: Envelope) -> bytes:
-        """Encode a message; one to several peers comes several times in a row, and is encoded
-        once.
-        """
-        if envelope is not self._encoded[0]:
-            self._encoded = envelope, encode(envelope)
-        return self._encoded[1]
 
     def stats(self) -> dict[str, dict[str, int]]:
         """Return each peer's tally, with those of present unlisted peers."""
-        return {address: asdict(peer.counts) for address, peer in self._peers.items()}
+        return {name: asdict(peer.counts) for name, peer in self._peers.items()}
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
@@ -176,6 +172,15 @@ class PeerLinks:
         self._cuts.clear()
 
     # -------------------------------------------------------------- how links begin
+
+    @property
+    def _hello(self) -> Hello:
+        return Hello(VERSION, self._address, self._first_view())
+
+    @property
+    def misfits(self) -> dict[str, str]:
+        """Known nodes that began with other settings, and how these differ."""
+        return {name: peer.misfit for name, peer in self._peers.items() if peer.misfit}
 
     async def accept(self, request: web_request.BaseRequest) -> web_response.StreamResponse:
         """Serve GET /peer for as long as the link lasts."""
@@ -212,19 +217,12 @@ class PeerLinks:
             if peer.link is None and peer.where and not was_cut:
                 attempt = self._dial(session, address, peer.where)
                 if sought:
-                    self._begin_beside(peer, attempt)
+                    peer.try_beside(self._spawn(attempt))
                 else:
                     await attempt
             if peer.link is not None:
                 await peer.apart.wait()
             pace.on_attempt(loop.time() - began, was_cut)
-
-    def _begin_beside(self, peer: Peer, attempt: Coroutine[Any, Any, None]) -> None:
-        """Begin one more attempt, beside those that hang.  Each ends after HELLO_S.  A network that
-        comes back answers a new attempt at once, and an old one only at its next retry."""
-        task = self._spawn(attempt)
-        peer.attempts.add(task)
-        task.add_done_callback(peer.attempts.discard)
 
     async def _dial(self, session: aiohttp.ClientSession, peer: str, where: str) -> None:
         """Make one attempt; once both sides agree to it, the link runs in a task of its own."""
@@ -251,10 +249,15 @@ class PeerLinks:
     async def _admit(self, link: Link, hello: Hello | str, expected: str, is_dialed: bool) -> bool:
         """Begin the link, if the other side may talk to us and has no better link."""
         reason = self._objection(hello, expected)
-        if reason:
+        misfit = "" if reason else other_settings(hello, self._hello)
+        if reason or misfit:
             name = hello.address if isinstance(hello, Hello) else expected
-            self._log.refusal(name, reason, self._known)
-            await link.refuse(reason)
+            if misfit and name in self._known:
+                self._peers[name].misfit = misfit
+            if misfit and not is_dialed:
+                await link.say_last(encode(self._hello))  # so that it sees the difference, too
+            self._log.refusal(name, reason or misfit, self._known)
+            await link.refuse(reason or misfit)
             return False
         assert isinstance(hello, Hello)
         link.peer, link.dialer = hello.address, self._address if is_dialed else hello.address
@@ -282,7 +285,7 @@ class PeerLinks:
             self._end(known.link)
         peer = self._peers.setdefault(link.peer, Peer())
         tally = peer.counts
-        peer.link, tally.up = link, True
+        peer.link, peer.misfit, tally.up = link, "", True
         peer.apart.clear()
         peer.drop_attempts()
 

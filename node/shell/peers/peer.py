@@ -25,6 +25,7 @@ class Peer(msgspec.Struct):
 
     counts: LinkCounts = msgspec.field(default_factory=LinkCounts)
     where: str = ""  # where to dial it
+    misfit: str = ""  # how its settings differ from ours, if it began with others
     link: Link | None = None
     dialer: asyncio.Task[None] | None = None
     # side by side, if sought
@@ -38,6 +39,12 @@ class Peer(msgspec.Struct):
             self.dialer.cancel()
             self.dialer = None
         self.drop_attempts()
+
+    def try_beside(self, attempt: asyncio.Task[None]) -> None:
+        """Note one more attempt, beside those that hang.  Each ends after HELLO_S.  A network that
+        comes back answers a new attempt at once, and an old one only at its next retry."""
+        self.attempts.add(attempt)
+        attempt.add_done_callback(self.attempts.discard)
 
     def drop_attempts(self) -> None:
         """Cancel all attempts but the one that calls this."""
