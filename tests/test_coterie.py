@@ -77,7 +77,10 @@ def test_the_command_from_up_to_clean(engine: ProcessEngine, home: Path) -> None
     assert "bob: keeps writes for other nodes: 3 for alice" in shown
     assert coterie(home, "down", "--name", "lab").returncode == 0
     assert not (home / "lab" / "env").exists()
-    assert coterie(home, "clean", "--name", "lab").returncode == 0
+    asked = coterie(home, "clean", "--name", "lab")
+    assert (asked.returncode, (home / "lab").exists()) == (2, True)
+    assert "Expected --yes, because there is no terminal" in asked.stderr
+    assert coterie(home, "clean", "--name", "lab", "--yes").returncode == 0
     assert not (home / "lab").exists()
 
 

@@ -10,9 +10,10 @@ import pytest
 from rich.console import Console
 
 from cluster.cli import view_commands
+from cluster.cli.view_commands import Change
 from cluster.engines import node_client
 from cluster.engines.console import Report
-from cluster.engines.launch import UpOptions, up
+from cluster.engines.launch import UpOptions, topology_for, up
 from cluster.engines.processes import ProcessEngine
 from cluster.engines.topology import Topology, Trouble
 from tests.coterie_command import coterie, done, shards
@@ -55,6 +56,17 @@ def test_from_plan_to_done_and_one_node_more(engine: ProcessEngine) -> None:
     coterie(engine, "view", "watch")
     assert shards(engine) == {"s1": ["alice", "bob"], "s2": ["carol", "erin"]}
     assert "nothing would change" in done(engine, "view", "commit", "--shards", "2")
+    assert done(engine, "status").startswith('Cluster "views": 2 shards of 2, 2 nodes, process')
+    with pytest.raises(Trouble, match="coterie view commit --shards 3"):
+        topology_for(engine, UpOptions(shards=3))
+    assert topology_for(engine, UpOptions(shards=2)) == engine.recall()
+
+
+def test_an_option_may_name_several_nodes_and_be_repeated() -> None:
+    topology = Topology("views", 2, 2, "process")
+    change = Change(add=["h1:1", "h2:1, h3:1"], remove=["alice", "bob,carol"])
+    gone = [topology.node(name).address for name in ("alice", "bob", "carol")]
+    assert change.request(topology) == {"add": ["h1:1", "h2:1", "h3:1"], "remove": gone}
 
 
 @pytest.mark.parametrize(

@@ -64,10 +64,11 @@ NodeName = Annotated[str, typer.Argument(metavar="NODE", help="As in `coterie st
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Wait = Annotated[float, typer.Option(help="Seconds until it must be done.")]
 Shards = Annotated[int | None, typer.Option(min=1, help="How many shards. [default: as now]")]
-Nodes = Annotated[str | None, typer.Option(help="All of them: alice,bob,10.10.0.9:8090.")]
-Add = Annotated[str | None, typer.Option(help="Nodes that come.")]
-Remove = Annotated[str | None, typer.Option(help="Nodes that go.")]
-Lost = Annotated[str | None, typer.Option(help="Nodes whose disks are given up.")]
+Words = list[str] | None  # each may name several nodes, and each option may be repeated
+Nodes = Annotated[Words, typer.Option(help="All of them: alice,bob,10.10.0.9:8090.")]
+Add = Annotated[Words, typer.Option(help="Nodes that come.")]
+Remove = Annotated[Words, typer.Option(help="Nodes that go.")]
+Lost = Annotated[Words, typer.Option(help="Nodes whose disks are given up.")]
 Force = Annotated[bool, typer.Option("--force", help="Although something may be lost.")]
 
 
@@ -137,14 +138,27 @@ def down(name: Name = DEFAULT_NAME) -> None:
 @app.command()
 def clean(name: Name = DEFAULT_NAME, yes: Yes = False) -> None:
     """Stop a cluster and throw its data away."""
-    _confirm(f'Throw away all data of cluster "{name}"?', yes)
-    commands.throw_away(holders_of(name), name, report, Run.home)
+    found = holders_of(name)
+    if found:
+        _confirm_loss(f'Throw away all data of cluster "{name}"?', yes)
+    commands.throw_away(found, name, report, Run.home)
 
 
 def _confirm(question: str, yes: bool) -> None:
     """Ask for confirmation on a terminal; elsewhere the command itself confirms."""
-    if not yes and sys.stdin.isatty() and sys.stderr.isatty():
+    if not yes and _is_on_terminal():
         typer.confirm(question, abort=True, err=True)
+
+
+def _confirm_loss(question: str, yes: bool) -> None:
+    """Ask before data is thrown away; where no one can be asked, want --yes."""
+    if not yes and not _is_on_terminal():
+        raise Trouble(f"{question} Expected --yes, because there is no terminal to ask at", USAGE)
+    _confirm(question, yes)
+
+
+def _is_on_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 @app.command()
@@ -197,8 +211,9 @@ def resume(node: NodeName, name: Name = DEFAULT_NAME) -> None:
 @app.command()
 def wipe(node: NodeName, name: Name = DEFAULT_NAME, yes: Yes = False) -> None:
     """Throw away the data of a node that does not run."""
-    _confirm(f"Throw away the data of {node}?", yes)
-    engine_of(name).wipe(node)
+    engine = engine_of(name)
+    _confirm_loss(f"Throw away the data of {node}?", yes)
+    engine.wipe(node)
 
 
 @app.command()

@@ -15,7 +15,7 @@ from cluster.engines import node_client
 from cluster.engines.console import Report, say, table
 from cluster.engines.engine import Engine, NodeState, recalled
 from cluster.engines.launch import UpOptions, endpoints_document, node_rows, up, withdraw
-from cluster.engines.topology import Trouble, disagreement, groups_of, shard_of
+from cluster.engines.topology import Trouble, counted, disagreement, groups_of, shard_of
 
 CONTENT_SHOWN = 8  # characters of a hash: they distinguish three replicas
 MARKS = {"good": "✓", "warning": "!", "bad": "✗"}
@@ -68,7 +68,7 @@ def status(engine: Engine, as_json: bool) -> None:
         {**node, "content": (node["content"] or "-")[:CONTENT_SHOWN]} for node in document["nodes"]
     ]
     rows = [tuple(_cell(node[key]) for key in keys) for node in shown]
-    say(f'Cluster "{document["name"]}": {recalled(engine).shape}, {document["engine"]}')
+    say(f'Cluster "{document["name"]}": {shape_now(engine, document)}, {document["engine"]}')
     say(table(heads, rows))
     for node in document["nodes"]:
         if node["failing"] and node["state"] == NodeState.RUNNING:
@@ -88,6 +88,15 @@ def status(engine: Engine, as_json: bool) -> None:
             say(f"{node['name']}: keeps writes for other nodes: {said}")
     if document["split"]:
         say(f"split: {' | '.join(','.join(group) for group in document['split'])}")
+
+
+def shape_now(engine: Engine, document: dict[str, Any]) -> str:
+    """Return the shards of the view in words; without a view, the shape that `up` gave."""
+    views = [node["view"] for node in document["nodes"] if node["view"]]
+    sizes = [len(members) for members in views[0]["shards"].values()] if views else []
+    if not sizes:
+        return recalled(engine).shape
+    return f"{counted(len(sizes), 'shard')} of {', '.join(map(str, sizes))} nodes"
 
 
 def _cell(value: object) -> str:

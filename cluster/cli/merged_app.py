@@ -45,6 +45,8 @@ def counter(
 ) -> None:
     """Read a counter, or add to it: `coterie counter visits add 5`."""
     amount = _amount_in(change or [])
+    if delete and change:
+        raise Trouble("expected --delete alone, or `add NUMBER`: a delete adds nothing", USAGE)
     asked = asked_of(name, url, node, session, timeout)
     if delete:
         merged_commands.delete(asked, "counters", key, level)
@@ -78,6 +80,8 @@ def set_(
     as_json: Json = False,
 ) -> None:
     """Read a set, or change it: `coterie set tags --add red --remove blue`."""
+    if delete and (add or remove):
+        raise Trouble("expected --delete alone, or --add and --remove", USAGE)
     asked = asked_of(name, url, node, session, timeout)
     if delete:
         merged_commands.delete(asked, "sets", key, level)

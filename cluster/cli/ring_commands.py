@@ -32,7 +32,7 @@ def remove_node(engine: Engine, name: str, wait_s: float, report: Report) -> Non
     if node.address not in _view(engine)["nodes"]:
         words = "`coterie view show` lists its nodes"
         raise Trouble(f"{name} is not in the ring; {words}", NOT_FOUND)
-    _change(engine, view_commands.Change(remove=name), wait_s, report)
+    _change(engine, view_commands.Change(remove=[name]), wait_s, report)
     with report.phase(f"{name} stopped"):
         engine.halt([name])
 

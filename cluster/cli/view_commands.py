@@ -37,19 +37,22 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True)
 class Change:
-    """The change that the user asks for; a field of None stays as it is."""
+    """The change that the user asks for; a field of None stays as it is.
+
+    Each text of a list names nodes, with commas between them.
+    """
 
     shards: int | None = None
-    nodes: str | None = None
-    add: str | None = None
-    remove: str | None = None
-    lost: str | None = None
+    nodes: list[str] | None = None
+    add: list[str] | None = None
+    remove: list[str] | None = None
+    lost: list[str] | None = None
     force: bool = False
 
     def request(self, topology: Topology) -> Document:
         """Return the change in the form that a node reads."""
         lists = {"nodes": self.nodes, "add": self.add, "remove": self.remove, "lost": self.lost}
-        request: Document = {k: addresses(text, topology) for k, text in lists.items() if text}
+        request: Document = {k: addresses(said, topology) for k, said in lists.items() if said}
         if self.shards is not None:
             request["shards"] = self.shards
         return {**request, "force": True} if self.force else request
@@ -59,9 +62,9 @@ class Change:
         return self == Change(force=self.force)
 
 
-def addresses(text: str, topology: Topology) -> list[str]:
-    """Return the addresses that a text such as 'alice,10.10.0.9:8090' names."""
-    words = [word.strip() for word in text.split(",") if word.strip()]
+def addresses(texts: Iterable[str], topology: Topology) -> list[str]:
+    """Return the addresses that texts such as 'alice,10.10.0.9:8090' name."""
+    words = [word.strip() for text in texts for word in text.split(",") if word.strip()]
     return [word if ":" in word else topology.node(word).address for word in words]
 
 

@@ -66,9 +66,11 @@ def topology_for(engine: Engine, options: UpOptions) -> Topology:
         if wanted is not None and getattr(known, known_as) != wanted
     ]
     if unlike:
+        live = f"; `coterie view commit --shards {options.shards}` changes it while it runs"
         raise Trouble(
-            f'cluster "{engine.name}" is here already, or its data is, with {" and ".join(unlike)};'
-            " ask for the same, take another NAME, or throw its data away with FRESH=1 (--fresh)"
+            f'cluster "{engine.name}" is here already, or its data is, and began with'
+            f" {' and '.join(unlike)}; ask for the same, take another NAME, or throw its data away"
+            f" with FRESH=1 (--fresh){live if options.shards not in (None, known.shards) else ''}"
         )
     return known
 
@@ -130,9 +132,10 @@ def up(engine: Engine, options: UpOptions, report: Report, home: Path) -> Topolo
 def _up(engine: Engine, options: UpOptions, report: Report, home: Path) -> Topology:
     topology = topology_for(engine, options)
     is_new = engine.recall() is None
+    shape = topology.shape if is_new else f"{topology.size} nodes, on the data that it has"
     before = [name for name, state in engine.states().items() if state == NodeState.RUNNING]
     kind = "Docker" if engine.kind == "docker" else "local processes"
-    report.note(f'Cluster "{topology.name}": {topology.shape}, {kind}')
+    report.note(f'Cluster "{topology.name}": {shape}, {kind}')
     try:
         engine.prepare(topology, report)
         _start(engine, topology, report)
