@@ -1,9 +1,11 @@
 """The `coterie` command.
 
 app             arguments and exit codes
-commands        what they do and print (status, ...)
+commands        what they do and print (status, ...);  doctor: what this machine has and lacks
+options         options and questions that several commands share
+view_app        the arguments of `view` and `ring`
 view_commands   what `coterie view` prints of plans, jobs and events
-ring_commands   what `coterie ring` prints; doctor: what this machine has and lacks
+ring_commands   what `coterie ring` prints
 data_app        the arguments of commands about keys;  data_commands: what they do
 many_app        the same about many keys;  many_commands: what they do
 watch_command   what `coterie watch` does

@@ -15,14 +15,16 @@ import docker.errors
 import requests.exceptions
 import typer
 
-from cluster.cli import commands, ring_commands, view_commands
+from cluster.cli import commands
 from cluster.cli.backup_app import backups
 from cluster.cli.data_app import data
 from cluster.cli.deploy_command import deploy
 from cluster.cli.engine_choice import expect_no_rival, holders
 from cluster.cli.many_app import many
 from cluster.cli.merged_app import merged
+from cluster.cli.options import Json, Name, NodeName, Wait, Yes, confirm_loss
 from cluster.cli.run import Run, engine_of
+from cluster.cli.view_app import rings, view
 from cluster.engines import add_node, docker_image
 from cluster.engines.console import Report, say
 from cluster.engines.containers import docker_client
@@ -44,11 +46,7 @@ Begin with `coterie up`, then `coterie status`; `coterie split 'alice | bob,caro
 network, `coterie heal` mends it, `coterie down` stops all and keeps the data.
 """
 app = typer.Typer(help=HELP, no_args_is_help=True, pretty_exceptions_enable=False)
-view = typer.Typer(
-    help="Show the view, and change it while the cluster runs.", no_args_is_help=True
-)
 app.add_typer(view, name="view")
-rings = typer.Typer(help="The ring of nodes, and what of it holds a key.", no_args_is_help=True)
 app.add_typer(rings, name="ring")
 app.add_typer(deploy, name="deploy")
 app.add_typer(data)
@@ -57,19 +55,7 @@ app.add_typer(merged)
 app.add_typer(backups)
 report = Report()
 
-Name = Annotated[str, typer.Option("--name", help="Which cluster.")]
 Choice = Annotated[EngineChoice, typer.Option("--engine", help="What runs the nodes.")]
-Json = Annotated[bool, typer.Option("--json", help="For programs.")]
-NodeName = Annotated[str, typer.Argument(metavar="NODE", help="As in `coterie status`: alice.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-Wait = Annotated[float, typer.Option(help="Seconds until it must be done.")]
-Shards = Annotated[int | None, typer.Option(min=1, help="How many shards. [default: as now]")]
-Words = list[str] | None  # each may name several nodes, and each option may be repeated
-Nodes = Annotated[Words, typer.Option(help="All of them: alice,bob,10.10.0.9:8090.")]
-Add = Annotated[Words, typer.Option(help="Nodes that come.")]
-Remove = Annotated[Words, typer.Option(help="Nodes that go.")]
-Lost = Annotated[Words, typer.Option(help="Nodes whose disks are given up.")]
-Force = Annotated[bool, typer.Option("--force", help="Although something may be lost.")]
 
 
 @app.callback()
@@ -140,25 +126,8 @@ def clean(name: Name = DEFAULT_NAME, yes: Yes = False) -> None:
     """Stop a cluster and throw its data away."""
     found = holders_of(name)
     if found:
-        _confirm_loss(f'Throw away all data of cluster "{name}"?', yes)
+        confirm_loss(f'Throw away all data of cluster "{name}"?', yes)
     commands.throw_away(found, name, report, Run.home)
-
-
-def _confirm(question: str, yes: bool) -> None:
-    """Ask for confirmation on a terminal; elsewhere the command itself confirms."""
-    if not yes and _is_on_terminal():
-        typer.confirm(question, abort=True, err=True)
-
-
-def _confirm_loss(question: str, yes: bool) -> None:
-    """Ask before data is thrown away; where no one can be asked, want --yes."""
-    if not yes and not _is_on_terminal():
-        raise Trouble(f"{question} Expected --yes, because there is no terminal to ask at", USAGE)
-    _confirm(question, yes)
-
-
-def _is_on_terminal() -> bool:
-    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 @app.command()
@@ -212,7 +181,7 @@ def resume(node: NodeName, name: Name = DEFAULT_NAME) -> None:
 def wipe(node: NodeName, name: Name = DEFAULT_NAME, yes: Yes = False) -> None:
     """Throw away the data of a node that does not run."""
     engine = engine_of(name)
-    _confirm_loss(f"Throw away the data of {node}?", yes)
+    confirm_loss(f"Throw away the data of {node}?", yes)
     engine.wipe(node)
 
 
@@ -236,102 +205,6 @@ def add(name: Name = DEFAULT_NAME, wait: Wait = 30.0) -> None:
     """Start one more node, which joins the view; it owns no slots until `coterie view commit`."""
     node = add_node.add_node(engine_of(name), wait, report, Run.home)
     say(f"{node.name} {node.url} {node.address}")
-
-
-@view.command("show")
-def show_view(name: Name = DEFAULT_NAME, as_json: Json = False) -> None:
-    """Show shards, members and slots, and how far the last change is."""
-    view_commands.show(engine_of(name), as_json)
-
-
-@view.command("plan")
-def plan_view(
-    shards: Shards = None,
-    nodes: Nodes = None,
-    add: Add = None,
-    remove: Remove = None,
-    lost: Lost = None,
-    force: Force = False,
-    name: Name = DEFAULT_NAME,
-    as_json: Json = False,
-) -> None:
-    """Show what a change would do, and change nothing: `coterie view plan --shards 3`."""
-    change = view_commands.Change(shards, nodes, add, remove, lost, force)
-    document = view_commands.plan(engine_of(name), change, as_json)
-    if not as_json:
-        say(f"coterie view commit {document['plan']}")
-
-
-@view.command("commit")
-def commit_view(
-    plan: Annotated[str | None, typer.Argument(help="As `coterie view plan` named it.")] = None,
-    shards: Shards = None,
-    nodes: Nodes = None,
-    add: Add = None,
-    remove: Remove = None,
-    lost: Lost = None,
-    force: Force = False,
-    yes: Yes = False,
-    name: Name = DEFAULT_NAME,
-) -> None:
-    """Change the view by a plan, or make a plan, show it, and commit that."""
-    change = view_commands.Change(shards, nodes, add, remove, lost, force)
-    if (plan is None) == change.is_empty:
-        raise Trouble("expected the name of a plan, or what to change, as in --shards 3", USAGE)
-    engine = engine_of(name)
-    if plan is None:
-        document = view_commands.plan(engine, change, as_json=False)
-        if not view_commands.is_change(document):
-            return
-        _confirm("Change the view?", yes)
-        plan = str(document["plan"])
-    view_commands.commit(engine, plan, force, report)
-
-
-@view.command("watch")
-def watch_view(name: Name = DEFAULT_NAME, wait: Wait = 600.0) -> None:
-    """Show how far the change is, until it is done."""
-    view_commands.watch(engine_of(name), wait, report)
-
-
-@view.command("abort")
-def abort_view(name: Name = DEFAULT_NAME, yes: Yes = False) -> None:
-    """Go back to the previous view, as long as the change is under way."""
-    _confirm("Take the change back?", yes)
-    view_commands.abort(engine_of(name), report)
-
-
-@rings.command("add-node")
-def add_to_ring(name: Name = DEFAULT_NAME, wait: Wait = 60.0) -> None:
-    """Start one more node, give it its share, and wait until it has the data."""
-    node = ring_commands.add_node(engine_of(name), wait, report, Run.home)
-    say(f"{node.name} {node.url} {node.address}")
-
-
-@rings.command("remove-node")
-def remove_from_ring(
-    node: NodeName, name: Name = DEFAULT_NAME, wait: Wait = 60.0, yes: Yes = False
-) -> None:
-    """Take a node off the ring, and stop it when the others have its data."""
-    _confirm(f"Take {node} off the ring?", yes)
-    ring_commands.remove_node(engine_of(name), node, wait, report)
-
-
-@rings.command("nodes")
-def nodes_of_key(
-    key: Annotated[str, typer.Argument(metavar="KEY", help="Any text.")],
-    how_many: Annotated[int, typer.Option("-n", min=1, help="How many of them.")] = 3,
-    name: Name = DEFAULT_NAME,
-    as_json: Json = False,
-) -> None:
-    """Show the nodes that answer for a key, in order: `coterie ring nodes cart -n 3`."""
-    ring_commands.show_nodes(engine_of(name), key, how_many, as_json)
-
-
-@rings.command("containers")
-def containers_of_ring(name: Name = DEFAULT_NAME, as_json: Json = False) -> None:
-    """Show what runs each node."""
-    ring_commands.show_containers(engine_of(name), as_json)
 
 
 @app.command()

@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from cluster.cli import backup_commands
-from cluster.cli.data_app import TIMEOUT_S, At, Json, Name, Timeout, Urls, W, asked_of
+from cluster.cli.data_app import TIMEOUT_S, At, Timeout, Urls, W, asked_of
+from cluster.cli.options import Json, Name
 from cluster.engines.topology import DEFAULT_NAME, USAGE, Trouble
 
 backups = typer.Typer()

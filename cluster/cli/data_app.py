@@ -13,6 +13,7 @@ import typer
 from cluster.cli import data_commands, token_commands, watch_command
 from cluster.cli.client_session import Asked
 from cluster.cli.data_commands import ReadOptions, WriteOptions
+from cluster.cli.options import Json, Name
 from cluster.cli.run import engine_of
 from cluster.cli.watch_command import WatchedKeys
 from cluster.engines.engine import recalled
@@ -25,7 +26,6 @@ data.add_typer(tokens, name="token")
 data.add_typer(contexts, name="context")
 
 Key = Annotated[str, typer.Argument(metavar="KEY", help="Any text of 1 to 1024 bytes.")]
-Name = Annotated[str, typer.Option("--name", help="Which cluster.")]
 Urls = Annotated[
     list[str] | None, typer.Option("--url", help="Of a node, instead of --name; may be repeated.")
 ]
@@ -33,7 +33,6 @@ At = Annotated[str | None, typer.Option("--node", help="Ask this node alone: ali
 SessionFile = Annotated[
     Path | None, typer.Option("--session", help="A file that keeps what this session has seen.")
 ]
-Json = Annotated[bool, typer.Option("--json", help="For programs.")]
 Timeout = Annotated[float, typer.Option(help="Seconds, up to 300.")]
 W = Annotated[
     str | None, typer.Option("--w", help="available, one, quorum, all, or a number of replicas.")

@@ -5,20 +5,9 @@ from typing import Annotated, Literal
 import typer
 
 from cluster.cli import many_commands
-from cluster.cli.data_app import (
-    TIMEOUT_S,
-    At,
-    Json,
-    Name,
-    OnMiss,
-    R,
-    SessionFile,
-    Timeout,
-    Urls,
-    W,
-    asked_of,
-)
+from cluster.cli.data_app import TIMEOUT_S, At, OnMiss, R, SessionFile, Timeout, Urls, W, asked_of
 from cluster.cli.many_commands import BulkOptions, ListOptions
+from cluster.cli.options import Json, Name
 from cluster.engines.topology import DEFAULT_NAME
 
 many = typer.Typer()

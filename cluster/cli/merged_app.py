@@ -6,17 +6,8 @@ from typing import Annotated
 import typer
 
 from cluster.cli import merged_commands
-from cluster.cli.data_app import (
-    TIMEOUT_S,
-    At,
-    Json,
-    Key,
-    Name,
-    SessionFile,
-    Timeout,
-    Urls,
-    asked_of,
-)
+from cluster.cli.data_app import TIMEOUT_S, At, Key, SessionFile, Timeout, Urls, asked_of
+from cluster.cli.options import Json, Name
 from cluster.engines.topology import DEFAULT_NAME, USAGE, Trouble
 
 merged = typer.Typer()

@@ -14,7 +14,7 @@ from unittest.mock import patch
 from node.core.membership.leaving import Leaving
 from node.core.model.item import Item, Past, discard
 from node.core.model.view import View
-from node.core.protocol.operations import Outcome
+from node.core.protocol.operations import Outcome, Put
 from node.core.replication.pull import Repair
 from node.core.requests.write_under_way import Writes
 from node.core.storage import keyspace
@@ -41,7 +41,7 @@ def acks_of_two_views_are_added_up() -> Iterator[None]:
     original = Writes.enter
 
     def enter(
-        self: Writes, members_of: Callable[[str, int], tuple[str, ...]]
+        self: Writes, members_of: Callable[[Put, int], tuple[str, ...]]
     ) -> list[tuple[int, Outcome]]:
         acks = {request: set(write.acks) for request, write in self._writes.items()}
         replies = original(self, members_of)

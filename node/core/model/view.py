@@ -102,6 +102,13 @@ class View(msgspec.Struct, frozen=True, dict=True, omit_defaults=True):
         first = turn % len(members)
         return members[first:] + members[:first]
 
+    def ranked(self, slot: Slot) -> tuple[str, ...]:
+        """The members of the slot's shard in an order that all nodes share; the first place goes
+        round with the slots."""
+        members = self.shard_of(slot).members
+        first = slot % len(members)
+        return members[first:] + members[:first]
+
     @cached_property
     def _own_first(self) -> dict[tuple[str, tuple[str, ...]], tuple[str, ...]]:
         return {

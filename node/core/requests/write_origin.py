@@ -26,6 +26,7 @@ from collections.abc import Callable, Sequence
 
 from node.core.membership.services import Services
 from node.core.model.actors import short_name
+from node.core.model.keys import slot_of_key
 from node.core.model.quorum import wanted
 from node.core.protocol.hints import Hinted
 from node.core.protocol.messages import (
@@ -66,7 +67,7 @@ class WriteOrigin:
     def begin(self, request: int, put: Put, found: bool | None = None, attempts: int = 0) -> None:
         """Begin a client's write.  `found`: a home could not judge it, so the origin has read the
         key first, and this says whether it has a value; `attempts` were made before."""
-        members = self._views.replicas_of(put.key, request)
+        members = self._members(put, request)
         try:
             wanted(put.level, len(members))
         except ValueError as error:
@@ -74,6 +75,13 @@ class WriteOrigin:
             return
         now = self._step.now
         self._ask(self._writes.begin(request, put, members, now, found, attempts))
+
+    def _members(self, put: Put, request: int) -> tuple[str, ...]:
+        """The members to ask, in order.  All nodes ask the same one first for a write whose
+        condition compares versions: then of two that exclude each other, the second is refused."""
+        if put.refuse_when.asks_for_tag:
+            return self._views.view.ranked(slot_of_key(put.key))
+        return self._views.replicas_of(put.key, request)
 
     def _ask(self, asks: Sequence[tuple[str, Accept | ReplicateAgain]]) -> None:
         """Ask homes; a home that is this node itself acts in this very step."""
@@ -101,7 +109,7 @@ class WriteOrigin:
         write = self._writes.without_home(source, message)
         if write is None:
             return
-        members = self._views.replicas_of(write.put.key, message.request)
+        members = self._members(write.put, message.request)
         self._ask(self._writes.ask_another(message.request, write, members, self._step.now))
 
     def on_cannot_decide(self, source: str, message: CannotDecide) -> None:
@@ -113,7 +121,7 @@ class WriteOrigin:
 
     def enter(self) -> None:
         """Count the acks of the new view's owners from now on."""
-        for request, outcome in self._writes.enter(self._views.replicas_of):
+        for request, outcome in self._writes.enter(self._members):
             self._step.reply(request, outcome)
 
     def tick(self) -> None:
