@@ -172,7 +172,7 @@ def written_in(key: str, answer: Answer) -> Written:
     """Read the answer to a write; raise what a refusal says."""
     if answer.status not in (200, 201, 204):
         raise error_in(answer, is_write=True)
-    acks, copies = acks_in(answer)
+    acks, copies, hints = acks_in(answer)
     return Written(
         key=key,
         created=answer.status == 201,
@@ -182,13 +182,15 @@ def written_in(key: str, answer: Answer) -> Written:
         siblings=_count(answer, "kv-siblings", 1),
         acks=acks,
         copies=copies,
+        hints=hints,
         served_by=header_of(answer, "kv-served-by"),
     )
 
 
-def acks_in(answer: Answer) -> tuple[int, int]:
-    """Return how many replicas have a write on disk, and of how many."""
-    return _fraction(answer, "kv-acks")
+def acks_in(answer: Answer) -> tuple[int, int, int]:
+    """Return how many replicas have a write on disk, of how many, and for how many of the others
+    it is kept."""
+    return *_fraction(answer, "kv-acks"), _count(answer, "kv-hints", 0)
 
 
 # ------------------------------------------------------------------ refusals

@@ -52,5 +52,6 @@ def line_written(answer: Answer, document: Mapping[str, Any]) -> Written:
         siblings=0,
         acks=int(document["acks"]),
         copies=int(document["copies"]),
+        hints=int(document.get("hints", 0)),
         served_by=header_of(answer, "kv-served-by"),
     )

@@ -20,24 +20,26 @@ COUNTERS, SETS = "/v1/counters/", "/v1/sets/"
 @dataclass(frozen=True, slots=True)
 class Counted:
     """What an addition did: the counter has this value, as far as its home knows, and `acks` of
-    `copies` replicas have the addition on disk."""
+    `copies` replicas have the addition on disk; other nodes keep it for `hints` of the rest."""
 
     key: str
     value: int
     acks: int
     copies: int
+    hints: int
     served_by: str
 
 
 @dataclass(frozen=True, slots=True)
 class Members:
     """What a change of a set did: it has these elements, as far as its home knows, and `acks` of
-    `copies` replicas have the change on disk."""
+    `copies` replicas have the change on disk; other nodes keep it for `hints` of the rest."""
 
     key: str
     elements: list[Scalar]
     acks: int
     copies: int
+    hints: int
     served_by: str
 
 

@@ -74,7 +74,7 @@ class Written:
     `created`: the key had no value before, as far as its home knew.  `context` has seen this write
     and what it replaced.  `etag` is empty if the write stands beside others, of which there are
     `siblings` with it (0 in a bulk, where nodes do not tell).  `acks` of `copies` replicas have the
-    write on disk.
+    write on disk, and other nodes keep it for `hints` of those that do not answer.
     """
 
     key: str
@@ -85,6 +85,7 @@ class Written:
     siblings: int
     acks: int
     copies: int
+    hints: int
     served_by: str
 
 

@@ -136,7 +136,7 @@ def test_nodes_that_name_themselves_first_are_one_cluster(tmp_path: Path) -> Non
         await_ready(addresses)
         for number, address in enumerate(addresses):
             key = f"/v1/kv/k{number}"
-            assert call("PUT", address, f"{key}?w=all", number)[0] == 201
+            assert call("PUT", address, f"{key}?w=all&strict=true", number)[0] == 201
             assert [call("GET", other, key)[1] for other in addresses] == [number] * 4
 
 

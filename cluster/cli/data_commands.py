@@ -243,7 +243,8 @@ def _say_written(done: str, written: Written, as_json: bool) -> None:
         return
     beside = written.siblings - 1
     others = f"; it stands beside {beside} other value{'s' if beside > 1 else ''}" if beside else ""
-    say(f"{done}: {written.acks} of {written.copies} replicas have it{others}")
+    kept = f", and it is kept for {written.hints} more" if written.hints else ""
+    say(f"{done}: {written.acks} of {written.copies} replicas have it{kept}{others}")
 
 
 def said_of(read: Value) -> dict[str, Any]:

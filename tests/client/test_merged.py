@@ -45,7 +45,7 @@ def read(script: Script, call: Call[T]) -> T:
 
 def test_an_addition_is_sent_again_under_its_name() -> None:
     said = Script([LOST, problem(503, "unavailable"), counted(7)])
-    assert add(said) == Counted("k/1", 7, 2, 3, "a:1")
+    assert add(said) == Counted("k/1", 7, 2, 3, 0, "a:1")
     assert said.sent[0].url.startswith("http://a:1/v1/counters/k%2F1?w=all&timeout=")
     assert (said.sent[0].method, said.sent[0].body) == ("POST", b'{"add": 5}')
     names = [header(send, "Idempotency-Key") for send in said.sent]
@@ -101,7 +101,7 @@ def test_a_set_is_changed_in_one_write() -> None:
     core = said.core()
     call = merged.change("k", ["a", 1], (None,), core.write_options("k"))
     changed = said.run(core.talk(call, said.now + TIMEOUT_S))
-    assert changed == Members("k", [None, True, 1, "a"], 2, 3, "a:1")
+    assert changed == Members("k", [None, True, 1, "a"], 2, 3, 0, "a:1")
     assert json.loads(said.sent[0].body or b"") == {"add": ["a", 1], "remove": [None]}
     assert "/v1/sets/k?" in said.sent[0].url
     with pytest.raises(Absent):

@@ -93,7 +93,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Served:
     with node({**first, **shape}) as one, node({**second, **shape}) as two:
         for process in (one, two):
             said(process, "serving at")
-        called_until(201, "PUT", addresses[0], "/v1/kv/cart?w=all", ["milk"])
+        called_until(201, "PUT", addresses[0], "/v1/kv/cart?w=all&strict=true", ["milk"])
         with OPENER.open(f"http://{addresses[0]}/metrics", timeout=20.0) as answer:
             text = answer.read().decode()
     found: Served = {name: {"peer"} for name in re.findall(r"^# TYPE (\w+) ", text, re.MULTILINE)}

@@ -57,7 +57,7 @@ def test_nodes_with_certificates_serve(tmp_path: Path) -> None:
         key = ("exec", "-T", f"{NAME}-0", "cat", "/run/secrets/operator-token")
         token = run(*words, *key).strip()
         path = "/v1/kv/cart"
-        written = ask(port, "PUT", f"{path}?w=all", ["milk"], token, authority)
+        written = ask(port, "PUT", f"{path}?w=all&strict=true", ["milk"], token, authority)
         assert written[0] == 201, written
         last = port + SIZE - 1
         assert ask(last, "GET", f"{path}?r=one", None, token, authority)[1] == {"value": ["milk"]}

@@ -80,7 +80,7 @@ def test_up_demo_down_and_nothing_is_left(project: Project) -> None:
     path = "/run/secrets/operator-token"
     token = project.compose("exec", "-T", f"{NAME}-0", "cat", path).strip()
     assert ask(project.port, "PUT", "/v1/kv/cart", ["milk"])[0] == 401
-    assert ask(project.port, "PUT", "/v1/kv/cart?w=all", ["milk"], token)[0] == 201
+    assert ask(project.port, "PUT", "/v1/kv/cart?w=all&strict=true", ["milk"], token)[0] == 201
     assert ask(project.port + 5, "GET", "/v1/kv/cart", None, token)[1] == {"value": ["milk"]}
     project.compose("--profile", "demo", "build", "demo")
     said = project.compose("--profile", "demo", "run", "--rm", "demo")

@@ -124,7 +124,7 @@ def test_a_killed_node_comes_back_with_its_data_and_its_place(swarm: Any, tmp_pa
     with running(stack):
         assert stack.ask(0, "GET", "/v1/status")[0] == 401
         stack.token = (tmp_path / "secrets" / "operator-token").read_text().strip()
-        assert stack.ask(3, "PUT", "/v1/kv/cart?w=all", ["milk"])[0] == 201
+        assert stack.ask(3, "PUT", "/v1/kv/cart?w=all&strict=true", ["milk"])[0] == 201
         owner = stack.ask(0, "GET", "/v1/view?key=cart")[1]["key"]["nodes"][0]
         index = int(owner.partition(".")[0].rpartition("-")[2])
         assert owner == f"securestack-{index}.securestack:8090"
@@ -152,7 +152,7 @@ def test_the_view_changes_and_a_node_comes_later(swarm: Any, tmp_path: Path) -> 
     ) as stack:
         keys = [f"key-{number}" for number in range(20)]
         for key in keys:
-            assert stack.ask(0, "PUT", f"/v1/kv/{key}?w=all", [key])[0] == 201
+            assert stack.ask(0, "PUT", f"/v1/kv/{key}?w=all&strict=true", [key])[0] == 201
         change(stack, "--shards", "3")
         assert sizes_of_shards(stack) == [2, 2, 2]
         first = [stack.task_of(index).id for index in range(SIZE)]

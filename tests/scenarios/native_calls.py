@@ -44,3 +44,4 @@ def values_of(said: Said) -> list[str]:
 
 
 TEXT = {"Content_Type": "text/plain"}
+ALL = "w=all&strict=true"  # all owners have the write on disk, and no hint stands for one

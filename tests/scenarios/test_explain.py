@@ -36,7 +36,7 @@ def are_cut(cluster: Cluster, name: str) -> bool:
 @pytest.mark.timeout(180)
 def test_a_cut_is_explained_on_both_sides_and_after_the_heal(cluster: Cluster) -> None:
     urls = cluster.urls
-    first = kv(urls["alice"], "PUT", f"{KEY}?w=all", b"Ann", **TEXT)
+    first = kv(urls["alice"], "PUT", f"{KEY}?w=all&strict=true", b"Ann", **TEXT)
     assert first.status == 201
     owners = explained(urls["bob"])["owners"]
     away = next(name for name in cluster.names if cluster.address(name) == owners[2])

@@ -44,8 +44,8 @@ def test_no_gap_and_no_double_while_shards_change(kind: str, tmp_path: Path) -> 
     with machines(kind, tmp_path, 2, 3) as cluster:
         cluster.await_ready()
         urls = list(cluster.urls.values())
-        at_once(lambda key: kv(urls[0], "PUT", f"{key}?w=all", b"1"), KEYS)
-        at_once(lambda key: kv(urls[1], "DELETE", f"{key}?w=all"), DELETED)
+        at_once(lambda key: kv(urls[0], "PUT", f"{key}?w=all&strict=true", b"1"), KEYS)
+        at_once(lambda key: kv(urls[1], "DELETE", f"{key}?w=all&strict=true"), DELETED)
         assert listed(urls) == LEFT
         for shards in (3, 2):
             assert ask("PUT", f"{urls[0]}/shard/reshard", {"shard-count": shards})[0] == 200

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.scenarios.conftest import Cluster
-from tests.scenarios.native_calls import OPENER, Said
+from tests.scenarios.native_calls import ALL, OPENER, Said
 from tests.scenarios.script import eventually
 
 HEALED_S = 10.0
@@ -67,7 +67,7 @@ def test_both_halves_of_a_partition_add(cluster: Cluster) -> None:
         )
 
     assert eventually(is_whole, HEALED_S)
-    removed = done(call(urls["alice"], "POST", "sets/halves?w=all", {"remove": elements[:99]}))
+    removed = done(call(urls["alice"], "POST", f"sets/halves?{ALL}", {"remove": elements[:99]}))
     assert removed.json["elements"] == elements[99:]
 
 

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 import pytest
 
 from tests.scenarios.conftest import Cluster
-from tests.scenarios.native_calls import OPENER, TEXT, kv, values_of
+from tests.scenarios.native_calls import ALL, OPENER, TEXT, kv, values_of
 from tests.scenarios.script import ask, eventually
 
 HEALED_S = 10.0
@@ -66,7 +66,7 @@ def test_two_editors_who_never_read_keep_two_siblings(cluster: Cluster) -> None:
             assert len(values) <= 2
     both = kv(urls[0], "GET", "doc/2?r=all")
     assert values_of(both) == ["eve 99", "tom 99"]
-    assert kv(urls[4], "PUT", "doc/2?w=all", b"one", **TEXT, Kv_Context=both.context).status == 200
+    assert kv(urls[4], "PUT", f"doc/2?{ALL}", b"one", **TEXT, Kv_Context=both.context).status == 200
     assert {kv(url, "GET", "doc/2").body for url in urls} == {b"one"}
 
 
@@ -116,9 +116,9 @@ def test_conditions_are_kept_at_every_node(cluster: Cluster) -> None:
 
 def test_contracts_see_the_values_and_write_them(cluster: Cluster) -> None:
     urls = list(cluster.urls.values())
-    kv(urls[0], "PUT", "mixed?w=all", b'say "hi"', **TEXT)
+    kv(urls[0], "PUT", f"mixed?{ALL}", b'say "hi"', **TEXT)
     assert ask("GET", f"{urls[3]}/kvs/mixed")[1]["value"] == 'say "hi"'
-    kv(urls[0], "PUT", "mixed?w=all", b"\xff", Content_Type="image/x")
+    kv(urls[0], "PUT", f"mixed?{ALL}", b"\xff", Content_Type="image/x")
     assert ask("GET", f"{urls[3]}/kvs/mixed")[1]["value"] == "/w=="
     ask("PUT", f"{urls[1]}/kvs/mixed", {"value": {"a": 1.50}, "causal-metadata": {}})
     said = kv(urls[1], "GET", "mixed?r=all")
@@ -146,7 +146,7 @@ def test_a_policy_is_the_same_at_all_nodes_and_stays_when_the_view_changes(
     told = set_policy(urls[4], "once/", {"blind": "refuse"})["policies"]
     assert eventually(lambda: all(policies_of(url) == told for url in urls), HEALED_S)
     for url, text in ((urls[0], b'["milk"]'), (urls[5], b'["eggs","milk"]')):
-        assert kv(url, "PUT", "carts/1?w=all", text, Content_Type="application/json").status < 300
+        assert kv(url, "PUT", f"carts/1?{ALL}", text, Content_Type="application/json").status < 300
     union = kv(urls[3], "GET", "carts/1?r=all")
     assert (union.status, sorted(union.json)) == (200, ["eggs", "milk"])
     assert union.headers["Kv-Siblings"] == "2"
@@ -163,13 +163,13 @@ def test_a_policy_is_the_same_at_all_nodes_and_stays_when_the_view_changes(
 
 def test_a_value_expires_everywhere_and_what_stands_beside_it_stays(cluster: Cluster) -> None:
     urls = list(cluster.urls.values())
-    short = kv(urls[0], "PUT", "ttl/1?ttl=1.5&w=all", b"short", **TEXT)
+    short = kv(urls[0], "PUT", f"ttl/1?ttl=1.5&{ALL}", b"short", **TEXT)
     assert short.status == 201
     ends = float(short.headers["Kv-Expires"])
-    beside = kv(urls[3], "PUT", "ttl/1?w=all", b"beside", **TEXT, Kv_Context="none")
-    alone = kv(urls[0], "PUT", "ttl/2?ttl=1.5&w=all", b"alone", **TEXT)
-    longer = kv(urls[0], "PUT", "ttl/3?ttl=1.5&w=all", b"longer", **TEXT, Kv_Meta_By="eve")
-    longer = kv(urls[4], "PATCH", "ttl/3?ttl=600&w=all", Kv_Token=longer.headers["Kv-Token"])
+    beside = kv(urls[3], "PUT", f"ttl/1?{ALL}", b"beside", **TEXT, Kv_Context="none")
+    alone = kv(urls[0], "PUT", f"ttl/2?ttl=1.5&{ALL}", b"alone", **TEXT)
+    longer = kv(urls[0], "PUT", f"ttl/3?ttl=1.5&{ALL}", b"longer", **TEXT, Kv_Meta_By="eve")
+    longer = kv(urls[4], "PATCH", f"ttl/3?ttl=600&{ALL}", Kv_Token=longer.headers["Kv-Token"])
     assert (beside.status, alone.status, longer.status) == (200, 201, 200)
     both = kv(urls[1], "GET", "ttl/1?r=all")
     assert (both.status, both.headers["Kv-Expires"]) == (300, short.headers["Kv-Expires"])
@@ -221,7 +221,7 @@ def test_both_sides_of_a_cut_go_on_and_levels_say_what_was_reached(cluster: Clus
 
     assert eventually(has_both, HEALED_S)
     both = kv(there, "GET", key)
-    assert kv(there, "PUT", f"{key}?w=all", b"one", **TEXT, Kv_Context=both.context).status == 200
+    assert kv(there, "PUT", f"{key}?{ALL}", b"one", **TEXT, Kv_Context=both.context).status == 200
     assert kv(here, "GET", key).body == b"one"
 
 
@@ -268,7 +268,7 @@ def test_each_refusal_says_its_kind_and_writes_nothing(cluster: Cluster) -> None
     assert eventually(lambda: all(policies_of(url) == told for url in urls), HEALED_S)
     for number in range(100):
         text = f"{number}".encode()
-        assert kv(here, "PUT", "full?w=all", text, **TEXT, Kv_Context="none").status in (200, 201)
+        assert kv(here, "PUT", f"full?{ALL}", text, **TEXT, Kv_Context="none").status in (200, 201)
     large, labels = b"x" * (1024 * 1024 + 1), {f"Kv_Meta_{n}": "x" for n in range(33)}
     refusals = [
         (400, "malformed", kv(there, "GET", "new?r=some")),

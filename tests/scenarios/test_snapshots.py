@@ -113,7 +113,7 @@ def test_no_album_without_its_photo(cluster: Cluster) -> None:
 @pytest.mark.timeout(60)
 def test_what_cannot_be_reached_is_waited_for_and_then_said(cluster: Cluster) -> None:
     urls = list(cluster.urls.values())
-    kv(urls[0], "PUT", "far?w=all", b"1", Content_Type="application/json")
+    kv(urls[0], "PUT", "far?w=all&strict=true", b"1", Content_Type="application/json")
     with split(cluster):
         said = kv(urls[0], "PUT", "far", b"2", Content_Type="application/json")
         token = said.headers["Kv-Token"]
