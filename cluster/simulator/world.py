@@ -150,6 +150,8 @@ class World:
         self.cuts: set[tuple[str, str]] = set()
         self.lags: dict[tuple[str, str], float] = {}  # links that are slower than the weather
         self.bytes_delivered, self.last_arrival = 0, 0.0
+        # A shorter pause may follow a longer one: what the first has held back keeps its time.
+        self.last_pause_ends = 0.0
         self.voice = SimVoice()
         self._options, self._build = options, build or restore
         self._runs = count(1)
@@ -200,10 +202,11 @@ class World:
         """Pause the process; its callbacks and messages wait for it."""
         self._note(f"pause {address} {seconds:.3f}")
         self.nodes[address].run.paused_until = self.timeline.now + seconds
+        self.last_pause_ends = max(self.last_pause_ends, self.timeline.now + seconds)
 
     def drained_at(self) -> float:
         """Return the time when all that was sent or held back until now will have arrived."""
-        return max(self.last_arrival, *(node.run.paused_until for node in self.nodes.values()))
+        return max(self.last_arrival, self.last_pause_ends)
 
     def submit(self, address: str, request: Request, done: Callable[[Outcome], None]) -> None:
         """Submit a client's request; it is lost if the node's run ends before the node notes
