@@ -4,6 +4,8 @@ A reader who sees a write also sees what its writer had written before.  `covera
 whether a state may be shown at all.  (protocol D9.2, D9.3, D9.11; docs/decisions/0007.)
 """
 
+from collections.abc import Collection, Iterable, Mapping
+
 from msgspec.structs import replace
 
 from node.core.model.actors import Actor
@@ -126,24 +128,48 @@ def shown_versions(mode: Mode, item: Item) -> dict[tuple[Actor, int], Version]:
 
 
 def without_doubtful(item: Item, token: Token, key_hash: KeyHash) -> Item:
-    """The item without versions that may be what an older one has replaced, if their reader knows
-    nothing of them.  The writer of the older one had seen a write of the key that is not here.  It
-    may be a version that is here, under the name of another home and with a later timestamp.  The
-    names meet when this replica gets what is missing.  (docs/decisions/0041)"""
+    """The item without versions whose order is in doubt, as far as their reader knows nothing of
+    them.
+
+    The writer of a version K had seen a write of the key that is not here.  That may be a version H
+    that is here, under the name of another home and with a later timestamp than K: then K has
+    replaced H.  The names meet when this replica gets what is missing.  Until then a reader is told
+    of K or of H, and not of both, unless its token names both.  (docs/decisions/0041)"""
     past, versions = item.past, item.versions
     named = {naming.dot for naming in past.namings.values()}
     lacking = past.loose - named - versions.keys()
-    after = [v for v in versions.values() if not lacking.isdisjoint(v.deps.exact)]
-    kept = {
-        (actor, n): version
-        for (actor, n), version in versions.items()
-        if n <= token.floor.get(actor, 0) or not _may_precede(version, after)
-    }
-    known = kept.keys() | {dot for version in kept.values() for dot in version.deps.exact}
-    return Item(kept, past) if known.issuperset(token.dots_of(key_hash)) else item
+    after = {dot for dot, v in versions.items() if not lacking.isdisjoint(v.deps.exact)}
+    doubtful = {dot for dot, v in versions.items() if _may_precede(v, [versions[d] for d in after])}
+    if not doubtful:
+        return item
+    seen = token.dots_of(key_hash)
+    knows_doubtful, knows_after = (_names(token, seen, dots) for dots in (doubtful, after))
+    kept = {dot: version for dot, version in versions.items() if dot not in doubtful}
+    if not knows_doubtful and (knows_after or all(_is_known(dot, kept) for dot in seen)):
+        return Item(kept, past)
+    if knows_after:
+        return item
+    return Item({d: v for d, v in versions.items() if d in doubtful or d not in after}, past)
 
 
-def _may_precede(version: Version, after: list[Version]) -> bool:
+def _names(token: Token, seen: Collection[Dot], dots: Collection[Dot]) -> bool:
+    """Whether a token asks for one of these versions; `seen` are its dots of the key."""
+    return any(dot in seen or dot[1] <= token.floor.get(dot[0], 0) for dot in dots)
+
+
+def _is_known(dot: Dot, kept: Mapping[Dot, Version]) -> bool:
+    """Whether one of these versions surely is not older than this write.  Its writer had seen the
+    write, or its home had named the write before: a home replaces all that it holds, but for writes
+    with an identity."""
+    actor, n = dot
+    return any(
+        dot == own or dot in version.deps.exact
+        or (not version.identity and own[0] == actor and n < own[1])
+        for own, version in kept.items()
+    )  # fmt: skip
+
+
+def _may_precede(version: Version, after: Iterable[Version]) -> bool:
     """Whether a version, with its later timestamp, may be what one of these has replaced: that was
     written above all that its own writer had seen."""
     return bool(version.identity) and any(
