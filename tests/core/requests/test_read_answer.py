@@ -192,3 +192,51 @@ def test_siblings_are_all_shown() -> None:
     found = answer(Get("pear", Mode.SIBLINGS), need(), TWO, "n1")
     assert isinstance(found, Found)
     assert found.values == (b"before", b"after")
+
+
+# K, ("a", 3), was written by a client that had seen ("c", 1), which is not here.  That may be H,
+# ("b", 1), under another name.
+HAD_SEEN = Token({}, {("c", 1): PEAR}, timestamp=stamp(2))
+IN_DOUBT = Item(
+    {
+        ("a", 3): Version(b"K", HAD_SEEN, stamp(3)),
+        ("b", 1): Version(b"H", Token(), stamp(4), identity="of H"),
+    },
+    Past({"a": 2}, {("c", 1)}),
+)
+
+
+@pytest.mark.parametrize(
+    ("seen", "shown", "told"),
+    [
+        ((), b"K", {("a", 3)}),
+        ((("c", 1),), b"K", {("a", 3)}),  # K's writer had seen it
+        ((("a", 2),), b"K", {("a", 3)}),  # K's home had named it before
+        ((("a", 3),), b"K", {("a", 3)}),
+        ((("a", 3), ("d", 1)), b"K", {("a", 3)}),
+        ((("b", 1),), b"H", {("b", 1)}),
+        ((("d", 1),), b"H", {("b", 1)}),  # this may be later than K, and not later than H
+        ((("a", 3), ("b", 1)), b"H", {("a", 3), ("b", 1)}),
+    ],
+)
+def test_of_two_whose_order_is_in_doubt_a_reader_is_told_one(
+    seen: tuple[Dot, ...], shown: bytes, told: set[Dot]
+) -> None:
+    token = Token({}, dict.fromkeys(seen, PEAR))
+    found = answer(Get("pear", Mode.LWW, token), need(), IN_DOUBT, "n1")
+    assert isinstance(found, Found)
+    assert (found.values, set(found.dots)) == ((shown,), told)
+
+
+def test_a_floor_names_what_it_covers() -> None:
+    found = answer(Get("pear", Mode.LWW, Token({"b": 1}, {}, ALL_KEYS)), need(), IN_DOUBT, "n1")
+    assert isinstance(found, Found)
+    assert found.dots == (("b", 1),)
+
+
+def test_what_was_written_after_the_other_is_in_no_doubt() -> None:
+    after_k = Token({}, {("a", 3): PEAR}, timestamp=stamp(3))
+    versions = {**IN_DOUBT.versions, ("b", 1): Version(b"H", after_k, stamp(4), identity="of H")}
+    found = answer(Get("pear"), need(), Item(versions, IN_DOUBT.past), "n1")
+    assert isinstance(found, Found)
+    assert (found.values, set(found.dots)) == ((b"H",), {("a", 3), ("b", 1)})
