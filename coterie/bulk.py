@@ -80,10 +80,10 @@ class _Sending:
         while not self.is_done:
             until = min(self.deadline, self.begun + TIMEOUT_S_MAX)
             url = yield from self.tries.turn(until)
-            wait_s = min(world.patience.attempt_s, until - world.clock())
+            wait_s, began = self.tries.wait_s(url, until), world.clock()
             told = yield Open(request_of(call, self.tokens, url, wait_s), wait_s)
             if isinstance(told, NoAnswer):
-                self.tries.had_no_answer(url, told)
+                self.tries.had_no_answer(url, told, world.clock() - began)
                 continue
             assert isinstance(told, Opened), "a request is told a head, or that there is none"
             if told.status == IS_GOING_ON:

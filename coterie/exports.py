@@ -59,7 +59,7 @@ def export(core: SessionCore, is_partial: bool, timeout_s: float) -> Stream[byte
     tries = Tries(world, world.nodes.in_turn(), is_write=False)
     while True:
         url = yield from tries.turn(deadline)
-        wait_s = min(world.patience.attempt_s, deadline - world.clock())
+        wait_s = tries.wait_s(url, deadline)
         silence_s = world.patience.silence_s
         told = yield Open(request_of(call, core.seen.tokens(), url, wait_s), silence_s)
         if isinstance(told, NoAnswer):

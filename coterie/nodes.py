@@ -1,7 +1,8 @@
 """The nodes of a cluster, as a client knows them: which has its turn, and which does not answer.
 
 Any node answers for any key, so calls take turns.  A node that gave no answer comes last for a
-while, which doubles each time; it is still asked when all others have failed.
+while, twice as long as a call has waited for it, and longer each time.  It is still asked when all
+others have failed.
 """
 
 import threading
@@ -9,7 +10,7 @@ from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
 AVOID_S = 0.5
-AVOID_S_MAX = 10.0
+AVOID_S_MAX = 30.0
 
 
 class Nodes:
@@ -22,7 +23,7 @@ class Nodes:
             raise ValueError("a client needs the URL of one node or more")
         self._clock = clock
         self._turn = first
-        self._failures: dict[str, int] = {}
+        self._avoided_for_s: dict[str, float] = {}
         self._avoided_until: dict[str, float] = {}
         self._lock = threading.Lock()
 
@@ -39,14 +40,20 @@ class Nodes:
 
     def has_answered(self, url: str) -> None:
         with self._lock:
-            self._failures.pop(url, None)
+            self._avoided_for_s.pop(url, None)
             self._avoided_until.pop(url, None)
 
-    def has_not_answered(self, url: str) -> None:
+    def has_not_answered(self, url: str, waited_s: float = 0.0) -> None:
+        """Note that a call has waited so long in vain."""
         with self._lock:
-            failures = self._failures[url] = self._failures.get(url, 0) + 1
-            avoid_s = min(AVOID_S_MAX, AVOID_S * 2 ** min(failures - 1, 10))
-            self._avoided_until[url] = self._clock() + avoid_s
+            before_s = self._avoided_for_s.get(url, 0.0)
+            avoid_s = min(AVOID_S_MAX, max(AVOID_S, 2 * before_s, 2 * waited_s))
+            self._avoided_for_s[url], self._avoided_until[url] = avoid_s, self._clock() + avoid_s
+
+    def is_doubted(self, url: str) -> bool:
+        """Whether the last call of this node had no answer."""
+        with self._lock:
+            return url in self._avoided_for_s
 
 
 def checked(url: str) -> str:

@@ -32,12 +32,14 @@ class Patience:
     """How long a client waits, and for what; all in seconds.
 
     `attempt_s`: for one answer of one node; a node is told to answer a moment earlier.
+    `doubted_s`: for that of a node that gave the last call none, as long as another can be asked.
     `pause_s`, `pause_s_max`: before the same node is asked again; doubled each time, and shortened
     by chance.  `retry_after_s_max`: the longest pause that a node may ask for.  `silence_s`: for
     the next word of a watch, of which a node says one every 15 seconds.
     """
 
     attempt_s: float = 5.0
+    doubted_s: float = 1.0
     pause_s: float = 0.05
     pause_s_max: float = 1.0
     retry_after_s_max: float = 5.0
@@ -77,8 +79,18 @@ class Tries:
         url = min(self.order, key=lambda each: max(self.free_at.get(each, now), now))
         return url, max(self.free_at.get(url, now), now)
 
-    def had_no_answer(self, url: str, told: NoAnswer) -> None:
-        self.world.nodes.has_not_answered(url)
+    def wait_s(self, url: str, deadline: float) -> float:
+        """Return how long the answer of this node may take."""
+        patience, has_others = self.world.patience, len(self.failures) + 1 < len(self.order)
+        is_doubted = url not in self.failures and self.world.nodes.is_doubted(url) and has_others
+        longest_s = patience.attempt_s
+        return min(
+            min(patience.doubted_s, longest_s) if is_doubted else longest_s,
+            deadline - self.world.clock(),
+        )
+
+    def had_no_answer(self, url: str, told: NoAnswer, waited_s: float = 0.0) -> None:
+        self.world.nodes.has_not_answered(url, waited_s)
         self.is_in_doubt |= self.is_write and told.was_sent
         self._pause(url, 0.0, told.reason)
 
@@ -140,10 +152,10 @@ def conversation(
     tries = Tries(world, world.nodes.in_turn(), call.is_write)
     while True:
         url = yield from tries.turn(deadline)
-        wait_s = min(world.patience.attempt_s, deadline - world.clock())
+        wait_s, began = tries.wait_s(url, deadline), world.clock()
         told = yield request_of(call, tokens, url, wait_s)
         if isinstance(told, NoAnswer):
-            tries.had_no_answer(url, told)
+            tries.had_no_answer(url, told, world.clock() - began)
         elif (refusal := _passing(call, told := _answer(told))) is None:
             world.nodes.has_answered(url)
             if not (is_crowded(told) and call.drawn_name and not tries.is_in_doubt):

@@ -29,6 +29,7 @@ SHOWN = {"kv-token": "t1", "kv-context": "c1", "kv-served-by": "a:1"}
 READ = {**SHOWN, "kv-reads": "1/3", "etag": '"e1"', "content-type": "application/json"}
 WROTE = {**SHOWN, "kv-acks": "2/3", "etag": '"e1"'}
 REFUSED = NoAnswer("connection refused", was_sent=False)
+HANGS = NoAnswer("no answer in time", was_sent=True)  # takes all the time that the call gives it
 LOST = NoAnswer("the node has closed the connection", was_sent=True)
 
 Reply = Answer | NoAnswer
@@ -115,8 +116,9 @@ class Script:
 
     def _reply_to(self, send: Send) -> Reply | Parts:
         self.sent.append(send)
-        self.now += self.takes_s
-        return self.replies.pop(0)
+        reply = self.replies.pop(0)
+        self.now += send.timeout_s if reply is HANGS else self.takes_s
+        return reply
 
     def give(self, steps: Stream[T], reading_s: float = 0.0) -> Iterator[T]:
         """Take the steps of a stream; yield its items, each of which the program reads so long."""

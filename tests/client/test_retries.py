@@ -18,7 +18,17 @@ from coterie import (
     calls,
 )
 from coterie.steps import Answer
-from tests.client.conversing import LOST, REFUSED, Reply, Script, found, header, problem, wrote
+from tests.client.conversing import (
+    HANGS,
+    LOST,
+    REFUSED,
+    Reply,
+    Script,
+    found,
+    header,
+    problem,
+    wrote,
+)
 
 TIMEOUT_S = 20.0
 
@@ -182,6 +192,30 @@ def test_calls_take_turns_and_avoid_a_node_that_has_not_answered() -> None:
     for _ in range(3):
         said.run(core.talk(calls.get("k", r=None, on_miss=None), said.now + TIMEOUT_S))
     assert sorted(said.asked) == ["a", "b", "c"]
+
+
+def test_a_node_that_hangs_costs_a_call_little_from_the_second_time_on() -> None:
+    """It is waited for 5 s once, left alone for 10 s, waited for 1 s, left alone for 20 s."""
+    said = script(HANGS, *[found()] * 3)
+    core = said.core()
+
+    def call() -> str:
+        said.sent.clear()
+        said.run(core.talk(calls.get("k", r=None, on_miss=None), said.now + TIMEOUT_S))
+        return "".join(said.asked)
+
+    assert (call(), call(), call()) == ("ab", "b", "c")
+    said.now += 10.0
+    said.replies = [HANGS, found()]
+    assert call() == "ab"
+    assert [sent.timeout_s for sent in said.sent] == [1.0, 5.0]
+    said.now += 19.0
+    said.replies = [found()] * 3
+    assert "a" not in call() + call() + call()
+    said.now += 1.5
+    said.replies = [found()] * 3
+    assert "a" in call() + call() + call()
+    assert not core.world.nodes.is_doubted("http://a:1")
 
 
 @pytest.mark.parametrize("timeout", [0.0, -1.0, 301.0])
