@@ -116,7 +116,12 @@ class SessionCore:
         if_none_match: str | None = None,
         idempotency_key: str | None = None,
     ) -> WriteOptions:
-        """Return what a write says; it has its name from here on."""
+        """Return what a write says; it has its name from here on.
+
+        Raises ValueError for an empty name.
+        """
+        if idempotency_key == "":
+            raise ValueError("idempotency_key is empty; expected 1 to 128 characters, or None")
         return WriteOptions(
             name=idempotency_key or self.drawn_name(),
             is_drawn=not idempotency_key,

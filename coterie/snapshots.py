@@ -37,6 +37,9 @@ class Snapshot:
 
 
 def snapshot(keys: Sequence[str], resolve: Resolver | None) -> Call[Snapshot]:
+    """Raises TypeError for one text, which is a sequence of texts, too."""
+    if isinstance(keys, str):
+        raise TypeError(f"keys is the text {keys!r}; expected a list of keys")
     return Call(
         method="POST",
         key="",

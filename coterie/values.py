@@ -5,7 +5,7 @@ stored comes back by its content type: JSON as objects, text as `str`, everythin
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -131,8 +131,22 @@ def encoded(value: object, content_type: str | None = None) -> tuple[bytes, str]
         return bytes(value), content_type or BINARY
     if isinstance(value, str):
         return value.encode(), content_type or TEXT
+    if name := _other_name_in(value):
+        raise TypeError(f"{name[0]!r} is no name of JSON, and would come back as a text; use a str")
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.encode(), content_type or JSON
+
+
+def _other_name_in(value: object) -> tuple[object] | None:
+    """Return a name of an object, in this value, that is no text; None if all are texts."""
+    parts: Iterable[object] = ()
+    if isinstance(value, dict):
+        if others := [name for name in value if not isinstance(name, str)]:
+            return (others[0],)
+        parts = value.values()
+    elif isinstance(value, list | tuple):
+        parts = value
+    return next(filter(None, map(_other_name_in, parts)), None)
 
 
 def decoded(raw: bytes, content_type: str) -> Any:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from cluster.cli.client_session import Asked
-from cluster.cli.many_commands import ListOptions, done_document, keys, operations_in
+from cluster.cli.many_commands import ListOptions, Operations, done_document, keys
 from cluster.engines.topology import Trouble
 from coterie import Absent, Delete, Done, Get, Put, Unavailable
 
@@ -20,7 +20,7 @@ def test_lines_are_operations() -> None:
         b'{"op":"get","key":"c"}\n',
         b'{"op":"delete","key":"d","context":"seen"}',
     ]
-    assert list(operations_in(lines, "p/")) == [
+    assert list(Operations(lines, "p/")) == [
         Put("p/a", None),
         Put("p/b", b"\x00\xff", "none"),
         Get("p/c"),
@@ -46,11 +46,12 @@ def test_lines_are_operations() -> None:
     ],
 )
 def test_a_line_that_is_no_operation_is_told_with_its_number(line: bytes) -> None:
-    operations = operations_in([b'{"op":"get","key":"a"}', line], "")
-    assert next(operations) == Get("a")
-    with pytest.raises(Trouble, match="line 2 is no operation; expected") as trouble:
-        next(operations)
-    assert trouble.value.code == 2
+    read = b'{"op":"get","key":"a"}'
+    operations = Operations([read, line, read], "")
+    assert list(operations) == [Get("a")]
+    assert operations.trouble is not None
+    assert "line 2 is no operation: the lines before it were carried out" in str(operations.trouble)
+    assert operations.trouble.code == 2
 
 
 def test_counts_need_a_delimiter() -> None:

@@ -18,6 +18,7 @@ TOO_LONG = b"x" * (7 * VALUE_BYTES_MAX)
         ("/v1/policies/a", b"{}", (GZIP,), "encoding", 415),
         ("/v1/kv/%ff", b"x", (), "malformed", 400),
         ("/v1/kv/a", TOO_LONG, (), "too-large", 413),
+        ("/v1/nope", b"x", (), "path", 404),
     ],
 )
 async def test_a_refusal_of_the_server_is_a_problem(

@@ -7,6 +7,7 @@ This module has only arguments and exit codes: 0 done, 1 failure, 2 usage, 3 not
 import os
 import signal
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -58,6 +59,12 @@ report = Report()
 Choice = Annotated[EngineChoice, typer.Option("--engine", help="What runs the nodes.")]
 
 
+def _show_version(is_wanted: bool) -> None:
+    if is_wanted:
+        say(f"coterie {version('coterie')}")
+        raise typer.Exit
+
+
 @app.callback()
 def credentials(
     token: Annotated[
@@ -67,6 +74,10 @@ def credentials(
     ca: Annotated[
         Path | None, typer.Option("--ca", help="Authority of nodes with TLS; or COTERIE_CA.")
     ] = None,
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Say it, and end."),
+    ] = False,
 ) -> None:
     for variable, given in ((TOKEN_VARIABLE, token), (CA_VARIABLE, ca)):
         if given is not None:
@@ -198,6 +209,7 @@ def split(
 def heal(name: Name = DEFAULT_NAME) -> None:
     """Heal the network."""
     engine_of(name).heal()
+    report.note("healed: no node is cut off from another any more")
 
 
 @app.command()

@@ -17,7 +17,7 @@ from cluster.cli.options import Json, Name
 from cluster.cli.run import engine_of
 from cluster.cli.watch_command import WatchedKeys
 from cluster.engines.engine import recalled
-from cluster.engines.topology import DEFAULT_NAME
+from cluster.engines.topology import DEFAULT_NAME, USAGE, Trouble
 
 data = typer.Typer()
 tokens = typer.Typer(help="Tokens of clients, and of sessions.", no_args_is_help=True)
@@ -62,6 +62,8 @@ def asked_of(
     timeout: float = TIMEOUT_S,
 ) -> Asked:
     """Return which nodes a command asks, by their URLs or by the cluster that has them."""
+    if urls and node is not None:
+        raise Trouble("expected --url, or --node of a cluster on this machine, not both", USAGE)
     if urls:
         return Asked(tuple(urls), {}, session, timeout)
     topology = recalled(engine_of(name))

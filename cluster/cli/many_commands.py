@@ -98,7 +98,7 @@ def bulk(asked: Asked, source: str, options: BulkOptions, as_json: bool) -> None
     done = failed = 0
     code = 0
     with _opened(source) as lines, session_of(asked) as (kv, _):
-        operations = operations_in(lines, options.prefix)
+        operations = Operations(lines, options.prefix)
         w, r = level_of(options.w), read_level_of(options.r)
         for each in kv.bulk(operations, w=w, r=r, on_miss=options.on_miss, resolve=options.by):
             done += each.error is None
@@ -108,6 +108,8 @@ def bulk(asked: Asked, source: str, options: BulkOptions, as_json: bool) -> None
             _say_done(each, as_json)
     if not as_json:
         say(f"{done} done, {failed} failed")
+    if operations.trouble:
+        raise operations.trouble
     if code:
         sys.exit(code)
 
@@ -124,17 +126,28 @@ def _opened(source: str) -> Iterator[IO[bytes]]:
         raise Trouble(f"{source} cannot be read: {error.strerror}", USAGE) from error
 
 
-def operations_in(lines: Iterable[bytes], prefix: str) -> Iterator[Operation]:
-    """Yield the operations of lines; one that is none ends the bulk before its batch is sent."""
-    for number, line in enumerate(lines, 1):
-        if line.strip():
+class Operations:
+    """The operations of lines.  A line that is none ends them: what is before it is carried out,
+    and `trouble` says what is wrong with it."""
+
+    def __init__(self, lines: Iterable[bytes], prefix: str) -> None:
+        self._lines, self._prefix = lines, prefix
+        self.trouble: Trouble | None = None
+
+    def __iter__(self) -> Iterator[Operation]:
+        for number, line in enumerate(self._lines, 1):
+            if not line.strip():
+                continue
             try:
-                yield _operation(json.loads(line), prefix)
-            except (ValueError, KeyError, TypeError) as error:
+                operation = _operation(json.loads(line), self._prefix)
+            except (ValueError, KeyError, TypeError):
                 expected = '{"op":"put","key":...,"value":...}, or a get or delete with its key'
-                raise Trouble(
-                    f"line {number} is no operation; expected {expected}", USAGE
-                ) from error
+                words = "the lines before it were carried out, and none behind it"
+                self.trouble = Trouble(
+                    f"line {number} is no operation: {words}; expected {expected}", USAGE
+                )
+                return
+            yield operation
 
 
 def _operation(said: dict[str, Any], prefix: str) -> Operation:

@@ -29,6 +29,9 @@ class SavedSession:
 
 def load(path: Path | None) -> SavedSession:
     """Read a session; a file that is not there is a session that has seen nothing."""
+    if path is not None and not os.access(path.parent, os.W_OK):
+        words = "its folder is not there, or may not be written: name another file"
+        raise Trouble(f"the session cannot be kept in {path}: {words}", USAGE)
     if path is None or not path.exists():
         return SavedSession()
     try:

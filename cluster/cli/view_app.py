@@ -45,7 +45,7 @@ def plan_view(
     """Show what a change would do, and change nothing: `coterie view plan --shards 3`."""
     change = view_commands.Change(shards, nodes, add, remove, lost, force)
     document = view_commands.plan(engine_of(name), change, as_json)
-    if not as_json:
+    if not as_json and view_commands.is_change(document):
         say(f"coterie view commit {document['plan']}")
 
 

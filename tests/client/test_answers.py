@@ -46,7 +46,7 @@ def test_a_value_that_is_not_what_its_type_says_stays_bytes() -> None:
     assert decoded(b"{", "application/json") == b"{"
     assert decoded(b"\xff", "text/plain") == b"\xff"
     assert encoded(b"[1]", "application/json") == (b"[1]", "application/json")
-    for value in ({1}, float("nan")):
+    for value in ({1}, float("nan"), {1: 2}, [{"a": ({None: 1},)}]):
         with pytest.raises((TypeError, ValueError)):
             encoded(value)
 

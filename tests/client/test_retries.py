@@ -17,6 +17,7 @@ from coterie import (
     Written,
     calls,
 )
+from coterie.snapshots import snapshot
 from coterie.steps import Answer
 from tests.client.conversing import (
     HANGS,
@@ -216,6 +217,13 @@ def test_a_node_that_hangs_costs_a_call_little_from_the_second_time_on() -> None
     said.replies = [found()] * 3
     assert "a" in call() + call() + call()
     assert not core.world.nodes.is_doubted("http://a:1")
+
+
+def test_what_would_be_something_else_is_refused_before_it_is_sent() -> None:
+    with pytest.raises(ValueError, match="idempotency_key is empty"):
+        script().core().write_options("k", idempotency_key="")
+    with pytest.raises(TypeError, match="keys is the text 'abc'; expected a list"):
+        snapshot("abc", None)
 
 
 @pytest.mark.parametrize("timeout", [0.0, -1.0, 301.0])

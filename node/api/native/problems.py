@@ -52,6 +52,12 @@ KINDS = {
         "Nothing was written under this key, or it was deleted, as far as the replicas that were\n"
         "asked know.  Ask more replicas with r=quorum or r=all.",
     ),
+    "path": ProblemKind(
+        404,
+        "There is no such path",
+        "The API has no such path.  /openapi.json and /v1/docs name all that it has.  Nothing was\n"
+        "written.",
+    ),
     "not-empty": ProblemKind(
         409,
         "The cluster has keys",
@@ -126,7 +132,7 @@ KINDS = {
 }
 
 
-KIND_OF = {405: "method", 413: "too-large", 415: "encoding", 503: "unavailable"}
+KIND_OF = {404: "path", 405: "method", 413: "too-large", 415: "encoding", 503: "unavailable"}
 
 
 def problem(

@@ -102,6 +102,8 @@ class Server:
         own = server_routes(links, self._metrics, described, faults)
         self._table = Table((*dialects, own))
         self._peer = self._table.at("GET", "/peer")
+        natives = (each for each in self._table.endpoints() if each.pattern == "/v1/kv/{key}")
+        self._native = next(natives, None)  # refuses paths below /v1/ that no part of the API has
         self._nobody = Endpoint("server", "any", "unmatched")
         self._malformed = Endpoint("server", "any", "malformed")
         self._in_flight, self._in_flight_max = 0, port_limits.in_flight_max
@@ -293,6 +295,9 @@ class Server:
 
     def _reply_of_nobody(self, request: BaseRequest, path: str) -> Reply:
         methods = self._table.methods_of(path)
+        if not methods and self._native is not None and path.startswith("/v1/"):
+            words = f"there is no path {path[:200]}; /v1/docs names all that there are"
+            return self._early_refusal(request, self._native, refused(404, words))
         if not methods:
             return self._not_found(path)
         if request.method == "OPTIONS" and is_asked_first(request):
