@@ -118,6 +118,11 @@ def start_of(settings: Settings) -> Start:
     return Start(first_view(settings.view, settings.shard_count or 1, unsharded))
 
 
+def warn_of_faults(settings: Settings) -> None:
+    if settings.enable_faults:
+        logger.warning("ENABLE_FAULTS=1: any client may cut this node off (/v1/faults)")
+
+
 def warn_of_view(view: View) -> None:
     if not view.number:
         logger.warning("in no view yet: this node holds nothing until it is told one")
@@ -173,6 +178,7 @@ async def _serve_from(settings: Settings, store: SqliteStore, stop: asyncio.Futu
     obey_signals(stop, guard, links)
     await listen(server, settings)
     warn_of_view(driver.replica.view)
+    warn_of_faults(settings)
     guard.warn()
     links.start(
         driver.receive,

@@ -3,17 +3,19 @@ Docker.
 """
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from cluster.engines import node_client
-from cluster.engines.containers import PROCESSES_MAX, ContainerEngine, docker_client
+from cluster.engines import docker_image, node_client
+from cluster.engines.containers import ContainerEngine, docker_client
 from cluster.engines.engine import NodeState, recalled
 from cluster.engines.host import is_busy
 from cluster.engines.launch import UpOptions, topology_for, up
-from cluster.engines.topology import Trouble
+from cluster.engines.topology import MEMORY_MIB, PROCESSES_MAX, Trouble
+from node.config import SETTINGS
 from tests.launching import QUIET, eventually, free_block
 
 DOCKER_NAME = f"pytest-{os.getpid()}"  # two runs at a time must not meet
@@ -73,9 +75,14 @@ def test_a_node_has_no_rights(containers: ContainerEngine, home: Path) -> None:
     assert container.attrs["Config"]["User"].partition(":")[0] == "10001"
     assert (host["ReadonlyRootfs"], host["Privileged"], host["CapAdd"]) == (True, False, None)
     assert (host["CapDrop"], host["SecurityOpt"]) == (["ALL"], ["no-new-privileges"])
-    assert host["PidsLimit"] == PROCESSES_MAX
+    assert (host["PidsLimit"], host["Memory"]) == (PROCESSES_MAX, MEMORY_MIB * 1024 * 1024)
     assert container.exec_run("touch /app/new").exit_code == 1
     assert container.exec_run("touch /data/new").exit_code == 0
+    image = containers.client.images.get(docker_image.TAG)
+    steps = " ".join(str(step["CreatedBy"]) for step in image.history())
+    assert not re.search(r"\b(ENV|ARG) (CLUSTER_SECRET|API_TOKENS|TLS)", steps)
+    told = {pair.partition("=")[0] for pair in image.attrs["Config"]["Env"]}
+    assert told.isdisjoint(setting.name for setting in SETTINGS)
 
 
 def test_a_split_cuts_containers_off_and_they_stay_reachable(

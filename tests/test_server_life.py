@@ -40,6 +40,8 @@ async def test_two_dialects_that_claim_one_route_are_refused() -> None:
 
 async def test_faults_are_told_to_the_links() -> None:
     async with served(faults=True) as site:
+        shown = (await site.ask("GET", "/readyz?verbose")).body
+        assert b"[+]ENABLE_FAULTS=1: clients may cut this node off, ok" in shown
         body = b'{"cut":["127.0.0.1:8091"],"ttl_s":2.5}'
         assert (await site.ask("PUT", "/v1/faults", body)).status == 200
         assert site.links.cut == [(["127.0.0.1:8091"], 2.5)]

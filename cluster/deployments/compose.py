@@ -14,14 +14,13 @@ from cluster.deployments.containers import (
 from cluster.deployments.description import (
     CERTIFICATES,
     DATA,
-    MEMORY_MIB,
     OPERATOR_TOKEN,
     PORT,
-    PROCESSES_MAX,
     SECRETS,
     DeployedNode,
     Deployment,
 )
+from cluster.engines.topology import MEMORY_MIB, PROCESSES_MAX
 
 KEYS, DEMO = "keys", "demo"
 MAKE_KEYS = ["python3", "-m", "node.security.first_keys", DATA]

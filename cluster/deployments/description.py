@@ -21,8 +21,6 @@ CLUSTER_SECRET, API_TOKENS, OPERATOR_TOKEN = "cluster-secret", "api-tokens", "op
 CERTIFICATE_FILES = {"TLS_CERT": "tls.crt", "TLS_KEY": "tls.key", "TLS_CA": "ca.crt"}
 # A node stops within 8 s (docs/operations.md); an orchestrator kills it later than that.
 STOP_GRACE_S = 20
-MEMORY_MIB = 512  # 140 MiB, the cache of 64 MiB, and room for bodies of requests
-PROCESSES_MAX = 256
 TEMPORARY_MIB = 16
 DISK = "10Gi"
 HOST_PORT_MAX = 65535

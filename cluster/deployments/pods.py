@@ -5,7 +5,6 @@ from typing import Any
 from cluster.deployments.description import (
     CERTIFICATES,
     DATA,
-    MEMORY_MIB,
     PORT,
     SECRETS,
     STOP_GRACE_S,
@@ -13,6 +12,7 @@ from cluster.deployments.description import (
     USER,
     Deployment,
 )
+from cluster.engines.topology import MEMORY_MIB
 
 Part = dict[str, Any]
 

@@ -10,13 +10,12 @@ from cluster.deployments.description import (
     CERTIFICATE_FILES,
     CERTIFICATES,
     CLUSTER_SECRET,
-    MEMORY_MIB,
     PORT,
-    PROCESSES_MAX,
     USER,
     DeployedNode,
     Deployment,
 )
+from cluster.engines.topology import MEMORY_MIB, PROCESSES_MAX
 
 VERSION = "3.9"
 READABLE_MODE = 0o400

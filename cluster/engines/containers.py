@@ -21,14 +21,21 @@ from cluster.engines.console import Report
 from cluster.engines.engine import STOP_TIMEOUT_S, TAIL_LINES, NodeState, expect_state, recalled
 from cluster.engines.host import expect_free
 from cluster.engines.partition_file import SplitFile, settle, tell
-from cluster.engines.topology import UNAVAILABLE, EngineKind, Topology, TopologyNode, Trouble
+from cluster.engines.topology import (
+    MEMORY_MIB,
+    PROCESSES_MAX,
+    UNAVAILABLE,
+    EngineKind,
+    Topology,
+    TopologyNode,
+    Trouble,
+)
 
 LABEL = "io.coterie.cluster"
 NODE_LABEL = "io.coterie.node"
 TOPOLOGY_LABEL = "io.coterie.topology"
 ANSWER_TIMEOUT_S = 3
 CALL_TIMEOUT_S = 60
-PROCESSES_MAX = 128  # threads count, too; a node has about ten
 LOG_LIMITS = {"max-size": "50m", "max-file": "2"}
 STATES = {"running": NodeState.RUNNING, "paused": NodeState.PAUSED, "restarting": NodeState.RUNNING}
 
@@ -132,6 +139,7 @@ class ContainerEngine:
             cap_drop=["ALL"],
             security_opt=["no-new-privileges"],
             pids_limit=PROCESSES_MAX,
+            mem_limit=f"{MEMORY_MIB}m",
             restart_policy={"Name": "no"},
         )
         if not self._is_alone(node.name):

@@ -14,6 +14,8 @@ EngineKind = Literal["docker", "process"]
 
 NAMES = ("alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi", "ivan", "judy")
 NODES_MAX = 64
+MEMORY_MIB = 512  # of a node: 140 MiB, the cache of 64 MiB, and room for bodies of requests
+PROCESSES_MAX = 128  # threads count, too; a node has about ten
 NODE_PORT = 8090
 HOST_PORT = 8082
 HOST_PORT_MAX = 65535

@@ -8,20 +8,26 @@ from node.core import status
 from node.core.model.view import FIRST, View
 from node.driver import Driver
 
+FAULTS = "ENABLE_FAULTS=1: clients may cut this node off,"  # a line that says ok
+
 
 def facts_of(
-    driver: Driver, is_draining: Callable[[], bool], misfits: Callable[[], Mapping[str, str]]
+    driver: Driver,
+    is_draining: Callable[[], bool],
+    misfits: Callable[[], Mapping[str, str]],
+    has_faults: bool,
 ) -> Facts:
     """Return what this node can report of itself now.
 
     `misfits` gives the nodes that began with other settings, each with how these differ.
+    `has_faults`: clients may cut this node off.
     """
     replica, now = driver.replica, driver.now()
     return Facts(
         address=replica.address,
         view=replica.view,
         alive=partial(status.alive, replica, now),
-        checks=partial(checks_of, driver, is_draining, misfits),
+        checks=partial(checks_of, driver, is_draining, misfits, has_faults),
         status=partial(status.status, replica, now),
         movement=partial(status.movement, replica, now),
         slot_loads=partial(status.slot_loads, replica),
@@ -36,11 +42,16 @@ def facts_of(
 
 
 def checks_of(
-    driver: Driver, is_draining: Callable[[], bool], misfits: Callable[[], Mapping[str, str]]
+    driver: Driver,
+    is_draining: Callable[[], bool],
+    misfits: Callable[[], Mapping[str, str]],
+    has_faults: bool,
 ) -> Checks:
     """Return what is checked before a node says that it is ready; a draining node never is."""
     replica = driver.replica
     checks = (*status.checks(replica), ("settings", wrong_settings(replica.view, misfits())))
+    if has_faults:
+        checks = (*checks, (FAULTS, ""))
     return (*checks, ("serving", "the node is shutting down")) if is_draining() else checks
 
 

@@ -94,7 +94,9 @@ class Server:
         self._doorman = doorman or Doorman(ApiTokens(), Audit())
         check = self._doorman.check if self._doorman.networks else None
         self._core = CoreCalls(driver, check)
-        self._facts = partial(facts_of, driver, lambda: self.draining, lambda: links.misfits)
+        self._facts = partial(
+            facts_of, driver, lambda: self.draining, lambda: links.misfits, faults
+        )
         self._not_found = dialects[0].not_found
         self._store_stats = store_stats
         self._crashes = 0
