@@ -33,7 +33,7 @@ from coterie.values import BINARY, Head, Missing, Sibling, Value, Written, decod
 META = "kv-meta-"
 KINDS = "/v1/problems/"
 SOME_VALUE, SEVERAL_VALUES, AS_BEFORE = 200, 300, 304
-GATEWAY = (502, 503, 504)  # what stands between client and node may say so, too
+GATEWAY = (429, 502, 503, 504)  # what stands between client and node may say so, too
 
 
 # ------------------------------------------------------------------ reads

@@ -1,8 +1,8 @@
 """The conversation of one call with the nodes, until its deadline.
 
 A write has its Idempotency-Key from the beginning and is sent again with the same bytes, so it is
-one write however often it is sent.  After a node that gave no answer, or said 502, 503 or 504, the
-next node is asked at once; the same node is asked again when its pause is over.  Every other
+one write however often it is sent.  After a node that gave no answer, or said 429, 502, 503 or 504,
+the next node is asked at once; the same node is asked again when its pause is over.  Every other
 refusal ends the call.
 
 A key remembers so many names of writes, and one that is written more often refuses further ones.

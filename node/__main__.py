@@ -236,7 +236,12 @@ def server_of(
                 "seconds": store.commit_s,
             },
             settings.cors_origins or (),
-            fitting(PortLimits(watchers_max=settings.watchers_max)),
+            fitting(
+                PortLimits(
+                    watchers_max=settings.watchers_max,
+                    requests_per_s_max=settings.requests_per_s_max,
+                )
+            ),
             Doorman(guard.tokens, guard.audit, guard.tls, networks),
         )
     except ValueError as error:

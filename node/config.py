@@ -53,6 +53,7 @@ class Settings(NamedTuple):
     repair_every_s: float
     max_wait_s: float
     watchers_max: int
+    requests_per_s_max: int
     enable_faults: bool
     cors_origins: tuple[str, ...] | None
     uvloop: bool
@@ -134,6 +135,13 @@ GENERAL = (
     Setting("REPAIR_EVERY_S", seconds(0.05, 3600), "seconds", "3.0", "between two comparisons"),
     Setting("MAX_WAIT_S", seconds(0, 60), "seconds", "2.0", "how long a read may wait"),
     Setting("WATCHERS_MAX", whole(1, 10_000), "", "64", "how many watches may be open at once"),
+    Setting(
+        "REQUESTS_PER_S_MAX",
+        whole(0, 1_000_000),
+        "requests a second",
+        "0",
+        "how often one client may ask; more are refused with 429 (0: no bound)",
+    ),
     Setting("ENABLE_FAULTS", SWITCH, "", "0", "1: clients may cut this node off (/v1/faults)"),
     Setting("CORS_ORIGINS", ORIGINS, "", "", "pages that may write, beside the node's own"),
     Setting("UVLOOP", SWITCH, "", "1", "0: run on asyncio's own event loop"),

@@ -117,6 +117,12 @@ KINDS = {
         "The body is encoded",
         "A value is stored as the bytes that are sent: send it without Content-Encoding.",
     ),
+    "too-many": ProblemKind(
+        429,
+        "The client asks too often",
+        "The node bounds how often one client may ask (REQUESTS_PER_S_MAX).  Ask again after the\n"
+        "seconds that Retry-After names, or another node.  Nothing was written.",
+    ),
     "unmet": ProblemKind(
         503,
         "The token is ahead of all replicas that can be reached",
@@ -132,7 +138,14 @@ KINDS = {
 }
 
 
-KIND_OF = {404: "path", 405: "method", 413: "too-large", 415: "encoding", 503: "unavailable"}
+KIND_OF = {
+    404: "path",
+    405: "method",
+    413: "too-large",
+    415: "encoding",
+    429: "too-many",
+    503: "unavailable",
+}
 
 
 def problem(
@@ -152,7 +165,7 @@ def problem(
         "status": status,
         "detail": detail,
         "definite": definite,
-        "retryable": status == 503,
+        "retryable": status in (429, 503),
         "node": address,
         **more,
     }

@@ -10,6 +10,7 @@
     feed           answers that go on and ask the core: watches
     line_exchange  bodies of lines, answered while they come
     doorman        clients and their tokens; what the audit says of them
+    rates          how often each client may ask
     tls_door       encrypts a connection before the port sees it
     origins        pages of other origins (CORS), and the headers that they may see and send
     port_limits    all times and bounds of the port: how long bodies wait for their turn, how much

@@ -62,6 +62,11 @@ class Doorman:
             self._audit.note("client-refused", request.remote, **_what(request, path), why=why)
         return refused
 
+    def name_of(self, request: BaseRequest) -> str:
+        """Return how a client is told from others: by its token, or else by its address."""
+        client = request.get(CLIENT)
+        return f"token {client.name}" if client is not None and client.name else str(request.remote)
+
     def known(self, request: BaseRequest, endpoint: Endpoint, call: Call) -> Call:
         """Return the call with what its client may do.
 

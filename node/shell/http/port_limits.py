@@ -25,6 +25,7 @@ class PortLimits:
     connections_max: int = 4096
     connections_of_address_max: int = 2048
     reserve_max: int = 64  # connections beyond those bounds, which can only ask for /peer
+    requests_per_s_max: int = 0  # of one client; 0: as many as it likes
     in_flight_max: int = 1024  # requests; one more is refused, so that these are answered in time
 
 

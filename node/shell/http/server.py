@@ -49,6 +49,7 @@ from node.shell.http.feed import EXPORTS_FULL, Feeds, OpenFeed
 from node.shell.http.line_exchange import LineExchanges
 from node.shell.http.origins import Origins, is_asked_first, origin_form, permission
 from node.shell.http.port_limits import USUAL, PortLimits
+from node.shell.http.rates import Rates
 from node.shell.http.request_body import Listener, arrived_body_of
 from node.shell.http.response import Answer
 from node.shell.http.router import NOTHING, Endpoint, Table, decoded
@@ -109,6 +110,8 @@ class Server:
         self._nobody = Endpoint("server", "any", "unmatched")
         self._malformed = Endpoint("server", "any", "malformed")
         self._in_flight, self._in_flight_max = 0, port_limits.in_flight_max
+        self._rates = Rates(port_limits.requests_per_s_max, perf_counter)
+        self._judges = self._doorman.asks or port_limits.requests_per_s_max > 0
         self._idle = asyncio.Event()
         self._unlisted: set[asyncio.Task[Any]] = set()  # the WebSockets of peers
         self._streams = Streams(port_limits.streams_max)
@@ -171,7 +174,7 @@ class Server:
         refusal = self._origins.refusal(request, host) if is_of_page else None
         if endpoint is self._peer and refusal is None:
             return await self._accept(request)
-        if refusal is None and (self._doorman.asks or self._in_flight >= self._in_flight_max):
+        if refusal is None and (self._judges or self._in_flight >= self._in_flight_max):
             refusal = self._turned_away(request, endpoint, path)
         self._in_flight += 1
         reply: Going
@@ -214,7 +217,11 @@ class Server:
         """Refuse a request that would wait too long, or that its client may not make."""
         if self._in_flight >= self._in_flight_max and endpoint.scope is not ApiScope.OPEN:
             return self._early_refusal(request, endpoint, BUSY)
-        return self._doorman.refusal(request, endpoint, path, self._facts, self._limits)
+        refusal = self._doorman.refusal(request, endpoint, path, self._facts, self._limits)
+        if refusal or not self._port_limits.requests_per_s_max or endpoint.scope is ApiScope.OPEN:
+            return refusal
+        too_many = self._rates.refusal(self._doorman.name_of(request))
+        return self._early_refusal(request, endpoint, too_many) if too_many else None
 
     def _view_header(self) -> dict[str, str]:
         return {"Kv-View": str(self._driver.replica.view.number)}
