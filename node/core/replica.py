@@ -117,9 +117,9 @@ class Replica:
     def _change_of_views(self, services: Services) -> ViewChange:
         maintenance = self.maintenance
         subscribers = Subscribers(
-            forget_comparisons=maintenance.enter,
+            forget_comparisons=maintenance.on_view,
             compare_with_all=maintenance.anti_entropy.compare_with_all,
-            recount_writes=self._writes.enter,
+            recount_writes=self._writes.on_view,
             restart_reads=self._read_origin.restart,
         )
         return ViewChange(services, maintenance.membership, self._proposals, subscribers)

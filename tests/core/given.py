@@ -117,7 +117,7 @@ class Held:
         self.keyspace = Keyspace(self.rows, options, self.turn)
         self.keyspace.parts.adopt(FIRST, slots, {FIRST}, FIRST)
         self.keyspace.load_log()
-        self.keyspace.enter(FIRST, FIRST, actor)
+        self.keyspace.on_view(FIRST, FIRST, actor)
 
     def sync(self) -> list[Record]:
         return self.rows.apply(self.turn.records)

@@ -30,7 +30,7 @@ def row(
 def repair_with(*rows: DotClock, now: float = 0.0, mine: DotClock | None = None) -> Repair:
     """Return the repair of member m0, with a row of each shard peer m1, m2 .."""
     repair = Repair("m0")
-    repair.enter(first_view([f"m{i}" for i in range(len(rows) + 1)], 1))
+    repair.on_view(first_view([f"m{i}" for i in range(len(rows) + 1)], 1))
     for i, clock in enumerate(rows):
         learn(repair, f"m{i + 1}", row(clock), mine or DotClock(), now)
     return repair

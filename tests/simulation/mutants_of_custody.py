@@ -24,23 +24,23 @@ from node.core.storage.slot_groups import Parts
 @contextmanager
 def acks_outlive_their_view() -> Iterator[None]:
     """A node counts on a peer's statement of the last view in the next one."""
-    original = Repair.enter
+    original = Repair.on_view
 
-    def enter(self: Repair, view: View) -> None:
+    def on_view(self: Repair, view: View) -> None:
         rows = self.progress
         original(self, view)
         self.progress = rows
 
-    with patch.object(Repair, "enter", enter):
+    with patch.object(Repair, "on_view", on_view):
         yield
 
 
 @contextmanager
 def acks_of_two_views_are_added_up() -> Iterator[None]:
     """A node that has acknowledged a write, and owns its slot again, counts as having it still."""
-    original = Writes.enter
+    original = Writes.on_view
 
-    def enter(
+    def on_view(
         self: Writes, members_of: Callable[[Put, int], tuple[str, ...]]
     ) -> list[tuple[int, Outcome]]:
         acks = {request: set(write.acks) for request, write in self._writes.items()}
@@ -49,7 +49,7 @@ def acks_of_two_views_are_added_up() -> Iterator[None]:
             write.acks |= acks[request]
         return replies
 
-    with patch.object(Writes, "enter", enter):
+    with patch.object(Writes, "on_view", on_view):
         yield
 
 

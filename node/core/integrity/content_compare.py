@@ -195,7 +195,7 @@ class ContentCompare:
         if self._search is not None and self._step.now - self._search.at > PATIENCE_S:
             self._search = None
 
-    def enter(self) -> None:
+    def on_view(self) -> None:
         """Begin a view: forget what shard peers said in the last one."""
         self._last, self.unequal, self._search = {}, {}, None
 

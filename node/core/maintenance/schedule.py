@@ -54,7 +54,7 @@ class Maintenance:
             services, options, rooms, self.row_repair, self.content_compare
         )
         self._next_compare = self._next_cleanup = 0.0
-        self.bootstrap.enter()
+        self.bootstrap.on_view()
 
     @property
     def arrived(self) -> bool:
@@ -65,10 +65,10 @@ class Maintenance:
     def settled(self) -> bool:
         return self.views.history.settled
 
-    def enter(self) -> None:
+    def on_view(self) -> None:
         """Follow a view change: forget what peers have said of their content."""
         self._next_compare = 0.0
-        self.content_compare.enter()
+        self.content_compare.on_view()
 
     # ---- time
     def tick(self) -> None:

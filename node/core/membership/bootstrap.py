@@ -51,7 +51,7 @@ class Bootstrap:
         """Note that this node has all writes that the peer has told it of."""
         self.level_with.add(peer)
 
-    def enter(self) -> None:
+    def on_view(self) -> None:
         """Follow a view change: a node without shard peers has caught up."""
         if not self._repair.shard_peers:
             self.caught_up = True

@@ -19,7 +19,7 @@ class Doubts:
         self.refused: dict[Actor, None] = {}
         self.missed: Vector = {}
 
-    def enter(self) -> None:
+    def on_view(self) -> None:
         """Forget all doubts: the new view's actors have other names."""
         self.refused, self.missed = {}, {}
 

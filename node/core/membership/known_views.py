@@ -98,7 +98,7 @@ class KnownViews(Standing):
         """Let the keyspace follow the view and the oldest view."""
         view, oldest_view = self.view, self.history.oldest_view
         self.epoch = Epoch(view.id, oldest_view)
-        self._keyspace.enter(view.id, oldest_view, actor_of(view.id, self.node_id, self.run))
+        self._keyspace.on_view(view.id, oldest_view, actor_of(view.id, self.node_id, self.run))
 
     def _begin(self) -> None:
         """Start with the slot groups of the disk, or with new ones if it has none."""
@@ -116,8 +116,8 @@ class KnownViews(Standing):
         owned = view.slots_of(self.address)
         keyspace.parts.adopt(view.id, owned, self.history.need(), begun)
         self.settle_in()
-        self.doubts.enter()
-        self._repair.enter(view)
+        self.doubts.on_view()
+        self._repair.on_view(view)
         self.name_past_incarnations()
 
     def name_past_incarnations(self) -> None:

@@ -93,7 +93,7 @@ class ViewChange:
             self._identity.advance()
             # What peers have said of content and of the start counts in their view alone.
             then.forget_comparisons()
-            self._bootstrap.enter()
+            self._bootstrap.on_view()
         if learned.has_new_oldest_view:
             # Old rows go before any node hears of the oldest view below which they do not count.
             self._identity.on_oldest_view()

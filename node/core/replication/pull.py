@@ -78,7 +78,7 @@ class Repair:
         self._lacking_since: dict[str, float] = {}
         self.pulled_items = 0
 
-    def enter(self, view: View) -> None:
+    def on_view(self, view: View) -> None:
         """Begin with no progress of any peer: what was said belongs to the last view."""
         shard = view.shard_with(self._address)
         members = shard.members if shard else ()

@@ -88,7 +88,7 @@ class Write(msgspec.Struct, gc=False):
         """Let these members be asked."""
         self.members = members
 
-    def enter(self, members: tuple[str, ...]) -> None:
+    def on_view(self, members: tuple[str, ...]) -> None:
         """Follow a new view: its owners' acks count from zero, beside the home's own."""
         self.members = members
         self.acks &= {self.home or ""}

@@ -6,7 +6,7 @@
     on_declined       the home has refused for good
     on_not_owner      the home does not own the key in its view: ask another member
     on_cannot_decide  the home cannot judge the write: read the key first
-    enter             another view: the acks of its owners count
+    on_view           another view: the acks of its owners count
     tick              time passes: look for a home again, have the write told again, or give up
 
 The home and its shard peers answer the origin.  A home that falls silent may have named the write,
@@ -119,9 +119,9 @@ class WriteOrigin:
         if write is not None:
             self._look_first(message.request, write.put, write.attempt)
 
-    def enter(self) -> None:
+    def on_view(self) -> None:
         """Count the acks of the new view's owners from now on."""
-        for request, outcome in self._writes.enter(self._members):
+        for request, outcome in self._writes.on_view(self._members):
             self._step.reply(request, outcome)
 
     def tick(self) -> None:

@@ -142,12 +142,14 @@ class Writes:
         write.lay_before(members)
         return self._ask_home(request, write, now, again=False)
 
-    def enter(self, members_of: Callable[[Put, int], tuple[str, ...]]) -> list[tuple[int, Outcome]]:
+    def on_view(
+        self, members_of: Callable[[Put, int], tuple[str, ...]]
+    ) -> list[tuple[int, Outcome]]:
         """Follow the new view: its owners' acks count from zero, beside the home's own.  Return the
         answers of writes whose level the new shard cannot reach."""
         replies: list[tuple[int, Outcome]] = []
         for request, write in list(self._writes.items()):
-            write.enter(members_of(write.put, request))
+            write.on_view(members_of(write.put, request))
             try:
                 wanted(write.put.level, len(write.members))
             except ValueError as error:

@@ -24,7 +24,7 @@ class DeleteMarks:
         self._watermarks, self._trim = watermarks, trim
         self._beside: dict[Dot, Vector] = {}  # mark -> the highest seen when it was first looked at
 
-    def enter(self) -> None:
+    def on_view(self) -> None:
         """Begin a view: look at all marks anew."""
         self._beside.clear()
 

@@ -123,14 +123,14 @@ class Keyspace:
         """Add the dots since the clocks were saved, once it is known which slots are owned."""
         self.log.load(self.rows, lambda dot, key: self.parts.note(dot, slot_of_key(key)))
 
-    def enter(self, view: ViewId, oldest_view: ViewId, actor: Actor) -> None:
+    def on_view(self, view: ViewId, oldest_view: ViewId, actor: Actor) -> None:
         """Write as this actor from now on, and forget what belonged to the last view alone."""
         self.view, self.actor = view, actor
         clocks = [part.clock for part in self.parts]
         self.counter = max((clock.highest(actor) for clock in clocks), default=0)
         self.content_hashes.own(self.parts.owned_slots)
-        self.watermarks.enter(oldest_view)
-        self._delete_marks.enter()
+        self.watermarks.on_view(oldest_view)
+        self._delete_marks.on_view()
 
     @property
     def live_keys(self) -> int:

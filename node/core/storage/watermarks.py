@@ -49,7 +49,7 @@ class Watermarks:
         self.oldest_view: ViewId = FIRST
         self.settled = self._next = NO_MOMENT
 
-    def enter(self, oldest_view: ViewId) -> None:
+    def on_view(self, oldest_view: ViewId) -> None:
         """Begin a view: nothing is known of what its members have."""
         self.shard, self.highest_seen, self.lost = {}, {}, {}
         self.oldest_view = oldest_view

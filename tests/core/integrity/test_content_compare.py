@@ -246,14 +246,14 @@ def test_pages_that_were_not_asked_for_are_passed_over() -> None:
 
 def test_it_ends_with_the_view() -> None:
     one, _ = searching(Shard())
-    one.replica.maintenance.content_compare.enter()
+    one.replica.maintenance.content_compare.on_view()
     assert one.replica.maintenance.content_compare._search is None
 
 
 def test_a_damaged_row_of_the_slot_is_left_to_healing() -> None:
     shard = Shard()
     one, _ = searching(shard)
-    one.replica.maintenance.content_compare.enter()
+    one.replica.maintenance.content_compare.on_view()
     rows = {row_of(KEYS[9]): shard.members["a1"].rows.tables["item"][row_of(KEYS[9])][0]}
     damage(one, KEYS[9])
     page = m.RowPage(1, b"", DotClock(), [], "", None, rows, {}, Past())

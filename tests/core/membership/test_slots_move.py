@@ -39,7 +39,7 @@ class Node:
         keyspace = self.held.keyspace
         keyspace.parts.adopt(SECOND, self.owned, NEED, begun)
         keyspace.load_log()
-        keyspace.enter(SECOND, FIRST, self.actor)
+        keyspace.on_view(SECOND, FIRST, self.actor)
 
     def restarted(self) -> "Node":
         """Return the same disk in the next process, without what was not durable."""

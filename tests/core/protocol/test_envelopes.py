@@ -79,7 +79,7 @@ def test_a_key_that_is_written_twice_in_one_step_counts_once() -> None:
     held = Held("b")
     held.keyspace = type(held.keyspace)(held.rows, Options(cache_bytes_max=1), held.turn)
     held.keyspace.parts.adopt(FIRST, held.slots, {FIRST}, FIRST)
-    held.keyspace.enter(FIRST, FIRST, "b")
+    held.keyspace.on_view(FIRST, FIRST, "b")
     for n, key in enumerate(["k", "l", "k"], 1):
         message = replicate(n, key, b"v" * (MEGABYTE // 100))
         held.keyspace.take(key, message.item, (message.dot,), NOW)

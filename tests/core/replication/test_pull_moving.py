@@ -37,7 +37,7 @@ def test_slots_are_covered_when_every_owner_has_them(
 ) -> None:
     repair = Repair("m0")
     view = first_view(["m1", "m2"], 1)
-    repair.enter(view)
+    repair.on_view(view)
     held = Part(ALL, A3, [FIRST])
     for owner, (clock, slots) in rows.items():
         repair.progress[owner] = PeerProgress([PeerSlots(slots, clock, {FIRST})], set(), set())
@@ -48,7 +48,7 @@ def test_slots_are_covered_when_every_owner_has_them(
 def test_each_slot_is_for_its_own_owners_to_cover() -> None:
     repair = Repair("m0")
     view = first_view(["m1", "m2"], 2)
-    repair.enter(view)
+    repair.on_view(view)
     repair.progress["m1"] = PeerProgress([PeerSlots(ALL, A3, {FIRST})], set(), set())
     held = Part(ALL, A3, [FIRST])
     assert repair.covered(held, view, A3, {FIRST}) == view.slots_of_shard(0)
@@ -56,16 +56,16 @@ def test_each_slot_is_for_its_own_owners_to_cover() -> None:
 
 def test_an_owner_covers_its_own_slots_by_having_them() -> None:
     repair, view = Repair("m1"), first_view(["m1"], 1)
-    repair.enter(view)
+    repair.on_view(view)
     assert repair.covered(Part(ALL, A3, [FIRST]), view, A3, {FIRST}) == ALL
 
 
 def test_rows_begin_empty_in_each_view() -> None:
     repair = repair_with(A3, A3)
     repair.next_pull("x", parts_with(DotClock()), ["m1"], 0.0, 1.0)
-    repair.enter(first_view(["m0", "m1", "m5"], 1))
+    repair.on_view(first_view(["m0", "m1", "m5"], 1))
     assert (repair.progress, repair.exchange, repair.shard_peers) == ({}, None, ("m1", "m5"))
-    repair.enter(first_view(["m1"], 1))
+    repair.on_view(first_view(["m1"], 1))
     assert repair.shard_peers == ()
 
 

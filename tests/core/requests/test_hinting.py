@@ -141,7 +141,7 @@ def test_another_view_begins_without_hints() -> None:
     one = room("m1", "m2", level="all")
     one.writes.on_hinted(hinted("m3"), 0.01)
     one.writes.on_ack("m1", WRITTEN, 0.01)
-    one.writes.enter(lambda key, request: MEMBERS)
+    one.writes.on_view(lambda key, request: MEMBERS)
     assert one.writes.on_ack("m2", ACK, 0.02) is None
 
 

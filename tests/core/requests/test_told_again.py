@@ -40,6 +40,6 @@ def test_is_told_again_at_once_in_another_view() -> None:
     room = Room(level="all")
     room.writes.on_ack("m1", WRITTEN, 0.0)
     room.writes.on_ack("m2", ACK, 0.0)
-    assert room.writes.enter(lambda key, request: ("m2", "m4")) == []
+    assert room.writes.on_view(lambda key, request: ("m2", "m4")) == []
     room.detector.link_up("m4", 0.0)
     assert room.writes.tell_again(0.01) == [("m1", ReplicateAgain(7, "pear", DOT, ("m2", "m4")))]

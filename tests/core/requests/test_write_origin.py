@@ -205,14 +205,14 @@ def test_in_another_view_its_owners_are_counted_from_zero_and_the_home_still_cou
     room = Room(level="all")
     room.writes.on_ack("m1", WRITTEN, 0.01)
     room.writes.on_ack("m2", ACK, 0.01)
-    assert room.writes.enter(lambda key, request: ("m1", "m2", "m4")) == []
+    assert room.writes.on_view(lambda key, request: ("m1", "m2", "m4")) == []
     assert room.writes.on_ack("m4", ACK, 0.02) is None
     assert isinstance(room.writes.on_ack("m2", ACK, 0.03), Stored)
 
 
 def test_a_home_that_is_no_owner_any_more_counts_when_no_other_node_does() -> None:
     room = Room(level="one")
-    room.writes.enter(lambda key, request: ("m4", "m5"))
+    room.writes.on_view(lambda key, request: ("m4", "m5"))
     outcome = room.writes.on_ack("m1", WRITTEN, 0.01)
     assert isinstance(outcome, Stored)
     assert (outcome.acks, outcome.copies) == (1, 2)
@@ -221,7 +221,7 @@ def test_a_home_that_is_no_owner_any_more_counts_when_no_other_node_does() -> No
 def test_a_level_that_the_other_view_cannot_reach_is_unknown_at_once() -> None:
     room = Room(level="3")
     room.writes.on_ack("m1", WRITTEN, 0.01)
-    [(request, outcome)] = room.writes.enter(lambda key, request: ("m1", "m2"))
+    [(request, outcome)] = room.writes.on_view(lambda key, request: ("m1", "m2"))
     assert isinstance(outcome, Unavailable)
     assert (request, outcome.definite, len(room.writes)) == (7, False, 0)
     assert "the view has changed" in outcome.reason
@@ -231,7 +231,7 @@ def test_in_another_view_a_node_that_refused_before_may_be_the_home() -> None:
     room = Room()
     write = room.writes.without_home("m1", refusal(room))
     assert write is not None
-    room.writes.enter(lambda key, request: ("m1", "m2"))
+    room.writes.on_view(lambda key, request: ("m1", "m2"))
     assert room.writes.ask_another(7, write, write.members, 0.01) == [("m1", asked_as(room.put, 2))]
 
 

@@ -219,7 +219,7 @@ def a_wiped_replica_is_refilled() -> None:
 
 def own(space: Keyspace, view: ViewId, slots: Slots) -> None:
     space.parts.adopt(view, slots, {view}, view)
-    space.enter(view, FIRST, f"a.{view}")
+    space.on_view(view, FIRST, f"a.{view}")
 
 
 def slots_come_and_go() -> None:

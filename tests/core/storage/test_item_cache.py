@@ -103,7 +103,7 @@ def test_what_is_written_weighs_as_what_is_read() -> None:
     turn = Step()
     keyspace = Keyspace(MemoryRows(), Options(cache_bytes_max=1 << 40), turn)
     keyspace.parts.adopt(FIRST, ALL, {FIRST}, None)
-    keyspace.enter(FIRST, FIRST, "AbCdEf.1")
+    keyspace.on_view(FIRST, FIRST, "AbCdEf.1")
 
     def fill(cache: ItemCache) -> None:
         keyspace._cache = cache

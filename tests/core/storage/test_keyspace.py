@@ -272,7 +272,7 @@ def test_prunes_some_at_a_time_while_it_is_known_what_every_member_has() -> None
     space.watermarks.shard = {"a": 6}
     space.write(put("k", b"v"), NOW)
     space.log.is_behind = True
-    space.enter(ViewId(2, "p"), FIRST, "a.2.p")  # of this view nothing is known yet
+    space.on_view(ViewId(2, "p"), FIRST, "a.2.p")  # of this view nothing is known yet
     prune(space)
     assert (space.log.entries, space.log.is_behind) == (2, False)
 
@@ -302,13 +302,13 @@ def test_a_restart_finds_the_past_that_was_noted_before_slots_changed_hands() ->
     held = Held("a")
     held.keyspace.write(put("k", b"v"), NOW)
     held.keyspace.parts.adopt(second, ALL, {second}, second)
-    held.keyspace.enter(second, FIRST, "a.2.p")
+    held.keyspace.on_view(second, FIRST, "a.2.p")
     held.keyspace.save_parts()
     assert held.keyspace.write(put("l", b"w"), NOW).dot == ("a.2.p", 1)
     held.sync()
     again = Held("a", held.rows)
     again.keyspace.parts.adopt(second, ALL, {second}, None)
     again.keyspace.load_log()
-    again.keyspace.enter(second, FIRST, "a.2.p")
+    again.keyspace.on_view(second, FIRST, "a.2.p")
     assert again.keyspace.clock == held.keyspace.clock == DotClock({"a": 1, "a.2.p": 1})
     assert again.keyspace.write(put("l", b"x"), NOW).dot == ("a.2.p", 2)

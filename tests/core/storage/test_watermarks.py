@@ -31,7 +31,7 @@ def test_what_no_member_will_have_counts_as_had() -> None:
 
 def test_a_retired_view_is_settled_when_all_have_said_so() -> None:
     marks = Watermarks()
-    marks.enter(SECOND)
+    marks.on_view(SECOND)
     marks.take({}, {}, {})
     marks.settle(FIRST)  # the members told their clocks before they knew it
     marks.settle(SECOND)
@@ -39,5 +39,5 @@ def test_a_retired_view_is_settled_when_all_have_said_so() -> None:
     marks.settle(SECOND)
     assert marks.is_settled(OLD, 1)
     assert not marks.is_settled(OURS, 1)
-    marks.enter(SECOND)
+    marks.on_view(SECOND)
     assert not marks.is_settled(OLD, 1)
