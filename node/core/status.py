@@ -65,7 +65,7 @@ def status(replica: Replica, now: float) -> dict[str, Any]:
         "arrived": maintenance.arrived,
         "settled": maintenance.settled,
         "lacking_slots": keyspace.parts.lacking().bit_count(),
-        "leaving_slots": sum(part.slots.bit_count() for part in keyspace.parts.held()),
+        "leaving_slots": sum(part.slots.bit_count() for part in keyspace.parts.outgoing()),
         "waited_for": replica.views.waited_for() if not maintenance.settled else [],
         "view": {
             "id": str(replica.view.id),

@@ -57,7 +57,7 @@ def holds(one: One) -> dict[str, Slots]:
     parts = one.replica.keyspace.parts
     return {
         "owned": sum(part.slots for part in parts.owned()),
-        "held": sum(part.slots for part in parts.held()),
+        "held": sum(part.slots for part in parts.outgoing()),
         "lacking": parts.lacking(),
     }
 

@@ -39,7 +39,7 @@ def repair_with(*rows: DotClock, now: float = 0.0, mine: DotClock | None = None)
 def learn(
     repair: Repair, shard_peer: str, row: PeerProgress, mine: DotClock, now: float = 0.0
 ) -> bool:
-    return repair.learn(shard_peer, row, parts_with(mine), FIRST, now)
+    return repair.note_progress(shard_peer, row, parts_with(mine), FIRST, now)
 
 
 def page(number: int, *, last: bool, after: str | None = None, upto: str | None = None) -> Page:

@@ -100,12 +100,12 @@ def copy(table: Table) -> Table:
 @given(lives_tables, lives_tables)
 def test_learning_is_a_join(one: Table, two: Table) -> None:
     first, second = Incarnations(copy(one)), Incarnations(copy(two))
-    first.learn(two)
-    second.learn(one)
+    first.merge(two)
+    second.merge(one)
     for address in ("n1", "n2"):
         assert first.current(address) == second.current(address)
         assert first.past(address, FIRST) == second.past(address, FIRST)
-    assert not first.learn(second.table)
+    assert not first.merge(second.table)
     for actor in (
         actor_of(FIRST, node_id) for ids in (*one.values(), *two.values()) for node_id in ids
     ):

@@ -58,7 +58,7 @@ def forget_before_the_claims_are_taken() -> Iterator[None]:
     """A node forgets others' slots when every owner has their dots, whatever it is complete for."""
 
     def forget(self: Leaving) -> None:
-        for part in self._keyspace.parts.held():
+        for part in self._keyspace.parts.outgoing():
             if covered := self._repair.covered(part, self._views.view, part.clock, set()):
                 self._keyspace.forget(covered)
 

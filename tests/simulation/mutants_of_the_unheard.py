@@ -76,7 +76,7 @@ def names_of_retired_runs_are_not_learned() -> Iterator[None]:
     def on_declared_runs(self: Gossiping, source: str, message: DeclaredRuns) -> None:
         oldest_view = self._views.history.oldest_view
         chains = [links for links in message.chains if view_of(links[0][0]) >= oldest_view]
-        self._keyspace.runs.learn(chains)
+        self._keyspace.runs.merge(chains)
 
     with patch.object(Gossiping, "on_declared_runs", on_declared_runs):
         yield

@@ -191,7 +191,7 @@ def a_pruned_dot_is_skipped() -> Iterator[None]:
 
 
 def _forget_all(self: KnownViews | Leaving) -> None:
-    for part in self._keyspace.parts.held():
+    for part in self._keyspace.parts.outgoing():
         self._keyspace.forget(part.slots)
 
 
@@ -207,7 +207,7 @@ def forget_after_the_first_ack() -> Iterator[None]:
     """One owner's ack is enough."""
 
     def forget(self: Leaving) -> None:
-        for part in self._keyspace.parts.held():
+        for part in self._keyspace.parts.outgoing():
             for row in self._repair.progress.values():
                 if covered := part.slots & row.covers(part, part.clock, set()):
                     self._keyspace.forget(covered)

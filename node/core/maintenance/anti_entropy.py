@@ -58,7 +58,7 @@ class AntiEntropy:
         """Compare with the shard peers; while slots move, with all nodes."""
         answer = not (self._bootstrap.is_over and self._views.is_confirmed)
         whom = self.able()
-        if self._views.history.settled and self._keyspace.parts.held():
+        if self._views.history.settled and self._keyspace.parts.outgoing():
             answer = True  # their owners have nothing to ask us
         elif self._views.history.settled:
             others = [peer for peer in whom if peer not in self._repair.shard_peers]
@@ -124,7 +124,7 @@ class AntiEntropy:
         is_introducer = source in self._views.introducers
         if is_introducer and compare.heard == self._identity.mark.generation:
             self._views.become_vouched_for()
-        if not self._repair.learn(source, row, keyspace.parts, oldest_view, self._step.now):
+        if not self._repair.note_progress(source, row, keyspace.parts, oldest_view, self._step.now):
             return
         if not any(row.has_for(part) for part in keyspace.parts.owned()):
             self._bootstrap.is_level(source)

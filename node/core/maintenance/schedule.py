@@ -108,7 +108,7 @@ class Maintenance:
         is_begun = self.bootstrap.is_over and self.views.is_confirmed
         if not is_begun or self.anti_entropy.is_passing_over():
             return RECOVERING_EVERY_S
-        is_quiet = self.settled and not self._keyspace.parts.held()
+        is_quiet = self.settled and not self._keyspace.parts.outgoing()
         return self._compare_every_s * 2 if is_quiet else MOVING_EVERY_S
 
     def _prune(self) -> None:

@@ -211,7 +211,7 @@ class Identity:
         if views.is_vouched_for or not views.is_known or views.node_id not in told_here:
             return True
         known = Incarnations({views.address: dict(self._incarnations.table[views.address])})
-        known.learn({views.address: told_here})
+        known.merge({views.address: told_here})
         if known.current(views.address) == views.node_id:
             return True
         reason = f"its disk is that of an incarnation before the last that {source} knows here"

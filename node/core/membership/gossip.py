@@ -65,7 +65,7 @@ class Gossiping:
     def heartbeat(self) -> Heartbeat:
         """This node's heartbeat: its id, and how many slots it lacks and leaves."""
         parts = self._keyspace.parts
-        leaving = sum(part.slots.bit_count() for part in parts.held())
+        leaving = sum(part.slots.bit_count() for part in parts.outgoing())
         return Heartbeat(self._views.node_id, parts.lacking().bit_count(), leaving)
 
     def tick(self, started: float) -> bool:
@@ -188,7 +188,7 @@ class Gossiping:
         self._step.tell(source, DeclaredRuns(self._keyspace.runs.known()))
 
     def on_declared_runs(self, source: str, message: DeclaredRuns) -> None:
-        self._keyspace.runs.learn(message.chains)
+        self._keyspace.runs.merge(message.chains)
 
     def on_gossip(self, source: str, gossip: Gossip, epoch: Epoch) -> None:
         self.merge_incarnations(gossip.incarnations)
@@ -217,7 +217,7 @@ class Gossiping:
 
     def merge_incarnations(self, table: Table) -> None:
         before = {peer: self.incarnations.current(peer) for peer in self._repair.progress}
-        if not self.incarnations.learn(table):
+        if not self.incarnations.merge(table):
             return
         self.incarnations.claim(self._views.address, self._views.node_id)
         self._views.name_past_incarnations()

@@ -69,7 +69,7 @@ class Incarnations:
     def copy(self) -> Table:
         return {address: dict(incarnations) for address, incarnations in self.table.items()}
 
-    def learn(self, table: Table) -> bool:
+    def merge(self, table: Table) -> bool:
         """Merge another node's table; return whether anything was new."""
         changed = False
         for address, incarnations in table.items():
@@ -87,4 +87,4 @@ class Incarnations:
         if self.current(address) == node_id:
             return False
         incarnation = max(self.table.get(address, {}).values(), default=0) + 1
-        return self.learn({address: {node_id: incarnation}})
+        return self.merge({address: {node_id: incarnation}})

@@ -166,7 +166,7 @@ class KnownViews(Standing):
         """Learn which incarnations go under which cluster name, and take a name if we have none:
         the one told, or one known here.  A node takes its own name only if there is no other to
         wait for."""
-        is_new = self.naming.learn(names or {})
+        is_new = self.naming.merge(names or {})
         is_alone = all(address == self.address for address, _ in self._not_lost())
         if name or (self.view.number and (self.naming.names or self.is_known or is_alone)):
             is_new |= self.naming.take(name)

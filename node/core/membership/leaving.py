@@ -46,7 +46,7 @@ class Leaving:
 
     def move_on(self) -> None:
         """Forget what others have, report, and retire, as far as possible now."""
-        held = functools.reduce(or_, (part.slots for part in self._keyspace.parts.held()), 0)
+        held = functools.reduce(or_, (part.slots for part in self._keyspace.parts.outgoing()), 0)
         if held and self._has_named_what_came(held):
             self.forget()
         if self._views.history.settled:
@@ -78,7 +78,7 @@ class Leaving:
     def forget(self) -> None:
         """Drop slots of others that every owner durably has whole."""
         keyspace, oldest_view = self._keyspace, self._views.history.oldest_view
-        for part in keyspace.parts.held():
+        for part in keyspace.parts.outgoing():
             complete_for = {view for view in part.complete_for if view >= oldest_view}
             covered = self._repair.covered(part, self._views.view, part.clock, complete_for)
             if covered:

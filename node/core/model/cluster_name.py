@@ -35,7 +35,7 @@ class Naming:
         self.names[self._short] = name or min(self.names.values(), default=self._short)
         return True
 
-    def learn(self, names: Names) -> bool:
+    def merge(self, names: Names) -> bool:
         """Take over what another node has heard; whether anything was new.  An incarnation never
         changes its name, and only this node knows that of its own incarnation."""
         new = {s: n for s, n in names.items() if s not in self.names and s != self._short}

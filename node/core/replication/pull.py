@@ -87,7 +87,7 @@ class Repair:
         self._lacking_since.clear()
 
     # ---- rows
-    def learn(
+    def note_progress(
         self, source: str, row: PeerProgress, parts: Parts, oldest_view: ViewId, now: float
     ) -> bool:
         """Take a peer's progress; False for one that goes back in the same incarnation."""

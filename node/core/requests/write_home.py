@@ -110,7 +110,7 @@ class Home:
         if refusal := self._refuse(accept):
             return refusal
         accept = self._without_later_views(accept)
-        self._keyspace.names.learn(accept.settled)
+        self._keyspace.names.take_settled(accept.settled)
         if accept.put.change is not None:
             return self._decline(accept) or self._change(source, accept)
         if accept.put.identity and (known := self._repeated.find(source, accept)):

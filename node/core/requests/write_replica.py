@@ -49,7 +49,7 @@ class WriteReplica:
             self._ask_shard_peers()
             return
         self._step.serve()
-        self._keyspace.names.learn(message.settled)
+        self._keyspace.names.take_settled(message.settled)
         self._keyspace.take(message.key, message.item, (message.dot,), self._step.now)
         self._step.tell(message.origin, m.Ack(message.request, message.dot))
         self._feed(message.key)

@@ -82,7 +82,7 @@ class PastRuns:
         self._places: dict[Actor, tuple[Chain, int]] = {}  # head -> its chain, and how many links
         saved = rows.read("meta", "runs")
         for links in SAVED.decode(saved) if saved else []:
-            self._learn(Chain(links))
+            self._add(Chain(links))
 
     def __bool__(self) -> bool:
         return bool(self._chains)
@@ -91,17 +91,17 @@ class PastRuns:
         """All chains, for a node that asks."""
         return [chain.links for chain in self._chains]
 
-    def learn(self, chains: Iterable[ChainLinks]) -> None:
+    def merge(self, chains: Iterable[ChainLinks]) -> None:
         """Take over chains, also those of views that are retired here: a node that has not heard of
         that yet may still name them.  They go with the next view that is retired."""
         told = [Chain(links) for links in chains if links]
         fresh = [chain for chain in told if chain.heads[-1] not in self._places]
         for chain in fresh:
-            self._learn(chain)
+            self._add(chain)
         if fresh:
             self._save()
 
-    def _learn(self, chain: Chain) -> None:
+    def _add(self, chain: Chain) -> None:
         """Add a chain, in place of those that it continues."""
         longer = set(chain.heads)
         self._chains = [each for each in self._chains if each.heads[-1] not in longer]
@@ -116,7 +116,7 @@ class PastRuns:
         declared = {actor for actor, _ in links}
         fresh = [(actor, n) for actor, n in sorted(ended.items()) if actor not in declared]
         if fresh:
-            self._learn(Chain([*links, *fresh]))
+            self._add(Chain([*links, *fresh]))
             self._save()
 
     def retire(self, oldest_view: ViewId) -> None:

@@ -21,7 +21,7 @@ class RememberedNames:
     def __init__(self) -> None:
         self._told = OrderedDict[str, Settled]()
 
-    def learn(self, settled: Settled | None) -> None:
+    def take_settled(self, settled: Settled | None) -> None:
         """Take over what an origin says, unless a later message was faster."""
         if settled is None:
             return

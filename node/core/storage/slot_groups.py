@@ -106,7 +106,7 @@ class Parts:
     def owned(self) -> list[Part]:
         return [part for part in self._parts if part.owned]
 
-    def held(self) -> list[Part]:
+    def outgoing(self) -> list[Part]:
         """The parts that other nodes own in the current view."""
         return [part for part in self._parts if not part.owned]
 

@@ -85,7 +85,7 @@ def test_the_owner_ends_with_what_both_held_and_then_the_holder_may_forget(
         (new if key in near else old).write(key, gone)
     source = old.held.keyspace
     expected = {k: live(sync(source.filled(k), new.held.keyspace.filled(k))) for k in near}
-    [given_away] = source.parts.held()
+    [given_away] = source.parts.outgoing()
     pages, pull = 0, Pull(1, "b", to_bytes(HALF), DotClock())
     options = small_pages(items_a_page)
     while True:

@@ -136,21 +136,21 @@ def row_apart(lower: DotClock, upper: DotClock, *, is_closed: bool = False) -> P
 )
 def test_gaps_close_where_each_slot_is_equal(lower: DotClock, upper: DotClock, may: bool) -> None:
     repair, mine = repair_with(DotClock()), apart(GAP, LATE_GAP)
-    repair.learn("m1", row_apart(lower, upper), mine, FIRST, 0.0)
+    repair.note_progress("m1", row_apart(lower, upper), mine, FIRST, 0.0)
     assert repair.to_close(mine, ["a"]) == (["a"] if may else [])
 
 
 def test_a_slot_that_a_shard_peer_tells_nothing_of_is_not_equal() -> None:
     repair, mine = repair_with(DotClock()), parts_with(GAP)
     half = replace(row(GAP, ended=["a"]), groups=[PeerSlots(LOWER, GAP, {FIRST})])
-    repair.learn("m1", half, mine, FIRST, 0.0)
+    repair.note_progress("m1", half, mine, FIRST, 0.0)
     assert repair.to_close(mine, ["a"]) == []
 
 
 def test_a_life_is_closed_in_all_slots_up_to_what_one_of_them_knows() -> None:
     repair, mine = repair_with(DotClock()), apart(GAP, LATE_GAP)
     for lower, may in ((A3, []), (A5, ["a"])):
-        repair.learn("m1", row_apart(lower, A5, is_closed=True), mine, FIRST, 0.0)
+        repair.note_progress("m1", row_apart(lower, A5, is_closed=True), mine, FIRST, 0.0)
         assert repair.to_close(mine, ["a"]) == may
     repair.closed["a"] = None
     assert repair.beyond(mine, ["a"]) == {}
@@ -221,7 +221,9 @@ def test_what_is_lacking_no_more_is_not_pulled() -> None:
 def test_an_arriving_node_asks_one_that_has_arrived_at_once() -> None:
     repair = repair_with(DotClock(), DotClock())
     repair.forget("m1")
-    repair.learn("m1", row(A3, arrived=False), parts_with(DotClock(), arrived=False), FIRST, 0.0)
+    repair.note_progress(
+        "m1", row(A3, arrived=False), parts_with(DotClock(), arrived=False), FIRST, 0.0
+    )
     assert pulled(repair, 0.0, arrived=False) == "m2"
 
 

@@ -118,16 +118,16 @@ def test_a_row_may_shrink_by_what_is_not_ours_both() -> None:
     repair, mine = repair_with(DotClock()), parts_with(DotClock(), slots=HALF)
     wide = held_row((ALL, A3, {FIRST}))
     narrow = held_row((HALF, A3, {FIRST}))
-    assert repair.learn("m1", wide, mine, FIRST, 1.0)
-    assert repair.learn("m1", narrow, mine, FIRST, 2.0)
-    assert not repair.learn("m1", held_row((HALF, GAP, {FIRST})), mine, FIRST, 3.0)
-    assert repair.learn("stranger", held_row((ALL, A3, {FIRST})), mine, FIRST, 1.0)
-    assert repair.learn("stranger", held_row((ALL, GAP, set())), mine, FIRST, 2.0)
+    assert repair.note_progress("m1", wide, mine, FIRST, 1.0)
+    assert repair.note_progress("m1", narrow, mine, FIRST, 2.0)
+    assert not repair.note_progress("m1", held_row((HALF, GAP, {FIRST})), mine, FIRST, 3.0)
+    assert repair.note_progress("stranger", held_row((ALL, A3, {FIRST})), mine, FIRST, 1.0)
+    assert repair.note_progress("stranger", held_row((ALL, GAP, set())), mine, FIRST, 2.0)
 
 
 def test_claims_of_retired_views_are_of_all_nodes() -> None:
     row = progress_of(compare(A3), SECOND)
     assert [held.complete_for for held in row.groups] == [set()]
     repair, mine = repair_with(DotClock()), parts_with(DotClock())
-    assert repair.learn("m1", held_row((ALL, A3, {FIRST, SECOND})), mine, SECOND, 0.0)
-    assert repair.learn("m1", held_row((ALL, A3, {SECOND})), mine, SECOND, 1.0)
+    assert repair.note_progress("m1", held_row((ALL, A3, {FIRST, SECOND})), mine, SECOND, 0.0)
+    assert repair.note_progress("m1", held_row((ALL, A3, {SECOND})), mine, SECOND, 1.0)

@@ -174,8 +174,8 @@ def test_a_node_goes_under_the_first_name_it_is_told_and_keeps_it() -> None:
     naming = Naming("AAAAAA", {})
     assert naming.take("BBBBBB")
     assert not naming.take("CCCCCC")
-    assert not naming.learn({"AAAAAA": "CCCCCC"})
-    assert naming.learn({"DDDDDD": "EEEEEE"})
+    assert not naming.merge({"AAAAAA": "CCCCCC"})
+    assert naming.merge({"DDDDDD": "EEEEEE"})
     assert naming.names == {"AAAAAA": "BBBBBB", "DDDDDD": "EEEEEE"}
     assert Naming("AAAAAA", {}).take("")
 

@@ -25,7 +25,7 @@ complete = st.builds(lambda x, y: dict(X[:x]) | dict(Y[:y]), st.integers(0, 6), 
 
 def knowing(*chains: ChainLinks) -> PastRuns:
     runs = PastRuns(MemoryRows(), Step())
-    runs.learn(chains)
+    runs.merge(chains)
     return runs
 
 

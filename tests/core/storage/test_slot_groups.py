@@ -250,7 +250,7 @@ def test_a_slot_regained_before_it_was_forgotten_keeps_its_store() -> None:
     parts.adopt(FIRST, ALL, {FIRST}, FIRST)
     parts.note(("a", 1), 7)
     parts.adopt(SECOND, ALL & ~1, {FIRST, SECOND}, SECOND)
-    assert [part.slots for part in parts.held()] == [1]
+    assert [part.slots for part in parts.outgoing()] == [1]
     parts.adopt(THIRD, ALL, {FIRST, SECOND, THIRD}, THIRD)
     lost = parts.at(0)
     assert lost is not None
