@@ -12,6 +12,7 @@ from tests.simulation.directed_repeats import NEXT, ORIGIN, OWNERS, Six
 
 RUN = "runoforigin4"
 TAKEN_S = 0.5
+PRUNED_S = 5.0  # by then all replicas know that all have a delete
 
 
 class Given(Six):
@@ -25,6 +26,12 @@ class Given(Six):
         self.asked.append(owner)
         driver.receive(ORIGIN, Envelope(driver.replica.views.epoch, accept))
         self.wait(TAKEN_S)
+
+    def marks(self, owner: str) -> int:
+        """Return how many versions, marks of deletes too, this owner has of the key."""
+        driver = self.nodes[owner].driver
+        assert driver is not None
+        return len(driver.replica.keyspace.item(self.key).versions)
 
 
 def two_homes_take_two_writes_in_turn(seed: int) -> None:
@@ -60,3 +67,19 @@ def a_client_reads_one_name_and_writes_at_the_home_of_the_other(seed: int) -> No
     found = cluster.ask("n2", Get(cluster.key, Mode.SIBLINGS))
     if not isinstance(found, Found) or found.values != (NEXT,):
         raise ViolationError("StaleVersion", f"{cluster.key} at n2: {found}")
+
+
+def a_delete_comes_once_more_when_its_mark_is_gone(seed: int) -> None:
+    """n2 names a delete, of which n1 was asked before; n1 hears of that after a new value."""
+    cluster = Given(seed)
+    assert isinstance(cluster.ask("n1", Put(cluster.key, b"one", level="all")), Stored)
+    delete = Put(cluster.key, None, identity=identity_of(RUN, 1))
+    cluster.give("n2", 1, delete, again=True)
+    cluster.wait(PRUNED_S)
+    assert not any(cluster.marks(owner) for owner in OWNERS), "the mark is still there"
+    assert isinstance(cluster.ask("n3", Put(cluster.key, NEXT, level="all")), Stored)
+    cluster.give("n1", 1, delete)
+    for owner in OWNERS:
+        found = cluster.ask(owner, Get(cluster.key, wait_s=2.0))
+        if not isinstance(found, Found) or found.values != (NEXT,):
+            raise ViolationError("LostWrite", f"{cluster.key} at {owner}: {found}")

@@ -9,6 +9,7 @@ from node.core.model.item import Item, Past
 from node.core.protocol.messages import Accept, Declined, Written
 from node.core.requests.drawing import Drawing
 from node.core.requests.repeated_writes import RepeatedWrites
+from node.core.storage import delete_marks
 from node.core.storage.remembered_names import RememberedNames
 from tests.simulation.breaks import Breaks
 
@@ -48,6 +49,16 @@ def a_second_home_replaces_all_that_it_has() -> Iterator[None]:
     A story shows it.
     """
     with patch.object(RepeatedWrites, "_unseen", lambda self, put: ()):
+        yield
+
+
+@contextmanager
+def names_go_with_the_marks_of_their_deletes() -> Iterator[None]:
+    """A second name of a delete comes late, and deletes what was written after the first.
+
+    A story shows it.
+    """
+    with patch.object(delete_marks, "namings_of", lambda versions: {}):
         yield
 
 

@@ -85,6 +85,7 @@ from tests.simulation.mutants_of_repeats import (
 from tests.simulation.mutants_of_second_homes import (
     a_context_does_not_name_open_writes,
     a_second_home_replaces_all_that_it_has,
+    names_go_with_the_marks_of_their_deletes,
 )
 from tests.simulation.mutants_of_the_api import (
     delete_what_stands_beside_an_expired_value,
@@ -129,6 +130,10 @@ STORIES_OF_VIEWS = [
     (
         directed_second_homes.a_client_reads_one_name_and_writes_at_the_home_of_the_other,
         a_context_does_not_name_open_writes,
+    ),
+    (
+        directed_second_homes.a_delete_comes_once_more_when_its_mark_is_gone,
+        names_go_with_the_marks_of_their_deletes,
     ),
     (
         directed_counted_on.an_old_disk_counts_a_view_before_it_is_heard,

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from node.core.model.dots import Dot, Vector
 from node.core.model.hlc import NO_TIMESTAMP
-from node.core.model.item import Item, Version
+from node.core.model.item import Item, Version, namings_of
 from node.core.model.token import Token
 from node.core.storage.watermarks import Watermarks
 
@@ -29,8 +29,9 @@ class DeleteMarks:
         self._beside.clear()
 
     def without_done(self, item: Item) -> Item:
-        """The item without marks that are done, and without what these hid.  If a client sends such
-        a write again to a home that does not know it, its second name must not come to life."""
+        """The item without marks that are done, and without what these hid.  Their names stay, if
+        they have any: a second name of such a write may come late, or from a client that sends it
+        again, and must not delete what has been written since, nor come to life."""
         done = [d for d, v in item.versions.items() if v.value is None and self._is_done(d, v)]
         if not done:
             return item
@@ -45,8 +46,8 @@ class DeleteMarks:
             for d, v in item.versions.items()
             if d not in done and not (v.lww and item.rank(d) < last)
         }
-        gone = {version.identity for dot, version in item.versions.items() if dot not in kept}
-        return Item(kept, item.past.replacing(gone & item.past.namings.keys()))
+        names = namings_of({d: v for d, v in item.versions.items() if d not in kept})
+        return Item(kept, item.past.naming(names).replacing(names))
 
     def _is_done(self, dot: Dot, mark: Version) -> bool:
         if not self._watermarks.all_have(*dot):
