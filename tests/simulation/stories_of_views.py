@@ -14,7 +14,6 @@ from tests.simulation import (
     directed_reads,
     directed_repeats,
     directed_restarts,
-    directed_second_homes,
     directed_unheard,
     directed_views,
 )
@@ -82,11 +81,6 @@ from tests.simulation.mutants_of_repeats import (
     two_nodes_with_the_same_versions_do_not_tell_names,
     writes_that_replace_each_other_are_both_gone,
 )
-from tests.simulation.mutants_of_second_homes import (
-    a_context_does_not_name_open_writes,
-    a_second_home_replaces_all_that_it_has,
-    names_go_with_the_marks_of_their_deletes,
-)
 from tests.simulation.mutants_of_the_api import (
     delete_what_stands_beside_an_expired_value,
     judge_a_condition_before_the_past_has_arrived,
@@ -121,20 +115,10 @@ from tests.simulation.mutants_of_views import (
     stay_away_from_a_view_that_no_node_leads,
     the_losers_owners_forget_what_they_took_in,
 )
+from tests.simulation.stories_of_second_homes import STORIES_OF_SECOND_HOMES
 
 STORIES_OF_VIEWS = [
-    (
-        directed_second_homes.two_homes_take_two_writes_in_turn,
-        a_second_home_replaces_all_that_it_has,
-    ),
-    (
-        directed_second_homes.a_client_reads_one_name_and_writes_at_the_home_of_the_other,
-        a_context_does_not_name_open_writes,
-    ),
-    (
-        directed_second_homes.a_delete_comes_once_more_when_its_mark_is_gone,
-        names_go_with_the_marks_of_their_deletes,
-    ),
+    *STORIES_OF_SECOND_HOMES,
     (
         directed_counted_on.an_old_disk_counts_a_view_before_it_is_heard,
         an_old_disk_counts_on_before_it_is_heard,
