@@ -1,4 +1,4 @@
-"""Stories about writes that their origin has given to two homes, each with the rule that it shows."""
+"""Stories about writes that were given to two homes, each with the rule that it shows."""
 
 from tests.simulation import directed_second_homes
 from tests.simulation.mutants_of_second_homes import (
