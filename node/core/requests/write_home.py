@@ -164,7 +164,7 @@ class Home:
         refuse_when = put.refuse_when
         if put.token.view > self._views.epoch.view and refuse_when:  # not ours to judge (D10 R6)
             return m.CannotDecide(accept.request, accept.attempt)
-        blind = m.CannotDecide(accept.request, accept.attempt) if self._is_blind(put.key) else None
+        blind = m.CannotDecide(accept.request, accept.attempt) if self._is_blind(put) else None
         asks_for_state = refuse_when.absent or refuse_when.asks_for_tag
         if not asks_for_state and (refuse_when.unmet is None or not put.token):
             return blind
@@ -209,13 +209,17 @@ class Home:
         refusal = overfull(before, left, put.value, self._siblings_max)
         return m.Declined(accept.request, refusal) if refusal else None
 
-    def _is_blind(self, key: str) -> bool:
+    def _is_blind(self, put: Put) -> bool:
         """Whether this store cannot tell if the key has a value: its slot has moved here, and the
-        past has not arrived."""
+        past has not arrived.  What removes from a counter or a set needs the past in any case: it
+        takes all that its client has seen, also what a trimmed token does not name any more."""
         if self._views.history.settled:
             return False
-        part = self._keyspace.parts.at(slot_of_key(key))
-        return part is not None and not part.answers and not self._keyspace.item(key).is_live()
+        part = self._keyspace.parts.at(slot_of_key(put.key))
+        if part is None or part.answers:
+            return False
+        takes = put.change is not None and put.refuse_when.unmet is not None
+        return takes or not self._keyspace.item(put.key).is_live()
 
     def _declined(self, accept: m.Accept, outcome: Absent | Unmet) -> m.Declined | m.CannotDecide:
         """Decline for good, if that is certain: the slot has arrived here, and all older views are
