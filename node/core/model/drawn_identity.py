@@ -15,6 +15,9 @@ Example: the origin has drawn 1 to 5.  It waits for 4 and 5, and has given 2 to 
 import msgspec
 
 MARK = "~"  # begins a drawn identity, and none of a client's
+# Clocks of nodes may be so far apart.  An origin that is gone settles nothing, so a name of its
+# writes goes by its age; not before that is certain by every clock.
+APART_MS = 86_400_000
 
 
 class Settled(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -37,6 +40,11 @@ def identity_of(run: str, number: int) -> str:
 def is_drawn(identity: str) -> bool:
     """Whether an origin has drawn this identity; the others are of clients."""
     return identity.startswith(MARK)
+
+
+def apart_ms(identity: str) -> int:
+    """How much older than another one a name of this identity has to be, before it goes by age."""
+    return APART_MS if is_drawn(identity) else 0
 
 
 def run_and_number(identity: str) -> tuple[str, int]:

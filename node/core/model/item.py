@@ -18,7 +18,7 @@ import msgspec
 
 from node.core.model.actors import Actor, incarnation_of, view_of
 from node.core.model.dots import Dot, DotClock, Vector, join_vectors
-from node.core.model.drawn_identity import is_drawn
+from node.core.model.drawn_identity import apart_ms, is_drawn
 from node.core.model.hlc import NO_TIMESTAMP, Timestamp
 from node.core.model.labels import Labels, json_text
 from node.core.model.token import Token
@@ -212,15 +212,18 @@ class Item(msgspec.Struct, array_like=True, gc=False):
 
     def remembering(self, since_ms: float) -> "Item":
         """The item without the names of writes that were named before this instant and say nothing
-        of a version any more."""
+        of a version any more.  Drawn ones stay for longer (`apart_ms`)."""
         past = self.past
         if not past.namings:
             return self
         needed = past.with_replacers({version.identity for version in self.versions.values()})
-        old = {i for i, n in past.namings.items() if i not in needed and n.timestamp[0] < since_ms}
-        if not old:
+        kept = {
+            i: naming
+            for i, naming in past.namings.items()
+            if i in needed or naming.timestamp[0] >= since_ms - apart_ms(i)
+        }
+        if len(kept) == len(past.namings):
             return self
-        kept = {i: naming for i, naming in past.namings.items() if i not in old}
         return Item(self.versions, Past(past.base, past.loose, past.oldest_view, kept))
 
     def with_version(self, dot: Dot, version: Version, replaced: bool) -> "Item":

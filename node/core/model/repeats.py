@@ -11,6 +11,7 @@ import msgspec
 
 from node.core.model.actors import Actor
 from node.core.model.dots import Dot, Vector, join_vectors
+from node.core.model.drawn_identity import apart_ms
 
 REPEATS_MAX = 4096  # of one counter or set in the time in which a repeat is known
 
@@ -62,11 +63,12 @@ def without_old(
 ) -> Repeats:
     """Forget what no client sends again, unless the value `is_needed` for it: what was named before
     this instant and is settled.  What is not settled may have a second name that is still to come,
-    so it goes only where another one needs its room."""
+    so it goes only where another one needs its room.  A change with a drawn identity stays for
+    longer (`apart_ms`)."""
     old = sorted(
         (repeat.at_ms, identity)
         for identity, repeat in repeats.items()
-        if repeat.at_ms < since_ms and not is_needed(repeat)
+        if repeat.at_ms < since_ms - apart_ms(identity) and not is_needed(repeat)
     )
     if not old:
         return repeats

@@ -7,7 +7,7 @@ more, until it is told again or ten minutes are over.  (docs/decisions/0041, 004
 
 from collections import OrderedDict
 
-from node.core.model.drawn_identity import Settled, is_drawn, run_and_number
+from node.core.model.drawn_identity import APART_MS, Settled, is_drawn, run_and_number
 from node.core.model.item import Item, Past, namings_of
 
 REPEATED_WITHIN_MS = 600_000  # so long a write may be sent again
@@ -50,7 +50,7 @@ class RememberedNames:
     def seen(self, item: Item, now_ms: float) -> Past:
         """What a reader of this item has seen, with the names of versions that may get a second
         one: so a write with this context replaces that one, too."""
-        since_ms = now_ms - REPEATED_WITHIN_MS
+        since_ms = now_ms - REPEATED_WITHIN_MS - APART_MS
         open_ = {
             dot: version
             for dot, version in item.versions.items()
