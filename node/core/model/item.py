@@ -211,10 +211,9 @@ class Item(msgspec.Struct, array_like=True, gc=False):
         return bool(self.past.namings) and not (self.past or self.has_marks() or self.is_live())
 
     def remembering(self, since_ms: float) -> "Item":
-        """The item without the names of writes that were named before this instant and say nothing
-        of a version any more.  Drawn ones stay for longer (`apart_ms`)."""
-        past = self.past
-        if not past.namings:
+        """The item without the names of writes that were named before this instant, drawn ones long
+        before (`apart_ms`), and say nothing of a version any more."""
+        if not (past := self.past).namings:
             return self
         needed = past.with_replacers({version.identity for version in self.versions.values()})
         kept = {

@@ -211,15 +211,14 @@ class Home:
 
     def _is_blind(self, put: Put) -> bool:
         """Whether this store cannot tell if the key has a value: its slot has moved here, and the
-        past has not arrived.  What removes from a counter or a set needs the past in any case: it
-        takes all that its client has seen, also what a trimmed token does not name any more."""
-        if self._views.history.settled:
-            return False
+        past has not arrived.  What removes from a counter or a set needs the past in any case, also
+        on a new disk: it takes all that its client has seen, and a trimmed token may not name it."""
         part = self._keyspace.parts.at(slot_of_key(put.key))
         if part is None or part.answers:
             return False
-        takes = put.change is not None and put.refuse_when.unmet is not None
-        return takes or not self._keyspace.item(put.key).is_live()
+        if put.change is not None and put.refuse_when.unmet is not None:
+            return True
+        return not self._views.history.settled and not self._keyspace.item(put.key).is_live()
 
     def _declined(self, accept: m.Accept, outcome: Absent | Unmet) -> m.Declined | m.CannotDecide:
         """Decline for good, if that is certain: the slot has arrived here, and all older views are
