@@ -88,9 +88,14 @@ class MergedWrites:
         return self._keyspace.clock_of(key).has(dot)
 
     def _token(self, put: Put, held: Item) -> Token:
-        """What the client has seen, and what a reader of this item depends on."""
-        need = need_of(key_hash_of(put.key, lww=False), self._views, self._keyspace)
-        return token_after_read(put.token, need, held)
+        """What the client has seen, also of this key where this replica lacks it, and what a reader
+        of this item depends on."""
+        key_hash = key_hash_of(put.key, lww=False)
+        need = need_of(key_hash, self._views, self._keyspace)
+        token = token_after_read(put.token, need, held)
+        seen = put.token.dots_of(key_hash)
+        lacking = {dot: put.token.exact[dot] for dot in seen if not held.past.has(dot)}
+        return need.trim(replace(token, exact={**token.exact, **lacking})) if lacking else token
 
     def _told_again(self, accept: Accept, held: Item, dot: Dot, state: State) -> Written:
         """The answer to a change that was named before: the state as it is now."""

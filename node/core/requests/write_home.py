@@ -212,7 +212,7 @@ class Home:
     def _is_blind(self, put: Put) -> bool:
         """Whether this store cannot tell if the key has a value: its slot has moved here, and the
         past has not arrived.  What removes from a counter or a set needs the past in any case, also
-        on a new disk: it takes all that its client has seen, and a trimmed token may not name it."""
+        on a new disk: it takes all that its client has seen, which a trimmed token may not name."""
         part = self._keyspace.parts.at(slot_of_key(put.key))
         if part is None or part.answers:
             return False
