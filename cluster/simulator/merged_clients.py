@@ -196,7 +196,7 @@ class MergedClients(Recurring):
                 for number in call.known if put.refuse_when.unmet else ():
                     seen = self._done[done.key][number]
                     if not self._is_excused(seen) and not self._has_two_homes(seen):
-                        merged_rules.demand_seen(done, seen)
+                        merged_rules.demand_seen(done, seen, self._done[done.key])
                 if not call.is_over:
                     call.session.token = encode(token)
                     if done.change.amount or done.change.add:

@@ -42,13 +42,26 @@ class Done(msgspec.Struct):
         return bool(self.dots)
 
     def told(self, dot: Dot, state: bytes) -> None:
-        """Note an answer that says that it is done."""
+        """Note an answer that says that it is done.  If another home had done it before, the state
+        has it under another name than that of the answer."""
         self.dots.append(dot)
         self.states.append(joined(self.key, (state,)))
+        self.repeated |= _has_other_names(self.states[-1], self.change, dot)
 
     def has_taken(self, dot: Dot) -> bool:
         """Whether one of its homes had seen this dot when it removed or deleted."""
         return any(_has_seen(state, dot) for state in self.states)
+
+
+def _has_other_names(state: State, change: StateChange, dot: Dot) -> bool:
+    """Whether a state knows this change by names, and this is none of them."""
+    if isinstance(state, ElementSet):
+        names = [state.tags.get(element, ()) for element in change.add]
+        return any(dot not in dots for dots in names if dots)
+    known = [
+        each for each in state.repeats.values() if change.amount and each.amount == change.amount
+    ]
+    return any(dot not in each.dots() for each in known)
 
 
 Excuses = Callable[[Done], bool]
@@ -81,6 +94,11 @@ def _has_been_taken(addition: Done, takers: Sequence[Done], is_excused: Excuses)
     return any(taker.has_taken(dot) for taker in certain for dot in addition.dots)
 
 
+def _takes(change: Done, addition: Done) -> bool:
+    """Whether a change is of a kind that takes this addition."""
+    return change.change.resets or not {*addition.change.add}.isdisjoint(change.change.remove)
+
+
 # ------------------------------------------------------------------ counters
 def counted(state: Counter, addition: Done) -> int:
     """How often a counter has this addition."""
@@ -97,9 +115,11 @@ def demand_read(state: State, addition: Done) -> None:
         raise ViolationError(kind, f"a read counts {addition} {times} times: {state}")
 
 
-def demand_seen(taker: Done, known: Done) -> None:
-    """Demand that a remove or a delete has seen what its client had seen."""
-    if not any(map(taker.has_taken, known.dots)):
+def demand_seen(taker: Done, known: Done, changes: Sequence[Done]) -> None:
+    """Demand that a remove or a delete has seen what its client had seen, unless another one may
+    have taken that before: then there may be no trace of it any more."""
+    others = [each for each in changes if each is not taker and _takes(each, known)]
+    if not any(map(taker.has_taken, known.dots)) and not _may_have_taken(known, others):
         raise ViolationError("RemovedUnseen", f"{taker} has not seen {known}")
 
 
