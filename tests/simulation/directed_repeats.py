@@ -26,10 +26,14 @@ class Six(Post):
     def __init__(self, seed: int) -> None:
         self.asked: list[str] = []
         super().__init__(seed, NODES, 2)
+        self.key = self.key_of("")
+        self.holds = self._is_of_the_first_home
+
+    def key_of(self, kind: str) -> str:
+        """Return a name; with `kind` before it, it is a key of the owners."""
         view = next(node.driver for node in self.nodes.values() if node.driver).replica.view
         names = (f"key{n}" for n in range(1000))
-        self.key = next(n for n in names if view.shard_of(slot_of_key(n)).members == OWNERS)
-        self.holds = self._is_of_the_first_home
+        return next(n for n in names if view.shard_of(slot_of_key(kind + n)).members == OWNERS)
 
     def _is_of_the_first_home(self, node: SimNode, target: str, envelope: Envelope) -> bool:
         if isinstance(envelope.message, Accept):

@@ -4,8 +4,12 @@
 """
 
 from cluster.simulator.invariants import ViolationError
+from node.core.model.changes import StateChange
 from node.core.model.conditions import Mode
 from node.core.model.drawn_identity import identity_of
+from node.core.model.element_sets import ElementSet
+from node.core.model.keys import SETS
+from node.core.model.merged_values import joined
 from node.core.protocol.messages import Accept, Envelope
 from node.core.protocol.operations import Found, Get, Put, Stored
 from tests.simulation.directed_repeats import NEXT, ORIGIN, OWNERS, Six
@@ -83,3 +87,25 @@ def a_delete_comes_once_more_when_its_mark_is_gone(seed: int) -> None:
         found = cluster.ask(owner, Get(cluster.key, wait_s=2.0))
         if not isinstance(found, Found) or found.values != (NEXT,):
             raise ViolationError("LostWrite", f"{cluster.key} at {owner}: {found}")
+
+
+def an_element_is_removed_where_it_has_one_of_two_names(seed: int) -> None:
+    """n1 and n2 have named an addition to a set.  A remove at n2 takes it under the name there."""
+    cluster = Given(seed)
+    cluster.key = SETS + cluster.key_of(SETS)
+    add = Put(
+        cluster.key, None, Mode.SIBLINGS, identity=identity_of(RUN, 1),
+        change=StateChange(add=("milk",)),
+    )  # fmt: skip
+    cluster.part("n1")
+    cluster.give("n1", 1, add)
+    cluster.give("n2", 1, add, again=True)
+    remove = Put(cluster.key, None, Mode.SIBLINGS, change=StateChange(remove=("milk",)))
+    assert isinstance(cluster.ask("n2", remove), Stored)
+    cluster.heal()
+    for owner in OWNERS:
+        held = cluster.held_at(owner).values()
+        state = joined(cluster.key, [version.value or b"" for version in held])
+        assert isinstance(state, ElementSet)
+        if state.elements:
+            raise ViolationError("ElementBack", f"{owner} has {state.elements} again: {state}")

@@ -1,6 +1,7 @@
 """Rules of counters and sets, each broken in one place.  (docs/decisions/0051.)"""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from unittest.mock import Mock, patch
 
 from msgspec.structs import replace
@@ -158,9 +159,12 @@ def a_removed_element_comes_back() -> Iterator[None]:
         yield
 
 
-@OF_MERGED_VALUES.shown_by()
+@contextmanager
 def an_element_comes_back_under_its_other_name() -> Iterator[None]:
-    """A remove takes an addition under one name, and leaves it under the other."""
+    """A remove takes an addition under one name, and leaves it under the other.
+
+    A story shows it.
+    """
     with patch.object(ElementSet, "_left", lambda self: self.tags):
         yield
 
