@@ -31,6 +31,7 @@ class HintMonitor(InvariantMonitor):
     def __init__(self, view: View, machines: Iterable[str] = ()) -> None:
         super().__init__(view, machines)
         self.second_homes = SecondHomes()
+        self._taken: set[tuple[str, Dot]] = set()  # told by these owners, truly
 
     # ------------------------------------------------------------------ disks
     def on_durable(self, node: SimNode, records: Sequence[Record]) -> None:
@@ -51,7 +52,7 @@ class HintMonitor(InvariantMonitor):
         newest = max(shadow.views)
         is_old = view_of(dot[0]) < newest
         wanted = self._owners(self.views[newest], key) if is_old else (hint.target,)
-        lacking = [owner for owner in wanted if not self._has_or_had(owner, key, dot)]
+        lacking = [owner for owner in wanted if not self._counts_as_had(owner, key, dot)]
         if lacking and self._may_be_over(dot):
             self.reached["hint of a lost incarnation dropped"] += 1
         elif lacking:
@@ -59,6 +60,11 @@ class HintMonitor(InvariantMonitor):
             raise ViolationError("HintDroppedTooEarly", detail)
         else:
             self.reached["hint of an older view taken" if is_old else "hint taken"] += 1
+
+    def _counts_as_had(self, owner: str, key: str, dot: Dot) -> bool:
+        """Whether an owner has or had this write; or had what has replaced it, when it said so, and
+        has left its slot to others since."""
+        return (owner, dot) in self._taken or self._has_or_had(owner, key, dot)
 
     def _may_be_over(self, dot: Dot) -> bool:
         """Whether a disk with this write was lost, or put back as it was."""
@@ -78,6 +84,7 @@ class HintMonitor(InvariantMonitor):
             if all(dot != message.dot for _, dot in shadow.hinted):
                 raise ViolationError("SentTooEarly", f"{node.address} keeps no hint {message}")
         elif isinstance(message, TakenOver) and shadow.vouches_for(message.dot):
+            self._taken.add((node.address, message.dot))
             self.reached["TakenOver by an owner that has it"] += 1
 
     # ------------------------------------------------------------------ what a client hears
