@@ -9,6 +9,7 @@ from hypothesis import given, settings, strategies as st
 from node.core.model.changes import NamedAs, StateChange
 from node.core.model.counters import COUNT_MAX, OVERFLOW, Counter
 from node.core.model.dots import Dot
+from node.core.model.drawn_identity import APART_MS, identity_of
 from node.core.model.element_sets import CROWDED, ELEMENTS_MAX, ElementSet
 from node.core.model.item import Past
 from node.core.model.keys import COUNTERS, SETS, is_plain
@@ -227,6 +228,14 @@ def test_old_repeats_go_when_they_are_settled_or_their_room_is_needed() -> None:
     kept = without_old(repeats, 5, lambda actor, n: n < 4, lambda repeat: repeat.at_ms == 2)
     assert repeats.keys() - kept.keys() == {"1.x", "3.x"}
     assert without_old(repeats, 1, lambda actor, n: True, lambda repeat: False) == repeats
+
+
+def test_a_repeat_with_a_drawn_identity_is_kept_for_a_day_longer() -> None:
+    repeats = {each: Repeat(1_000, 1, {OLD: 1}) for each in (identity_of("run", 1), "1.x")}
+    kept = without_old(repeats, 2_000, lambda actor, n: True, lambda repeat: False)
+    assert kept.keys() == {identity_of("run", 1)}
+    later = 1_001 + APART_MS
+    assert not without_old(repeats, later, lambda actor, n: True, lambda repeat: False)
 
 
 def test_states_are_kept_as_bytes_and_lie_in_namespaces() -> None:

@@ -5,6 +5,7 @@ from itertools import permutations
 from hypothesis import given, strategies as st
 
 from node.core.model.dots import Dot
+from node.core.model.drawn_identity import APART_MS, identity_of
 from node.core.model.item import Item, Past, Version, discard, namings_of, sync, without
 from node.core.model.write_name import WriteName
 from tests.core.given import all_dots, pasts, stamp
@@ -111,6 +112,15 @@ def test_names_of_replaced_writes_are_forgotten_with_time() -> None:
     assert alone.is_only_remembered()
     assert not alone.past
     assert alone.remembering(10.0**15).is_empty()
+
+
+def test_a_drawn_name_is_kept_for_a_day_longer() -> None:
+    """The clock of the node that gave it may be behind by as much."""
+    drawn = WriteName(("a", 1), (1_000, 0, "a"))
+    item = Item({}, Past().naming({identity_of("run", 1): drawn, "w": drawn}))
+    assert item.remembering(2_000).past.namings == {identity_of("run", 1): drawn}
+    assert item.remembering(1_000 + APART_MS).past.namings == {identity_of("run", 1): drawn}
+    assert item.remembering(1_001 + APART_MS).is_empty()
 
 
 # ---- writes that replace each other
