@@ -102,6 +102,9 @@ def read(body: bytes) -> dict[str, Any]:
     return found if isinstance(found, dict) else {"value": found}
 
 
+AT_ALL = "w=all&strict=true&timeout=20"  # all owners have the write on disk
+
+
 def until(condition: Callable[[], bool], within_s: float, wrong: Callable[[], object]) -> None:
     """Wait until the condition holds; otherwise fail with what `wrong` says."""
     deadline = time.monotonic() + within_s

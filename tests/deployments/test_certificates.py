@@ -12,7 +12,7 @@ import trustme
 from cluster.engines import docker_image
 from tests.coterie_command import PROGRAM
 from tests.deployments import deployed
-from tests.deployments.deployed import ask, compose_words, run, until
+from tests.deployments.deployed import AT_ALL, ask, compose_words, run, until
 from tests.launching import free_block
 
 pytestmark = [pytest.mark.xdist_group("docker"), pytest.mark.timeout(240)]
@@ -57,7 +57,7 @@ def test_nodes_with_certificates_serve(tmp_path: Path) -> None:
         key = ("exec", "-T", f"{NAME}-0", "cat", "/run/secrets/operator-token")
         token = run(*words, *key).strip()
         path = "/v1/kv/cart"
-        written = ask(port, "PUT", f"{path}?w=all&strict=true", ["milk"], token, authority)
+        written = ask(port, "PUT", f"{path}?{AT_ALL}", ["milk"], token, authority)
         assert written[0] == 201, written
         last = port + SIZE - 1
         assert ask(last, "GET", f"{path}?r=one", None, token, authority)[1] == {"value": ["milk"]}

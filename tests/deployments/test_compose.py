@@ -16,7 +16,7 @@ from cluster.engines import docker_image
 from cluster.engines.console import Report
 from tests.coterie_command import PROGRAM
 from tests.deployments import deployed
-from tests.deployments.deployed import ROOT, ask, compose_words, run, until
+from tests.deployments.deployed import AT_ALL, ROOT, ask, compose_words, run, until
 from tests.launching import free_block
 
 pytestmark = [pytest.mark.xdist_group("docker"), pytest.mark.timeout(600)]
@@ -80,7 +80,7 @@ def test_up_demo_down_and_nothing_is_left(project: Project) -> None:
     path = "/run/secrets/operator-token"
     token = project.compose("exec", "-T", f"{NAME}-0", "cat", path).strip()
     assert ask(project.port, "PUT", "/v1/kv/cart", ["milk"])[0] == 401
-    assert ask(project.port, "PUT", "/v1/kv/cart?w=all&strict=true", ["milk"], token)[0] == 201
+    assert ask(project.port, "PUT", f"/v1/kv/cart?{AT_ALL}", ["milk"], token)[0] == 201
     assert ask(project.port + 5, "GET", "/v1/kv/cart", None, token)[1] == {"value": ["milk"]}
     project.compose("--profile", "demo", "build", "demo")
     said = project.compose("--profile", "demo", "run", "--rm", "demo")
@@ -105,5 +105,5 @@ def nodes_have_no_rights(project: Project) -> None:
         assert host["ReadonlyRootfs"]
         assert host["CapDrop"] == ["ALL"]
         assert host["SecurityOpt"] == ["no-new-privileges"]
-        assert (host["Memory"], host["PidsLimit"]) == (512 * 1024 * 1024, 256)
+        assert (host["Memory"], host["PidsLimit"]) == (512 * 1024 * 1024, 128)
         assert container.attrs["Config"]["User"] == "10001:10001"

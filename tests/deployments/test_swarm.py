@@ -15,7 +15,7 @@ import pytest
 
 from tests.coterie_command import PROGRAM
 from tests.deployments import deployed
-from tests.deployments.deployed import ask, run, until
+from tests.deployments.deployed import AT_ALL, ask, run, until
 from tests.launching import free_block
 
 pytestmark = [pytest.mark.xdist_group("docker"), pytest.mark.timeout(240)]
@@ -52,6 +52,14 @@ class Stack:
 
     def ask(self, index: int, method: str, path: str, body: object = None) -> Any:
         return ask(self.port + index, method, path, body, self.token)
+
+    def put(self, index: int, key: str, value: object) -> None:
+        """Write at a node until all owners have it: ready nodes may still find each other."""
+
+        def is_written() -> bool:
+            return self.ask(index, "PUT", f"/v1/kv/{key}?{AT_ALL}", value)[0] in (200, 201)
+
+        until(is_written, BACK_S, self.trouble)
 
     def are_ready(self, count: int = SIZE) -> bool:
         return all(self.ask(index, "GET", "/readyz")[0] == 200 for index in range(count))
@@ -124,7 +132,7 @@ def test_a_killed_node_comes_back_with_its_data_and_its_place(swarm: Any, tmp_pa
     with running(stack):
         assert stack.ask(0, "GET", "/v1/status")[0] == 401
         stack.token = (tmp_path / "secrets" / "operator-token").read_text().strip()
-        assert stack.ask(3, "PUT", "/v1/kv/cart?w=all&strict=true", ["milk"])[0] == 201
+        stack.put(3, "cart", ["milk"])
         owner = stack.ask(0, "GET", "/v1/view?key=cart")[1]["key"]["nodes"][0]
         index = int(owner.partition(".")[0].rpartition("-")[2])
         assert owner == f"securestack-{index}.securestack:8090"
@@ -152,7 +160,7 @@ def test_the_view_changes_and_a_node_comes_later(swarm: Any, tmp_path: Path) -> 
     ) as stack:
         keys = [f"key-{number}" for number in range(20)]
         for key in keys:
-            assert stack.ask(0, "PUT", f"/v1/kv/{key}?w=all&strict=true", [key])[0] == 201
+            stack.put(0, key, [key])
         change(stack, "--shards", "3")
         assert sizes_of_shards(stack) == [2, 2, 2]
         first = [stack.task_of(index).id for index in range(SIZE)]
