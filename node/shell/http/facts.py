@@ -11,23 +11,14 @@ from node.driver import Driver
 FAULTS = "ENABLE_FAULTS=1: clients may cut this node off,"  # a line that says ok
 
 
-def facts_of(
-    driver: Driver,
-    is_draining: Callable[[], bool],
-    misfits: Callable[[], Mapping[str, str]],
-    has_faults: bool,
-) -> Facts:
-    """Return what this node can report of itself now.
-
-    `misfits` gives the nodes that began with other settings, each with how these differ.
-    `has_faults`: clients may cut this node off.
-    """
+def facts_of(driver: Driver, checks: Callable[[], Checks]) -> Facts:
+    """Return what this node can report of itself now."""
     replica, now = driver.replica, driver.now()
     return Facts(
         address=replica.address,
         view=replica.view,
         alive=partial(status.alive, replica, now),
-        checks=partial(checks_of, driver, is_draining, misfits, has_faults),
+        checks=checks,
         status=partial(status.status, replica, now),
         movement=partial(status.movement, replica, now),
         slot_loads=partial(status.slot_loads, replica),
@@ -47,7 +38,11 @@ def checks_of(
     misfits: Callable[[], Mapping[str, str]],
     has_faults: bool,
 ) -> Checks:
-    """Return what is checked before a node says that it is ready; a draining node never is."""
+    """Return what is checked before a node says that it is ready; a draining node never is.
+
+    `misfits` gives the nodes that began with other settings, each with how these differ.
+    `has_faults`: clients may cut this node off.
+    """
     replica = driver.replica
     checks = (*status.checks(replica), ("settings", wrong_settings(replica.view, misfits())))
     if has_faults:

@@ -44,7 +44,7 @@ from node.shell.http.body_queue import Bodies
 from node.shell.http.core_calls import CoreCalls
 from node.shell.http.doorman import Doorman
 from node.shell.http.event_stream import Streams
-from node.shell.http.facts import facts_of
+from node.shell.http.facts import checks_of, facts_of
 from node.shell.http.feed import EXPORTS_FULL, Feeds, OpenFeed
 from node.shell.http.line_exchange import LineExchanges
 from node.shell.http.origins import Origins, is_asked_first, origin_form, permission
@@ -95,9 +95,8 @@ class Server:
         self._doorman = doorman or Doorman(ApiTokens(), Audit())
         check = self._doorman.check if self._doorman.networks else None
         self._core = CoreCalls(driver, check)
-        self._facts = partial(
-            facts_of, driver, lambda: self.draining, lambda: links.misfits, faults
-        )
+        checks = partial(checks_of, driver, lambda: self.draining, lambda: links.misfits, faults)
+        self._facts = partial(facts_of, driver, checks)
         self._not_found = dialects[0].not_found
         self._store_stats = store_stats
         self._crashes = 0
