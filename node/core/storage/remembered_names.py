@@ -2,7 +2,8 @@
 
 Those that clients have named for ten minutes; those that origins have named until the origin says
 that they are settled.  What origins say is in memory alone: after a restart this node remembers
-more, until it is told again or ten minutes are over.  (docs/decisions/0041, 0049.)
+more, until it is told again, or the names are a day older than ten minutes: clocks may be apart
+(`drawn_identity.apart_ms`).  (docs/decisions/0041, 0049.)
 """
 
 from collections import OrderedDict
