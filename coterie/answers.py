@@ -33,7 +33,7 @@ from coterie.values import BINARY, Head, Missing, Sibling, Value, Written, decod
 META = "kv-meta-"
 KINDS = "/v1/problems/"
 SOME_VALUE, SEVERAL_VALUES, AS_BEFORE = 200, 300, 304
-GATEWAY = (429, 502, 503, 504)  # what stands between client and node may say so, too
+TRY_AGAIN = (429, 502, 503, 504)  # a node may say so, or what stands before it
 
 
 # ------------------------------------------------------------------ reads
@@ -196,7 +196,7 @@ def acks_in(answer: Answer) -> tuple[int, int, int]:
 # ------------------------------------------------------------------ refusals
 def is_worth_another_try(answer: Answer) -> bool:
     """Whether the same request may succeed later, or at another node."""
-    return answer.status in GATEWAY
+    return answer.status in TRY_AGAIN
 
 
 def is_crowded(answer: Answer) -> bool:
@@ -216,7 +216,7 @@ def error_in(answer: Answer, *, is_write: bool) -> CoterieError:
     words = problem.detail if problem else f"the node answered {status}"
     context = answer.headers.get("kv-context", "")
     is_ours = problem is not None or "kv-served-by" in answer.headers  # a HEAD has no document
-    if status in GATEWAY:
+    if status in TRY_AGAIN:
         kind = Unmet if is_unmet(answer) else Unavailable
         return kind(words, definite=definite, problem=problem)
     if not is_ours:

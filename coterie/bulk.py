@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from coterie import calls
-from coterie.answers import GATEWAY, error_in, unexpected
+from coterie.answers import TRY_AGAIN, error_in, unexpected
 from coterie.calls import NAME, Call, OnMiss, ReadLevel, WriteLevel, pairs
 from coterie.documents import line_written, shown_in
 from coterie.errors import CoterieError, Unmet
@@ -139,7 +139,7 @@ class _Sending:
     # -------------------------------------------------------------- one line
     def _passing(self, head: Opened, document: Mapping[str, Any]) -> CoterieError | None:
         """Return the refusal of a line that another node may not have, if there is time to ask."""
-        if document["status"] not in GATEWAY:
+        if document["status"] not in TRY_AGAIN:
             return None
         world, error = self.core.world, error_in(_refused(head, document), is_write=True)
         if isinstance(error, Unmet) and self.options.on_miss == "fail":

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from coterie.answers import GATEWAY, error_in, unexpected
+from coterie.answers import TRY_AGAIN, error_in, unexpected
 from coterie.calls import Call, WriteLevel, pairs
 from coterie.errors import CoterieError, Unavailable
 from coterie.lines import Lines
@@ -177,7 +177,7 @@ def _lack_in(number: int, answer: Answer) -> CoterieError | None:
     if answer.status != HAS_BEGUN:
         return None
     for said in _said_in(answer):
-        if said.get("problem", {}).get("status") in GATEWAY:
+        if said.get("problem", {}).get("status") in TRY_AGAIN:
             return error_in(_refused(answer.headers, said["problem"]), is_write=True)
     return None
 

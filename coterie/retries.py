@@ -83,11 +83,8 @@ class Tries:
         """Return how long the answer of this node may take."""
         patience, has_others = self.world.patience, len(self.failures) + 1 < len(self.order)
         is_doubted = url not in self.failures and self.world.nodes.is_doubted(url) and has_others
-        longest_s = patience.attempt_s
-        return min(
-            min(patience.doubted_s, longest_s) if is_doubted else longest_s,
-            deadline - self.world.clock(),
-        )
+        left_s = min(patience.attempt_s, deadline - self.world.clock())
+        return min(patience.doubted_s, left_s) if is_doubted else left_s
 
     def had_no_answer(self, url: str, told: NoAnswer, waited_s: float = 0.0) -> None:
         self.world.nodes.has_not_answered(url, waited_s)

@@ -5,7 +5,7 @@ stored comes back by its content type: JSON as objects, text as `str`, everythin
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -131,22 +131,22 @@ def encoded(value: object, content_type: str | None = None) -> tuple[bytes, str]
         return bytes(value), content_type or BINARY
     if isinstance(value, str):
         return value.encode(), content_type or TEXT
-    if name := _other_name_in(value):
-        raise TypeError(f"{name[0]!r} is no name of JSON, and would come back as a text; use a str")
+    _expect_names(value)
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.encode(), content_type or JSON
 
 
-def _other_name_in(value: object) -> tuple[object] | None:
-    """Return a name of an object, in this value, that is no text; None if all are texts."""
-    parts: Iterable[object] = ()
+def _expect_names(value: object) -> None:
+    """Raise TypeError for an object in this value with a name that is no text: it would come back
+    as one."""
     if isinstance(value, dict):
-        if others := [name for name in value if not isinstance(name, str)]:
-            return (others[0],)
-        parts = value.values()
+        for name, part in value.items():
+            if not isinstance(name, str):
+                raise TypeError(f"{name!r} would come back as a text: names in JSON are str")
+            _expect_names(part)
     elif isinstance(value, list | tuple):
-        parts = value
-    return next(filter(None, map(_other_name_in, parts)), None)
+        for part in value:
+            _expect_names(part)
 
 
 def decoded(raw: bytes, content_type: str) -> Any:
